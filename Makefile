@@ -1,0 +1,38 @@
+# The interpreter that .venv is made from; any Python from 3.11 on.
+PYTHON ?= $(shell python3.11 -c "print('python3.11')" 2>/dev/null || echo python3)
+# Further options for pip, such as another index or a folder of wheels.
+PIP_ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 8
+
+venv: $(INSTALLED)  ## .venv with the pinned versions and the package, editable (PYTHON=, PIP_ARGS=)
+
+$(INSTALLED): requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('bayes_pref needs Python 3.11 or newer: make venv PYTHON=path/to/python')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_ARGS) --requirement requirements.lock
+	$(BIN)/python -m pip install $(PIP_ARGS) --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m pip check
+	@touch $@
+
+demo: venv  ## a fit to a small world whose truth is known; plots in demo/
+	$(BIN)/bayes-pref demo
+
+test: venv  ## every test: fast, slow, doctests and notebooks
+	$(BIN)/python -m pytest -m "" --durations=15
+
+lint: venv  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## remove what the tools left behind, and .venv
+	rm -rf .venv build dist demo *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	find bayes_pref tests -name __pycache__ -type d -prune -exec rm -rf {} +
