@@ -1,0 +1,196 @@
+"""The law of simulated users' weights, and what it implies for a comparison.
+
+With exposure s_i ~ Normal(0, I) and covariates c_i ~ Normal(0, I), independent of each other,
+
+    w_i = mu + G s_i + B c_i + D u_i,   u_i ~ Normal(0, C),
+
+where G = confounding * diag(heterogeneity) * Gamma has rows Gamma of unit length, and B and D share
+what G leaves of heterogeneity^2: a weight's spread over users never depends on the confounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from bayes_pref.errors import DataError
+from bayes_pref.validate import FloatArray, shown
+
+# The covariates' share of the variance that exposure leaves: enough to be found with 200 users.
+_EXPLAINED = 0.25
+# Equal steps, not Gauss-Hermite: the sigmoid has poles at distance pi / sd, near which steps of h
+# are off by exp(-2 pi^2 / (sd h)), 4e-6 at an sd of 8 log-odds; 40 Gauss-Hermite nodes by 4e-3.
+_NODES = np.linspace(-6.0, 6.0, 61)
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Users' weights around their mean: what comes with exposure, with covariates, and neither.
+
+    Parameters
+    ----------
+    mu
+        (d,) mean weights, log-odds per unit of a feature.
+    coupling
+        (d, q) G, log-odds per unit of a feature per sd of exposure.
+    effects
+        (d, p) B, log-odds per unit of a feature per unit of a covariate.
+    noise
+        (d,) diagonal of D, log-odds per unit of a feature.
+    correlation
+        (d, d) C.
+    """
+
+    mu: FloatArray
+    coupling: FloatArray
+    effects: FloatArray
+    noise: FloatArray
+    correlation: FloatArray
+
+    @property
+    def covariance(self) -> FloatArray:
+        """(d, d) covariance of the weights of users with the same covariates."""
+        own = np.outer(self.noise, self.noise) * self.correlation
+        return np.asarray(self.coupling @ self.coupling.T + own)
+
+    def weights(
+        self, exposure: FloatArray, covariates: FloatArray, rng: np.random.Generator
+    ) -> FloatArray:
+        """(u, d) weights of users with this exposure (u, q) and these covariates (u, p)."""
+        # Not Cholesky, which fails on a singular correlation such as all ones.
+        values, vectors = np.linalg.eigh(self.correlation)
+        root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
+        own = rng.standard_normal((len(exposure), len(self.mu))) @ root * self.noise
+        shared = exposure @ self.coupling.T + covariates @ self.effects.T
+        return np.asarray(self.mu + shared + own)
+
+    def preferred(
+        self, difference: FloatArray, context: FloatArray, between: float, within: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Shares of users who prefer left: among all, and among those who are shown the context.
+
+        Parameters
+        ----------
+        difference
+            (n, d) left minus right, interactions included.
+        context
+            (n, q) x = sqrt(between) s + sqrt(within) e, with e ~ Normal(0, I).
+        between, within
+            Variance of every context between users and within a user.
+
+        Returns
+        -------
+        p_do, p_obs: (n,) each, for infinitely many users who make equally many comparisons
+        """
+        total = self.covariance + self.effects @ self.effects.T
+        centre = difference @ self.mu
+        variance = ((difference @ total) * difference).sum(axis=1)
+        p_do = expected_choice(centre, variance)
+        slope = difference @ self.coupling
+        if not between or not slope.any():
+            return p_do, p_do.copy()
+        # s | x ~ Normal(sqrt(between) x, between) / (between + within), up to the unit variance.
+        share = between / (between + within)
+        shift = (slope * context).sum(axis=1) * share / np.sqrt(between)
+        known = (slope**2).sum(axis=1) * share
+        return p_do, expected_choice(centre + shift, (variance - known).clip(0.0))
+
+
+def draw_population(
+    sizes: tuple[int, int, int, int],
+    *,
+    mean: ArrayLike | None,
+    heterogeneity: ArrayLike,
+    correlation: ArrayLike,
+    confounding: float,
+    rng: np.random.Generator,
+) -> Population:
+    """Draw what the arguments of `simulate` leave open.
+
+    Parameters
+    ----------
+    sizes
+        Numbers of features without interactions, of all features, contexts and covariates.
+    mean, heterogeneity, correlation, confounding
+        As in `simulate`.
+    rng
+        Where the draws come from.
+
+    Raises
+    ------
+    DataError
+        If `mean`, `heterogeneity` or `correlation` do not fit the d features.
+    """
+    plain, d, n_contexts, n_covariates = sizes
+    # A stream for each, so that no argument changes what another one draws.
+    first, second, third, fourth = rng.spawn(4)
+    drawn = np.concatenate([first.standard_normal(plain), 0.5 * second.standard_normal(d - plain)])
+    spread = _per_feature("heterogeneity", heterogeneity, d)
+    if (spread < 0).any():
+        raise DataError(f"heterogeneity must be at least 0, got {spread.min():g}")
+    rest = spread * np.sqrt(1 - confounding**2)
+    explained = _EXPLAINED if n_covariates else 0.0
+    return Population(
+        mu=drawn if mean is None else _per_feature("mean", mean, d),
+        coupling=confounding * spread[:, None] * _directions(d, n_contexts, third),
+        effects=np.sqrt(explained) * rest[:, None] * _directions(d, n_covariates, fourth),
+        noise=np.sqrt(1 - explained) * rest,
+        correlation=_correlation(correlation, d),
+    )
+
+
+def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
+    """E sigmoid(Normal(mean, variance)), elementwise, to 1e-8 up to sd 5 and 1e-5 up to sd 8."""
+    masses = np.exp(-0.5 * _NODES**2)
+    sd, total = np.sqrt(variance), np.zeros_like(mean)
+    # Node by node: all at once would need 61 times the memory of the comparisons.
+    for node, mass in zip(_NODES, masses / masses.sum(), strict=True):
+        total += mass * expit(mean + sd * node)
+    return total
+
+
+def _directions(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
+    """(rows, columns) random rows of unit length."""
+    drawn = rng.standard_normal((rows, columns))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
+
+
+def _per_feature(knob: str, value: ArrayLike, d: int) -> FloatArray:
+    given = _numbers(knob, value)
+    if given.shape not in {(), (d,)}:
+        raise DataError(
+            f"{knob} must be one number or one for each of the {d} features "
+            f"(interactions included), got shape {given.shape}"
+        )
+    return np.broadcast_to(given, (d,)).copy()
+
+
+def _correlation(value: ArrayLike, d: int) -> FloatArray:
+    given = _numbers("correlation", value)
+    matrix = given if given.ndim else np.where(np.eye(d, dtype=bool), 1.0, given)
+    if matrix.shape != (d, d):
+        raise DataError(
+            f"correlation must be one number or a matrix of shape {(d, d)} "
+            f"(interactions included), got shape {given.shape}"
+        )
+    # Rounding leaves the eigenvalues of a singular matrix within about 1e-15 * d of zero.
+    lowest = np.linalg.eigvalsh(matrix).min()
+    if lowest < -1e-9 or not (np.allclose(matrix, matrix.T) and np.allclose(matrix.diagonal(), 1)):
+        raise DataError(
+            "correlation must be symmetric, with ones on the diagonal and no negative eigenvalue; "
+            f"here the lowest is {lowest:.2g}"
+        )
+    return matrix
+
+
+def _numbers(knob: str, value: ArrayLike) -> FloatArray:
+    try:
+        given = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        raise DataError(f"{knob} must be numbers, got {shown(value)}") from err
+    if not np.isfinite(given).all():
+        raise DataError(f"{knob} must be finite, got {given[~np.isfinite(given)][0]}")
+    return given
