@@ -1,0 +1,276 @@
+"""Whether draws can be trusted, judged in one place: checks, thresholds, and what to do.
+
+R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016), and the
+Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters some R-hat exceeds
+its threshold by chance when effective sample sizes are only just sufficient; a finding therefore
+says of how many parameters it speaks.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.estimates import parameters
+from bayes_pref.mcmc_statistics import chain_statistics, energy_fraction
+from bayes_pref.posterior import Finding
+
+RHAT = 1.01
+ESS = 400.0
+BFMI = 0.3
+PARETO_K = 0.7
+
+Floats = NDArray[np.float64]
+
+
+def check(
+    draws: xr.Dataset,
+    sample_stats: xr.Dataset,
+    *,
+    pareto_k: float | None = None,
+    engine: Mapping[str, Any] | None = None,
+) -> tuple[Finding, ...]:
+    """Find out what is wrong with draws.
+
+    Parameters
+    ----------
+    draws
+        Variables with dimensions ``chain``, ``draw`` and their own.
+    sample_stats
+        Statistics of the sampler (chain, draw); ``diverging`` and ``energy`` are used if present.
+    pareto_k
+        Of an approximation, if it is one.
+    engine
+        Settings of the engine that drew them (``name``, ``draws``, ``warmup``, ``complete``), for
+        advice that can be copied.
+
+    Returns
+    -------
+    findings: one for each check that fails, with its worst parameter; empty if all is well
+
+        Parameters that never vary (such as a weight fixed by the model) are left out, unless
+        nothing varies at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> tau = np.random.default_rng(0).normal(size=(4, 1000, 1))
+    >>> tau[3] += 2.0  # one chain is somewhere else
+    >>> draws = xr.Dataset({"tau": (("chain", "draw", "feature"), tau)}, {"feature": ["length"]})
+    >>> [finding.statistic for finding in check(draws, xr.Dataset())]
+    ['rhat', 'ess_bulk', 'ess_tail']
+    """
+    labels, rhat, bulk, tail, finite = _statistics(draws)
+    advice = _Advice(engine or {}, draws.sizes["draw"])
+    found = [
+        _interrupted(advice),
+        _not_finite(labels, finite),
+        _stuck(rhat, finite, advice),
+        _disagreement(labels, rhat, advice),
+        _few("ess_bulk", "bulk", "the means", labels, bulk, advice),
+        _few("ess_tail", "tail", "the intervals", labels, tail, advice),
+        _divergences(sample_stats),
+        _energy(sample_stats, advice),
+        _approximation(pareto_k),
+    ]
+    return tuple(finding for finding in found if finding is not None)
+
+
+def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
+    """Emit a `ConvergenceWarning` for each finding.
+
+    Parameters
+    ----------
+    findings
+        As `check` returns them.
+    stacklevel
+        Whose line the warning shows; the default is the caller of the function that calls `warn`.
+    """
+    for finding in findings:
+        warnings.warn(finding.message, ConvergenceWarning, stacklevel=stacklevel)
+
+
+class _Advice:
+    """What to try next, in terms of the engine that was used."""
+
+    def __init__(self, engine: Mapping[str, Any], draws: int) -> None:
+        self.name = str(engine.get("name", ""))
+        self.warmup = engine.get("warmup")
+        self.draws = draws
+        self.complete = bool(engine.get("complete", True))
+
+    def longer(self, factor: float = 2.0) -> str:
+        """Draw longer chains, by this factor at least."""
+        draws = _rounded_up(factor * self.draws)
+        if not self.name:
+            return f"draw longer chains, {draws:,} draws each"
+        settings = f"draws={draws}"
+        if self.warmup is not None:
+            settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
+        return f"draw longer chains, for example {self.name}({settings})"
+
+
+def _rounded_up(number: float) -> int:
+    """Round up to one digit and a half: 1000, 1500, 2000, 2500, 3000, ..."""
+    step = 10 ** math.floor(math.log10(number)) / 2
+    return int(math.ceil(number / step) * step)
+
+
+def _statistics(
+    draws: xr.Dataset,
+) -> tuple[list[str], Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Labels, R-hat, bulk and tail ESS of every parameter, and whether its draws are finite."""
+    labels: list[str] = []
+    numbers: list[Floats] = []
+    for name, variable in draws.data_vars.items():
+        found, values = parameters(variable.rename(name))
+        labels += found
+        finite = np.isfinite(values).all(axis=(0, 1))
+        numbers.append(np.stack([*chain_statistics(values), finite]))
+    rhat, bulk, tail, finite = np.concatenate(numbers, axis=1)
+    return labels, rhat, bulk, tail, finite.astype(bool)
+
+
+def _interrupted(advice: _Advice) -> Finding | None:
+    if advice.complete:
+        return None
+    return Finding(
+        "incomplete",
+        "",
+        float(advice.draws),
+        math.nan,
+        0,
+        f"the run was interrupted after {advice.draws:,} draws a chain: run it again, to the end, "
+        "before you rely on intervals",
+    )
+
+
+def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
+    bad = np.flatnonzero(~finite)
+    if not bad.size:
+        return None
+    return Finding(
+        "finite",
+        labels[bad[0]],
+        math.nan,
+        math.nan,
+        len(bad),
+        f"{labels[bad[0]]}: draws are not finite ({len(bad):,} of {len(labels):,} parameters): "
+        "rescale the features, or use tighter priors",
+    )
+
+
+def _stuck(rhat: Floats, finite: NDArray[np.bool_], advice: _Advice) -> Finding | None:
+    if not rhat.size or not finite.all() or not np.isnan(rhat).all() or advice.draws < 4:
+        return None
+    return Finding(
+        "stuck",
+        "",
+        math.nan,
+        math.nan,
+        len(rhat),
+        "no parameter ever changed: the sampler is stuck; try another seed or another engine",
+    )
+
+
+def _disagreement(labels: list[str], rhat: Floats, advice: _Advice) -> Finding | None:
+    bad = np.flatnonzero(rhat > RHAT)
+    if not bad.size:
+        return None
+    worst = bad[rhat[bad].argmax()]
+    return Finding(
+        "rhat",
+        labels[worst],
+        float(rhat[worst]),
+        RHAT,
+        len(bad),
+        f"{labels[worst]}: R-hat {rhat[worst]:.3f}, above {RHAT:g} ({_share(bad, rhat)}): the "
+        f"chains disagree; {advice.longer()}",
+    )
+
+
+def _few(
+    statistic: str, name: str, use: str, labels: list[str], ess: Floats, advice: _Advice
+) -> Finding | None:
+    bad = np.flatnonzero(ess < ESS)
+    if not bad.size:
+        return None
+    worst = bad[ess[bad].argmin()]
+    # A quarter more than needed: the estimate of so few effective draws is itself uncertain.
+    factor = max(2.0, 1.25 * ESS / ess[worst])
+    return Finding(
+        statistic,
+        labels[worst],
+        float(ess[worst]),
+        ESS,
+        len(bad),
+        f"{labels[worst]}: {name} effective sample size {ess[worst]:.0f}, below {ESS:g} "
+        f"({_share(bad, ess)}): {use} are noisy; {advice.longer(min(factor, 10.0))}",
+    )
+
+
+def _share(bad: NDArray[np.intp], statistic: Floats) -> str:
+    count = int(np.isfinite(statistic).sum() + np.isinf(statistic).sum())
+    constant = len(statistic) - count
+    apart = f"; {constant:,} never vary and are left out" if constant else ""
+    return f"{len(bad):,} of {count:,} parameters{apart}"
+
+
+def _divergences(sample_stats: xr.Dataset) -> Finding | None:
+    if "diverging" not in sample_stats:
+        return None
+    diverging = sample_stats["diverging"].to_numpy().astype(bool)
+    count = int(diverging.sum())
+    if not count:
+        return None
+    return Finding(
+        "divergences",
+        "",
+        float(count),
+        0.0,
+        count,
+        f"{count:,} of {diverging.size:,} draws diverged: parts of the posterior are missed; "
+        "take smaller steps, for example NUTS(target_accept=0.95), or use tighter priors",
+    )
+
+
+def _energy(sample_stats: xr.Dataset, advice: _Advice) -> Finding | None:
+    if "energy" not in sample_stats:
+        return None
+    energy = sample_stats["energy"].transpose("chain", "draw").to_numpy()
+    fraction = energy_fraction(energy)
+    bad = np.flatnonzero(fraction < BFMI)
+    if not bad.size:
+        return None
+    worst = int(fraction.argmin())
+    return Finding(
+        "bfmi",
+        f"chain {worst}",
+        float(fraction[worst]),
+        BFMI,
+        len(bad),
+        f"chain {worst}: E-BFMI {fraction[worst]:.2f}, below {BFMI:g} ({len(bad)} of "
+        f"{len(fraction)} chains): the tails are explored slowly; {advice.longer()}",
+    )
+
+
+def _approximation(pareto_k: float | None) -> Finding | None:
+    if pareto_k is None or pareto_k <= PARETO_K:
+        return None
+    return Finding(
+        "pareto_k",
+        "",
+        float(pareto_k),
+        PARETO_K,
+        1,
+        f"Pareto k {pareto_k:.2f}, above {PARETO_K:g}: the approximation is too far from the "
+        "posterior; use Gibbs or NUTS, or a richer guide",
+    )

@@ -1,0 +1,94 @@
+"""What every engine offers: it says which models it accepts, and turns one into labelled draws."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import ModelError
+from bayes_pref.models.base import RewardModel
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What an engine returns.
+
+    Attributes
+    ----------
+    values
+        Site -> draws (chain, draw, ...), in the dimensions that the model's `variables` names.
+    stats
+        Name -> (chain, draw) statistics of the sampler, named as ArviZ names them.
+    complete
+        False if the run was interrupted and holds fewer draws than asked for.
+    """
+
+    values: dict[str, Array]
+    stats: dict[str, Array]
+    complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(ABC):
+    """Base of all engines: frozen settings and `run`.
+
+    Parameters
+    ----------
+    draws
+        Draws kept of each chain.
+    chains
+        Number of chains, started far apart.
+    warmup
+        Draws of each chain that are used to adapt and are then thrown away.
+    cores
+        Chains that run at once; None: as many as the machine has cores. The draws do not depend
+        on it.
+    progress
+        Whether to show a progress bar.
+    """
+
+    draws: int = 1000
+    chains: int = 4
+    warmup: int = 500
+    cores: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no run can have."""
+        least = {"draws": 4, "chains": 1, "warmup": 0, "cores": 1}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in least or (value is None and field.default is None):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least[field.name]:
+                raise ModelError(
+                    f"{type(self).__name__}({field.name}={value!r}): "
+                    f"expected a whole number of at least {least[field.name]}"
+                )
+
+    @abstractmethod
+    def refusal(self, model: RewardModel, comparisons: Comparisons) -> str | None:
+        """Return why this engine cannot run the model, or None if it can."""
+
+    @abstractmethod
+    def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:
+        """Draw from the model's posterior."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the engine's name and settings, ready for JSON."""
+        return {"name": type(self).__name__, **asdict(self)}
+
+    @property
+    def workers(self) -> int:
+        """Number of chains to run at once."""
+        affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+        available = len(affinity(0)) if affinity else os.cpu_count() or 1
+        return max(1, min(self.cores or available, self.chains))

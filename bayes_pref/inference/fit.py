@@ -1,0 +1,108 @@
+"""`fit`: the only bridge between models and engines."""
+
+from __future__ import annotations
+
+import time
+
+import xarray as xr
+
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import ModelError
+from bayes_pref.inference import convergence
+from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.gibbs import Gibbs
+from bayes_pref.inference.nuts import NUTS
+from bayes_pref.models.base import RewardModel, label
+from bayes_pref.posterior import Posterior
+
+
+def fit(
+    model: RewardModel,
+    comparisons: Comparisons,
+    engine: Engine | None = None,
+    *,
+    seed: int = 0,
+) -> Posterior:
+    """Draw from a model's posterior given comparisons.
+
+    Parameters
+    ----------
+    model
+        What is believed of users and their choices, such as ``bp.HierarchicalReward()``.
+    comparisons
+        The data.
+    engine
+        How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
+        is `Gibbs` for logistic choices of Gaussian users and `NUTS` for the rest.
+    seed
+        Makes the draws reproducible, whatever the number of cores.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    ModelError
+        If the model cannot describe the data, or the engine cannot run the model.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the draws may not describe the posterior; says what to do.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, seed=0)
+    >>> engine = bp.Gibbs(draws=300, warmup=200, chains=2, progress=False)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine, seed=1)
+    >>> list(posterior.draws)
+    ['mu', 'tau', 'weights']
+    """
+    _expect("model", model, RewardModel, "bp.HierarchicalReward()")
+    _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
+    if engine is not None:
+        _expect("engine", engine, Engine, "bp.Gibbs()")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ModelError(f"seed={seed!r}: expected a whole number of at least 0")
+    model.check(comparisons)
+    if engine is None:
+        engine = next(
+            candidate
+            for candidate in (Gibbs(), NUTS())
+            if candidate.refusal(model, comparisons) is None
+        )
+    refusal = engine.refusal(model, comparisons)
+    if refusal is not None:
+        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {refusal}")
+    start = time.perf_counter()
+    drawn = engine.run(model, comparisons, seed)
+    seconds = time.perf_counter() - start
+    draws = label(drawn.values, model.variables(comparisons), comparisons)
+    stats = xr.Dataset(
+        {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
+        coords={"chain": draws["chain"], "draw": draws["draw"]},
+    )
+    run = engine.settings() | {
+        "draws": draws.sizes["draw"],
+        "seconds": seconds,
+        "complete": drawn.complete,
+    }
+    findings = convergence.check(draws, stats, engine=run)
+    convergence.warn(findings)
+    return Posterior(
+        model=model,
+        comparisons=comparisons,
+        draws=draws,
+        sample_stats=stats,
+        engine=run,
+        seed=seed,
+        findings=findings,
+    )
+
+
+def _expect(name: str, value: object, kind: type, example: str) -> None:
+    if not isinstance(value, kind):
+        found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise ModelError(f"{name}: got {found} but expected a {kind.__name__}, like {example}")

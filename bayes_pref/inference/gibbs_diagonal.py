@@ -1,0 +1,277 @@
+"""Gibbs sweeps for independent features: w_ik ~ Normal(gamma_k' f_i, tau_k^2).
+
+A sweep draws, in this order,
+
+1. the Polya-Gamma variables omega given the log-odds;
+2. where rows are dense, every user's weights as one Gaussian block;
+3. feature by feature, its spread, mean and weights jointly: with the mean and the weights
+   integrated out, log tau is drawn by slice sampling (Neal 2003), then gamma_k, then all w_ik;
+4. the Hamiltonian move of `hmc`.
+
+Step 3 leaves tau free to pass near zero, where a sampler that draws tau given the weights sticks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
+from bayes_pref.inference.hmc import hmc_move
+from bayes_pref.inference.polya_gamma import draw_polya_gamma
+from bayes_pref.inference.rows import REORDER, log_odds
+
+Array = NDArray[np.float64]
+
+SLICE_WIDTH = 0.6
+SLICE_STEPS = 30  # of stepping out, each side
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def draw_users(
+    rows: Any,
+    omega: Array,
+    design: Array,
+    gamma: Array,
+    inverse: Array,
+    weights: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Draw every user's weights as one block given omega, their mean and `inverse` = Sigma^-1."""
+    n_users, d = weights.shape
+    precision = np.empty((d, d))
+    linear = np.empty(d)
+    mean = np.empty(d)
+    for i in range(n_users):
+        for k in range(d):
+            mean[k] = 0.0
+            for j in range(gamma.shape[0]):
+                mean[k] += design[i, j] * gamma[j, k]
+        for k in range(d):
+            linear[k] = 0.0
+            for m in range(d):
+                linear[k] += inverse[k, m] * mean[m]
+                precision[k, m] = inverse[k, m]
+        for n in range(rows.offsets[i], rows.offsets[i + 1]):
+            for e in range(rows.starts[n], rows.starts[n + 1]):
+                k = rows.columns[e]
+                a = rows.values[e]
+                linear[k] += 0.5 * a
+                a *= omega[n]
+                # Columns ascend within a row, so this fills the lower triangle only.
+                for f in range(rows.starts[n], e + 1):
+                    precision[k, rows.columns[f]] += a * rows.values[f]
+        factor(precision, d)
+        solve_lower(precision, linear, d)
+        for k in range(d):
+            linear[k] += rng.standard_normal()
+        solve_upper(precision, linear, d)
+        weights[i, :] = linear
+
+
+@njit(cache=True, nogil=True, fastmath=REORDER)  # type: ignore[untyped-decorator]
+def _log_marginal(
+    log_tau: float,
+    information: Array,
+    score: Array,
+    design: Array,
+    prior: Array,
+    spread: float,
+    matrix: Array,
+    vector: Array,
+) -> float:
+    """Log density of log tau with the feature's mean and weights integrated out.
+
+    `information` and `score` (n_blocks,) are each user's Gaussian likelihood given omega, and
+    `design` (n_blocks, p + 1) their covariates. Leaves in `matrix` the Cholesky factor of gamma's
+    precision and in `vector` the factor's solve of its linear term.
+    """
+    square = np.exp(2.0 * log_tau)
+    p1 = prior.size
+    for j in range(p1):
+        vector[j] = 0.0
+        for m in range(j + 1):
+            matrix[j, m] = prior[j] if j == m else 0.0
+    total = 0.0
+    product = 1.0
+    quadratic = 0.0
+    for b in range(information.size):
+        inflated = 1.0 + square * information[b]
+        product *= inflated
+        if product > 1e200:
+            total -= 0.5 * np.log(product)
+            product = 1.0
+        pull = score[b] / inflated
+        quadratic += score[b] * pull
+        weight = information[b] / inflated
+        for j in range(p1):
+            vector[j] += design[b, j] * pull
+            scaled = design[b, j] * weight
+            for m in range(j + 1):
+                matrix[j, m] += scaled * design[b, m]
+    total -= 0.5 * np.log(product)
+    factor(matrix, p1)
+    solve_lower(matrix, vector, p1)
+    for j in range(p1):
+        total += 0.5 * vector[j] * vector[j] - np.log(matrix[j, j])
+    return total + 0.5 * square * (quadratic - 1.0 / (spread * spread)) + log_tau
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw_log_tau(
+    start: float,
+    information: Array,
+    score: Array,
+    design: Array,
+    prior: Array,
+    spread: float,
+    matrix: Array,
+    vector: Array,
+    rng: np.random.Generator,
+) -> float:
+    """One slice-sampling update of log tau; `matrix` and `vector` end at the value returned."""
+    args = (information, score, design, prior, spread, matrix, vector)
+    height = _log_marginal(start, *args) - rng.standard_exponential()
+    low = start - SLICE_WIDTH * rng.random()
+    high = low + SLICE_WIDTH
+    for _ in range(SLICE_STEPS):
+        if _log_marginal(low, *args) <= height:
+            break
+        low -= SLICE_WIDTH
+    for _ in range(SLICE_STEPS):
+        if _log_marginal(high, *args) <= height:
+            break
+        high += SLICE_WIDTH
+    while True:
+        value = low + (high - low) * rng.random()
+        if _log_marginal(value, *args) > height:
+            return value
+        if value < start:
+            low = value
+        else:
+            high = value
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw_feature(
+    k: int,
+    rows: Any,
+    population: Any,
+    omega: Array,
+    gamma: Array,
+    tau: Array,
+    weights: Array,
+    psi: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Draw tau_k, gamma_k and everyone's w_ik jointly, given omega and the other features."""
+    first, last = rows.feature_starts[k], rows.feature_starts[k + 1]
+    p1 = gamma.shape[0]
+    information = np.zeros(last - first)
+    score = np.zeros(last - first)
+    design = np.empty((last - first, p1))
+    for b in range(last - first):
+        i = rows.block_users[first + b]
+        design[b, :] = population.design[i, :]
+        for e in range(rows.block_starts[first + b], rows.block_starts[first + b + 1]):
+            a = rows.entry_values[e]
+            n = rows.entry_rows[e]
+            information[b] += omega[n] * a * a
+            score[b] += a * (0.5 - omega[n] * (psi[n] - a * weights[i, k]))
+    matrix = np.empty((p1, p1))
+    vector = np.empty(p1)
+    log_tau = _draw_log_tau(
+        np.log(tau[k]),
+        information,
+        score,
+        design,
+        population.precision[:, k],
+        population.spread[k],
+        matrix,
+        vector,
+        rng,
+    )
+    tau[k] = np.exp(log_tau)
+    for j in range(p1):
+        vector[j] += rng.standard_normal()
+    solve_upper(matrix, vector, p1)
+    gamma[:, k] = vector
+    b = 0
+    inverse = 1.0 / (tau[k] * tau[k])
+    for i in range(weights.shape[0]):
+        mean = 0.0
+        for j in range(p1):
+            mean += population.design[i, j] * vector[j]
+        if b < last - first and rows.block_users[first + b] == i:
+            precision = information[b] + inverse
+            new = (score[b] + mean * inverse) / precision
+            new += rng.standard_normal() / np.sqrt(precision)
+            for e in range(rows.block_starts[first + b], rows.block_starts[first + b + 1]):
+                psi[rows.entry_rows[e]] += rows.entry_values[e] * (new - weights[i, k])
+            weights[i, k] = new
+            b += 1
+        else:
+            weights[i, k] = mean + tau[k] * rng.standard_normal()
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sweep_diagonal(
+    sweeps: int,
+    rows: Any,
+    population: Any,
+    theta: Array,
+    weights: Array,
+    psi: Array,
+    dense: bool,
+    table: Array,
+    whiten: Array,
+    step: float,
+    leaps: int,
+    rng: np.random.Generator,
+    out_theta: Array,
+    out_weights: Array,
+    out_stats: Array,
+) -> None:
+    """Run `sweeps` sweeps, writing theta and weights of the last ``out_theta.shape[0]`` of them.
+
+    `out_stats` (sweeps, 2) receives the acceptance of the Hamiltonian move and the log density.
+    `step` of zero leaves the Hamiltonian move out (before there is a metric).
+    """
+    p1, d = population.precision.shape
+    gamma = theta[: p1 * d].reshape(p1, d)
+    tau = theta[p1 * d :]
+    omega = np.empty_like(psi)
+    z = np.empty_like(weights)
+    for sweep in range(sweeps):
+        draw_polya_gamma(psi, omega, table, rng)
+        if dense:
+            inverse = np.zeros((d, d))
+            for k in range(d):
+                inverse[k, k] = 1.0 / (tau[k] * tau[k])
+            draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
+            log_odds(rows, weights, psi)
+        for k in range(d):
+            _draw_feature(k, rows, population, omega, gamma, tau, weights, psi, rng)
+        out_stats[sweep, :] = np.nan
+        if step > 0.0:
+            for i in range(weights.shape[0]):
+                for k in range(d):
+                    mean = 0.0
+                    for j in range(p1):
+                        mean += population.design[i, j] * gamma[j, k]
+                    z[i, k] = (weights[i, k] - mean) / tau[k]
+            acceptance, density = hmc_move(
+                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
+            )
+            out_stats[sweep, 0] = acceptance
+            out_stats[sweep, 1] = density - 0.5 * np.sum(z * z)
+            for k in range(d):
+                if tau[k] < 0.0:  # tau and z change sign together: the weights stay
+                    tau[k] = -tau[k]
+        kept = sweep - (sweeps - out_theta.shape[0])
+        if kept >= 0:
+            out_theta[kept, :] = theta
+            out_weights[kept, :, :] = weights

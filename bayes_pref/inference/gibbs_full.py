@@ -1,0 +1,276 @@
+"""Gibbs sweeps for correlated features: w_i ~ Normal(gamma' f_i, L L').
+
+A sweep draws, in this order,
+
+1. the Polya-Gamma variables omega given the log-odds;
+2. every user's weights as one Gaussian block;
+3. gamma given the weights, a Gaussian;
+4. twice, row by row, the regression of one feature's deviations on those before it, which is a row
+   of L: proposed from its conditional without the prior, accepted with the prior's ratio;
+5. the Hamiltonian move of `hmc`, which moves gamma and L given L^-1 (w - gamma' f).
+
+The row move. In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
+L_k,<k = beta_k L_<k and L_kk = s_k, with Jacobian prod_k s_k^(d - k). Proposing s_k^2 from
+InverseGamma((u - (k-1)) / 2 - (d - k) + d / 2 - 1, RSS / 2) and beta_k from its Gaussian cancels the
+likelihood and leaves the prior's ratio (s'/s)^(d + 2c - 2) prod_{e >= k} (tau'_e / tau_e)^-(d + 2c - 2)
+exp((tau_e^2 - tau'_e^2) / (2 spread_e^2)).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
+from bayes_pref.inference.gibbs_diagonal import draw_users
+from bayes_pref.inference.hmc import hmc_move
+from bayes_pref.inference.polya_gamma import draw_polya_gamma
+from bayes_pref.inference.rows import log_odds
+
+Array = NDArray[np.float64]
+
+ROW_MOVES = 2  # passes over the rows of L in a sweep
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def precision_from_factor(lower: Array, inverse: Array) -> None:
+    """Fill `inverse` with (L L')^-1."""
+    d = lower.shape[0]
+    column = np.empty(d)
+    for k in range(d):
+        column[:] = 0.0
+        column[k] = 1.0
+        solve_lower(lower, column, d)
+        solve_upper(lower, column, d)
+        inverse[:, k] = column
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def draw_means(
+    design: Array,
+    precision: Array,
+    inverse: Array,
+    weights: Array,
+    gamma: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1."""
+    p1, d = gamma.shape
+    size = p1 * d
+    gram = np.dot(design.T, design)
+    cross = np.dot(np.dot(design.T, weights), inverse)
+    matrix = np.empty((size, size))
+    vector = np.empty(size)
+    for j in range(p1):
+        for k in range(d):
+            vector[j * d + k] = cross[j, k]
+            for m in range(p1):
+                for q in range(d):
+                    matrix[j * d + k, m * d + q] = gram[j, m] * inverse[k, q]
+            matrix[j * d + k, j * d + k] += precision[j, k]
+    factor(matrix, size)
+    solve_lower(matrix, vector, size)
+    for k in range(size):
+        vector[k] += rng.standard_normal()
+    solve_upper(matrix, vector, size)
+    for j in range(p1):
+        gamma[j, :] = vector[j * d : (j + 1) * d]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _rebuild(lower: Array, beta: Array, residual: Array, first: int, out: Array) -> None:
+    """Fill rows `first` onwards of `out` from regressions; rows before come from `lower`."""
+    d = lower.shape[0]
+    out[:, :] = 0.0
+    for e in range(d):
+        if e < first:
+            out[e, : e + 1] = lower[e, : e + 1]
+            continue
+        for m in range(e):
+            total = 0.0
+            for q in range(m, e):
+                total += beta[e, q] * out[q, m]
+            out[e, m] = total
+        out[e, e] = residual[e]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def move_rows(
+    scatter: Array,
+    n_users: int,
+    spread: Array,
+    concentration: float,
+    lower: Array,
+    rng: np.random.Generator,
+) -> float:
+    """One pass of Metropolis moves over the rows of L; returns the share accepted.
+
+    Parameters
+    ----------
+    scatter
+        (d, d): sum over users of the outer product of their deviations.
+    lower
+        (d, d): L, changed in place.
+    """
+    d = lower.shape[0]
+    power = d + 2.0 * concentration - 2.0
+    beta = np.zeros((d, d))
+    residual = np.empty(d)
+    for k in range(d):
+        beta[k, :k] = lower[k, :k]
+        # beta_k = L_k,<k L_<k^-1, that is L_<k' beta' = L_k,<k'.
+        solve_upper(lower, beta[k], k)
+        residual[k] = lower[k, k]
+    accepted = 0.0
+    new = np.empty((d, d))
+    block = np.empty((d, d))
+    solved = np.empty(d)
+    old_beta = np.empty(d)
+    for k in range(d):
+        shape = 0.5 * (n_users - k) - (d - 1 - k) + 0.5 * d - 1.0
+        block[:, :] = scatter
+        if shape <= 0.0 or n_users <= k + 1 or not factor(block, k):
+            continue
+        solved[:k] = scatter[k, :k]
+        solve_lower(block, solved, k)
+        remaining = scatter[k, k]
+        for m in range(k):
+            remaining -= solved[m] * solved[m]
+        old_residual = residual[k]
+        old_beta[:k] = beta[k, :k]
+        proposal = np.sqrt(0.5 * remaining / rng.standard_gamma(shape))
+        for m in range(k):
+            solved[m] += proposal * rng.standard_normal()
+        solve_upper(block, solved, k)
+        beta[k, :k] = solved[:k]
+        residual[k] = proposal
+        _rebuild(lower, beta, residual, k, new)
+        log_ratio = power * np.log(proposal / old_residual)
+        for e in range(k, d):
+            before = np.dot(lower[e, : e + 1], lower[e, : e + 1])
+            after = np.dot(new[e, : e + 1], new[e, : e + 1])
+            log_ratio -= 0.5 * power * np.log(after / before)
+            log_ratio += 0.5 * (before - after) / (spread[e] * spread[e])
+        if np.log(rng.random()) < log_ratio:
+            lower[:, :] = new
+            accepted += 1.0 / d
+        else:
+            residual[k] = old_residual
+            beta[k, :k] = old_beta[:k]
+    return accepted
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _deviations(design: Array, gamma: Array, weights: Array, out: Array) -> None:
+    """Fill `out` (n_users, d) with w_i - gamma' f_i."""
+    out[:, :] = weights
+    for i in range(weights.shape[0]):
+        for j in range(gamma.shape[0]):
+            for k in range(weights.shape[1]):
+                out[i, k] -= design[i, j] * gamma[j, k]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sweep_full(
+    sweeps: int,
+    rows: Any,
+    population: Any,
+    theta: Array,
+    weights: Array,
+    psi: Array,
+    settled: bool,
+    table: Array,
+    whiten: Array,
+    step: float,
+    leaps: int,
+    rng: np.random.Generator,
+    out_theta: Array,
+    out_weights: Array,
+    out_stats: Array,
+) -> None:
+    """Run `sweeps` sweeps, writing theta and weights of the last ``out_theta.shape[0]`` of them.
+
+    `out_stats` (sweeps, 2) receives the acceptance of the Hamiltonian move and the log density.
+    `step` of zero leaves the Hamiltonian move out (before there is a metric). Until `settled`,
+    L is drawn from an inverse Wishart without regard to its prior, which brings a chain from a
+    far start to where the moves are efficient.
+    """
+    p1, d = population.precision.shape
+    gamma = theta[: p1 * d].reshape(p1, d)
+    omega = np.empty_like(psi)
+    z = np.empty_like(weights)
+    inverse = np.empty((d, d))
+    lower = np.zeros((d, d))
+    at = p1 * d
+    for k in range(d):
+        lower[k, : k + 1] = theta[at : at + k + 1]
+        at += k + 1
+    for sweep in range(sweeps):
+        draw_polya_gamma(psi, omega, table, rng)
+        precision_from_factor(lower, inverse)
+        draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
+        log_odds(rows, weights, psi)
+        draw_means(population.design, population.precision, inverse, weights, gamma, rng)
+        _deviations(population.design, gamma, weights, z)
+        scatter = np.dot(z.T, z)
+        if settled:
+            for _ in range(ROW_MOVES):
+                move_rows(
+                    scatter,
+                    weights.shape[0],
+                    population.spread,
+                    population.concentration,
+                    lower,
+                    rng,
+                )
+        else:
+            _draw_wishart(scatter, weights.shape[0], lower, rng)
+        at = p1 * d
+        for k in range(d):
+            theta[at : at + k + 1] = lower[k, : k + 1]
+            at += k + 1
+        out_stats[sweep, :] = np.nan
+        if step > 0.0:
+            for i in range(weights.shape[0]):
+                solve_lower(lower, z[i], d)
+            acceptance, density = hmc_move(
+                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
+            )
+            out_stats[sweep, 0] = acceptance
+            out_stats[sweep, 1] = density - 0.5 * np.sum(z * z)
+            at = p1 * d
+            for k in range(d):
+                lower[k, : k + 1] = theta[at : at + k + 1]
+                at += k + 1
+        kept = sweep - (sweeps - out_theta.shape[0])
+        if kept >= 0:
+            out_theta[kept, :] = theta
+            out_weights[kept, :, :] = weights
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw_wishart(scatter: Array, n_users: int, lower: Array, rng: np.random.Generator) -> None:
+    """Replace L by the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
+    d = lower.shape[0]
+    scale = scatter.copy()
+    for k in range(d):
+        scale[k, k] += 1.0
+    factor(scale, d)
+    # Sigma = C (A A')^-1 C' with scale = C C' and A the Bartlett factor of a Wishart: lower
+    # triangular, so its inverse transpose times C' gives a square root of Sigma to refactor.
+    bartlett = np.zeros((d, d))
+    for k in range(d):
+        bartlett[k, k] = np.sqrt(2.0 * rng.standard_gamma(0.5 * (n_users + d + 1 - k)))
+        for m in range(k):
+            bartlett[k, m] = rng.standard_normal()
+    root = np.zeros((d, d))
+    for k in range(d):
+        root[k, : k + 1] = scale[k, : k + 1]
+        solve_lower(bartlett, root[k], d)
+    sigma = np.dot(root, root.T)
+    factor(sigma, d)
+    for k in range(d):
+        lower[k, : k + 1] = sigma[k, : k + 1]

@@ -1,0 +1,234 @@
+"""A short Hamiltonian move on the population, each user's standardised deviation held fixed.
+
+Write w_i = gamma' f_i + L z_i with f_i = (1, covariates of user i) and L either diagonal (tau) or
+lower triangular. Holding z instead of w (the ancillary parametrisation; Yu & Meng 2011) lets the
+population move far where users' spread is small, which is where Gibbs updates given w stick. The
+move uses the likelihood itself, without augmentation (Duane et al. 1987; Neal 2011).
+
+Parameters are one vector theta: gamma (p + 1, d) by rows, then tau (d) or the rows of the lower
+triangle of L. Its prior: gamma Normal(0, 1 / precision), tau_k = |row k of L| half-normal, and the
+correlations L L' / (tau tau') LKJ(concentration) (Lewandowski, Kurowicka & Joe 2009). In L that is
+    prod_k exp(-tau_k^2 / (2 s_k^2)) L_kk^(d - k + 2 c - 1) tau_k^-(d + 2 c - 2),   k = 1 ... d.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayes_pref.inference.rows import log_likelihood
+
+Array = NDArray[np.float64]
+
+
+class Population(NamedTuple):
+    """What the samplers know of the population beside the rows, on scaled features.
+
+    Attributes
+    ----------
+    design
+        (n_users, p + 1): a column of ones, then standardised covariates.
+    precision
+        (p + 1, d): prior precision of gamma.
+    spread
+        (d,): scale of the half-normal prior of each tau.
+    concentration
+        Of the LKJ prior.
+    full
+        Whether L is lower triangular (else diagonal).
+    """
+
+    design: Array
+    precision: Array
+    spread: Array
+    concentration: float
+    full: bool
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def log_prior(population: Any, theta: Array, gradient: Array) -> float:
+    """Log prior density of theta, up to a constant; fills its gradient. -inf outside."""
+    p1, d = population.precision.shape
+    total = 0.0
+    for j in range(p1):
+        for k in range(d):
+            value = theta[j * d + k]
+            total -= 0.5 * population.precision[j, k] * value * value
+            gradient[j * d + k] = -population.precision[j, k] * value
+    at = p1 * d
+    if not population.full:
+        for k in range(d):
+            inverse = 1.0 / (population.spread[k] * population.spread[k])
+            total -= 0.5 * inverse * theta[at + k] ** 2
+            gradient[at + k] = -inverse * theta[at + k]
+        return total
+    c = population.concentration
+    for k in range(d):
+        inverse = 1.0 / (population.spread[k] * population.spread[k])
+        square = 0.0
+        for m in range(k + 1):
+            square += theta[at + m] ** 2
+        last = theta[at + k]
+        if last <= 0.0:
+            return -np.inf
+        power = d - k + 2.0 * c - 2.0
+        total += power * np.log(last) - 0.5 * square * inverse
+        total -= 0.5 * (d + 2.0 * c - 2.0) * np.log(square)
+        for m in range(k + 1):
+            gradient[at + m] = -theta[at + m] * (inverse + (d + 2.0 * c - 2.0) / square)
+        gradient[at + k] += power / last
+        at += k + 1
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def users_from_deviations(population: Any, theta: Array, z: Array, weights: Array) -> None:
+    """Fill weights (n_users, d) with gamma' f_i + L z_i."""
+    p1, d = population.precision.shape
+    for i in range(z.shape[0]):
+        at = p1 * d
+        for k in range(d):
+            value = 0.0
+            for j in range(p1):
+                value += population.design[i, j] * theta[j * d + k]
+            if population.full:
+                for m in range(k + 1):
+                    value += theta[at + m] * z[i, m]
+                at += k + 1
+            else:
+                value += theta[at + k] * z[i, k]
+            weights[i, k] = value
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def log_density(
+    rows: Any,
+    population: Any,
+    theta: Array,
+    z: Array,
+    weights: Array,
+    psi: Array,
+    slope: Array,
+    gradient: Array,
+) -> float:
+    """Log density of theta given z, up to a constant; fills weights, psi, slope and gradient."""
+    p1, d = population.precision.shape
+    prior = log_prior(population, theta, gradient)
+    if prior == -np.inf:
+        return prior
+    users_from_deviations(population, theta, z, weights)
+    total = prior + log_likelihood(rows, weights, psi, slope)
+    for i in range(z.shape[0]):
+        at = p1 * d
+        for k in range(d):
+            s = slope[i, k]
+            for j in range(p1):
+                gradient[j * d + k] += population.design[i, j] * s
+            if population.full:
+                for m in range(k + 1):
+                    gradient[at + m] += s * z[i, m]
+                at += k + 1
+            else:
+                gradient[at + k] += s * z[i, k]
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def hmc_move(
+    rows: Any,
+    population: Any,
+    theta: Array,
+    z: Array,
+    weights: Array,
+    psi: Array,
+    whiten: Array,
+    step: float,
+    leaps: int,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Move theta by one Hamiltonian trajectory; weights and psi follow.
+
+    Returns the acceptance probability and the log density of theta given z where it ends.
+
+    Parameters
+    ----------
+    whiten
+        (m, m): square root of the inverse of the metric, W W' = M^-1.
+    step, leaps
+        Leapfrog step in whitened units, jittered by 10 %, and number of leapfrogs.
+    """
+    size = theta.size
+    new = theta.copy()
+    new_weights = np.empty_like(weights)
+    new_psi = np.empty_like(psi)
+    slope = np.empty_like(weights)
+    gradient = np.empty(size)
+    momentum = np.empty(size)
+    for k in range(size):
+        momentum[k] = rng.standard_normal()
+    step = step * (0.9 + 0.2 * rng.random())
+    start = log_density(rows, population, new, z, new_weights, new_psi, slope, gradient)
+    kinetic = 0.5 * np.dot(momentum, momentum)
+    end = start
+    momentum += 0.5 * step * np.dot(gradient, whiten)
+    for leap in range(leaps):
+        new += step * np.dot(whiten, momentum)
+        end = log_density(rows, population, new, z, new_weights, new_psi, slope, gradient)
+        if not np.isfinite(end):
+            return 0.0, start
+        momentum += (0.5 if leap == leaps - 1 else 1.0) * step * np.dot(gradient, whiten)
+    kinetic -= 0.5 * np.dot(momentum, momentum)
+    acceptance = np.exp(min(0.0, end - start + kinetic))
+    if rng.random() < acceptance:
+        theta[:] = new
+        weights[:, :] = new_weights
+        psi[:] = new_psi
+        return acceptance, end
+    return acceptance, start
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) -> None:
+    """Add to `out` (m, m) the Hessian in theta of minus the log likelihood, z held fixed."""
+    p1, d = population.precision.shape
+    hessian = np.empty((d, d))
+    for i in range(z.shape[0]):
+        hessian[:, :] = 0.0
+        for n in range(rows.offsets[i], rows.offsets[i + 1]):
+            small = np.exp(-abs(psi[n]))
+            weight = small / (1.0 + small) ** 2
+            for e in range(rows.starts[n], rows.starts[n + 1]):
+                a = weight * rows.values[e]
+                for f in range(rows.starts[n], rows.starts[n + 1]):
+                    hessian[rows.columns[e], rows.columns[f]] += a * rows.values[f]
+        for k in range(d):
+            low_k, count_k = _scale_entries(population, k)
+            for q in range(d):
+                h = hessian[k, q]
+                if h == 0.0:
+                    continue
+                low_q, count_q = _scale_entries(population, q)
+                for j in range(p1):
+                    f = h * population.design[i, j]
+                    for m in range(p1):
+                        out[j * d + k, m * d + q] += f * population.design[i, m]
+                    for m in range(count_q):
+                        value = f * z[i, m if population.full else q]
+                        out[j * d + k, low_q + m] += value
+                        out[low_q + m, j * d + k] += value
+                for j in range(count_k):
+                    f = h * z[i, j if population.full else k]
+                    for m in range(count_q):
+                        out[low_k + j, low_q + m] += f * z[i, m if population.full else q]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scale_entries(population: Any, k: int) -> tuple[int, int]:
+    """Where row k of L starts in theta, and how many entries it has."""
+    p1, d = population.precision.shape
+    if population.full:
+        return p1 * d + k * (k + 1) // 2, k + 1
+    return p1 * d + k, 1

@@ -1,0 +1,247 @@
+"""What every model of users and their choices offers, and how its priors meet the data's units.
+
+Priors are stated for features scaled by the root mean square of their differences, never centred,
+so that they mean the same whatever the unit of measurement. All sites are nevertheless in raw
+units: a prior sd on the scaled feature is divided by the feature's scale.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyro.poutine as poutine
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from pyro.infer import Predictive
+
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import DataError, ModelError
+from bayes_pref.models.likelihood import probability
+
+Array = NDArray[np.float64]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run Pyro or torch code from `seed`, leaving torch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class GaussianUsers:
+    """A model with logistic choices and Gaussian users, in the form that exact samplers read.
+
+    Attributes
+    ----------
+    covariance
+        "none" (everyone has weights mu), "diagonal" or "full".
+    mean_sd
+        (n_features,): prior sd of mu, log-odds per raw unit.
+    effect_sd
+        (n_features, n_covariates): prior sd of B, log-odds per raw unit of both.
+    spread_sd
+        (n_features,): scale of the half-normal prior of tau, log-odds per raw unit.
+    concentration
+        Of the LKJ prior of the correlations; 1 where it does not apply.
+    covariates
+        (n_users, n_covariates): centred over users, raw units.
+    """
+
+    covariance: Literal["none", "diagonal", "full"]
+    mean_sd: Array
+    effect_sd: Array
+    spread_sd: Array
+    concentration: float
+    covariates: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModel(ABC):
+    """Base of all models: frozen prior settings whose call is an ordinary Pyro model.
+
+    Parameters
+    ----------
+    mean_sd
+        Prior sd of the population's mean weights `mu`, which are centred at zero: log-odds per
+        scaled unit of a feature.
+    scale
+        "rms": priors are on features divided by the root mean square of their differences;
+        "raw": on features as given.
+    """
+
+    mean_sd: float = 2.0
+    scale: Literal["rms", "raw"] = "rms"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no prior can have."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, float) and not (
+                isinstance(value, int | float) and np.isfinite(value) and value > 0
+            ):
+                raise ModelError(
+                    f"{type(self).__name__}({field.name}={value!r}): expected a positive number"
+                )
+        if self.scale not in ("rms", "raw"):
+            raise ModelError(
+                f"{type(self).__name__}(scale={self.scale!r}): expected 'rms' or 'raw'"
+            )
+
+    @abstractmethod
+    def __call__(self, comparisons: Comparisons) -> None:
+        """Run as a Pyro model: sample every site, observe the choices."""
+
+    @abstractmethod
+    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the model's sites and the named dimensions of each."""
+
+    @abstractmethod
+    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
+        """Weights of users (None: all), (chain, draw, user, feature), log-odds per raw unit."""
+
+    @abstractmethod
+    def new_user_weights(
+        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
+    ) -> xr.DataArray:
+        """Weights of a user drawn from the population, one per draw: (chain, draw, feature)."""
+
+    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
+        """Return the model as `GaussianUsers`, or None where it is not of that kind."""
+        return None
+
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe.
+
+        Raises
+        ------
+        ModelError
+            If there are ties.
+        """
+        ties = np.flatnonzero(comparisons.choice == 0.5)
+        if ties.size:
+            raise ModelError(
+                f"{type(self).__name__} has no ties: {ties.size:,} of {len(comparisons):,} choices "
+                f"are 0.5, the first in row {comparisons.rows[ties[0]]!r}; leave those rows out, "
+                "for example comparisons.take(comparisons.choice != 0.5)"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the model's name and settings, ready for JSON."""
+        return {"model": type(self).__name__, **asdict(self)}
+
+    def prior_predictive(
+        self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
+    ) -> xr.Dataset:
+        """Simulate choices from the prior, to see what it believes before any data.
+
+        Parameters
+        ----------
+        comparisons
+            The pairs and users to simulate for; their choices are not used.
+        draws
+            Number of draws from the prior.
+        seed
+            Of the simulation.
+
+        Returns
+        -------
+        Dataset with the model's sites, `probability` (chain, draw, comparison) that left is
+        preferred, and simulated `choice` (chain, draw, comparison); one chain.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> world = bp.simulate(users=20, seed=0)
+        >>> prior = bp.HierarchicalReward().prior_predictive(world.comparisons, draws=50)
+        >>> prior.probability.dims
+        ('chain', 'draw', 'comparison')
+        """
+        blank = comparisons.take(np.arange(len(comparisons)))
+        names = [*self.variables(comparisons), "choice"]
+        with seeded(seed), torch.no_grad():
+            sample = Predictive(
+                poutine.uncondition(self), num_samples=draws, return_sites=names
+            )(blank)
+        variables = self.variables(comparisons)
+        # Predictive keeps a dimension of size one for the plate that a population site is not in.
+        values = {
+            name: sample[name].numpy().reshape(1, draws, *sample[name].shape[-len(dims) :])
+            for name, dims in {**variables, "choice": ("comparison",)}.items()
+        }
+        data = label({name: values[name] for name in variables}, variables, comparisons)
+        weights = self.user_weights(data).transpose("chain", "draw", "user", "feature").to_numpy()
+        eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], comparisons.difference)
+        dims = ("chain", "draw", "comparison")
+        return data.assign_coords(comparison=comparisons.rows).assign(
+            probability=(dims, probability(eta)), choice=(dims, values["choice"])
+        )
+
+
+def feature_units(model: RewardModel, comparisons: Comparisons) -> Array:
+    """Scale on which priors hold for each feature, (n_features,), raw units."""
+    if model.scale == "raw":
+        return np.ones(len(comparisons.feature_names))
+    return comparisons.feature_scale
+
+
+def covariate_units(model: RewardModel, comparisons: Comparisons) -> Array:
+    """Scale on which priors hold for each covariate, (n_covariates,): its sd over users."""
+    if model.scale == "raw":
+        return np.ones(len(comparisons.covariate_names))
+    return np.asarray(comparisons.covariates.std(axis=0))
+
+
+def centred_covariates(comparisons: Comparisons) -> Array:
+    """Covariates minus their mean over users, (n_users, n_covariates), raw units."""
+    return np.asarray(comparisons.covariates - comparisons.covariates.mean(axis=0))
+
+
+def label(
+    values: dict[str, Array], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
+) -> xr.Dataset:
+    """Name the dimensions of draws (chain, draw, ...) with the caller's own labels."""
+    labels = {
+        "user": comparisons.users.rename("user"),
+        "feature": list(comparisons.feature_names),
+        "feature_bis": list(comparisons.feature_names),
+        "covariate": list(comparisons.covariate_names),
+    }
+    # Users are named even where no variable has them: a pooled model still answers for each.
+    used = {"user"} | {dim for dims in variables.values() for dim in dims}
+    chains, draws = next(iter(values.values())).shape[:2]
+    return xr.Dataset(
+        {name: (("chain", "draw", *dims), values[name]) for name, dims in variables.items()},
+        coords={"chain": np.arange(chains), "draw": np.arange(draws)}
+        | {dim: labels[dim] for dim in labels if dim in used},
+    )
+
+
+def from_settings(settings: dict[str, Any]) -> RewardModel:
+    """Build a model from what `RewardModel.settings` returned.
+
+    Raises
+    ------
+    DataError
+        If the name or a setting is not one that this version knows.
+    """
+    known = {kind.__name__: kind for kind in _final(RewardModel)}
+    name = settings.get("model")
+    if name not in known:
+        raise DataError(f"unknown model {name!r}; this version knows {', '.join(sorted(known))}")
+    try:
+        return known[name](**{key: value for key, value in settings.items() if key != "model"})
+    except TypeError as err:
+        raise DataError(f"{name} has settings that this version does not know: {err}") from err
+
+
+def _final(kind: type[RewardModel]) -> list[type[RewardModel]]:
+    return [final for child in kind.__subclasses__() for final in (_final(child) or [child])]

@@ -1,0 +1,42 @@
+"""The models that every generic test runs on, and small data to run them with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+import bayes_pref as bp
+
+MODELS: dict[str, bp.RewardModel] = {
+    "pooled": bp.PooledReward(),
+    "diagonal": bp.HierarchicalReward(),
+    "diagonal, raw scale": bp.HierarchicalReward(scale="raw"),
+    "full": bp.HierarchicalReward(covariance="full"),
+    "full, strong prior": bp.HierarchicalReward(covariance="full", concentration=5.0, spread_sd=0.3),
+}
+
+
+def small_comparisons(
+    *, users: int = 10, each: int = 6, covariates: bool = False, seed: int = 3
+) -> bp.Comparisons:
+    """Comparisons of a few users over two features in very different units."""
+    rng = np.random.default_rng(seed)
+    weights = (rng.normal(size=(users, 2)) * 0.8 + [1.0, -0.5]) / [1.0, 3.0]
+    user = np.repeat(np.arange(users), each)
+    difference = rng.normal(size=(users * each, 2)) * [1.0, 3.0]
+    eta = (difference * weights[user]).sum(axis=1)
+    frame = pd.DataFrame(difference, columns=["brief", "polite"]).assign(
+        person=[f"u{code}" for code in user],
+        choice=(rng.random(user.size) < 1 / (1 + np.exp(-eta))).astype(int),
+    )
+    ages = pd.DataFrame(
+        {"age": rng.normal(40, 10, users)},
+        index=pd.Index([f"u{code}" for code in range(users)], name="person"),
+    )
+    return bp.Comparisons.from_frame(
+        frame,
+        user="person",
+        choice="choice",
+        difference=["brief", "polite"],
+        covariates=ages if covariates else None,
+    )

@@ -1,0 +1,152 @@
+"""The sweeps leave the joint distribution of parameters and data as the model has it.
+
+Parameters come from the prior and data from the parameters; after any number of sweeps given those
+data, the parameters must still have the prior's distribution (Geweke 2004; Gandy & Scott 2021).
+Replications are independent, so a Kolmogorov-Smirnov test is exact. This holds only if every
+conditional, acceptance ratio and Jacobian in the sweep is right.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import halfnorm, kstest, norm
+
+from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
+from bayes_pref.inference.gibbs_full import move_rows, sweep_full
+from bayes_pref.inference.hmc import Population
+from bayes_pref.inference.polya_gamma import right_table
+from bayes_pref.inference.rows import build_rows, log_odds
+
+pytestmark = pytest.mark.slow
+
+USERS, EACH, FEATURES = 7, 4, 3
+MEAN_SD, EFFECT_SD, SPREAD = 1.5, 0.7, np.array([1.0, 0.5, 2.0])
+CONCENTRATION = 1.6
+REPLICATIONS, SWEEPS = 1500, 20
+LEVEL = 1e-4  # of each test
+
+
+def population(design: np.ndarray, *, full: bool, spread: np.ndarray = SPREAD) -> Population:
+    sds = np.vstack([np.full(FEATURES, MEAN_SD), np.full(FEATURES, EFFECT_SD)])
+    return Population(design, 1 / sds**2, spread, CONCENTRATION, full)
+
+
+def correlation_factor(rng: np.random.Generator) -> np.ndarray:
+    """Cholesky factor of an LKJ draw by the onion method (Lewandowski et al. 2009)."""
+    lower = np.zeros((FEATURES, FEATURES))
+    lower[0, 0] = 1.0
+    for k in range(1, FEATURES):
+        beta = CONCENTRATION + (FEATURES - 1 - k) / 2
+        radius = np.sqrt(rng.beta(k / 2, beta))
+        direction = rng.standard_normal(k)
+        lower[k, :k] = radius * direction / np.linalg.norm(direction)
+        lower[k, k] = np.sqrt(1 - radius**2)
+    return lower
+
+
+def replicate(full: bool, dense: bool, spread: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+    """One replication: parameters from the prior, data, sweeps; the parameters after them."""
+    rng = np.random.default_rng(seed)
+    design = np.column_stack([np.ones(USERS), rng.standard_normal(USERS)])
+    gamma = rng.standard_normal((2, FEATURES)) * [[MEAN_SD], [EFFECT_SD]]
+    tau = np.abs(rng.standard_normal(FEATURES)) * SPREAD
+    lower = tau[:, None] * correlation_factor(rng) if full else np.diag(tau)
+    weights = design @ gamma + rng.standard_normal((USERS, FEATURES)) @ lower.T
+    difference = rng.standard_normal((USERS * EACH, FEATURES))
+    difference *= rng.random(difference.shape) < (0.9 if dense else 0.5)
+    user = np.repeat(np.arange(USERS), EACH)
+    eta = (difference * weights[user]).sum(axis=1)
+    sign = np.where(rng.random(eta.size) < 1 / (1 + np.exp(-eta)), 1.0, -1.0)
+    rows = build_rows(sign[:, None] * difference, user, np.arange(USERS + 1) * EACH)
+    scale = lower[np.tril_indices(FEATURES)] if full else tau
+    theta = np.concatenate([gamma.ravel(), scale])
+    psi = np.empty(eta.size)
+    log_odds(rows, weights, psi)
+    sweep = sweep_full if full else sweep_diagonal
+    sweep(
+        SWEEPS,
+        rows,
+        population(design, full=full, spread=spread),
+        theta,
+        weights,
+        psi,
+        True if full else dense,
+        right_table(),
+        0.5 * np.eye(theta.size),
+        0.7,
+        3,
+        rng,
+        np.empty((0, theta.size)),
+        np.empty((0, *weights.shape)),
+        np.empty((SWEEPS, 2)),
+    )
+    return theta, weights, design
+
+
+def p_values(full: bool, dense: bool, spread: np.ndarray = SPREAD) -> dict[str, float]:
+    """Kolmogorov-Smirnov p-values of the parameters after the sweeps against the prior."""
+    draws = [replicate(full, dense, spread, seed) for seed in range(REPLICATIONS)]
+    theta = np.stack([draw[0] for draw in draws])
+    found = {f"mu {k}": kstest(theta[:, k], norm(0, MEAN_SD).cdf).pvalue for k in range(FEATURES)}
+    found |= {
+        f"B {k}": kstest(theta[:, FEATURES + k], norm(0, EFFECT_SD).cdf).pvalue
+        for k in range(FEATURES)
+    }
+    lower = np.zeros((REPLICATIONS, FEATURES, FEATURES))
+    where = np.tril_indices(FEATURES) if full else np.diag_indices(FEATURES)
+    lower[(slice(None), *where)] = theta[:, 2 * FEATURES :]
+    tau = np.sqrt((lower**2).sum(axis=2))
+    found |= {
+        f"tau {k}": kstest(tau[:, k], halfnorm(0, SPREAD[k]).cdf).pvalue for k in range(FEATURES)
+    }
+    gamma = theta[:, : 2 * FEATURES].reshape(-1, 2, FEATURES)
+    for k in range(FEATURES):  # users' standardised deviations stay standard normal
+        z = [
+            np.linalg.solve(lower[n], (draws[n][1] - draws[n][2] @ gamma[n]).T)[k, 0]
+            for n in range(REPLICATIONS)
+        ]
+        found[f"z {k}"] = kstest(z, norm.cdf).pvalue
+    if full:
+        # Under LKJ(c) every correlation is Beta(c + d/2 - 1) stretched over (-1, 1).
+        shape = CONCENTRATION + FEATURES / 2 - 1
+        correlation = np.einsum("nij,nkj->nik", lower, lower) / tau[:, :, None] / tau[:, None, :]
+        for j, k in zip(*np.tril_indices(FEATURES, -1), strict=True):
+            half = (correlation[:, j, k] + 1) / 2
+            found[f"correlation {j} {k}"] = kstest(half, "beta", args=(shape, shape)).pvalue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("full", "dense"), [(False, False), (False, True), (True, False)], ids=str
+)
+def test_sweeps_leave_the_prior_as_it_is_when_data_come_from_it(full: bool, dense: bool) -> None:
+    found = p_values(full, dense)
+    assert min(found.values()) > LEVEL / len(found), found
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_sweep_with_another_prior_is_caught(full: bool) -> None:
+    found = p_values(full, False, spread=1.4 * SPREAD)
+    assert min(found.values()) < LEVEL / len(found)
+
+
+def test_the_row_move_alone_leaves_the_prior_of_the_factor_as_it_is() -> None:
+    taus, factors = [], []
+    for seed in range(3000):
+        rng = np.random.default_rng(seed)
+        tau = np.abs(rng.standard_normal(FEATURES)) * SPREAD
+        lower = tau[:, None] * correlation_factor(rng)
+        deviations = rng.standard_normal((USERS, FEATURES)) @ lower.T
+        for _ in range(10):
+            move_rows(deviations.T @ deviations, USERS, SPREAD, CONCENTRATION, lower, rng)
+        norms = np.sqrt((lower**2).sum(axis=1))
+        taus.append(norms / SPREAD)
+        factors.append((lower @ lower.T / np.outer(norms, norms))[np.tril_indices(FEATURES, -1)])
+    shape = CONCENTRATION + FEATURES / 2 - 1
+    found = [kstest(column, halfnorm.cdf).pvalue for column in np.transpose(taus)]
+    found += [
+        kstest((column + 1) / 2, "beta", args=(shape, shape)).pvalue
+        for column in np.transpose(factors)
+    ]
+    assert min(found) > LEVEL / len(found), found
