@@ -12,7 +12,9 @@ MODELS: dict[str, bp.RewardModel] = {
     "diagonal": bp.HierarchicalReward(),
     "diagonal, raw scale": bp.HierarchicalReward(scale="raw"),
     "full": bp.HierarchicalReward(covariance="full"),
-    "full, strong prior": bp.HierarchicalReward(covariance="full", concentration=5.0, spread_sd=0.3),
+    "full, strong prior": bp.HierarchicalReward(
+        covariance="full", concentration=5.0, spread_sd=0.3
+    ),
 }
 
 

@@ -117,9 +117,7 @@ def p_values(full: bool, dense: bool, spread: np.ndarray = SPREAD) -> dict[str, 
     return found
 
 
-@pytest.mark.parametrize(
-    ("full", "dense"), [(False, False), (False, True), (True, False)], ids=str
-)
+@pytest.mark.parametrize(("full", "dense"), [(False, False), (False, True), (True, False)], ids=str)
 def test_sweeps_leave_the_prior_as_it_is_when_data_come_from_it(full: bool, dense: bool) -> None:
     found = p_values(full, dense)
     assert min(found.values()) > LEVEL / len(found), found

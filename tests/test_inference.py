@@ -83,9 +83,7 @@ def test_one_feature_agrees_with_quadrature(covariance: str) -> None:
     model = bp.HierarchicalReward(covariance=covariance, scale="raw")
     posterior = quiet(gibbs(draws=30_000, warmup=1000), model, comparisons)
     draws = posterior.draws
-    found = np.concatenate(
-        [draws["mu"], draws["tau"], draws["weights"].isel(user=0)], axis=2
-    )
+    found = np.concatenate([draws["mu"], draws["tau"], draws["weights"].isel(user=0)], axis=2)
     found_mean, error = mean_and_error(found)
     assert (np.abs(found_mean - mean) < 4.5 * error).all()
     variance, variance_error = mean_and_error((found - mean) ** 2)

@@ -7,13 +7,14 @@ a few dozen) these loops are faster and compile in a fraction of the time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from bayes_pref.inference.compiled import compiled
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def factor(matrix: Array, size: int) -> bool:
     """Replace the lower triangle of matrix[:size, :size] by its Cholesky factor.
 
@@ -33,7 +34,7 @@ def factor(matrix: Array, size: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def solve_lower(factor: Array, vector: Array, size: int) -> None:
     """Replace vector[:size] by L^-1 vector, L the lower triangle of `factor`."""
     for i in range(size):
@@ -43,7 +44,7 @@ def solve_lower(factor: Array, vector: Array, size: int) -> None:
         vector[i] = total / factor[i, i]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def solve_upper(factor: Array, vector: Array, size: int) -> None:
     """Replace vector[:size] by L'^-1 vector, L the lower triangle of `factor`."""
     for i in range(size - 1, -1, -1):

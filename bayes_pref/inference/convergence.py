@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -69,16 +70,22 @@ def check(
     ['rhat', 'ess_bulk', 'ess_tail']
     """
     labels, rhat, bulk, tail, finite = _statistics(draws)
-    advice = _Advice(engine or {}, draws.sizes["draw"])
+    settings = engine or {}
+    run = _Run(
+        draws.sizes["draw"],
+        str(settings.get("name", "")),
+        settings.get("warmup"),
+        bool(settings.get("complete", True)),
+    )
     found = [
-        _interrupted(advice),
+        _interrupted(run),
         _not_finite(labels, finite),
-        _stuck(rhat, finite, advice),
-        _disagreement(labels, rhat, advice),
-        _few("ess_bulk", "bulk", "the means", labels, bulk, advice),
-        _few("ess_tail", "tail", "the intervals", labels, tail, advice),
+        _stuck(rhat, finite, run),
+        _disagreement(labels, rhat, run),
+        _few("ess_bulk", "bulk", "the means", labels, bulk, run),
+        _few("ess_tail", "tail", "the intervals", labels, tail, run),
         _divergences(sample_stats),
-        _energy(sample_stats, advice),
+        _energy(sample_stats, run),
         _approximation(pareto_k),
     ]
     return tuple(finding for finding in found if finding is not None)
@@ -98,14 +105,14 @@ def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
         warnings.warn(finding.message, ConvergenceWarning, stacklevel=stacklevel)
 
 
-class _Advice:
-    """What to try next, in terms of the engine that was used."""
+@dataclass(frozen=True)
+class _Run:
+    """How the draws were made, for advice in the terms of the engine."""
 
-    def __init__(self, engine: Mapping[str, Any], draws: int) -> None:
-        self.name = str(engine.get("name", ""))
-        self.warmup = engine.get("warmup")
-        self.draws = draws
-        self.complete = bool(engine.get("complete", True))
+    draws: int
+    name: str
+    warmup: int | None
+    complete: bool
 
     def longer(self, factor: float = 2.0) -> str:
         """Draw longer chains, by this factor at least."""
@@ -139,16 +146,16 @@ def _statistics(
     return labels, rhat, bulk, tail, finite.astype(bool)
 
 
-def _interrupted(advice: _Advice) -> Finding | None:
-    if advice.complete:
+def _interrupted(run: _Run) -> Finding | None:
+    if run.complete:
         return None
     return Finding(
         "incomplete",
         "",
-        float(advice.draws),
-        math.nan,
+        float(run.draws),
+        math.inf,  # not nan, which would make a finding differ from itself once loaded
         0,
-        f"the run was interrupted after {advice.draws:,} draws a chain: run it again, to the end, "
+        f"the run was interrupted after {run.draws:,} draws a chain: run it again, to the end, "
         "before you rely on intervals",
     )
 
@@ -160,28 +167,28 @@ def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
     return Finding(
         "finite",
         labels[bad[0]],
-        math.nan,
-        math.nan,
+        float(len(bad)),
+        0.0,
         len(bad),
         f"{labels[bad[0]]}: draws are not finite ({len(bad):,} of {len(labels):,} parameters): "
         "rescale the features, or use tighter priors",
     )
 
 
-def _stuck(rhat: Floats, finite: NDArray[np.bool_], advice: _Advice) -> Finding | None:
-    if not rhat.size or not finite.all() or not np.isnan(rhat).all() or advice.draws < 4:
+def _stuck(rhat: Floats, finite: NDArray[np.bool_], run: _Run) -> Finding | None:
+    if not rhat.size or not finite.all() or not np.isnan(rhat).all() or run.draws < 4:
         return None
     return Finding(
         "stuck",
         "",
-        math.nan,
-        math.nan,
+        float(len(rhat)),
+        0.0,
         len(rhat),
         "no parameter ever changed: the sampler is stuck; try another seed or another engine",
     )
 
 
-def _disagreement(labels: list[str], rhat: Floats, advice: _Advice) -> Finding | None:
+def _disagreement(labels: list[str], rhat: Floats, run: _Run) -> Finding | None:
     bad = np.flatnonzero(rhat > RHAT)
     if not bad.size:
         return None
@@ -193,12 +200,12 @@ def _disagreement(labels: list[str], rhat: Floats, advice: _Advice) -> Finding |
         RHAT,
         len(bad),
         f"{labels[worst]}: R-hat {rhat[worst]:.3f}, above {RHAT:g} ({_share(bad, rhat)}): the "
-        f"chains disagree; {advice.longer()}",
+        f"chains disagree; {run.longer()}",
     )
 
 
 def _few(
-    statistic: str, name: str, use: str, labels: list[str], ess: Floats, advice: _Advice
+    statistic: str, name: str, use: str, labels: list[str], ess: Floats, run: _Run
 ) -> Finding | None:
     bad = np.flatnonzero(ess < ESS)
     if not bad.size:
@@ -213,7 +220,7 @@ def _few(
         ESS,
         len(bad),
         f"{labels[worst]}: {name} effective sample size {ess[worst]:.0f}, below {ESS:g} "
-        f"({_share(bad, ess)}): {use} are noisy; {advice.longer(min(factor, 10.0))}",
+        f"({_share(bad, ess)}): {use} are noisy; {run.longer(min(factor, 10.0))}",
     )
 
 
@@ -242,7 +249,7 @@ def _divergences(sample_stats: xr.Dataset) -> Finding | None:
     )
 
 
-def _energy(sample_stats: xr.Dataset, advice: _Advice) -> Finding | None:
+def _energy(sample_stats: xr.Dataset, run: _Run) -> Finding | None:
     if "energy" not in sample_stats:
         return None
     energy = sample_stats["energy"].transpose("chain", "draw").to_numpy()
@@ -258,7 +265,7 @@ def _energy(sample_stats: xr.Dataset, advice: _Advice) -> Finding | None:
         BFMI,
         len(bad),
         f"chain {worst}: E-BFMI {fraction[worst]:.2f}, below {BFMI:g} ({len(bad)} of "
-        f"{len(fraction)} chains): the tails are explored slowly; {advice.longer()}",
+        f"{len(fraction)} chains): the tails are explored slowly; {run.longer()}",
     )
 
 

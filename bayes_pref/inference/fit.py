@@ -55,7 +55,7 @@ def fit(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=300, warmup=200, chains=2, progress=False)
+    >>> engine = bp.Gibbs(progress=False)
     >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine, seed=1)
     >>> list(posterior.draws)
     ['mu', 'tau', 'weights']

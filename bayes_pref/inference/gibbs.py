@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.chains import Tick, run_chains
@@ -67,10 +67,10 @@ class Gibbs(Engine):
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+    >>> engine = bp.Gibbs(progress=False)
     >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
     >>> posterior.draws.sizes["draw"]
-    200
+    1000
     """
 
     def refusal(self, model: RewardModel, comparisons: Comparisons) -> str | None:
@@ -167,12 +167,12 @@ class _Problem:
         """L, (..., d, d), from theta (..., m)."""
         d = self.population.precision.shape[1]
         lower = np.zeros((*theta.shape[:-1], d, d))
-        where = np.tril_indices(d) if self.population.full else np.diag_indices(d)
-        lower[(..., *where)] = theta[..., self.n_means :]
+        row, column = np.tril_indices(d) if self.population.full else np.diag_indices(d)
+        lower[..., row, column] = theta[..., self.n_means :]
         return lower
 
     def deviations(self, theta: Array, weights: Array) -> Array:
-        """z = L^-1 (w - gamma' f), (n_users, d)."""
+        """Z = L^-1 (w - gamma' f), (n_users, d)."""
         gamma = theta[: self.n_means].reshape(self.population.precision.shape)
         centred = weights - self.population.design @ gamma
         return np.ascontiguousarray(solve_triangular(self.lower(theta), centred.T, lower=True).T)
@@ -322,7 +322,7 @@ def _pooled_chain(
     signed[row, problem.rows.columns] = problem.rows.values
     prior = np.diag(problem.population.precision[0])
     linear = signed.sum(axis=0) / 2
-    mu = rng.normal(0, 0.5, d)
+    mu: Array = 0.5 * rng.standard_normal((d,))
     psi = signed @ mu
     omega = np.empty(n_rows)
     kept = _Kept(np.empty((draws, d)), np.empty((draws, 0, d)), np.full((draws, 2), np.nan))
@@ -330,9 +330,9 @@ def _pooled_chain(
         if stop.is_set():
             break
         draw_polya_gamma(psi, omega, right_table(), rng)
-        factor = cho_factor(signed.T @ (omega[:, None] * signed) + prior, lower=True)
-        noise = solve_triangular(factor[0], rng.standard_normal(d), lower=True, trans="T")
-        mu = cho_solve(factor, linear) + noise
+        factor = np.linalg.cholesky(signed.T @ (omega[:, None] * signed) + prior)
+        mu = cho_solve((factor, True), linear)
+        mu += solve_triangular(factor, rng.standard_normal((d,)), lower=True, trans="T")
         psi = signed @ mu
         if done >= warmup:
             log_prior = -0.5 * mu @ prior @ mu

@@ -16,13 +16,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
+from bayes_pref.inference.compiled import compiled, compiled_reordering
 from bayes_pref.inference.hmc import hmc_move
 from bayes_pref.inference.polya_gamma import draw_polya_gamma
-from bayes_pref.inference.rows import REORDER, log_odds
+from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ SLICE_WIDTH = 0.6
 SLICE_STEPS = 30  # of stepping out, each side
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def draw_users(
     rows: Any,
     omega: Array,
@@ -72,7 +72,7 @@ def draw_users(
         weights[i, :] = linear
 
 
-@njit(cache=True, nogil=True, fastmath=REORDER)  # type: ignore[untyped-decorator]
+@compiled_reordering
 def _log_marginal(
     log_tau: float,
     information: Array,
@@ -117,10 +117,11 @@ def _log_marginal(
     solve_lower(matrix, vector, p1)
     for j in range(p1):
         total += 0.5 * vector[j] * vector[j] - np.log(matrix[j, j])
-    return total + 0.5 * square * (quadratic - 1.0 / (spread * spread)) + log_tau
+    total += 0.5 * square * (quadratic - 1.0 / (spread * spread))
+    return float(total + log_tau)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _draw_log_tau(
     start: float,
     information: Array,
@@ -155,7 +156,7 @@ def _draw_log_tau(
             high = value
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _draw_feature(
     k: int,
     rows: Any,
@@ -217,7 +218,7 @@ def _draw_feature(
             weights[i, k] = mean + tau[k] * rng.standard_normal()
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def sweep_diagonal(
     sweeps: int,
     rows: Any,

@@ -11,9 +11,10 @@ A sweep draws, in this order,
 
 The row move. In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
 L_k,<k = beta_k L_<k and L_kk = s_k, with Jacobian prod_k s_k^(d - k). Proposing s_k^2 from
-InverseGamma((u - (k-1)) / 2 - (d - k) + d / 2 - 1, RSS / 2) and beta_k from its Gaussian cancels the
-likelihood and leaves the prior's ratio (s'/s)^(d + 2c - 2) prod_{e >= k} (tau'_e / tau_e)^-(d + 2c - 2)
-exp((tau_e^2 - tau'_e^2) / (2 spread_e^2)).
+InverseGamma((u - (k-1)) / 2 - (d - k) + d / 2 - 1, RSS / 2) and beta_k from its Gaussian cancels
+the likelihood and leaves the prior's ratio
+    (s'/s)^q prod_{e >= k} (tau'_e / tau_e)^-q exp((tau_e^2 - tau'_e^2) / (2 spread_e^2)),
+q = d + 2 c - 2, c the LKJ concentration.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
+from bayes_pref.inference.compiled import compiled
 from bayes_pref.inference.gibbs_diagonal import draw_users
 from bayes_pref.inference.hmc import hmc_move
 from bayes_pref.inference.polya_gamma import draw_polya_gamma
@@ -35,7 +36,7 @@ Array = NDArray[np.float64]
 ROW_MOVES = 2  # passes over the rows of L in a sweep
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def precision_from_factor(lower: Array, inverse: Array) -> None:
     """Fill `inverse` with (L L')^-1."""
     d = lower.shape[0]
@@ -48,7 +49,7 @@ def precision_from_factor(lower: Array, inverse: Array) -> None:
         inverse[:, k] = column
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def draw_means(
     design: Array,
     precision: Array,
@@ -80,7 +81,7 @@ def draw_means(
         gamma[j, :] = vector[j * d : (j + 1) * d]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _rebuild(lower: Array, beta: Array, residual: Array, first: int, out: Array) -> None:
     """Fill rows `first` onwards of `out` from regressions; rows before come from `lower`."""
     d = lower.shape[0]
@@ -97,7 +98,7 @@ def _rebuild(lower: Array, beta: Array, residual: Array, first: int, out: Array)
         out[e, e] = residual[e]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def move_rows(
     scatter: Array,
     n_users: int,
@@ -163,7 +164,7 @@ def move_rows(
     return accepted
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _deviations(design: Array, gamma: Array, weights: Array, out: Array) -> None:
     """Fill `out` (n_users, d) with w_i - gamma' f_i."""
     out[:, :] = weights
@@ -173,7 +174,7 @@ def _deviations(design: Array, gamma: Array, weights: Array, out: Array) -> None
                 out[i, k] -= design[i, j] * gamma[j, k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def sweep_full(
     sweeps: int,
     rows: Any,
@@ -251,7 +252,7 @@ def sweep_full(
             out_weights[kept, :, :] = weights
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _draw_wishart(scatter: Array, n_users: int, lower: Array, rng: np.random.Generator) -> None:
     """Replace L by the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
     d = lower.shape[0]

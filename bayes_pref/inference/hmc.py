@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayes_pref.inference.compiled import compiled
 from bayes_pref.inference.rows import log_likelihood
 
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ class Population(NamedTuple):
     full: bool
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def log_prior(population: Any, theta: Array, gradient: Array) -> float:
     """Log prior density of theta, up to a constant; fills its gradient. -inf outside."""
     p1, d = population.precision.shape
@@ -84,7 +84,7 @@ def log_prior(population: Any, theta: Array, gradient: Array) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def users_from_deviations(population: Any, theta: Array, z: Array, weights: Array) -> None:
     """Fill weights (n_users, d) with gamma' f_i + L z_i."""
     p1, d = population.precision.shape
@@ -103,7 +103,7 @@ def users_from_deviations(population: Any, theta: Array, z: Array, weights: Arra
             weights[i, k] = value
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def log_density(
     rows: Any,
     population: Any,
@@ -136,7 +136,7 @@ def log_density(
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def hmc_move(
     rows: Any,
     population: Any,
@@ -190,7 +190,7 @@ def hmc_move(
     return acceptance, start
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) -> None:
     """Add to `out` (m, m) the Hessian in theta of minus the log likelihood, z held fixed."""
     p1, d = population.precision.shape
@@ -225,7 +225,7 @@ def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) 
                         out[low_k + j, low_q + m] += f * z[i, m if population.full else q]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _scale_entries(population: Any, k: int) -> tuple[int, int]:
     """Where row k of L starts in theta, and how many entries it has."""
     p1, d = population.precision.shape

@@ -16,8 +16,7 @@ import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from numpy.typing import NDArray
-from pyro.infer import Predictive
-from pyro.infer.mcmc import NUTS as PyroNUTS
+from pyro.infer import mcmc
 from pyro.infer.reparam import LocScaleReparam
 from pyro.infer.reparam.reparam import Reparam
 
@@ -143,7 +142,7 @@ class NUTS(Engine):
         return kept
 
 
-class _RecordingNUTS(PyroNUTS):  # type: ignore[misc]
+class _RecordingNUTS(mcmc.NUTS):  # type: ignore[misc]
     """Pyro's kernel, with the statistics of the last draw within reach."""
 
     _kinetic = 0.0
@@ -184,7 +183,11 @@ class _MultivariateNormalReparam(Reparam):  # type: ignore[misc]
             dist.Normal(torch.zeros_like(fn.loc), torch.ones_like(fn.loc)).to_event(1),
         )
         value = fn.loc + (fn.scale_tril @ noise[..., None]).squeeze(-1)
-        return {"fn": dist.Delta(value, event_dim=1).mask(False), "value": value, "is_observed": True}
+        return {
+            "fn": dist.Delta(value, event_dim=1).mask(False),
+            "value": value,
+            "is_observed": True,
+        }
 
 
 def _non_centred(site: dict[str, Any]) -> Reparam | None:

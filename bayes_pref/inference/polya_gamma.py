@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
+
+from bayes_pref.inference.compiled import compiled
 
 Array = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def right_table() -> Array:
     return np.asarray(1 / (1 + np.exp(log_left - log_right)))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _truncated_inverse_gaussian(z: float, rng: np.random.Generator) -> float:
     """Draw from the inverse Gaussian with mean 1/z and shape 1, given that it is below CUT."""
     if z < 1.0 / CUT:
@@ -70,7 +71,7 @@ def _truncated_inverse_gaussian(z: float, rng: np.random.Generator) -> float:
             return x
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def polya_gamma(psi: float, table: Array, rng: np.random.Generator) -> float:
     """Draw one omega ~ PG(1, psi).
 
@@ -127,7 +128,7 @@ def polya_gamma(psi: float, table: Array, rng: np.random.Generator) -> float:
                     break
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def draw_polya_gamma(psi: Array, omega: Array, table: Array, rng: Any) -> None:
     """Fill `omega` (n,) with independent draws of PG(1, psi), psi (n,) in log-odds."""
     for n in range(psi.size):

@@ -9,16 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
 
+from bayes_pref.inference.compiled import compiled_reordering
+
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
-
-# Sums may be reordered and fused, but infinities and NaN keep their meaning: a rejected proposal
-# is recognised by them.
-REORDER = {"reassoc", "contract", "arcp", "nsz"}
 
 
 class Rows(NamedTuple):
@@ -79,7 +76,7 @@ def build_rows(signed: Array, user: Codes, offsets: Codes) -> Rows:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=REORDER)  # type: ignore[untyped-decorator]
+@compiled_reordering
 def log_odds(rows: Any, weights: Array, psi: Array) -> None:
     """Fill `psi` (n,) with a_n . w_i for weights (n_users, n_features)."""
     for i in range(weights.shape[0]):
@@ -90,7 +87,7 @@ def log_odds(rows: Any, weights: Array, psi: Array) -> None:
             psi[n] = total
 
 
-@njit(cache=True, nogil=True, fastmath=REORDER)  # type: ignore[untyped-decorator]
+@compiled_reordering
 def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> float:
     """Sum of log sigmoid(psi_n); fills psi (n,) and the gradient in the weights (u, d)."""
     gradient[:, :] = 0.0

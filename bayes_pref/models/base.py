@@ -168,9 +168,9 @@ class RewardModel(ABC):
         blank = comparisons.take(np.arange(len(comparisons)))
         names = [*self.variables(comparisons), "choice"]
         with seeded(seed), torch.no_grad():
-            sample = Predictive(
-                poutine.uncondition(self), num_samples=draws, return_sites=names
-            )(blank)
+            sample = Predictive(poutine.uncondition(self), num_samples=draws, return_sites=names)(
+                blank
+            )
         variables = self.variables(comparisons)
         # Predictive keeps a dimension of size one for the plate that a population site is not in.
         values = {
@@ -237,11 +237,14 @@ def from_settings(settings: dict[str, Any]) -> RewardModel:
     name = settings.get("model")
     if name not in known:
         raise DataError(f"unknown model {name!r}; this version knows {', '.join(sorted(known))}")
+    rest = {key: value for key, value in settings.items() if key != "model"}
     try:
-        return known[name](**{key: value for key, value in settings.items() if key != "model"})
+        model: RewardModel = known[name](**rest)
     except TypeError as err:
         raise DataError(f"{name} has settings that this version does not know: {err}") from err
+    return model
 
 
-def _final(kind: type[RewardModel]) -> list[type[RewardModel]]:
-    return [final for child in kind.__subclasses__() for final in (_final(child) or [child])]
+def _final(kind: type) -> list[type]:
+    children: list[type] = kind.__subclasses__()
+    return [final for child in children for final in (_final(child) or [child])]

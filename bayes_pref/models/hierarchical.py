@@ -85,8 +85,7 @@ class HierarchicalReward(RewardModel):
         super().__post_init__()
         if self.covariance not in ("diagonal", "full"):
             raise ModelError(
-                f"HierarchicalReward(covariance={self.covariance!r}): "
-                "expected 'diagonal' or 'full'"
+                f"HierarchicalReward(covariance={self.covariance!r}): expected 'diagonal' or 'full'"
             )
 
     def check(self, comparisons: Comparisons) -> None:
@@ -116,7 +115,9 @@ class HierarchicalReward(RewardModel):
         centre = mu
         if prior.covariates.shape[1]:
             effect_sd = torch.as_tensor(prior.effect_sd)
-            effect = pyro.sample("B", dist.Normal(torch.zeros_like(effect_sd), effect_sd).to_event(2))
+            effect = pyro.sample(
+                "B", dist.Normal(torch.zeros_like(effect_sd), effect_sd).to_event(2)
+            )
             covariates = torch.as_tensor(prior.covariates)[:, None, :]
             centre = centre + (effect * covariates).sum(-1)
         factor = None
@@ -179,9 +180,7 @@ class HierarchicalReward(RewardModel):
         noise = rng.standard_normal(mu.shape)
         if self.covariance == "full":
             correlation = draws["correlation"].transpose("chain", "draw", "feature", "feature_bis")
-            noise = np.einsum(
-                "cdfg,cdg->cdf", np.linalg.cholesky(correlation.to_numpy()), noise
-            )
+            noise = np.einsum("cdfg,cdg->cdf", np.linalg.cholesky(correlation.to_numpy()), noise)
         weights = mu + draws["tau"].transpose("chain", "draw", "feature") * noise
         if "B" in draws:
             pick = rng.integers(comparisons.n_users, size=mu.shape[:2])

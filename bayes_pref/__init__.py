@@ -1,0 +1,46 @@
+"""Each person's reward function from their choices, with honest uncertainty.
+
+``Comparisons`` holds the data, a model such as ``HierarchicalReward`` says what is believed of
+users, ``fit`` draws from its posterior, and a ``Posterior`` answers questions in labelled frames.
+"""
+
+from bayes_pref import plots
+from bayes_pref.data import Comparisons, Features
+from bayes_pref.errors import (
+    BayesPrefError,
+    ConvergenceWarning,
+    DataError,
+    DataWarning,
+    ModelError,
+)
+from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.fit import fit
+from bayes_pref.inference.gibbs import Gibbs
+from bayes_pref.inference.nuts import NUTS
+from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
+from bayes_pref.posterior import Finding, Posterior
+from bayes_pref.simulate import World, simulate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "NUTS",
+    "BayesPrefError",
+    "Comparisons",
+    "ConvergenceWarning",
+    "DataError",
+    "DataWarning",
+    "Engine",
+    "Features",
+    "Finding",
+    "Gibbs",
+    "HierarchicalReward",
+    "ModelError",
+    "PooledReward",
+    "Posterior",
+    "RewardModel",
+    "World",
+    "fit",
+    "plots",
+    "simulate",
+]

@@ -1,0 +1,115 @@
+"""What a posterior says of the comparisons made: log-odds, likelihood, replicated choices.
+
+Row n of user i has log-odds d_n . w_i. Rows are grouped by user, so a block of rows is a sparse
+matrix (row, user and feature) times the weights of a few users: no weights are copied per row, and
+the zeros of effect-coded features cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from bayes_pref.data import Comparisons
+from bayes_pref.estimates import BLOCK_VALUES
+from bayes_pref.models.likelihood import log_likelihood, probability
+
+Floats = NDArray[np.float64]
+
+
+def log_odds(
+    weights: xr.DataArray, comparisons: Comparisons, difference: Floats
+) -> Iterator[tuple[slice, Floats]]:
+    """Yield rows and their log-odds (row, sample), a few rows at a time.
+
+    Parameters
+    ----------
+    weights
+        (chain, draw, user, feature) of every user of the comparisons, in their order.
+    comparisons
+        Whose users the rows belong to.
+    difference
+        (n, d) left minus right.
+    """
+    samples = weights.sizes["chain"] * weights.sizes["draw"]
+    rows, features = difference.shape
+    ordered = weights.transpose("user", "feature", "chain", "draw")
+    step = max(1, BLOCK_VALUES // (samples * features))
+    # A loop over blocks of rows: the log-odds of all rows would be as large as the posterior.
+    for start in range(0, rows, step):
+        part = slice(start, min(start + step, rows))
+        user = comparisons.user[part]
+        known = np.array(ordered[user[0] : user[-1] + 1].to_numpy(), dtype=np.float64, order="C")
+        columns = (user - user[0])[:, None] * features + np.arange(features)
+        row, column = np.nonzero(difference[part])
+        design = csr_array(
+            (difference[part][row, column], (row, columns[row, column])),
+            shape=(len(user), known.shape[0] * features),
+        )
+        yield part, np.asarray(design @ known.reshape(-1, samples))
+
+
+def predict(
+    weights: xr.DataArray, comparisons: Comparisons, rng: np.random.Generator
+) -> dict[str, xr.Dataset]:
+    """Log-likelihood and replicated choices of every row, and the choices themselves.
+
+    Returns
+    -------
+    Datasets ``log_likelihood``, ``posterior_predictive`` (chain, draw, comparison) and
+    ``observed_data`` (comparison), each with the variable ``choice``.
+    """
+    chains, draws, rows = weights.sizes["chain"], weights.sizes["draw"], len(comparisons)
+    likelihood = np.empty((chains * draws, rows))
+    replicated = np.empty((chains * draws, rows), dtype=np.int8)
+    for part, eta in log_odds(weights, comparisons, comparisons.difference):
+        likelihood[:, part] = log_likelihood(eta, comparisons.choice[part, None]).T
+        replicated[:, part] = (rng.random(eta.shape) < probability(eta)).T
+    dims, shape = ("chain", "draw", "comparison"), (chains, draws, rows)
+    sampled = {dim: weights.indexes[dim] for dim in dims[:2] if dim in weights.indexes}
+    labels = comparisons.rows
+    if isinstance(labels[0], tuple):  # ArviZ has no place for labels of several levels
+        labels = pd.Index([str(label) for label in labels])
+    # Renamed: xarray takes the name of an index for that of its dimension.
+    named = {"comparison": labels.rename("comparison")}
+    choice = comparisons.choice if comparisons.has_ties else comparisons.choice.astype(np.int8)
+    return {
+        "log_likelihood": xr.Dataset(
+            {"choice": (dims, likelihood.reshape(shape))}, coords=sampled | named
+        ),
+        "posterior_predictive": xr.Dataset(
+            {"choice": (dims, replicated.reshape(shape))}, coords=sampled | named
+        ),
+        "observed_data": xr.Dataset({"choice": ("comparison", choice)}, coords=named),
+    }
+
+
+def marginal_effects(weights: xr.DataArray, comparisons: Comparisons) -> Floats:
+    """Average marginal component effects (sample, attribute), in [-1, 1].
+
+    P(left) - P(right) when the left item has one unit more of the attribute and nothing else
+    differs: averaged over each user's own contexts where the attribute interacts with any, and
+    then over users.
+    """
+    features, samples = comparisons.features, weights.sizes["chain"] * weights.sizes["draw"]
+    count = len(features.attributes)
+    effects = np.zeros((samples, count))
+    share = 1.0 / (comparisons.n_users * comparisons.counts[comparisons.user])
+    interacting = {attribute for attribute, _ in features.interactions}
+    # A loop over attributes: with contexts, each has as many log-odds as there are rows and draws.
+    for k, attribute in enumerate(features.attributes):
+        if attribute in interacting:
+            unit = np.zeros((len(comparisons), count))
+            unit[:, k] = 1.0
+            unit = features.expand(unit, comparisons.context)
+            for part, eta in log_odds(weights, comparisons, unit):
+                effects[:, k] += share[part] @ (2.0 * probability(eta) - 1.0)
+        else:
+            own = weights.isel(feature=k).transpose("chain", "draw", "user").to_numpy()
+            effects[:, k] = (2.0 * probability(own) - 1.0).mean(axis=2).ravel()
+    return effects

@@ -1,0 +1,221 @@
+"""What callers ask about, as arrays: users, items and comparisons by label or by features."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import DataError
+from bayes_pref.validate import Table, TableLike, closest, shown
+
+Floats: TypeAlias = NDArray[np.float64]
+Labels: TypeAlias = "Hashable | Sequence[Hashable] | pd.Index[Any] | pd.Series[Any] | NDArray[Any]"
+Users: TypeAlias = "Labels | None"
+Items: TypeAlias = "TableLike | Labels | None"
+
+POPULATION = "population"
+_LISTS = (list, tuple, range, set, frozenset, pd.Index, pd.Series, np.ndarray)
+
+
+def user_positions(users: Users, known: pd.Index) -> NDArray[np.intp]:
+    """Positions of users among those known.
+
+    Parameters
+    ----------
+    users
+        A label, a list of labels, or None for every user.
+    known
+        (u,) labels of the users.
+
+    Raises
+    ------
+    DataError
+        If a label is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> user_positions(["b", "a"], pd.Index(["a", "b"]))
+    array([1, 0])
+    """
+    if users is None:
+        return np.arange(len(known))
+    return _positions(_as_list(users, known), known, "user")
+
+
+def item_matrix(
+    items: Items, comparisons: Comparisons, argument: str = "items"
+) -> tuple[Floats, pd.Index]:
+    """Features (m, d) of items, and their labels.
+
+    Parameters
+    ----------
+    items
+        A table with the attributes (and the contexts that interact with any); item labels, where
+        the comparisons have a catalogue; None for the whole catalogue.
+    comparisons
+        Which know the features and the catalogue.
+    argument
+        Name of the argument that `items` came in as, for messages.
+
+    Raises
+    ------
+    DataError
+        If an item is unknown, a column is missing, or there is no catalogue to look items up in.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> import pandas as pd
+    >>> votes = pd.DataFrame(
+    ...     {
+    ...         "who": [1, 1, 2, 2],
+    ...         "a": ["tea", "milk", "tea", "milk"],
+    ...         "b": ["milk", "tea", "milk", "tea"],
+    ...         "chosen": [1, 0, 1, 1],
+    ...     }
+    ... )
+    >>> comparisons = bp.Comparisons.from_items(
+    ...     votes, user="who", left="a", right="b", choice="chosen"
+    ... )
+    >>> item_matrix("milk", comparisons)[0]
+    array([[0., 1.]])
+    """
+    if _is_table(items):
+        table = Table.read(cast(TableLike, items), argument)
+        used = dict.fromkeys(context for _, context in comparisons.features.interactions)
+        table.require([*comparisons.features.attributes, *used])
+        frame = table.frame
+        named = "item" in frame.columns and "item" not in comparisons.features.attributes
+        labels = pd.Index(frame["item"]) if named else frame.index
+        return comparisons.features.matrix(frame), _flat(labels)
+    catalogue = comparisons.catalogue
+    if catalogue is None:
+        asked = "are needed" if items is None else f"{shown(items)} cannot be looked up"
+        raise DataError(
+            f"{argument} {asked}: these comparisons have no catalogue of items; pass a frame with "
+            f"the columns {', '.join(comparisons.features.attributes[:5])}"
+            f"{', ...' if len(comparisons.features.attributes) > 5 else ''}"
+        )
+    if comparisons.features.interactions:
+        raise DataError(
+            f"{argument}: the reward of an item depends on its context here; pass a frame with the "
+            "items' attributes and the context columns"
+        )
+    if items is not None:
+        wanted = _as_list(items, catalogue.index)
+        catalogue = catalogue.iloc[_positions(wanted, catalogue.index, "item")]
+    return comparisons.features.matrix(catalogue), _flat(catalogue.index)
+
+
+def difference_matrix(
+    left: Items, right: Items, comparisons: Comparisons
+) -> tuple[Floats, pd.Index]:
+    """Feature differences (m, d), left minus right, and a label for each comparison.
+
+    Parameters
+    ----------
+    left, right
+        Items as for `item_matrix`, equally many; `right` None: `left` holds differences already.
+    comparisons
+        Which know the features and the catalogue.
+
+    Raises
+    ------
+    DataError
+        As `item_matrix`, and if the sides differ in length or in context.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> import pandas as pd
+    >>> world = bp.simulate(users=5, features=["length"], contexts=0, seed=0)
+    >>> pair = pd.DataFrame({"length": [3.0]}, index=["x"]), pd.DataFrame({"length": [1.0]})
+    >>> difference_matrix(*pair, world.comparisons)[0]
+    array([[2.]])
+    """
+    if right is None:
+        if not _is_table(left):
+            raise DataError("right is missing: without it, left must be a frame of differences")
+        return item_matrix(left, comparisons, "left")
+    if _is_table(left) and _is_table(right):
+        return _table_differences(cast(TableLike, left), cast(TableLike, right), comparisons)
+    ours, labels = item_matrix(left, comparisons, "left")
+    theirs, others = item_matrix(right, comparisons, "right")
+    _same_length(len(ours), len(theirs))
+    pairs = zip(labels, others, strict=True)
+    return ours - theirs, pd.Index([f"{one} or {other}" for one, other in pairs])
+
+
+def _table_differences(
+    left: TableLike, right: TableLike, comparisons: Comparisons
+) -> tuple[Floats, pd.Index]:
+    """Differences of two tables, which share their contexts."""
+    used = list(dict.fromkeys(context for _, context in comparisons.features.interactions))
+    one, other = Table.read(left, "left"), Table.read(right, "right")
+    _same_length(len(one.frame), len(other.frame))
+    if used:
+        one.require(used)
+        context = one.numbers(used)
+        given = [name for name in used if name in other.frame.columns]
+        apart = other.numbers(given) != context[:, [used.index(name) for name in given]]
+        if apart.any():
+            row, column = np.argwhere(apart)[0]
+            raise DataError(
+                f"right, column {given[column]!r}: row {shown(other.frame.index[row])} differs "
+                "from left; both sides of a comparison have the same context"
+            )
+        other = Table(other.frame.assign(**dict(zip(used, context.T, strict=True))), "right")
+    theirs, _ = item_matrix(other.frame, comparisons, "right")
+    ours, labels = item_matrix(one.frame, comparisons, "left")
+    return ours - theirs, labels
+
+
+def _same_length(left: int, right: int) -> None:
+    if left != right:
+        raise DataError(f"left has {left} rows and right has {right}; pair them one to one")
+
+
+def _is_table(items: object) -> bool:
+    if isinstance(items, pd.Series | pd.Index):
+        return False  # they speak Arrow, too, but are lists of labels
+    kinds = ("__arrow_c_stream__", "__dataframe__")
+    return isinstance(items, pd.DataFrame) or any(hasattr(items, kind) for kind in kinds)
+
+
+def _as_list(labels: Any, known: pd.Index) -> list[Hashable]:
+    """Labels as a list; a tuple is one label where it is known as one."""
+    if isinstance(labels, tuple) and labels in known:
+        return [labels]
+    return list(labels) if isinstance(labels, _LISTS) else [labels]
+
+
+def _positions(labels: list[Hashable], known: pd.Index, what: str) -> NDArray[np.intp]:
+    try:
+        found = known.get_indexer(pd.Index(labels, tupleize_cols=False)) if labels else np.array([])
+    except TypeError as err:
+        raise DataError(f"a {what} is named by a label or a list of labels: {err}") from err
+    if (found < 0).any():
+        label = labels[int(np.argmax(found < 0))]
+        raise DataError(f"unknown {what} {shown(label)}{_hint(label, known)}")
+    return found.astype(np.intp)
+
+
+def _hint(label: Hashable, known: pd.Index) -> str:
+    near = closest(label, known)
+    return near or f"; {what_is_known(known)}"
+
+
+def what_is_known(known: pd.Index) -> str:
+    """``the 946 known ones are 'a', 'b', ...``, for messages."""
+    few = ", ".join(shown(label) for label in known[:3])
+    return f"the {len(known):,} known are {few}{', ...' if len(known) > 3 else ''}"
+
+
+def _flat(labels: pd.Index) -> pd.Index:
+    return labels.to_flat_index() if labels.nlevels > 1 else labels

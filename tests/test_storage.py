@@ -1,0 +1,313 @@
+"""Saved posteriors: whole or not at all, and the same numbers, labels and types afterwards."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from made_posteriors import (
+    made_comparisons,
+    made_posterior,
+    made_votes,
+    pooled_posterior,
+)
+
+from bayes_pref import storage
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import DataError
+from bayes_pref.labels import decode_index, encode_index
+from bayes_pref.models import HierarchicalReward
+from bayes_pref.posterior import Finding, Posterior
+
+ROOT = Path(__file__).resolve().parents[1]
+LABELS: dict[str, pd.Index[Any]] = {
+    "text": pd.Index(["zoe", "ann", "Ünal", ""], name="who"),
+    "integers": pd.Index([3, 1, -2, 2**62]),
+    "small integers": pd.Index(np.array([3, 1, 2, 0], dtype=np.uint8)),
+    "floats": pd.Index([0.1, 1.0, 1e300, -0.0]),
+    "single floats": pd.Index(np.array([0.1, 1, 2, 3], dtype=np.float32)),
+    "truth values": pd.Index([True, False]),
+    "range": pd.RangeIndex(10, 2, -2, name="row"),
+    "days": pd.DatetimeIndex(["2024-02-28", "2024-02-29", "2024-01-01"], name="day"),
+    # On the two sides of a change to summer time.
+    "moments elsewhere": pd.DatetimeIndex(["2024-03-30 12:00", "2024-03-31 12:00"]).tz_localize(
+        "Europe/Rome"
+    ),
+    "nanoseconds": pd.DatetimeIndex(np.array([1, 2, 3], dtype="datetime64[ns]")),
+    "durations": pd.to_timedelta([1, 2, 3], unit="min"),
+    "several types": pd.Index([1, "1", 1.5, True, None], dtype=object),
+    "dates": pd.Index([dt.date(2024, 1, 2), dt.datetime(2024, 1, 2, 3, 4)], dtype=object),
+    "timestamps among text": pd.Index([pd.Timestamp("2024-01-02 03:04:05.000000006"), "x"]),
+    "numpy scalars": pd.Index([np.int64(3), np.float32(0.1), np.bool_(True)], dtype=object),
+    "tuples": pd.Index([("a", 1), ("b", (2, 3))], tupleize_cols=False),
+    "nullable": pd.Index([1, 2, 3], dtype="Int64"),
+    "categories": pd.CategoricalIndex(["b", "a"], categories=["a", "b", "c"], ordered=True),
+    "levels": pd.MultiIndex.from_tuples([("a", 1), ("b", 2), ("a", 2)], names=["wave", None]),
+}
+
+
+@pytest.mark.parametrize("index", LABELS.values(), ids=LABELS)
+def test_labels_keep_their_values_types_and_names(index: pd.Index[Any]) -> None:
+    again = decode_index(encode_index(index))
+    pd.testing.assert_index_equal(again, index, exact=True)
+    assert again.names == index.names
+    for one, other in zip(again.tolist(), index.tolist(), strict=True):
+        assert type(one) is type(other)
+
+
+def test_labels_that_json_cannot_hold_are_refused() -> None:
+    with pytest.raises(DataError, match="of type object cannot be saved; use text, numbers"):
+        encode_index(pd.Index([object()], dtype=object))
+
+
+def assert_same_comparisons(one: Comparisons, other: Comparisons) -> None:
+    """Every part is the same, labels and types included."""
+    for name in inspect.signature(Comparisons).parameters:
+        ours, theirs = getattr(one, name), getattr(other, name)
+        if isinstance(ours, np.ndarray):
+            np.testing.assert_array_equal(ours, theirs)
+            assert ours.dtype == theirs.dtype
+        elif isinstance(ours, pd.Index):
+            pd.testing.assert_index_equal(ours, theirs, exact=True)
+        elif isinstance(ours, pd.DataFrame):
+            pd.testing.assert_frame_equal(ours, theirs)
+        else:
+            assert ours == theirs
+
+
+POSTERIORS = {
+    "diagonal": lambda: made_posterior(),
+    "full": lambda: made_posterior(
+        made_comparisons(interactions=True, covariates=True),
+        HierarchicalReward(covariance="full", scale="raw", spread_sd=0.5),
+    ),
+    "pooled": lambda: pooled_posterior(),
+    "items": lambda: made_posterior(made_votes()),
+    "users are truth values": lambda: made_posterior(made_comparisons((True, False))),
+    "users are numbers": lambda: made_posterior(made_comparisons((3.5, -1.0, 2.0))),
+    "users are days": lambda: made_posterior(
+        made_comparisons(tuple(pd.date_range("2024-01-01", periods=3)))
+    ),
+}
+
+
+@pytest.mark.parametrize("make", POSTERIORS.values(), ids=POSTERIORS)
+def test_a_loaded_posterior_is_the_one_that_was_saved(make: Any, tmp_path: Path) -> None:
+    found = Finding("rhat", "mu[tone]", 1.03, 1.01, 2, "mu[tone]: R-hat 1.030, above 1.01")
+    posterior: Posterior = replace(make(), findings=(found,))
+    posterior.save(tmp_path / "posterior")
+    again = Posterior.load(tmp_path / "posterior")
+    assert [path.name for path in tmp_path.iterdir()] == ["posterior"]
+    xr.testing.assert_identical(again.draws, posterior.draws)
+    xr.testing.assert_identical(again.sample_stats, posterior.sample_stats)
+    for name, variable in posterior.sample_stats.data_vars.items():
+        assert again.sample_stats[name].dtype == variable.dtype
+    assert_same_comparisons(again.comparisons, posterior.comparisons)
+    for name in ("model", "engine", "seed", "findings"):
+        assert getattr(again, name) == getattr(posterior, name)
+    for users in (None, "population", posterior.comparisons.users[:1]):
+        pd.testing.assert_frame_equal(
+            again.weights(users), posterior.weights(users), check_exact=True
+        )
+    pd.testing.assert_frame_equal(again.amce(), posterior.amce(), check_exact=True)
+    np.testing.assert_array_equal(
+        again.idata["posterior_predictive"]["choice"],
+        posterior.idata["posterior_predictive"]["choice"],
+    )
+    assert repr(again) == repr(posterior)
+
+
+@pytest.mark.parametrize("kind", ["levels", "days", "range", "several types"])
+def test_the_labels_of_rows_are_saved_exactly(kind: str, tmp_path: Path) -> None:
+    comparisons = made_comparisons()
+    n = len(comparisons)
+    rows = {
+        "levels": pd.MultiIndex.from_product([["a", "b"], range(n // 2)], names=["wave", "n"]),
+        "days": pd.DatetimeIndex(pd.date_range("2024-01-01", periods=n, tz="UTC").tolist()),
+        "range": pd.RangeIndex(n, name="row"),
+        "several types": pd.Index([k if k % 2 else f"row {k}" for k in range(n)], dtype=object),
+    }[kind]
+    known = inspect.signature(Comparisons).parameters
+    parts = {**{name: getattr(comparisons, name) for name in known}, "rows": rows}
+    labelled = Comparisons(**parts)
+    made_posterior(labelled).save(tmp_path / "posterior.nc")
+    again = Posterior.load(tmp_path / "posterior.nc").comparisons
+    assert_same_comparisons(again, labelled)
+
+
+def test_a_new_process_finds_identical_rewards(tmp_path: Path) -> None:
+    posterior = made_posterior()
+    path = tmp_path / "posterior.nc"
+    posterior.save(path)
+    program = (
+        "import sys; from bayes_pref.posterior import Posterior; "
+        "print(Posterior.load(sys.argv[1]).weights().to_json(double_precision=15))"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert made.stdout.strip() == posterior.weights().to_json(double_precision=15)
+
+
+def test_the_file_is_netcdf_that_other_programs_read(tmp_path: Path) -> None:
+    posterior = made_posterior()
+    posterior.save(tmp_path / "posterior.nc")
+    with xr.open_dataset(tmp_path / "posterior.nc", group="posterior") as draws:
+        assert draws["user"].to_numpy().tolist() == ["zoe", "ann", "bob", "kim"]
+        assert draws["weights"].dims == ("chain", "draw", "user", "feature")
+        assert draws["weights"].encoding["fletcher32"]
+        np.testing.assert_array_equal(draws["weights"], posterior.draws["weights"])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("step", ["posterior", "comparisons", "rename"])
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: Any
+) -> None:
+    path = tmp_path / "posterior.nc"
+    old, new = made_posterior(seed=1), made_posterior(seed=2)
+    old.save(path)
+    before = path.read_bytes()
+    write: Any = xr.Dataset.to_netcdf
+
+    def broken(dataset: xr.Dataset, *args: Any, group: str | None = None, **options: Any) -> Any:
+        if group == step:
+            write(dataset, *args, group=group, **options)  # the damage is done, then it stops
+            raise error
+        return write(dataset, *args, group=group, **options)
+
+    def not_renamed(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", broken)
+    if step == "rename":
+        monkeypatch.setattr(Path, "replace", not_renamed)
+    with pytest.raises((KeyboardInterrupt, DataError)) as caught:
+        new.save(path)
+    if isinstance(error, OSError):
+        assert str(caught.value).startswith(f"cannot save to {path}: No space left on device; ")
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["posterior.nc"]
+    monkeypatch.undo()
+    new.save(path)
+    xr.testing.assert_identical(Posterior.load(path).draws, new.draws)
+
+
+def test_places_that_cannot_be_written_to_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posterior = made_posterior()
+    with pytest.raises(DataError, match=r"there is no folder .*absent; create it$"):
+        posterior.save(tmp_path / "absent" / "posterior.nc")
+    with pytest.raises(DataError, match="it is a folder; add a file name"):
+        posterior.save(tmp_path)
+
+    def denied(*_: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    # Not by taking the permission away, which does not stop an administrator.
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(DataError, match="Permission denied; choose a folder with room that you"):
+        posterior.save(tmp_path / "posterior.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_has_no_place_in_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    posterior = replace(made_posterior(), engine={"name": "Gibbs", "tuned": object()})
+    with pytest.raises(DataError, match=r"cannot save engine: .* use plain numbers and text"):
+        posterior.save(tmp_path / "posterior.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_written_through_and_permissions_are_kept(tmp_path: Path) -> None:
+    target, link = tmp_path / "there.nc", tmp_path / "here.nc"
+    made_posterior(seed=1).save(target)
+    target.chmod(0o640)
+    link.symlink_to(target)
+    made_posterior(seed=2).save(link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o640
+    fresh = tmp_path / "fresh.nc"
+    made_posterior().save(fresh)
+    (tmp_path / "plain").touch()
+    assert fresh.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_cut_short_is_refused_in_one_sentence(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "posterior.nc"
+    made_posterior().save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    what = "is cut short or damaged; save" if share else "is not a file that Posterior.save wrote"
+    with pytest.raises(DataError, match=what) as caught:
+        Posterior.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
+    posterior = made_posterior()
+    path = tmp_path / "posterior.nc"
+    posterior.save(path)
+    whole = bytearray(path.read_bytes())
+    place = whole.find(posterior.draws["weights"].to_numpy()[0, :4].tobytes())
+    assert place > 0
+    whole[place] ^= 1  # the last bit of one weight
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="is cut short or damaged"):
+        Posterior.load(path)
+
+
+def test_other_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file or directory; check the path"):
+        Posterior.load(tmp_path / "absent.nc")
+    with pytest.raises(DataError, match="Is a directory; check the path"):
+        Posterior.load(tmp_path)
+    text = tmp_path / "table.csv"
+    text.write_text("id,choice\n1,0\n")
+    with pytest.raises(DataError, match=r"table.csv: it is not a file that Posterior.save wrote"):
+        Posterior.load(text)
+    xr.Dataset({"rain": ("day", [1.0, 2.0])}).to_netcdf(tmp_path / "rain.nc", engine="h5netcdf")
+    with pytest.raises(DataError, match=r"rain.nc: it is not a file that Posterior.save wrote"):
+        Posterior.load(tmp_path / "rain.nc")
+
+
+def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "posterior.nc"
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "FORMAT", storage.FORMAT + 1)
+        made_posterior().save(path)
+    with pytest.raises(DataError, match=r"it has format 2, .* reads up to 1; upgrade it"):
+        Posterior.load(path)
+
+
+def test_a_model_that_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "posterior.nc"
+    posterior = made_posterior()
+    groups = {
+        "posterior": posterior.draws,
+        "sample_stats": posterior.sample_stats,
+        "comparisons": storage.comparisons_dataset(posterior.comparisons),
+    }
+    settings = {"model": {"model": "TelepathicReward"}, "engine": {}, "seed": 0, "findings": []}
+    storage.write(path, groups, settings)
+    with pytest.raises(DataError, match="unknown model 'TelepathicReward'"):
+        Posterior.load(path)
+    settings["model"] = posterior.model.settings()
+    storage.write(path, {"posterior": posterior.draws}, settings)
+    with pytest.raises(DataError, match="is cut short or damaged"):
+        Posterior.load(path)
