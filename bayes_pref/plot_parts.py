@@ -36,8 +36,7 @@ _MEANINGS = {
     "weights": "differences between users",
 }
 _LABEL_WIDTH = 30
-_LEGEND_INCHES = 1.8  # width of an entry
-_ROW_POINTS = 18.0  # height of a row of a forest in a figure of our own
+_LEGEND_INCHES = 1.95  # width of an entry
 _TALLEST = 60.0  # inches: taller images are hard to open
 
 
@@ -141,10 +140,10 @@ def tidy(ax: Axes) -> Axes:
     return ax
 
 
-def legend(ax: Axes, *, own: bool, inside: str = "best") -> None:
+def legend(ax: Axes, *, own: bool, inside: Literal["best", "upper left"] = "best") -> None:
     """Explain the artists of `ax`: below a figure of our own, inside axes of the caller's."""
     handles, labels = ax.get_legend_handles_labels()
-    style: dict[str, Any] = {"fontsize": SMALL, "frameon": False}
+    style: dict[str, Any] = {"fontsize": SMALL, "edgecolor": "none", "framealpha": 0.8}
     if own and isinstance(ax.figure, Figure):
         fit = max(1, int(ax.figure.get_figwidth() / _LEGEND_INCHES))
         style |= {"loc": "outside lower center", "ncols": min(fit, len(labels))}
@@ -161,11 +160,17 @@ def legend(ax: Axes, *, own: bool, inside: str = "best") -> None:
 
 
 def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> None:
-    """Write what the axes are."""
+    """Write what the axes are, in lines that are no longer than the axes."""
     if across is not None:
-        ax.set_xlabel(across, fontsize=SMALL + 0.5)
+        ax.set_xlabel(fitted(ax, across), fontsize=SMALL + 0.5)
     if up is not None:
         ax.set_ylabel(up, fontsize=SMALL + 0.5)
+
+
+def fitted(ax: Axes, text: str) -> str:
+    """Break a text where it would be wider than the axes."""
+    letters = ax.get_window_extent().width * 72.0 / ax.figure.dpi / (0.56 * SMALL)
+    return textwrap.fill(text, max(int(letters), 20))
 
 
 def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
@@ -187,34 +192,42 @@ def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
 
 
 def forest(
-    ax: Axes | None, found: pd.DataFrame, interval: float, truth: pd.Series[float] | None
-) -> Axes:
-    """Draw estimates, one row a label, the first on top: a dot at the mean, a line between bounds.
+    posterior: Posterior, name: str, ax: Axes | None, interval: float, units: Units, truth: Any
+) -> tuple[Axes, str]:
+    """Draw a variable of the population, one row a feature, the first on top.
 
-    `truth` (row,) is drawn as upright dashes.
+    A dot at the mean, a line from bound to bound, and an upright dash at the truth where given.
+
+    Returns
+    -------
+    ax, and words for the interval and the unit
     """
-    labels, own = [wrapped(label) for label in found.index], ax is None
-    lines = max(label.count("\n") + 1 for label in labels)
-    room = _ROW_POINTS * (1.0 + 0.6 * (lines - 1))
-    ax = one_axes(ax, (6.4, min(len(labels) * room / 72.0 + 1.1, _TALLEST)))
-    rows = np.arange(len(labels))
-    bars = f"{100 * interval:g} % interval"
-    ax.hlines(rows, found["lower"], found["upper"], color=POPULATION, linewidth=2.2, label=bars)
-    ax.plot(found["mean"], rows, "o", color=POPULATION, markersize=5.5, label="posterior mean")
-    if truth is not None:
-        ax.plot(truth, rows, "|", color=TRUTH, markersize=13, markeredgewidth=1.8, label="truth")
-        legend(ax, own=own)
+    found = described(posterior, name, interval)
+    sizes, words = unit_sizes(posterior.comparisons, units)
+    true = None if truth is None else true_values(truth, found.index) * sizes
+    found, labels, own = found.mul(sizes, axis=0), [wrapped(n) for n in found.index], ax is None
+    rows, lines = np.arange(len(found)), max(label.count("\n") + 1 for label in labels)
+    room = (18.0 if len(rows) <= 30 else 12.0) * (1.0 + 0.6 * (lines - 1))
+    ax = one_axes(ax, (6.4, min(len(rows) * room / 72.0 + 1.1, _TALLEST)))
     # What fits in the height that there is; where even small print does not, some rows go bare.
-    height = ax.get_window_extent().height * 72.0 / ax.figure.dpi / len(labels)
+    height = ax.get_window_extent().height * 72.0 / ax.figure.dpi / len(rows)
     font = float(np.clip(0.8 * height / lines, 4.0, SMALL))
     step = max(1, int(np.ceil(1.1 * font * lines / height)))
+    bar: dict[str, Any] = {"color": POPULATION, "linewidth": float(np.clip(0.2 * height, 0.8, 2.2))}
+    dot, words = float(np.clip(0.5 * height, 1.6, 5.5)), f"{100 * interval:g} % interval ({words})"
+    ax.hlines(rows, found["lower"], found["upper"], label=f"{100 * interval:g} % interval", **bar)
+    ax.plot(found["mean"], rows, "o", color=POPULATION, markersize=dot, label="posterior mean")
+    if true is not None:
+        dash: dict[str, Any] = {"markersize": 2.4 * dot, "markeredgewidth": 0.33 * dot}
+        ax.plot(true, rows, "|", color=TRUTH, label="truth", **dash)
+        legend(ax, own=own)
     ax.set_yticks(rows[::step], labels[::step], fontsize=font, parse_math=False)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(axis="y", color=GUIDE, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    return ax
+    return ax, words
 
 
 def true_values(truth: Any, features: pd.Index) -> pd.Series[float]:

@@ -111,9 +111,9 @@ def _panel(
         "label": "users' means",
     }
     ax.plot(place, table["mean"], "o", **dots)
-    band: dict[str, Any] = {"color": POPULATION, "alpha": 0.25, "label": f"its {words}"}
-    ax.axhspan(centre["lower"], centre["upper"], linewidth=0, **band)
     ax.axhline(centre["mean"], color=POPULATION, linewidth=1.4, label="population mean")
+    band: dict[str, Any] = {"color": POPULATION, "alpha": 0.25, "label": f"population's {words}"}
+    ax.axhspan(centre["lower"], centre["upper"], linewidth=0, **band)
     margin = max(0.6, 0.02 * count)
     ax.set_xlim(1 - margin, count + margin)
     ax.set_xticks([])

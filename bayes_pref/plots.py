@@ -25,12 +25,10 @@ from bayes_pref.plot_parts import (
     USERS,
     AxesArray,
     Units,
-    described,
+    fitted,
     forest,
     name_axes,
     one_axes,
-    true_values,
-    unit_sizes,
 )
 from bayes_pref.plot_users import draw_users
 from bayes_pref.posterior import Posterior
@@ -79,7 +77,7 @@ def population(
     >>> bp.plots.population(posterior, truth=world.truth.mu).get_xlabel()
     'population weight, 90 % interval (log-odds per typical difference)'
     """
-    ax, words = _forest(posterior, "mu", ax, interval, units, truth)
+    ax, words = forest(posterior, "mu", ax, interval, units, truth)
     ax.axvline(0.0, color=USERS, linewidth=0.9, zorder=0.9)
     name_axes(ax, f"population weight, {words}")
     return ax
@@ -122,7 +120,7 @@ def heterogeneity(
     >>> [label.get_text() for label in bp.plots.heterogeneity(posterior).get_yticklabels()]
     ['feature_1', 'feature_2', 'feature_3', 'feature_4']
     """
-    ax, words = _forest(posterior, "tau", ax, interval, units, truth)
+    ax, words = forest(posterior, "tau", ax, interval, units, truth)
     ax.set_xlim(left=0.0)
     beyond = " beyond covariates" if posterior.comparisons.covariate_names else ""
     name_axes(ax, f"users' sd{beyond}, {words}")
@@ -303,22 +301,10 @@ def prior_predictive(
     heights, edges = np.histogram(values, bins=np.linspace(0.0, 1.0, 41), density=True)
     ax.stairs(heights, edges, fill=True, color=POPULATION, alpha=0.8)
     certain = float(np.mean((values < _CERTAIN) | (values > 1.0 - _CERTAIN)))
-    bounds = f"below {_CERTAIN:g} or above {1.0 - _CERTAIN:g}"
-    text = f"{100.0 * certain:.0f} % of the probabilities are {bounds}"
+    text = f"{100.0 * certain:.0f} % of the probabilities are within {_CERTAIN:g} of 0 or 1"
     if certain > 0.5:
-        text += ":\nmost choices are all but certain before any data; smaller sds would soften that"
-    ax.set_title(text, fontsize=SMALL + 0.5, loc="left")
+        text += ": most choices are all but certain before any data; smaller prior sds soften that"
+    ax.set_title(fitted(ax, text), fontsize=SMALL + 0.5, loc="left")
     ax.set_xlim(0.0, 1.0)
     name_axes(ax, "P(left preferred) before any data", "prior density")
     return ax
-
-
-def _forest(
-    posterior: Posterior, name: str, ax: Axes | None, interval: float, units: Units, truth: Any
-) -> tuple[Axes, str]:
-    """Draw a variable of the population; return the axes and words for its interval and unit."""
-    found = described(posterior, name, interval)
-    sizes, words = unit_sizes(posterior.comparisons, units)
-    true = None if truth is None else true_values(truth, found.index) * sizes
-    ax = forest(ax, found.mul(sizes, axis=0), interval, true)
-    return ax, f"{100 * interval:g} % interval ({words})"

@@ -69,6 +69,14 @@ class Finding:
         How many parameters fail.
     message
         One sentence: the parameter, the number, the threshold and what to do.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, seed=0)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    >>> posterior.findings  # nothing found wrong
+    ()
     """
 
     statistic: str
@@ -108,7 +116,7 @@ class Posterior:
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+    >>> engine = bp.Gibbs(progress=False)
     >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
     >>> posterior.draws["weights"].dims
     ('chain', 'draw', 'user', 'feature')
@@ -150,7 +158,7 @@ class Posterior:
         --------
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, features=1, contexts=0, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> posterior.summary().columns.tolist()
         ['mean', 'sd', 'lower', 'upper', 'rhat', 'ess_bulk', 'ess_tail']
@@ -194,7 +202,7 @@ class Posterior:
         --------
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> posterior.weights("population").columns.tolist()
         ['user', 'feature', 'mean', 'sd', 'lower', 'upper']
@@ -221,10 +229,10 @@ class Posterior:
         --------
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> posterior.weights_draws(list(world.comparisons.users[:3])).shape
-        (2, 200, 3, 4)
+        (4, 1000, 3, 4)
         """
         return self._weights(users)[0].rename("weights")
 
@@ -261,7 +269,7 @@ class Posterior:
         >>> import bayes_pref as bp
         >>> import pandas as pd
         >>> world = bp.simulate(users=20, features=["length"], contexts=0, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> answers = pd.DataFrame({"length": [0.0, 1.0]}, index=["terse", "long"])
         >>> posterior.reward(answers, users="population")[["user", "item"]].values.tolist()
@@ -326,7 +334,7 @@ class Posterior:
         >>> import bayes_pref as bp
         >>> import pandas as pd
         >>> world = bp.simulate(users=20, features=["length"], contexts=0, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> alike = posterior.preference(pd.DataFrame({"length": [0.0]}), users="population")
         >>> alike[["mean", "epistemic", "aleatoric"]].values.tolist()
@@ -382,7 +390,7 @@ class Posterior:
         --------
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, features=["length", "tone"], contexts=0, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> posterior.amce()["feature"].tolist()
         ['length', 'tone']
@@ -436,7 +444,7 @@ class Posterior:
         >>> import bayes_pref as bp
         >>> import pathlib, tempfile
         >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "posterior.nc")

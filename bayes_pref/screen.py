@@ -30,7 +30,9 @@ def paragraph(text: str, indent: str = "", hanging: str | None = None) -> str:
     )
 
 
-def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
+def grid(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)
+) -> str:
     """Lay out cells in columns, aligned right but for those in `left`, each line indented by two.
 
     Examples
@@ -130,7 +132,9 @@ def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: floa
     rows = []
     for k in np.argsort(-typical, kind="stable")[:_MOST_ROWS]:
         found = mu.iloc[k]
-        mean, lower, upper, sd = rounded([*found[["mean", "lower", "upper"]], spread.iloc[k]], found["sd"])
+        mean, lower, upper, sd = rounded(
+            [*found[["mean", "lower", "upper"]], spread.iloc[k]], found["sd"]
+        )
         words = _in_words(found["lower"], found["upper"], None if shares is None else shares[k])
         between = [] if shares is None else [sd]
         rows.append([names[k], mean, f"{lower} to {upper}", *between, words])

@@ -63,6 +63,13 @@ class World:
         One row a user, indexed by user; None without covariates.
     truth
         What an analysis has to find.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, seed=0)
+    >>> world.truth.weights.shape  # a row for each user, a column for each feature
+    (20, 4)
     """
 
     comparisons: Comparisons

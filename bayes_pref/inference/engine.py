@@ -53,6 +53,14 @@ class Engine(ABC):
         on it.
     progress
         Whether to show a progress bar.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> isinstance(bp.Gibbs(), bp.Engine)
+    True
+    >>> bp.Gibbs(draws=2000).settings()["draws"]
+    2000
     """
 
     draws: int = 1000

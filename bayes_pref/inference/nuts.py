@@ -59,7 +59,7 @@ class NUTS(Engine):
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=10, comparisons=5, features=2, seed=0)
-    >>> engine = bp.NUTS(draws=20, warmup=20, chains=1, progress=False)
+    >>> engine = bp.NUTS(draws=500, warmup=200, chains=2, progress=False)
     >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, engine)
     >>> sorted(posterior.sample_stats)
     ['acceptance_rate', 'diverging', 'energy', 'lp', 'step_size']

@@ -76,6 +76,14 @@ class RewardModel(ABC):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> isinstance(bp.HierarchicalReward(), bp.RewardModel)
+    True
+    >>> bp.PooledReward(mean_sd=1.0).settings()
+    {'model': 'PooledReward', 'mean_sd': 1.0, 'scale': 'rms'}
     """
 
     mean_sd: float = 2.0
