@@ -1,0 +1,115 @@
+"""Data and priors as Gibbs sweeps read them, signed and scaled, and the way back to raw units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.hmc import Population
+from bayes_pref.inference.rows import Rows, build_rows
+from bayes_pref.models.base import GaussianUsers
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Comparisons and a Gaussian population, on features scaled to have differences of size one.
+
+    Attributes
+    ----------
+    rows, population
+        What the sweeps read.
+    covariance
+        "none", "diagonal" or "full".
+    feature_scale, covariate_scale
+        (n_features,) and (n_covariates,): raw units are scaled units divided by these.
+    """
+
+    rows: Rows
+    population: Population
+    covariance: str
+    feature_scale: Array
+    covariate_scale: Array
+
+    @classmethod
+    def build(cls, users: GaussianUsers, comparisons: Comparisons) -> Problem:
+        """Scale the data, and the priors with them."""
+        scale = comparisons.feature_scale
+        covariate_scale = users.covariates.std(axis=0)
+        signed = (2 * comparisons.choice - 1)[:, None] * comparisons.difference / scale
+        prior_sd = np.vstack(
+            [users.mean_sd * scale, users.effect_sd.T * np.outer(covariate_scale, scale)]
+        )
+        population = Population(
+            design=np.column_stack(
+                [np.ones(comparisons.n_users), users.covariates / covariate_scale]
+            ),
+            precision=1 / prior_sd**2,
+            spread=users.spread_sd * scale if users.spread_sd.size else np.ones_like(scale),
+            concentration=float(users.concentration),
+            full=users.covariance == "full",
+        )
+        rows = build_rows(signed, comparisons.user, comparisons.offsets)
+        return cls(rows, population, users.covariance, scale, covariate_scale)
+
+    @property
+    def n_means(self) -> int:
+        """Number of entries of gamma, which come first in theta."""
+        return int(self.population.precision.size)
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of theta."""
+        d = self.population.precision.shape[1]
+        scales = {"none": 0, "diagonal": d, "full": d * (d + 1) // 2}
+        return self.n_means + scales[self.covariance]
+
+    def start(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Return theta and weights far from each other between chains, tau never near zero."""
+        p1, d = self.population.precision.shape
+        gamma = np.zeros((p1, d))
+        gamma[0] = rng.normal(0, 0.5, d)
+        tau = np.exp(rng.normal(np.log(0.5), 0.5, d))
+        scale = np.diag(tau)[np.tril_indices(d)] if self.population.full else tau
+        deviation = rng.standard_normal((self.population.design.shape[0], d))
+        return np.concatenate([gamma.ravel(), scale]), gamma[0] + tau * deviation
+
+    def lower(self, theta: Array) -> Array:
+        """Take L, (..., d, d), from theta (..., m)."""
+        d = self.population.precision.shape[1]
+        lower = np.zeros((*theta.shape[:-1], d, d))
+        row, column = np.tril_indices(d) if self.population.full else np.diag_indices(d)
+        lower[..., row, column] = theta[..., self.n_means :]
+        return lower
+
+    def deviations(self, theta: Array, weights: Array) -> Array:
+        """Standardise: z = L^-1 (w - gamma' f), (n_users, d)."""
+        gamma = theta[: self.n_means].reshape(self.population.precision.shape)
+        centred = weights - self.population.design @ gamma
+        return np.ascontiguousarray(solve_triangular(self.lower(theta), centred.T, lower=True).T)
+
+    def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
+        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
+        gamma = theta[..., : self.n_means].reshape(
+            *theta.shape[:2], *self.population.precision.shape
+        )
+        values = {"mu": gamma[:, :, 0] / self.feature_scale}
+        if self.covariance == "none":
+            return values
+        if gamma.shape[2] > 1:
+            units = np.outer(self.covariate_scale, self.feature_scale)
+            values["B"] = (gamma[:, :, 1:] / units).swapaxes(2, 3)
+        lower = self.lower(theta)
+        tau = np.sqrt((lower**2).sum(axis=-1))
+        values["tau"] = tau / self.feature_scale
+        if self.population.full:
+            unit = lower / tau[..., None]
+            values["correlation"] = unit @ unit.swapaxes(-1, -2)
+        weights /= self.feature_scale  # in place: these are most of the memory
+        values["weights"] = weights
+        return values
