@@ -1,8 +1,7 @@
-"""The folder that a command writes to: tried before any work, and every file whole or not at all."""
+"""The folder that a command writes to: tried before any work; files are whole or not at all."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot
 
 from bayes_pref.errors import DataError
 from bayes_pref.posterior import Posterior
@@ -70,8 +70,6 @@ class OutputFolder:
         draw
             Draws the picture in a new figure and returns its axes, one or several.
         """
-        from matplotlib import pyplot
-
         with _off_screen():
             figure = np.ravel(draw())[0].figure
             try:

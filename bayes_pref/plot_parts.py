@@ -140,16 +140,23 @@ def tidy(ax: Axes) -> Axes:
     return ax
 
 
-def legend(ax: Axes, *, own: bool, inside: Literal["best", "upper left"] = "best") -> None:
-    """Explain the artists of `ax`: below a figure of our own, inside axes of the caller's."""
+def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
+    """Explain the artists of `ax`: below a figure of our own, inside axes of the caller's.
+
+    `above` raises the upper end of the axis to make room; otherwise the legend goes where it fits.
+    """
     handles, labels = ax.get_legend_handles_labels()
-    style: dict[str, Any] = {"fontsize": SMALL, "edgecolor": "none", "framealpha": 0.8}
+    style: dict[str, Any] = {"fontsize": SMALL, "frameon": False}
     if own and isinstance(ax.figure, Figure):
         fit = max(1, int(ax.figure.get_figwidth() / _LEGEND_INCHES))
         style |= {"loc": "outside lower center", "ncols": min(fit, len(labels))}
         drawn = ax.figure.legend(handles, labels, **style)
     else:
-        drawn = ax.legend(handles, labels, loc=inside, **style)
+        drawn = ax.legend(handles, labels, **style, loc="upper left" if above else "best")
+    if above and not own:
+        share = min(1.5 * SMALL * len(labels) / points(ax)[1], 0.6)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, low + (high - low) / (1.0 - 0.8 * share))
     for text in drawn.get_texts():
         text.set_parse_math(False)
     # What is fine print among a thousand users must still be seen in the legend.
@@ -169,8 +176,13 @@ def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> Non
 
 def fitted(ax: Axes, text: str) -> str:
     """Break a text where it would be wider than the axes."""
-    letters = ax.get_window_extent().width * 72.0 / ax.figure.dpi / (0.56 * SMALL)
-    return textwrap.fill(text, max(int(letters), 20))
+    return textwrap.fill(text, max(int(points(ax)[0] / (0.56 * SMALL)), 20))
+
+
+def points(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes as they stand, before any layout; points."""
+    box, inch = ax.get_window_extent(), ax.figure.dpi
+    return box.width * 72.0 / inch, box.height * 72.0 / inch
 
 
 def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
@@ -209,10 +221,11 @@ def forest(
     rows, lines = np.arange(len(found)), max(label.count("\n") + 1 for label in labels)
     room = (18.0 if len(rows) <= 30 else 12.0) * (1.0 + 0.6 * (lines - 1))
     ax = one_axes(ax, (6.4, min(len(rows) * room / 72.0 + 1.1, _TALLEST)))
-    # What fits in the height that there is; where even small print does not, some rows go bare.
-    height = ax.get_window_extent().height * 72.0 / ax.figure.dpi / len(rows)
+    # What fits in the height that there is, above the axis label; where even small print does not,
+    # some rows go bare.
+    height = max(points(ax)[1] - 2.0 * SMALL, SMALL) / len(rows)
     font = float(np.clip(0.8 * height / lines, 4.0, SMALL))
-    step = max(1, int(np.ceil(1.1 * font * lines / height)))
+    step = max(1, int(np.ceil(1.2 * font * lines / height)))
     bar: dict[str, Any] = {"color": POPULATION, "linewidth": float(np.clip(0.2 * height, 0.8, 2.2))}
     dot, words = float(np.clip(0.5 * height, 1.6, 5.5)), f"{100 * interval:g} % interval ({words})"
     ax.hlines(rows, found["lower"], found["upper"], label=f"{100 * interval:g} % interval", **bar)

@@ -26,6 +26,7 @@ from bayes_pref.plot_parts import (
     legend,
     many_axes,
     name_axes,
+    points,
     true_table,
     unit_sizes,
     wrapped,
@@ -80,7 +81,7 @@ def draw_users(
     else:
         for ax in flat:
             name_axes(ax, up=f"users' weights\n({words})")
-    legend(flat[0], own=own, inside="upper left")
+    legend(flat[0], own=own, above=True)
     return flat
 
 
@@ -92,7 +93,7 @@ def _panel(
     order = np.argsort(table["mean"].to_numpy(), kind="stable")
     table, place = table.iloc[order], np.arange(1, count + 1)
     # As wide as leaves gaps between users, or a ribbon where they are more than there is room for.
-    room = ax.get_window_extent().width * 72.0 / ax.figure.dpi / count
+    room = points(ax)[0] / count
     thin, dot = float(np.clip(0.5 * room, 0.4, 2.0)), float(np.clip(0.7 * room, 1.8, 4.5))
     ax.axhline(0.0, color=USERS, linewidth=0.7, linestyle=(0, (1, 3)), zorder=0.5)
     bars: dict[str, Any] = {"color": USERS_INTERVAL, "linewidth": thin, "label": f"users' {words}"}
@@ -175,6 +176,8 @@ def _picked(posterior: Posterior, features: str | Sequence[str] | None) -> IntAr
         if not wanted:
             raise DataError("features: name at least one, or leave it out to draw all")
         return find(wanted, names, "feature")
+    if len(names) <= _MOST_PANELS:
+        return np.arange(len(names))
     means = posterior.weights_draws().mean(("chain", "draw")).transpose("user", "feature")
     spread = means.to_numpy().std(axis=0) * posterior.comparisons.feature_scale
     return np.sort(np.argsort(-spread, kind="stable")[:_MOST_PANELS])

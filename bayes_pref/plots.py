@@ -1,9 +1,8 @@
 """Pictures of what was learned, drawn into your axes or a new figure's, which are returned.
 
-Nothing is fitted or simulated here: a picture shows the numbers of `Posterior.summary`,
-`Posterior.weights` or `RewardModel.prior_predictive`. Weights are drawn per typical difference of
-their feature (the root mean square over the comparisons), so that features measured in different
-units can share an axis; ``units="raw"`` draws them per raw unit.
+Nothing is fitted here: a picture shows the numbers of `Posterior.summary`, `Posterior.weights` or
+`RewardModel.prior_predictive`. Weights are drawn per typical difference of their feature (the root
+mean square over the comparisons), so that features in different units can share an axis.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from bayes_pref.plot_parts import (
 from bayes_pref.plot_users import draw_users
 from bayes_pref.posterior import Posterior
 
-_CERTAIN = 0.01  # a probability this near 0 or 1 makes the choice all but certain
+_CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain
 
 
 def population(
@@ -55,7 +54,7 @@ def population(
     interval
         Probability inside the central credible intervals.
     units
-        "scaled": log-odds per typical difference of the feature; "raw": per raw unit.
+        "scaled": log-odds per typical difference of a feature; "raw": per raw unit.
     truth
         True weights per raw unit, by feature, such as ``world.truth.mu``; drawn as upright dashes.
 
@@ -72,8 +71,7 @@ def population(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> bp.plots.population(posterior, truth=world.truth.mu).get_xlabel()
     'population weight, 90 % interval (log-odds per typical difference)'
     """
@@ -93,7 +91,7 @@ def heterogeneity(
 ) -> Axes:
     """Draw how much users differ in each feature: the sd of their weights, with its interval.
 
-    Where the comparisons carry covariates, it is the spread that these leave unexplained.
+    Where there are covariates, it is the spread that these leave unexplained.
 
     Parameters
     ----------
@@ -115,8 +113,7 @@ def heterogeneity(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> [label.get_text() for label in bp.plots.heterogeneity(posterior).get_yticklabels()]
     ['feature_1', 'feature_2', 'feature_3', 'feature_4']
     """
@@ -141,17 +138,14 @@ def users(
 
     Parameters
     ----------
-    posterior
-        What `bayes_pref.fit` returned.
+    posterior, interval, units
+        As for `population`.
     user
         Label of a user to point out.
     features
-        Which to draw. None: all, or where there are more than 20, those 20 in which users'
-        weights per typical difference differ most; the figure says so.
+        Which to draw; None: all, or the 20 in which users differ most per typical difference.
     axes
-        Where to draw, one a feature; None: a new figure.
-    interval, units
-        As for `population`.
+        One a feature to draw into; None: a new figure.
     truth
         True weights per raw unit, users by features, such as ``world.truth.weights``.
 
@@ -168,8 +162,7 @@ def users(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> axes = bp.plots.users(posterior, world.comparisons.users[0], features="feature_2")
     >>> [ax.get_title() for ax in axes]
     ['feature_2']
@@ -193,7 +186,7 @@ def trace(
     var_names
         Variables to draw; None: `mu` and, where users differ, `tau`.
     axes
-        Two a parameter to draw into; None: a new figure, of at most 60 parameters.
+        Two a parameter to draw into; None: a new figure (at most 60 parameters).
     coords
         Labels to draw, by dimension, such as ``{"feature": ["length"]}``; None: all.
 
@@ -210,8 +203,7 @@ def trace(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> bp.plots.trace(posterior, "tau").shape
     (4, 2)
     """
@@ -232,7 +224,7 @@ def rank(
     posterior, var_names, coords
         As for `trace`.
     axes
-        One a parameter to draw into; None: a new figure, of at most 60 parameters.
+        One a parameter to draw into; None: a new figure (at most 60 parameters).
 
     Returns
     -------
@@ -247,8 +239,7 @@ def rank(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
-    >>> engine = bp.Gibbs(draws=200, warmup=200, chains=2, progress=False)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> bp.plots.rank(posterior, "tau").shape
     (4,)
     """
@@ -288,8 +279,7 @@ def prior_predictive(
     """
     if not isinstance(prior, xr.Dataset) or "probability" not in prior:
         raise DataError(
-            f"prior: got {type(prior).__name__} but expected what "
-            "model.prior_predictive(comparisons) returns"
+            f"prior: got {type(prior).__name__}, not what model.prior_predictive(...) returns"
         )
     chance = prior["probability"]
     if comparisons is not None:
@@ -298,8 +288,8 @@ def prior_predictive(
         raise DataError("comparisons: the prior predictive holds none of these rows")
     ax = one_axes(ax, (5.4, 3.4))
     values = chance.to_numpy()
-    heights, edges = np.histogram(values, bins=np.linspace(0.0, 1.0, 41), density=True)
-    ax.stairs(heights, edges, fill=True, color=POPULATION, alpha=0.8)
+    density, edges = np.histogram(values, bins=40, range=(0.0, 1.0), density=True)
+    ax.stairs(density, edges, fill=True, color=POPULATION, alpha=0.8)
     certain = float(np.mean((values < _CERTAIN) | (values > 1.0 - _CERTAIN)))
     text = f"{100.0 * certain:.0f} % of the probabilities are within {_CERTAIN:g} of 0 or 1"
     if certain > 0.5:

@@ -15,7 +15,7 @@ from bayes_pref.posterior import Posterior
 
 WIDTH = 100
 _MOST_ROWS = 25
-_LONGEST_NAME = 32
+_SHORTEST_NAME = 12
 _MOST_EFFECTS = 5
 
 
@@ -35,6 +35,8 @@ def grid(
 ) -> str:
     """Lay out cells in columns, aligned right but for those in `left`, each line indented by two.
 
+    Names in the first column are shortened where the line would be longer than `WIDTH`.
+
     Examples
     --------
     >>> print(grid(["feature", "true"], [["length", "-0.40"], ["tone", "1.25"]]))
@@ -42,28 +44,32 @@ def grid(
       length   -0.40
       tone      1.25
     """
-    cells = [list(header), *([_shortened(row[0]), *row[1:]] for row in rows)]
+    cells = [list(header), *(list(row) for row in rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
+    room = WIDTH - sum(2 + width for width in widths[1:]) - 2
+    widths[0] = min(widths[0], max(room, _SHORTEST_NAME))
     lines = []
-    for row in cells:
+    for name, *others in cells:
         padded = [
             cell.ljust(width) if k in left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+            for k, (cell, width) in enumerate(
+                zip([_shortened(name, widths[0]), *others], widths, strict=True)
+            )
         ]
         lines.append(f"  {'  '.join(padded)}".rstrip())
     return "\n".join(lines)
 
 
 def rounded(values: Iterable[float], sd: float) -> list[str]:
-    """Write numbers with two digits of their uncertainty, and two decimals at least.
+    """Write numbers with the first digit of their uncertainty, and two decimals at least.
 
     Examples
     --------
-    >>> rounded([1.23456, -0.5], 0.0123), rounded([2e-7], 1e-8)
-    (['1.235', '-0.500'], ['2.00e-07'])
+    >>> rounded([1.23456, -0.5], 0.07), rounded([0.0225], 0.005), rounded([2e-7], 1e-8)
+    (['1.23', '-0.50'], ['0.022'], ['2.0e-07'])
     """
-    decimals = 1 - int(np.floor(np.log10(sd))) if sd > 0.0 else 2
-    style = f".{max(decimals, 2)}f" if decimals <= 6 else ".2e"
+    decimals = -int(np.floor(np.log10(sd))) if sd > 0.0 else 2
+    style = f".{max(decimals, 2)}f" if decimals <= 6 else ".1e"
     return [format(value, style) for value in values]
 
 
@@ -121,14 +127,15 @@ def in_options(message: str) -> str:
 
 
 def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
-    """Tell the weights of the population, in numbers and in words; what decides most comes first."""
+    """Tell the population's weights in numbers and words; what decides most comes first."""
     names = list(posterior.comparisons.feature_names)
     mu = summary.loc[[f"mu[{name}]" for name in names]].set_axis(names)
     shares = None if "weights" not in posterior.draws else _shares_for(posterior)
     spread = pd.Series(0.0, index=names)
     if shares is not None:
         spread = summary.loc[[f"tau[{name}]" for name in names], "mean"].set_axis(names)
-    typical = np.hypot(mu["mean"], spread).to_numpy() * posterior.comparisons.feature_scale
+    size = np.hypot(mu["mean"].to_numpy(), spread.to_numpy())
+    typical = size * posterior.comparisons.feature_scale
     rows = []
     for k in np.argsort(-typical, kind="stable")[:_MOST_ROWS]:
         found = mu.iloc[k]
@@ -180,16 +187,17 @@ def _shares_for(posterior: Posterior) -> NDArray[np.float64]:
 
 def _in_words(lower: float, upper: float, share: float | None) -> str:
     """Say which way the population leans, and how many of its users do."""
-    if lower <= 0.0 <= upper:
-        return "unclear" + (
-            "" if share is None else f": more is better for {100 * share:.0f} % of users"
-        )
-    way, those = ("more", share) if lower > 0.0 else ("less", None if share is None else 1 - share)
-    return f"{way} is better" + ("" if those is None else f" for {100 * those:.0f} % of users")
+    prefix, way = "unclear: " if lower <= 0.0 <= upper else "", "less" if upper < 0.0 else "more"
+    if share is None:
+        return "unclear" if prefix else f"{way} is better"
+    those = 1.0 - share if way == "less" else share
+    # A share of the users that comes from draws of their weights is never all of them.
+    count = "over 99" if those > 0.99 else f"{100 * those:.0f}"
+    return f"{prefix}{way} is better for {count} % of users"
 
 
-def _shortened(cell: str) -> str:
-    if len(cell) <= _LONGEST_NAME:
-        return cell
-    half = (_LONGEST_NAME - 3) // 2
-    return f"{cell[:half]}...{cell[-half:]}"
+def _shortened(name: str, width: int) -> str:
+    if len(name) <= width:
+        return name
+    end = (width - 3) // 2
+    return f"{name[: width - 3 - end]}...{name[-end:]}"

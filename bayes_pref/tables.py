@@ -1,34 +1,28 @@
 """Tables on disk, read strictly: CSV and TSV (also gzipped) and Parquet.
 
-pandas reads almost any text: it renames a doubled column, takes the extra field of a longer row
-for an index, fills up a shorter row, reads the user "NA" as missing and the users "7" and "007" as
-one. Here a text is checked line by line before pandas reads its numbers, and labels stay text
-unless all of them are whole numbers. Rows are labelled by where they stand in the file.
+Nothing is guessed: the file's name tells its format, labels stay as they are written unless all of
+them are whole numbers, and rows are labelled by where they stand in the file, so that a message
+about a row can be followed back to it.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
-import numpy as np
 import pandas as pd
 from pandas.api import types
 
 from bayes_pref.errors import DataError
-from bayes_pref.validate import IntArray, listed, shown
+from bayes_pref.text_tables import read_text
+from bayes_pref.validate import listed, shown
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
-_MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 # As Python writes it: "007", "+7" and "7.0" are other labels than "7".
 _WHOLE = r"0|-?[1-9]\d{0,17}"
 # Columns that pandas adds to a Parquet file to keep an index that has no name.
@@ -96,16 +90,16 @@ def read_table(path: Path, *, labels: Sequence[str] = ()) -> SourceTable:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "votes.csv")
     ...     _ = path.write_text("who,length\n007,1.5\n\n7,2\n")
-    ...     read_table(path, labels=["who"]).frame
-       who  length
-    2  007     1.5
-    4    7     2.0
+    ...     read_table(path, labels=["who"]).frame.reset_index()
+       line  who  length
+    0     2  007     1.5
+    1     4    7     2.0
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
     try:
         if kind in _SEPARATORS:
-            return _read_text(path, _SEPARATORS[kind], labels)
+            return SourceTable(path, read_text(path, _SEPARATORS[kind], labels), "line")
         if kind in _PARQUET:
             return _read_parquet(path)
         with path.open("rb"):  # a file that is not there is the first thing to say
@@ -156,130 +150,6 @@ def whole_number_labels(column: str, *tables: SourceTable) -> tuple[SourceTable,
     )
 
 
-def _read_text(path: Path, separator: str, labels: Sequence[str]) -> SourceTable:
-    header, lines = _check_lines(path, separator)
-    missing = {name: [""] if name in labels else _MISSING for name in header}
-    with _opened(path) as text:
-        frame = pd.read_csv(
-            text,
-            sep=separator,
-            index_col=False,
-            dtype=cast(Any, {name: str for name in header if name in labels}),
-            keep_default_na=False,
-            na_values=missing,
-            low_memory=False,  # or a column's type would change from one part to the next
-        )
-    if frame.columns.tolist() != header or len(frame) != len(lines):
-        raise DataError(
-            f"cannot read {path}: its quotes are ambiguous; write it again with a "
-            "program that quotes every text"
-        )
-    return SourceTable(path, frame.set_axis(pd.Index(lines, name="line")), "line")
-
-
-def _check_lines(path: Path, separator: str) -> tuple[list[str], IntArray]:
-    """Header of a text table, and the line on which each of its rows begins."""
-    name = {",": "commas", "\t": "tabs"}[separator]
-    lines, header, begin, reader = [], None, 1, None
-    with _opened(path) as text:
-        reader = csv.reader(text, delimiter=separator, strict=True)
-        try:
-            # A loop over rows: only a reader of single rows knows where each one begins.
-            for row in reader:
-                if len(row) > 1 or (row and row[0].strip()):
-                    if header is None:
-                        header = _header(path, row, name)
-                    elif len(row) != len(header):
-                        raise DataError(
-                            f"{path}, line {begin}: {len(row)} fields, but the header has "
-                            f"{len(header)}; fields are separated by {name}, and one that holds "
-                            f"{'a comma' if separator == ',' else 'a tab'} needs quotes"
-                        )
-                    else:
-                        lines.append(begin)
-                begin = reader.line_num + 1
-        except csv.Error as err:
-            raise DataError(
-                f"{path}, line {begin}: not a row of a table ({err}); check its quotes"
-            ) from err
-    if header is None:
-        raise DataError(f"{path} is empty: it has no header; its first line must name the columns")
-    return header, np.array(lines, dtype=np.int64)
-
-
-def _header(path: Path, header: list[str], separated: str) -> list[str]:
-    """Refuse a header that does not name every column once."""
-    if len(header) == 1:
-        raise DataError(
-            f"{path} has a single column {shown(header[0])}: it is not a table whose fields are "
-            f"separated by {separated}; save it as .csv (commas) or .tsv (tabs)"
-        )
-    for k, column in enumerate(header):
-        if not column.strip():
-            raise DataError(
-                f"{path}: column {k + 1} has no name; name it in the header, "
-                "or leave it out if it only counts the rows"
-            )
-    doubled = [column for column in header if header.count(column) > 1]
-    if doubled:
-        raise DataError(
-            f"{path} has more than one column named {shown(doubled[0])}; "
-            "give every column its own name"
-        )
-    return header
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    """Open a text, gzipped or not, and say so if it is none."""
-    zipped = path.suffix.lower() == ".gz"
-    try:
-        with path.open("rb") as file:
-            start = file.read(2)
-        opened = gzip.open if zipped else open
-        with cast(TextIO, opened(path, "rt", encoding="utf-8-sig", newline="")) as text:
-            if "\0" in text.read(4096):
-                raise DataError(f"{path} is not a text table; save it as CSV in UTF-8")
-            text.seek(0)
-            yield text
-    except UnicodeDecodeError as err:
-        raise DataError(
-            f"{path} is not a text table in UTF-8 (byte {start[:1]!r}); save it as CSV in UTF-8"
-        ) from err
-    except (gzip.BadGzipFile, EOFError, zlib.error) as err:
-        raise DataError(
-            f"{path} is not a whole gzip file ({err}); fetch or make another copy"
-        ) from err
-
-
-def _read_parquet(path: Path) -> SourceTable:
-    with path.open("rb"):  # pyarrow words a missing file in its own way
-        pass
-    try:
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError as err:
-        raise DataError(
-            f"reading {path} needs pyarrow; install it with pip install 'bayes-pref[scale]', "
-            "or save the table as CSV"
-        ) from err
-    try:
-        table = parquet.read_table(path)
-        doubled = [name for name in table.column_names if table.column_names.count(name) > 1]
-        if doubled:
-            raise DataError(
-                f"{path} has more than one column named {shown(doubled[0])}; "
-                "give every column its own name"
-            )
-        frame = cast(pd.DataFrame, table.to_pandas(ignore_metadata=True))
-    except DataError:
-        raise
-    except (OSError, ValueError, TypeError, NotImplementedError) as err:
-        raise DataError(f"{path} is not a whole Parquet file; fetch or make another copy") from err
-    counted = [name for name in frame.columns if _NAMELESS_INDEX.fullmatch(name)]
-    rows = pd.RangeIndex(1, len(frame) + 1, name="row")
-    return SourceTable(path, frame.drop(columns=counted).set_axis(rows), "row")
-
-
 def feature_columns(table: SourceTable, taken: Sequence[str]) -> list[str]:
     """Every column that has no other part to play, refusing those that hold no numbers at all.
 
@@ -325,3 +195,31 @@ def feature_columns(table: SourceTable, taken: Sequence[str]) -> list[str]:
                 f"{shown(found.iloc[0])}; name the columns to learn from with --difference"
             )
     return columns
+
+
+def _read_parquet(path: Path) -> SourceTable:
+    with path.open("rb"):  # pyarrow words a missing file in its own way
+        pass
+    try:
+        parquet: Any = import_module("pyarrow.parquet")
+    except ImportError as err:
+        raise DataError(
+            f"reading {path} needs pyarrow; install it with pip install 'bayes-pref[scale]', "
+            "or save the table as CSV"
+        ) from err
+    try:
+        table = parquet.read_table(path)
+        doubled = [name for name in table.column_names if table.column_names.count(name) > 1]
+        if doubled:
+            raise DataError(
+                f"{path} has more than one column named {shown(doubled[0])}; "
+                "give every column its own name"
+            )
+        frame = cast(pd.DataFrame, table.to_pandas(ignore_metadata=True))
+    except DataError:
+        raise
+    except (OSError, ValueError, TypeError, NotImplementedError) as err:
+        raise DataError(f"{path} is not a whole Parquet file; fetch or make another copy") from err
+    counted = [name for name in frame.columns if _NAMELESS_INDEX.fullmatch(name)]
+    rows = pd.RangeIndex(1, len(frame) + 1, name="row")
+    return SourceTable(path, frame.drop(columns=counted).set_axis(rows), "row")

@@ -1,0 +1,281 @@
+"""What the demonstration found, beside what is true, as text.
+
+Every number is measured in the run that prints it, and a sentence that judges one depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.models.likelihood import log_likelihood, probability
+from bayes_pref.posterior import Posterior
+from bayes_pref.predictions import log_odds
+from bayes_pref.screen import convergence, grid, in_options, paragraph
+from bayes_pref.world import Truth
+
+Floats = NDArray[np.float64]
+
+INTERVAL = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Two fits to the same comparisons, and what they are measured against.
+
+    Parameters
+    ----------
+    pooled, hierarchical
+        The fits.
+    held_out
+        Comparisons of the same users that neither fit has seen.
+    truth
+        Of the world that the comparisons come from.
+    """
+
+    pooled: Posterior
+    hierarchical: Posterior
+    held_out: Comparisons
+    truth: Truth
+
+    @property
+    def both(self) -> dict[str, Posterior]:
+        """The fits by name, the naive one first."""
+        return {"pooled": self.pooled, "hierarchical": self.hierarchical}
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """True probabilities of the held-out comparisons, in their order."""
+        return self.truth.comparisons.loc[self.held_out.rows]
+
+    @property
+    def true_weights(self) -> pd.DataFrame:
+        """True weights (users, features) of those that were fitted, in their order."""
+        fitted = self.hierarchical.comparisons
+        return self.truth.weights.loc[fitted.users, list(fitted.feature_names)]
+
+
+def report(fits: Fits, people: Sequence[str]) -> Iterator[str]:
+    """Yield the sections of the text.
+
+    Parameters
+    ----------
+    fits
+        What to tell of.
+    people
+        Users to show one by one.
+    """
+    yield _sampling(fits)
+    yield _population(fits)
+    yield _people(fits, people)
+    yield _coverage(fits)
+    yield _predictions(fits)
+    yield _people_in_general(fits)
+
+
+def opposite_people(weights: pd.DataFrame) -> list[str]:
+    """Choose three: the two whose tastes are most opposed, and the one most unlike both.
+
+    Parameters
+    ----------
+    weights
+        (users, features), log-odds per unit.
+
+    Returns
+    -------
+    users: labels
+
+    Examples
+    --------
+    >>> weights = pd.DataFrame({"length": [2.0, -1.0, 0.1], "tone": [0.5, -1.0, 2.0]}, list("abc"))
+    >>> opposite_people(weights)
+    ['a', 'b', 'c']
+    """
+    product = weights.to_numpy() @ weights.to_numpy().T
+    first, second = np.unravel_index(int(product.argmin()), product.shape)
+    unlike = np.maximum(product[first], product[second])
+    unlike[[first, second]] = np.inf
+    return list(weights.index[[int(first), int(second), int(unlike.argmin())]])
+
+
+def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floats:
+    """(n,) probability that each comparison's own user prefers left."""
+    weights = posterior.weights_draws(list(comparisons.users))
+    parts = log_odds(weights, comparisons, comparisons.difference)
+    return np.concatenate([probability(eta).mean(axis=1) for _, eta in parts])
+
+
+def _sampling(fits: Fits) -> str:
+    lines = []
+    for name, posterior in fits.both.items():
+        found = convergence(posterior, posterior.summary())
+        seconds = posterior.engine["seconds"]
+        lines.append(paragraph(f"{name}: {seconds:.1f} s; convergence {found}", "  ", "    "))
+        lines += [
+            paragraph(f"- {in_options(finding.message)}", "    ", "      ")
+            for finding in posterior.findings
+        ]
+    return "\n".join(lines)
+
+
+def _population(fits: Fits) -> str:
+    true = fits.truth.mu
+    cells = {"feature": list(true.index), "true": _numbers(true)}
+    hits = {}
+    for name, posterior in fits.both.items():
+        found = posterior.summary(interval=INTERVAL)
+        found = found.loc[[f"mu[{feature}]" for feature in true.index]]
+        inside = _inside(found, np.asarray(true, dtype=np.float64))
+        cells |= {name: _numbers(found["mean"]), f"{name} interval": _intervals(found, inside)}
+        hits[name] = int(inside.sum())
+    return _section(
+        "What people want on average (log-odds per unit)",
+        grid(
+            ["feature", "true", *_titles(*fits.both)],
+            zip(*cells.values(), strict=True),
+        ),
+        f"Intervals that hold the truth: pooled {hits['pooled']} of {len(true)}, hierarchical "
+        f"{hits['hierarchical']} of {len(true)} (* does not).",
+    )
+
+
+def _people(fits: Fits, people: Sequence[str]) -> str:
+    attributes = list(fits.held_out.features.attributes)
+    true = fits.true_weights.loc[list(people), attributes].to_numpy().ravel()
+    found, pooled = (
+        posterior.weights(list(people), interval=INTERVAL).loc[
+            lambda rows: rows["feature"].isin(attributes)
+        ]
+        for posterior in (fits.hierarchical, fits.pooled)
+    )
+    trained = fits.hierarchical.comparisons
+    counts = [len(trained[person]) for person in people]
+    wrong = [int((np.sign(fit["mean"]) != np.sign(true)).sum()) for fit in (pooled, found)]
+    cells = [
+        found["user"].where(found["feature"] == attributes[0], ""),
+        found["feature"],
+        _numbers(true),
+        _numbers(pooled["mean"]),
+        _numbers(found["mean"]),
+        _intervals(found, _inside(found, true)),
+    ]
+    return _section(
+        "Three people with opposite tastes",
+        grid(
+            ["person", "feature", "true", "pooled", *_titles("hierarchical")],
+            zip(*cells, strict=True),
+            left=(0, 1),
+        ),
+        f"The first two differ more than any other two of the {trained.n_users}. Learned from "
+        f"{counts[0]}, {counts[1]} and {counts[2]} comparisons of theirs; signs that are wrong: "
+        f"pooled {wrong[0]} of {len(true)}, hierarchical {wrong[1]} of {len(true)}.",
+    )
+
+
+def _coverage(fits: Fits) -> str:
+    users, features = fits.true_weights.shape
+    true = fits.true_weights.to_numpy().ravel()
+    rows, share = [], 0.0
+    for name, posterior in fits.both.items():
+        found = posterior.weights(interval=INTERVAL)
+        share = float(_inside(found, true).mean())
+        width = float((found["upper"] - found["lower"]).mean())
+        rows.append([name, _percent(share), f"{width:.2f}", f"{_rms(found['mean'] - true):.2f}"])
+    # Beyond what chance explains if the weights of a person are fully dependent.
+    short = INTERVAL - share > 2.0 * np.sqrt(INTERVAL * (1.0 - INTERVAL) / users)
+    return _section(
+        f"The weights of all people ({users} x {features})",
+        grid(
+            ["", f"truth in the {_percent(INTERVAL)} interval", "mean width", "error (rms)"], rows
+        ),
+        *(
+            [
+                f"The hierarchical intervals hold the truth less often than {_percent(INTERVAL)}: "
+                "the model takes tastes to be unrelated to what people ask, and here they are not."
+            ]
+            if short
+            else []
+        ),
+    )
+
+
+def _predictions(fits: Fits) -> str:
+    choice = fits.held_out.choice
+    chances = {name: choice_probabilities(fit, fits.held_out) for name, fit in fits.both.items()}
+    chances["the truth itself"] = fits.facts["probability"].to_numpy()
+    rows, scores = [], {}
+    for name, chance in chances.items():
+        scores[name] = log_likelihood(np.log(chance) - np.log1p(-chance), choice)
+        right = float(np.mean((chance > 0.5) == (choice == 1.0)))
+        rows.append([name, _percent(right), f"{scores[name].mean():.3f}"])
+    gain = scores["hierarchical"] - scores["pooled"]
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+    return _section(
+        f"The {len(choice):,} choices held out",
+        grid(["", "predicted right", "log score per choice"], rows),
+        f"Hierarchical over pooled: {gain.mean():+.3f} per choice (standard error {error:.3f}).",
+    )
+
+
+def _people_in_general(fits: Fits) -> str:
+    facts, items = fits.facts, fits.held_out.to_frame()
+    shift, p_do = facts["shift"].to_numpy(), facts["p_do"].to_numpy()
+    [context] = fits.held_out.features.contexts
+    rows, follows = [], 0.0
+    for name, posterior in fits.both.items():
+        chance = posterior.preference(items, users="population")["mean"].to_numpy()
+        follows = float((chance - p_do) @ shift / (shift @ shift))  # least squares
+        rows.append([name, f"{_rms(chance - p_do):.3f}", _percent(follows)])
+    return _section(
+        "Where this is still off: what would people in general choose?",
+        f"Those who are shown a pair are those who write such prompts, just as {context}. The "
+        "share of them who prefer the left answer differs from the share of all people by "
+        f"{_rms(shift):.3f} (rms over the held-out pairs). Predictions for people in general, "
+        "against the true share of all people:",
+        grid(["", "error (rms)", "share of that difference in the prediction"], rows),
+        *(
+            [
+                f"The hierarchical fit, too, takes {_percent(follows)} of what sets those people "
+                "apart for the taste of people in general: it does not ask who is shown what."
+            ]
+            if follows > 0.0
+            else []
+        ),
+    )
+
+
+def _section(title: str, *parts: str) -> str:
+    """Put a title over grids, which are laid out already, and sentences, which are not."""
+    texts = [part if part.startswith("  ") else paragraph(part, "  ") for part in parts]
+    return "\n\n".join([f"{title}\n{'-' * len(title)}", *texts])
+
+
+def _titles(*fits: str) -> list[str]:
+    return [title for name in fits for title in (name, f"{_percent(INTERVAL)} interval ")]
+
+
+def _inside(found: pd.DataFrame, true: Floats) -> NDArray[np.bool_]:
+    lower, upper = found["lower"].to_numpy(), found["upper"].to_numpy()
+    return np.asarray((lower <= true) & (true <= upper))
+
+
+def _numbers(values: Iterable[float]) -> list[str]:
+    return [f"{value:.2f}" for value in values]
+
+
+def _intervals(found: pd.DataFrame, inside: NDArray[np.bool_]) -> list[str]:
+    bounds = zip(found["lower"], found["upper"], inside, strict=True)
+    return [f"{low:.2f} to {high:.2f}{' ' if holds else '*'}" for low, high, holds in bounds]
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f} %"
+
+
+def _rms(values: Floats | pd.Series[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
