@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from bayes_pref.mcmc_statistics import effective_sample_size
+from bayes_pref.posterior.mcmc_statistics import effective_sample_size
 
 Array = NDArray[np.float64]
 

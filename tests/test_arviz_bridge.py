@@ -12,8 +12,8 @@ import xarray as xr
 from made_posteriors import made_posterior
 from matplotlib import pyplot
 
-from bayes_pref import arviz_bridge
 from bayes_pref.errors import DataError
+from bayes_pref.posterior import arviz_bridge
 
 SOURCE = Path(arviz_bridge.__file__).parent
 

@@ -11,10 +11,14 @@ import pytest
 import xarray as xr
 from scipy.stats import norm, rankdata
 
-from bayes_pref import arviz_bridge, mcmc_statistics
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.inference import convergence
-from bayes_pref.mcmc_statistics import chain_statistics, effective_sample_size, energy_fraction
+from bayes_pref.posterior import arviz_bridge, mcmc_statistics
+from bayes_pref.posterior.mcmc_statistics import (
+    chain_statistics,
+    effective_sample_size,
+    energy_fraction,
+)
 
 Array = np.ndarray[Any, Any]
 arviz: Any = vars(arviz_bridge)["arviz"]  # imported there without its announcement

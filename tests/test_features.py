@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_pref.data.features import Features, interaction_pairs, shared_names
 from bayes_pref.errors import DataError
-from bayes_pref.features import Features, interaction_pairs, shared_names
 
 
 @pytest.mark.parametrize(

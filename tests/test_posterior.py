@@ -19,11 +19,10 @@ from made_posteriors import (
 )
 from scipy.special import expit
 
-from bayes_pref import arviz_bridge, estimates, predictions
 from bayes_pref.errors import DataError
 from bayes_pref.models import HierarchicalReward
-from bayes_pref.posterior import Finding, Posterior
-from bayes_pref.queries import user_positions
+from bayes_pref.posterior import Finding, Posterior, arviz_bridge, estimates, predictions
+from bayes_pref.posterior.queries import user_positions
 
 arviz: Any = vars(arviz_bridge)["arviz"]  # imported there without its announcement
 ITEMS = pd.DataFrame(

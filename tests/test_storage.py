@@ -22,12 +22,11 @@ from made_posteriors import (
     pooled_posterior,
 )
 
-from bayes_pref import storage
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError
-from bayes_pref.labels import decode_index, encode_index
 from bayes_pref.models import HierarchicalReward
-from bayes_pref.posterior import Finding, Posterior
+from bayes_pref.posterior import Finding, Posterior, storage
+from bayes_pref.posterior.labels import decode_index, encode_index
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS: dict[str, pd.Index[Any]] = {

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_pref.cli.tables import SourceTable, feature_columns, read_table, whole_number_labels
 from bayes_pref.errors import DataError
-from bayes_pref.tables import SourceTable, feature_columns, read_table, whole_number_labels
 
 pytest.importorskip("pyarrow")
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import Table, closest, listed, shown
 from bayes_pref.errors import DataError
-from bayes_pref.validate import Table, closest, listed, shown
 
 
 def table(**columns: Any) -> pd.DataFrame:

@@ -19,9 +19,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_pref.errors import ConvergenceWarning
-from bayes_pref.estimates import parameters
-from bayes_pref.mcmc_statistics import chain_statistics, energy_fraction
 from bayes_pref.posterior import Finding
+from bayes_pref.posterior.estimates import parameters
+from bayes_pref.posterior.mcmc_statistics import chain_statistics, energy_fraction
 
 RHAT = 1.01
 ESS = 400.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayes_pref.estimates import COLUMNS, describe_parameters
+from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
 
 if TYPE_CHECKING:
     from bayes_pref.posterior import Posterior

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
+from bayes_pref.data.validate import FloatArray, shown
 from bayes_pref.errors import DataError
-from bayes_pref.validate import FloatArray, shown
 
 # The covariates' share of the variance that exposure leaves: enough to be found with 200 users.
 _EXPLAINED = 0.25

@@ -17,9 +17,9 @@ from typing import Any, cast
 import pandas as pd
 from pandas.api import types
 
+from bayes_pref.cli.text_tables import read_text
+from bayes_pref.data.validate import listed, shown
 from bayes_pref.errors import DataError
-from bayes_pref.text_tables import read_text
-from bayes_pref.validate import listed, shown
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")

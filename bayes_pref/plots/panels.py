@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
+from bayes_pref.data.validate import IntArray, find, shown
 from bayes_pref.errors import DataError
-from bayes_pref.estimates import describer, estimate
-from bayes_pref.plot_parts import (
+from bayes_pref.plots.parts import (
     CHOSEN,
     POPULATION,
     SMALL,
@@ -32,8 +32,8 @@ from bayes_pref.plot_parts import (
     wrapped,
 )
 from bayes_pref.posterior import Posterior
-from bayes_pref.queries import user_positions
-from bayes_pref.validate import IntArray, find, shown
+from bayes_pref.posterior.estimates import describer, estimate
+from bayes_pref.posterior.queries import user_positions
 
 _MOST_PANELS = 20
 _NAMED = 12  # so many users, or fewer, are named below the panels

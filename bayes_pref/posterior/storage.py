@@ -24,7 +24,7 @@ import xarray as xr
 
 from bayes_pref.data import Comparisons, Features
 from bayes_pref.errors import DataError
-from bayes_pref.labels import decode_index, encode_index
+from bayes_pref.posterior.labels import decode_index, encode_index
 
 FORMAT = 1
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

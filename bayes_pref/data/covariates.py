@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.validate import FloatArray, Table, TableLike, closest, listed, shown
 from bayes_pref.errors import DataError
-from bayes_pref.validate import FloatArray, Table, TableLike, closest, listed, shown
 
 
 def per_user(

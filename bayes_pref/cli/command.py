@@ -10,16 +10,16 @@ import warnings
 from collections.abc import Sequence
 
 from bayes_pref import plots
-from bayes_pref.cli_data import prepare
-from bayes_pref.cli_options import SAVED, build_parser
-from bayes_pref.demo import run_demo
+from bayes_pref.cli.demo import run_demo
+from bayes_pref.cli.options import SAVED, build_parser
+from bayes_pref.cli.output_folder import OutputFolder
+from bayes_pref.cli.reading import prepare
+from bayes_pref.cli.screen import paragraph, summary_text
 from bayes_pref.errors import BayesPrefError, ConvergenceWarning
-from bayes_pref.estimates import check_interval
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
-from bayes_pref.output_folder import OutputFolder
 from bayes_pref.posterior import Posterior
-from bayes_pref.screen import paragraph, summary_text
+from bayes_pref.posterior.estimates import check_interval
 
 REFUSED = 2
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
@@ -148,7 +148,3 @@ def _stop(message: str, status: int) -> int:
     """Tell on stderr, in one line, why the command stops."""
     print(f"bayes-pref: {' '.join(message.split())}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

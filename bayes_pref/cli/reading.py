@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import warnings
 
+from bayes_pref.cli.screen import paragraph
+from bayes_pref.cli.tables import SourceTable, feature_columns, read_table, whole_number_labels
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import Table, listed, shown
 from bayes_pref.errors import BayesPrefError, DataError, DataWarning
 from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
-from bayes_pref.screen import paragraph
-from bayes_pref.tables import SourceTable, feature_columns, read_table, whole_number_labels
-from bayes_pref.validate import Table, listed, shown
 
 # What messages advise those who write Python, and what it is called here.
 _ADVICE = {

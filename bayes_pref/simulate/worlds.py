@@ -21,11 +21,11 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.features import Features
+from bayes_pref.data.validate import FloatArray, IntArray, shown
 from bayes_pref.errors import DataError
-from bayes_pref.features import Features
-from bayes_pref.population import draw_population
-from bayes_pref.validate import FloatArray, IntArray, shown
-from bayes_pref.world import Truth, World
+from bayes_pref.simulate.population import draw_population
+from bayes_pref.simulate.world import Truth, World
 
 __all__ = ["Truth", "World", "assistant_world", "simulate"]
 

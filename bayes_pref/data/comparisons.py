@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_pref.covariates import per_user
-from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.features import Features, interaction_pairs, shared_names
-from bayes_pref.items import Votes
-from bayes_pref.selection import hold_out_rows, hold_out_users, positions, rows_of
-from bayes_pref.validate import (
+from bayes_pref.data.covariates import per_user
+from bayes_pref.data.features import Features, interaction_pairs, shared_names
+from bayes_pref.data.items import Votes
+from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
+from bayes_pref.data.validate import (
     FloatArray,
     IntArray,
     Table,
@@ -34,8 +33,9 @@ from bayes_pref.validate import (
     listed,
     shown,
 )
+from bayes_pref.errors import DataError, DataWarning
 
-__all__ = ["Comparisons", "Features"]
+__all__ = ["Comparisons"]
 
 T = TypeVar("T", bound=np.generic)
 _MANY = (list, pd.Index, pd.Series, np.ndarray)

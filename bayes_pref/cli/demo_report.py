@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_pref.cli.screen import convergence, grid, in_options, paragraph
 from bayes_pref.data import Comparisons
 from bayes_pref.models.likelihood import log_likelihood, probability
 from bayes_pref.posterior import Posterior
-from bayes_pref.predictions import log_odds
-from bayes_pref.screen import convergence, grid, in_options, paragraph
-from bayes_pref.world import Truth
+from bayes_pref.posterior.predictions import log_odds
+from bayes_pref.simulate.world import Truth
 
 Floats = NDArray[np.float64]
 

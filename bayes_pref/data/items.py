@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from bayes_pref.data.validate import FloatArray, IntArray, Table, TableLike, closest, shown
 from bayes_pref.errors import DataError
-from bayes_pref.validate import FloatArray, IntArray, Table, TableLike, closest, shown
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_pref.describe_posterior import headlines
 from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.describe import headlines
 
 WIDTH = 100
 _MOST_ROWS = 25

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_pref.data.validate import FloatArray, Table, TableLike, closest, column_names, listed
 from bayes_pref.errors import DataError
-from bayes_pref.validate import FloatArray, Table, TableLike, closest, column_names, listed
 
 # Words of a column name: left_length, leftLength, length.a and length1 all hold two.
 _WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")

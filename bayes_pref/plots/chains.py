@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_pref.data.validate import find, listed, shown
 from bayes_pref.errors import DataError
-from bayes_pref.estimates import parameters
-from bayes_pref.plot_parts import SMALL, AxesArray, expect_variable, many_axes, name_axes, wrapped
+from bayes_pref.plots.parts import SMALL, AxesArray, expect_variable, many_axes, name_axes, wrapped
 from bayes_pref.posterior import Posterior
-from bayes_pref.validate import find, listed, shown
+from bayes_pref.posterior.estimates import parameters
 
 _MOST_PARAMETERS = 60
 _AT_ONCE = 20  # ArviZ 0.23 leaves out what goes beyond
@@ -27,7 +27,7 @@ def draw_chains(
     axes: Any,
 ) -> AxesArray:
     """Draw what `bayes_pref.plots.trace` and `bayes_pref.plots.rank` describe."""
-    from bayes_pref import arviz_bridge  # ArviZ takes a second to import; few need it
+    from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
 
     chosen = _chosen(posterior, var_names, coords)
     count = len(chosen.data_vars)

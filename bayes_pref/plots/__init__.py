@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError
-from bayes_pref.plot_chains import draw_chains
-from bayes_pref.plot_parts import (
+from bayes_pref.plots.chains import draw_chains
+from bayes_pref.plots.panels import draw_users
+from bayes_pref.plots.parts import (
     POPULATION,
     SMALL,
     USERS,
@@ -29,7 +30,6 @@ from bayes_pref.plot_parts import (
     name_axes,
     one_axes,
 )
-from bayes_pref.plot_users import draw_users
 from bayes_pref.posterior import Posterior
 
 _CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain

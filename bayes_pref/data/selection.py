@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_pref.data.validate import IntArray
 from bayes_pref.errors import DataError
-from bayes_pref.validate import IntArray
 
 
 def positions(rows: ArrayLike, n_rows: int) -> IntArray:

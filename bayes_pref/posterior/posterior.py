@@ -21,11 +21,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_pref import predictions, storage
 from bayes_pref.data import Comparisons
-from bayes_pref.describe_posterior import as_html, as_text
 from bayes_pref.errors import DataError
-from bayes_pref.estimates import (
+from bayes_pref.models import RewardModel, from_settings
+from bayes_pref.models.likelihood import probability
+from bayes_pref.posterior import predictions, storage
+from bayes_pref.posterior.describe import as_html, as_text
+from bayes_pref.posterior.estimates import (
     COLUMNS,
     check_interval,
     describe_choices,
@@ -35,10 +37,8 @@ from bayes_pref.estimates import (
     estimate_frame,
     parameters,
 )
-from bayes_pref.mcmc_statistics import ChainStatistics, chain_statistics
-from bayes_pref.models import RewardModel, from_settings
-from bayes_pref.models.likelihood import probability
-from bayes_pref.queries import (
+from bayes_pref.posterior.mcmc_statistics import ChainStatistics, chain_statistics
+from bayes_pref.posterior.queries import (
     POPULATION,
     Items,
     Users,
@@ -418,7 +418,7 @@ class Posterior:
         `log_likelihood`, `posterior_predictive` and `observed_data`. The last three are computed
         when first asked for; they take 9 bytes a row and draw.
         """
-        from bayes_pref import arviz_bridge  # ArviZ takes a second to import; few need it
+        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
 
         weights, _ = self._weights(None)
         predicted = predictions.predict(weights, self.comparisons, self._generator(_REPLICATION))

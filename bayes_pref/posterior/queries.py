@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import Table, TableLike, closest, shown
 from bayes_pref.errors import DataError
-from bayes_pref.validate import Table, TableLike, closest, shown
 
 Floats: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = "Hashable | Sequence[Hashable] | pd.Index[Any] | pd.Series[Any] | NDArray[Any]"

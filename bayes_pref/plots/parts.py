@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import FloatArray, shown
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.estimates import describe_parameters
 from bayes_pref.posterior import Posterior
-from bayes_pref.validate import FloatArray, shown
+from bayes_pref.posterior.estimates import describe_parameters
 
 AxesArray: TypeAlias = np.ndarray[Any, Any]  # of matplotlib Axes, for which NumPy has no type
 Units: TypeAlias = Literal["scaled", "raw"]

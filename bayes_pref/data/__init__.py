@@ -1,0 +1,6 @@
+"""Comparisons: validated, labelled, grouped by user."""
+
+from bayes_pref.data.comparisons import Comparisons
+from bayes_pref.data.features import Features
+
+__all__ = ["Comparisons", "Features"]
