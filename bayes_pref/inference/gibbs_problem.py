@@ -65,7 +65,7 @@ class Problem:
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        d = self.population.precision.shape[1]
+        d: int = self.population.precision.shape[1]
         scales = {"none": 0, "diagonal": d, "full": d * (d + 1) // 2}
         return self.n_means + scales[self.covariance]
 

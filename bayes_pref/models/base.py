@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pyro.infer import Predictive
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.likelihood import probability
 
@@ -138,8 +139,8 @@ class RewardModel(ABC):
         if ties.size:
             raise ModelError(
                 f"{type(self).__name__} has no ties: {ties.size:,} of {len(comparisons):,} choices "
-                f"are 0.5, the first in row {comparisons.rows[ties[0]]!r}; leave those rows out, "
-                "for example comparisons.take(comparisons.choice != 0.5)"
+                f"are 0.5, the first in row {shown(comparisons.rows[ties[0]])}; leave those rows "
+                "out, for example comparisons.take(comparisons.choice != 0.5)"
             )
 
     def settings(self) -> dict[str, Any]:

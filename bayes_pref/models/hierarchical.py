@@ -25,6 +25,7 @@ import torch
 import xarray as xr
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import shown
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import (
     GaussianUsers,
@@ -100,7 +101,7 @@ class HierarchicalReward(RewardModel):
         if comparisons.n_users < 2:
             raise ModelError(
                 "HierarchicalReward needs at least two users to learn how users differ, and these "
-                f"{len(comparisons):,} comparisons are all of {comparisons.users[0]!r}; "
+                f"{len(comparisons):,} comparisons are all of {shown(comparisons.users[0])}; "
                 "use PooledReward for one user, or check the user column"
             )
 
