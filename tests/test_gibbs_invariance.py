@@ -14,8 +14,8 @@ from scipy.stats import halfnorm, kstest, norm
 
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_full import move_rows, sweep_full
-from bayes_pref.inference.hmc import Population
-from bayes_pref.inference.polya_gamma import right_table
+from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.hmc import Move, Population
 from bayes_pref.inference.rows import build_rows, log_odds
 
 pytestmark = pytest.mark.slow
@@ -63,24 +63,16 @@ def replicate(full: bool, dense: bool, spread: np.ndarray, seed: int) -> tuple[n
     theta = np.concatenate([gamma.ravel(), scale])
     psi = np.empty(eta.size)
     log_odds(rows, weights, psi)
-    sweep = sweep_full if full else sweep_diagonal
-    sweep(
-        SWEEPS,
+    problem = Problem(
         rows,
         population(design, full=full, spread=spread),
-        theta,
-        weights,
-        psi,
-        True if full else dense,
-        right_table(),
-        0.5 * np.eye(theta.size),
-        0.7,
-        3,
-        rng,
-        np.empty((0, theta.size)),
-        np.empty((0, *weights.shape)),
-        np.empty((SWEEPS, 2)),
+        "full" if full else "diagonal",
+        np.ones(FEATURES),
+        np.ones(1),
     )
+    move = Move(0.5 * np.eye(theta.size), 0.7, 3)
+    for _ in range(SWEEPS):
+        (sweep_full if full else sweep_diagonal)(problem, theta, weights, psi, move, rng)
     return theta, weights, design
 
 

@@ -14,14 +14,13 @@ from scipy.linalg import cho_solve, solve_triangular
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_full import sweep_full
 from bayes_pref.inference.gibbs_problem import Problem
-from bayes_pref.inference.hmc import add_curvature
+from bayes_pref.inference.hmc import Move, add_curvature
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
 
 CHUNK = 5  # sweeps between looks at the metric, the clock and Ctrl-C
-DENSE = 0.5  # share of non-zero entries from which every user's weights are drawn as a block
 
 
 class Store(NamedTuple):
@@ -114,33 +113,21 @@ class HierarchicalChain(Chain):
         """Run some more sweeps, within warm-up or after it; returns how many."""
         warming = self.done < self.warmup
         sweeps = min(CHUNK, (self.warmup if warming else self.total) - self.done)
-        out = slice(self.kept, self.kept + (0 if warming else sweeps))
+        state = (self.problem, self.theta, self.weights, self.psi, self.adaptation.move, self.rng)
         stats = np.empty((sweeps, 2))
-        problem, adaptation = self.problem, self.adaptation
-        full = problem.population.full
-        settled = self.done >= adaptation.first
-        (sweep_full if full else sweep_diagonal)(
-            sweeps,
-            problem.rows,
-            problem.population,
-            self.theta,
-            self.weights,
-            self.psi,
-            settled if full else problem.rows.density >= DENSE,
-            right_table(),
-            adaptation.whiten,
-            adaptation.step,
-            adaptation.trajectory.leaps,
-            self.rng,
-            self.store.theta[out],
-            self.store.weights[out],
-            stats,
-        )
-        self.done += sweeps
+        for sweep in range(sweeps):
+            if self.problem.population.full:
+                settled = self.done >= self.adaptation.first
+                stats[sweep] = sweep_full(*state, settled=settled)
+            else:
+                stats[sweep] = sweep_diagonal(*state)
+            if not warming:
+                self.store.theta[self.kept] = self.theta
+                self.store.weights[self.kept] = self.weights
+                self.store.stats[self.kept] = stats[sweep]
+            self.done += 1
         if warming:
-            adaptation.update(self.done, self.theta, self.weights, self.psi, stats)
-        else:
-            self.store.stats[out] = stats
+            self.adaptation.update(self.done, self.theta, self.weights, self.psi, stats)
         return sweeps
 
 
@@ -176,9 +163,11 @@ class Adaptation:
         }
 
     @property
-    def step(self) -> float:
-        """Leapfrog step, zero until there is a metric."""
-        return float(np.exp(self.log_step[0])) if self.looks[0] else 0.0
+    def move(self) -> Move | None:
+        """The move as it is now, None until there is a metric."""
+        if not self.looks[0]:
+            return None
+        return Move(self.whiten, float(np.exp(self.log_step[0])), self.trajectory.leaps)
 
     def update(self, done: int, theta: Array, weights: Array, psi: Array, stats: Array) -> None:
         """Learn from the state after `done` sweeps of warm-up, the last of them with `stats`."""

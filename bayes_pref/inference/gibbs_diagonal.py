@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.compiled import compiled, compiled_reordering
-from bayes_pref.inference.hmc import hmc_move
-from bayes_pref.inference.polya_gamma import draw_polya_gamma
+from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.hmc import Move, hmc_move
+from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
 
+DENSE = 0.5  # share of non-zero entries from which every user's weights are drawn as a block
 SLICE_WIDTH = 0.6
 SLICE_STEPS = 30  # of stepping out, each side
 
@@ -69,7 +71,8 @@ def draw_users(
         for k in range(d):
             linear[k] += rng.standard_normal()
         solve_upper(precision, linear, d)
-        weights[i, :] = linear
+        for k in range(d):
+            weights[i, k] = linear[k]
 
 
 @compiled_reordering
@@ -176,7 +179,8 @@ def _draw_feature(
     design = np.empty((last - first, p1))
     for b in range(last - first):
         i = rows.block_users[first + b]
-        design[b, :] = population.design[i, :]
+        for j in range(p1):
+            design[b, j] = population.design[i, j]
         for e in range(rows.block_starts[first + b], rows.block_starts[first + b + 1]):
             a = rows.entry_values[e]
             n = rows.entry_rows[e]
@@ -199,7 +203,8 @@ def _draw_feature(
     for j in range(p1):
         vector[j] += rng.standard_normal()
     solve_upper(matrix, vector, p1)
-    gamma[:, k] = vector
+    for j in range(p1):
+        gamma[j, k] = vector[j]
     b = 0
     inverse = 1.0 / (tau[k] * tau[k])
     for i in range(weights.shape[0]):
@@ -219,60 +224,62 @@ def _draw_feature(
 
 
 @compiled
-def sweep_diagonal(
-    sweeps: int,
+def _draw_features(
     rows: Any,
     population: Any,
+    omega: Array,
     theta: Array,
     weights: Array,
     psi: Array,
-    dense: bool,
-    table: Array,
-    whiten: Array,
-    step: float,
-    leaps: int,
     rng: np.random.Generator,
-    out_theta: Array,
-    out_weights: Array,
-    out_stats: Array,
 ) -> None:
-    """Run `sweeps` sweeps, writing theta and weights of the last ``out_theta.shape[0]`` of them.
-
-    `out_stats` (sweeps, 2) receives the acceptance of the Hamiltonian move and the log density.
-    `step` of zero leaves the Hamiltonian move out (before there is a metric).
-    """
+    """Draw every feature's tau_k, gamma_k and weights in turn."""
     p1, d = population.precision.shape
     gamma = theta[: p1 * d].reshape(p1, d)
+    for k in range(d):
+        _draw_feature(k, rows, population, omega, gamma, theta[p1 * d :], weights, psi, rng)
+
+
+@compiled
+def _standardise(population: Any, theta: Array, weights: Array, z: Array) -> None:
+    """Fill z (n_users, d) with (w_ik - gamma_k' f_i) / tau_k."""
+    p1, d = population.precision.shape
+    for i in range(weights.shape[0]):
+        for k in range(d):
+            value = weights[i, k]
+            for j in range(p1):
+                value -= population.design[i, j] * theta[j * d + k]
+            z[i, k] = value / theta[p1 * d + k]
+
+
+def sweep_diagonal(
+    problem: Problem,
+    theta: Array,
+    weights: Array,
+    psi: Array,
+    move: Move | None,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Run one sweep, in place; returns the acceptance of the Hamiltonian move and the log density.
+
+    Both are nan without a `move`, which there is none of before it has a metric.
+    """
+    rows, population = problem.rows, problem.population
+    p1, d = population.precision.shape
     tau = theta[p1 * d :]
     omega = np.empty_like(psi)
+    draw_polya_gamma(psi, omega, right_table(), rng)
+    if rows.density >= DENSE:
+        gamma = theta[: p1 * d].reshape(p1, d)
+        draw_users(rows, omega, population.design, gamma, np.diag(tau**-2), weights, rng)
+        log_odds(rows, weights, psi)
+    _draw_features(rows, population, omega, theta, weights, psi, rng)
+    if move is None:
+        return np.nan, np.nan
     z = np.empty_like(weights)
-    for sweep in range(sweeps):
-        draw_polya_gamma(psi, omega, table, rng)
-        if dense:
-            inverse = np.zeros((d, d))
-            for k in range(d):
-                inverse[k, k] = 1.0 / (tau[k] * tau[k])
-            draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
-            log_odds(rows, weights, psi)
-        for k in range(d):
-            _draw_feature(k, rows, population, omega, gamma, tau, weights, psi, rng)
-        out_stats[sweep, :] = np.nan
-        if step > 0.0:
-            for i in range(weights.shape[0]):
-                for k in range(d):
-                    mean = 0.0
-                    for j in range(p1):
-                        mean += population.design[i, j] * gamma[j, k]
-                    z[i, k] = (weights[i, k] - mean) / tau[k]
-            acceptance, density = hmc_move(
-                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
-            )
-            out_stats[sweep, 0] = acceptance
-            out_stats[sweep, 1] = density - 0.5 * np.sum(z * z)
-            for k in range(d):
-                if tau[k] < 0.0:  # tau and z change sign together: the weights stay
-                    tau[k] = -tau[k]
-        kept = sweep - (sweeps - out_theta.shape[0])
-        if kept >= 0:
-            out_theta[kept, :] = theta
-            out_weights[kept, :, :] = weights
+    _standardise(population, theta, weights, z)
+    acceptance, density = hmc_move(
+        rows, population, theta, z, weights, psi, move.whiten, move.step, move.leaps, rng
+    )
+    np.abs(tau, out=tau)  # tau and z change sign together: the weights stay
+    return acceptance, density - 0.5 * float(np.vdot(z, z))

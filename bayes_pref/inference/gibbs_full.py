@@ -19,16 +19,15 @@ q = d + 2 c - 2, c the LKJ concentration.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.compiled import compiled
 from bayes_pref.inference.gibbs_diagonal import draw_users
-from bayes_pref.inference.hmc import hmc_move
-from bayes_pref.inference.polya_gamma import draw_polya_gamma
+from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.hmc import Move, hmc_move
+from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
@@ -51,18 +50,19 @@ def precision_from_factor(lower: Array, inverse: Array) -> None:
 
 @compiled
 def draw_means(
-    design: Array,
+    gram: Array,
+    cross: Array,
     precision: Array,
     inverse: Array,
-    weights: Array,
     gamma: Array,
     rng: np.random.Generator,
 ) -> None:
-    """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1."""
+    """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1.
+
+    `gram` is F'F and `cross` F'W Sigma^-1, F the users' design and W their weights.
+    """
     p1, d = gamma.shape
     size = p1 * d
-    gram = np.dot(design.T, design)
-    cross = np.dot(np.dot(design.T, weights), inverse)
     matrix = np.empty((size, size))
     vector = np.empty(size)
     for j in range(p1):
@@ -78,7 +78,8 @@ def draw_means(
         vector[k] += rng.standard_normal()
     solve_upper(matrix, vector, size)
     for j in range(p1):
-        gamma[j, :] = vector[j * d : (j + 1) * d]
+        for k in range(d):
+            gamma[j, k] = vector[j * d + k]
 
 
 @compiled
@@ -165,94 +166,6 @@ def move_rows(
 
 
 @compiled
-def _deviations(design: Array, gamma: Array, weights: Array, out: Array) -> None:
-    """Fill `out` (n_users, d) with w_i - gamma' f_i."""
-    out[:, :] = weights
-    for i in range(weights.shape[0]):
-        for j in range(gamma.shape[0]):
-            for k in range(weights.shape[1]):
-                out[i, k] -= design[i, j] * gamma[j, k]
-
-
-@compiled
-def sweep_full(
-    sweeps: int,
-    rows: Any,
-    population: Any,
-    theta: Array,
-    weights: Array,
-    psi: Array,
-    settled: bool,
-    table: Array,
-    whiten: Array,
-    step: float,
-    leaps: int,
-    rng: np.random.Generator,
-    out_theta: Array,
-    out_weights: Array,
-    out_stats: Array,
-) -> None:
-    """Run `sweeps` sweeps, writing theta and weights of the last ``out_theta.shape[0]`` of them.
-
-    `out_stats` (sweeps, 2) receives the acceptance of the Hamiltonian move and the log density.
-    `step` of zero leaves the Hamiltonian move out (before there is a metric). Until `settled`,
-    L is drawn from an inverse Wishart without regard to its prior, which brings a chain from a
-    far start to where the moves are efficient.
-    """
-    p1, d = population.precision.shape
-    gamma = theta[: p1 * d].reshape(p1, d)
-    omega = np.empty_like(psi)
-    z = np.empty_like(weights)
-    inverse = np.empty((d, d))
-    lower = np.zeros((d, d))
-    at = p1 * d
-    for k in range(d):
-        lower[k, : k + 1] = theta[at : at + k + 1]
-        at += k + 1
-    for sweep in range(sweeps):
-        draw_polya_gamma(psi, omega, table, rng)
-        precision_from_factor(lower, inverse)
-        draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
-        log_odds(rows, weights, psi)
-        draw_means(population.design, population.precision, inverse, weights, gamma, rng)
-        _deviations(population.design, gamma, weights, z)
-        scatter = np.dot(z.T, z)
-        if settled:
-            for _ in range(ROW_MOVES):
-                move_rows(
-                    scatter,
-                    weights.shape[0],
-                    population.spread,
-                    population.concentration,
-                    lower,
-                    rng,
-                )
-        else:
-            _draw_wishart(scatter, weights.shape[0], lower, rng)
-        at = p1 * d
-        for k in range(d):
-            theta[at : at + k + 1] = lower[k, : k + 1]
-            at += k + 1
-        out_stats[sweep, :] = np.nan
-        if step > 0.0:
-            for i in range(weights.shape[0]):
-                solve_lower(lower, z[i], d)
-            acceptance, density = hmc_move(
-                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
-            )
-            out_stats[sweep, 0] = acceptance
-            out_stats[sweep, 1] = density - 0.5 * np.sum(z * z)
-            at = p1 * d
-            for k in range(d):
-                lower[k, : k + 1] = theta[at : at + k + 1]
-                at += k + 1
-        kept = sweep - (sweeps - out_theta.shape[0])
-        if kept >= 0:
-            out_theta[kept, :] = theta
-            out_weights[kept, :, :] = weights
-
-
-@compiled
 def _draw_wishart(scatter: Array, n_users: int, lower: Array, rng: np.random.Generator) -> None:
     """Replace L by the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
     d = lower.shape[0]
@@ -275,3 +188,58 @@ def _draw_wishart(scatter: Array, n_users: int, lower: Array, rng: np.random.Gen
     factor(sigma, d)
     for k in range(d):
         lower[k, : k + 1] = sigma[k, : k + 1]
+
+
+@compiled
+def _solve_users(lower: Array, z: Array) -> None:
+    """Replace each row of z (n_users, d) by L^-1 times it."""
+    for i in range(z.shape[0]):
+        solve_lower(lower, z[i], z.shape[1])
+
+
+def sweep_full(
+    problem: Problem,
+    theta: Array,
+    weights: Array,
+    psi: Array,
+    move: Move | None,
+    rng: np.random.Generator,
+    *,
+    settled: bool = True,
+) -> tuple[float, float]:
+    """Run one sweep, in place; returns the acceptance of the Hamiltonian move and the log density.
+
+    Both are nan without a `move`, which there is none of before it has a metric. Until `settled`,
+    L is drawn from an inverse Wishart without regard to its prior, which brings a chain from a
+    far start to where the moves are efficient.
+    """
+    rows, population = problem.rows, problem.population
+    p1, d = population.precision.shape
+    n_users = weights.shape[0]
+    gamma = theta[: p1 * d].reshape(p1, d)
+    triangle = np.tril_indices(d)
+    omega = np.empty_like(psi)
+    inverse = np.empty((d, d))
+    lower = problem.lower(theta)
+    draw_polya_gamma(psi, omega, right_table(), rng)
+    precision_from_factor(lower, inverse)
+    draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
+    log_odds(rows, weights, psi)
+    gram = population.design.T @ population.design
+    cross = population.design.T @ weights @ inverse
+    draw_means(gram, cross, population.precision, inverse, gamma, rng)
+    z = weights - population.design @ gamma
+    scatter = z.T @ z
+    if settled:
+        for _ in range(ROW_MOVES):
+            move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
+    else:
+        _draw_wishart(scatter, n_users, lower, rng)
+    theta[p1 * d :] = lower[triangle]
+    if move is None:
+        return np.nan, np.nan
+    _solve_users(lower, z)
+    acceptance, density = hmc_move(
+        rows, population, theta, z, weights, psi, move.whiten, move.step, move.leaps, rng
+    )
+    return acceptance, density - 0.5 * float(np.vdot(z, z))

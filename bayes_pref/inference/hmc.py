@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_pref.inference.compiled import compiled
+from bayes_pref.inference.compiled import compiled, compiled_reordering
 from bayes_pref.inference.rows import log_likelihood
 
 Array = NDArray[np.float64]
@@ -46,6 +46,24 @@ class Population(NamedTuple):
     spread: Array
     concentration: float
     full: bool
+
+
+class Move(NamedTuple):
+    """How the Hamiltonian move goes.
+
+    Attributes
+    ----------
+    whiten
+        (m, m): square root of the inverse of the metric, W W' = M^-1.
+    step
+        Leapfrog step in whitened units, jittered by 10 %.
+    leaps
+        Number of leapfrogs.
+    """
+
+    whiten: Array
+    step: float
+    leaps: int
 
 
 @compiled
@@ -136,6 +154,25 @@ def log_density(
     return total
 
 
+@compiled_reordering
+def _kick(whiten: Array, gradient: Array, step: float, momentum: Array) -> None:
+    """Add step W' gradient to the momentum."""
+    for k in range(gradient.size):
+        scaled = step * gradient[k]
+        for m in range(momentum.size):
+            momentum[m] += whiten[k, m] * scaled
+
+
+@compiled_reordering
+def _drift(whiten: Array, momentum: Array, step: float, theta: Array) -> None:
+    """Add step W momentum to theta."""
+    for k in range(theta.size):
+        total = 0.0
+        for m in range(momentum.size):
+            total += whiten[k, m] * momentum[m]
+        theta[k] += step * total
+
+
 @compiled
 def hmc_move(
     rows: Any,
@@ -153,41 +190,43 @@ def hmc_move(
 
     Returns the acceptance probability and the log density of theta given z where it ends.
 
-    Parameters
-    ----------
-    whiten
-        (m, m): square root of the inverse of the metric, W W' = M^-1.
-    step, leaps
-        Leapfrog step in whitened units, jittered by 10 %, and number of leapfrogs.
+    `whiten`, `step` and `leaps` are those of a `Move`.
     """
     size = theta.size
-    new = theta.copy()
-    new_weights = np.empty_like(weights)
-    new_psi = np.empty_like(psi)
-    slope = np.empty_like(weights)
+    new = np.empty(size)
+    new_weights = np.empty(weights.shape)
+    new_psi = np.empty(psi.shape)
+    slope = np.empty(weights.shape)
     gradient = np.empty(size)
     momentum = np.empty(size)
+    kinetic = 0.0
     for k in range(size):
+        new[k] = theta[k]
         momentum[k] = rng.standard_normal()
+        kinetic += 0.5 * momentum[k] * momentum[k]
     step = step * (0.9 + 0.2 * rng.random())
     start = log_density(rows, population, new, z, new_weights, new_psi, slope, gradient)
-    kinetic = 0.5 * np.dot(momentum, momentum)
     end = start
-    momentum += 0.5 * step * np.dot(gradient, whiten)
+    _kick(whiten, gradient, 0.5 * step, momentum)
     for leap in range(leaps):
-        new += step * np.dot(whiten, momentum)
+        _drift(whiten, momentum, step, new)
         end = log_density(rows, population, new, z, new_weights, new_psi, slope, gradient)
         if not np.isfinite(end):
             return 0.0, start
-        momentum += (0.5 if leap == leaps - 1 else 1.0) * step * np.dot(gradient, whiten)
-    kinetic -= 0.5 * np.dot(momentum, momentum)
+        _kick(whiten, gradient, 0.5 * step if leap == leaps - 1 else step, momentum)
+    for k in range(size):
+        kinetic -= 0.5 * momentum[k] * momentum[k]
     acceptance = np.exp(min(0.0, end - start + kinetic))
-    if rng.random() < acceptance:
-        theta[:] = new
-        weights[:, :] = new_weights
-        psi[:] = new_psi
-        return acceptance, end
-    return acceptance, start
+    if rng.random() >= acceptance:
+        return acceptance, start
+    for k in range(size):
+        theta[k] = new[k]
+    for i in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            weights[i, k] = new_weights[i, k]
+    for n in range(psi.size):
+        psi[n] = new_psi[n]
+    return acceptance, end
 
 
 @compiled
