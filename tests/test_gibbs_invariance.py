@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import halfnorm, kstest, norm
+from scipy.stats import halfnorm, kstest, norm, truncnorm
 
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
-from bayes_pref.inference.gibbs_full import move_rows, sweep_full
+from bayes_pref.inference.gibbs_full import move_rows, positive_normal, sweep_full
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.hmc import Move, Population
 from bayes_pref.inference.rows import build_rows, log_odds
@@ -140,3 +140,12 @@ def test_the_row_move_alone_leaves_the_prior_of_the_factor_as_it_is() -> None:
         for column in np.transpose(factors)
     ]
     assert min(found) > LEVEL / len(found), found
+
+
+@pytest.mark.parametrize("mean", [-8.0, -1.1, -0.5, 0.0, 3.0])
+def test_a_truncated_normal_has_its_law(mean: float) -> None:
+    rng = np.random.default_rng(0)
+    draws = [positive_normal(mean, 0.7, rng) for _ in range(20_000)]
+    law = truncnorm(-mean / 0.7, np.inf, loc=mean, scale=0.7)
+    assert kstest(draws, law.cdf).pvalue > LEVEL
+    assert kstest(np.array(draws) + 0.1 * law.std(), law.cdf).pvalue < LEVEL

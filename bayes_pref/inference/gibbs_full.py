@@ -7,7 +7,10 @@ A sweep draws, in this order,
 3. gamma given the weights, a Gaussian;
 4. twice, row by row, the regression of one feature's deviations on those before it, which is a row
    of L: proposed from its conditional without the prior, accepted with the prior's ratio;
-5. the Hamiltonian move of `hmc`, which moves gamma and L given L^-1 (w - gamma' f).
+5. feature by feature, tau_k and gamma_k given omega, the correlations and z = L^-1 (w - gamma' f),
+   a Gaussian truncated at tau_k = 0: with z held instead of w, tau_k passes near zero, where a
+   sampler that draws it given the weights sticks (interweaving; Yu & Meng 2011);
+6. the Hamiltonian move of `hmc`, which moves gamma and all of L given z.
 
 The row move. In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
 L_k,<k = beta_k L_<k and L_kk = s_k, with Jacobian prod_k s_k^(d - k). Proposing s_k^2 from
@@ -18,6 +21,8 @@ q = d + 2 c - 2, c the LKJ concentration.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,6 +202,90 @@ def _solve_users(lower: Array, z: Array) -> None:
         solve_lower(lower, z[i], z.shape[1])
 
 
+@compiled
+def positive_normal(mean: float, sd: float, rng: np.random.Generator) -> float:
+    """Draw from a normal truncated to positive values (Robert 1995)."""
+    bound = -mean / sd
+    if bound < 0.5:
+        while True:
+            value = rng.standard_normal()
+            if value > bound:
+                return float(mean + sd * value)
+    rate = 0.5 * (bound + np.sqrt(bound * bound + 4.0))
+    while True:
+        value = bound + rng.standard_exponential() / rate
+        if rng.random() < np.exp(-0.5 * (value - rate) ** 2):
+            return float(mean + sd * value)
+
+
+@compiled
+def draw_scales(
+    rows: Any,
+    population: Any,
+    omega: Array,
+    z: Array,
+    gamma: Array,
+    lower: Array,
+    weights: Array,
+    psi: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Draw each (gamma_k, tau_k) given omega, the correlations and everyone's deviations z."""
+    p1, d = gamma.shape
+    n_users = z.shape[0]
+    matrix = np.empty((p1 + 1, p1 + 1))
+    vector = np.empty(p1 + 1)
+    unit = np.empty(n_users)
+    x = np.empty(p1 + 1)
+    for k in range(d):
+        tau = np.sqrt(np.sum(lower[k, : k + 1] ** 2))
+        for i in range(n_users):
+            unit[i] = 0.0
+            for m in range(k + 1):
+                unit[i] += lower[k, m] / tau * z[i, m]
+        matrix[:, :] = 0.0
+        vector[:] = 0.0
+        for j in range(p1):
+            matrix[j, j] = population.precision[j, k]
+        matrix[p1, p1] = 1.0 / (population.spread[k] * population.spread[k])
+        for b in range(rows.feature_starts[k], rows.feature_starts[k + 1]):
+            i = rows.block_users[b]
+            information, score = 0.0, 0.0
+            for e in range(rows.block_starts[b], rows.block_starts[b + 1]):
+                a, n = rows.entry_values[e], rows.entry_rows[e]
+                information += omega[n] * a * a
+                score += a * (0.5 - omega[n] * (psi[n] - a * weights[i, k]))
+            for j in range(p1):
+                x[j] = population.design[i, j]
+            x[p1] = unit[i]
+            for j in range(p1 + 1):
+                vector[j] += score * x[j]
+                for m in range(j + 1):
+                    matrix[j, m] += information * x[j] * x[m]
+        # tau comes last: its marginal is the last step of the back substitution.
+        factor(matrix, p1 + 1)
+        solve_lower(matrix, vector, p1 + 1)
+        last = matrix[p1, p1]
+        new = positive_normal(float(vector[p1] / last), float(1.0 / last), rng)
+        for j in range(p1):
+            vector[j] += rng.standard_normal() - matrix[p1, j] * new
+        solve_upper(matrix, vector, p1)
+        for j in range(p1):
+            gamma[j, k] = vector[j]
+        for m in range(k + 1):
+            lower[k, m] *= new / tau
+        b = rows.feature_starts[k]
+        for i in range(n_users):
+            weight = new * unit[i]
+            for j in range(p1):
+                weight += population.design[i, j] * gamma[j, k]
+            if b < rows.feature_starts[k + 1] and rows.block_users[b] == i:
+                for e in range(rows.block_starts[b], rows.block_starts[b + 1]):
+                    psi[rows.entry_rows[e]] += rows.entry_values[e] * (weight - weights[i, k])
+                b += 1
+            weights[i, k] = weight
+
+
 def sweep_full(
     problem: Problem,
     theta: Array,
@@ -235,10 +324,11 @@ def sweep_full(
             move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
     else:
         _draw_wishart(scatter, n_users, lower, rng)
+    _solve_users(lower, z)
+    draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
     theta[p1 * d :] = lower[triangle]
     if move is None:
         return np.nan, np.nan
-    _solve_users(lower, z)
     acceptance, density = hmc_move(
         rows, population, theta, z, weights, psi, move.whiten, move.step, move.leaps, rng
     )
