@@ -192,3 +192,12 @@ def test_more_features_than_users_and_uneven_counts_can_be_fitted() -> None:
             model = bp.HierarchicalReward(covariance=covariance)
             posterior = quiet(gibbs(), model, world.comparisons)
             assert np.isfinite(posterior.draws["weights"].to_numpy()).all()
+
+
+@pytest.mark.parametrize("model", [bp.PooledReward(), bp.HierarchicalReward()], ids=repr)
+def test_thinning_keeps_every_so_manieth_of_the_same_sweeps(model: bp.RewardModel) -> None:
+    comparisons = small_comparisons()
+    whole = quiet(gibbs(draws=60, warmup=20), model, comparisons)
+    thinned = quiet(gibbs(draws=20, warmup=20, thin=3), model, comparisons)
+    np.testing.assert_array_equal(thinned.draws["mu"], whole.draws["mu"][:, 2::3])
+    np.testing.assert_array_equal(thinned.sample_stats["lp"], whole.sample_stats["lp"][:, 2::3])
