@@ -77,7 +77,7 @@ def test_a_chain_goes_on_from_its_state_in_warm_up_and_after(
 
     def save_and_die(self: object, chain: int, state: dict, *, now: bool = False) -> None:
         save(self, chain, state, now=now)  # type: ignore[arg-type]
-        if next(saves) % 15 == 0:
+        if next(saves) % 5 == 0:
             raise CrashError
 
     monkeypatch.setattr(checkpoints.Checkpoint, "save", save_and_die)
