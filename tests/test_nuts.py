@@ -132,8 +132,9 @@ def test_statistics_and_dimensions_have_the_names_that_arviz_expects() -> None:
     }  # fmt: skip
     assert stats["diverging"].dtype == bool
     assert 0.6 < float(stats["acceptance_rate"].mean()) < 0.95
-    # A trajectory that doubled k times has at most 2^k - 1 leapfrogs.
-    assert (stats["n_steps"] <= 2 ** stats["tree_depth"] - 1).all()
+    # k doublings take 2^k - 1 leapfrogs; a last one that turned back was broken off and dropped.
+    assert (stats["n_steps"] >= 2 ** stats["tree_depth"] - 1).all()
+    assert (stats["n_steps"] < 2 ** (stats["tree_depth"] + 1)).all()
     # Energy is minus the log density plus a kinetic energy, whose mean is half the dimension.
     kinetic = (stats["energy"] + stats["lp"]).to_numpy()
     assert abs(kinetic.mean() - 5.0) < 1.5
@@ -262,9 +263,10 @@ def test_an_interrupt_keeps_the_draws_so_far_and_says_so() -> None:
     quiet(lambda: engine(draws=10).sample(schools, EFFECT, ERROR))  # compiled by now
     timer = threading.Timer(2.0, _thread.interrupt_main)
     timer.start()
-    with pytest.warns(bp.ConvergenceWarning, match="interrupted"):
+    with pytest.warns(bp.ConvergenceWarning) as caught:
         found = endless.sample(schools, EFFECT, ERROR)
     timer.join()
+    assert any("interrupted" in str(warning.message) for warning in caught)
     assert found.engine["complete"] is False
     assert 4 <= found.draws.sizes["draw"] < 10_000_000
     assert (found.draws["spread"] > 0).all()

@@ -10,13 +10,15 @@ memory, later from inductor's cache on disk.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import torch
 import torch._inductor
 from numpy.typing import NDArray
+from pyro.ops.einsum import torch_log
 from torch.func import functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -69,7 +71,7 @@ def compile_gradient(flat: FlatModel) -> Gradient:
     """
     point = torch.zeros(flat.size, dtype=torch.float64)
     try:
-        with double_precision(), warnings.catch_warnings():
+        with double_precision(), _traceable_enumeration(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # inductor's remarks are not for the user of a model
             traced = make_fx(functionalize(grad_and_value(flat.log_density)))(point)
             graph, data = with_data_as_inputs(traced)
@@ -85,6 +87,19 @@ def compile_gradient(flat: FlatModel) -> Gradient:
         return float(value), gradient.numpy()
 
     return evaluate
+
+
+@contextmanager
+def _traceable_enumeration() -> Iterator[None]:
+    """Sum discrete sites out with a logarithm that torch can trace; Pyro's own has a backward pass
+    in Python, which differs only where a probability is below the precision of a double.
+    """
+    before = torch_log.safe_log
+    torch_log.safe_log = torch.log
+    try:
+        yield
+    finally:
+        torch_log.safe_log = before
 
 
 def check_gradient(gradient: Gradient, flat: FlatModel, rng: np.random.Generator) -> None:

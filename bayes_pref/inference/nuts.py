@@ -39,7 +39,7 @@ from bayes_pref.inference.nutpie_chain import (
 )
 from bayes_pref.inference.pyro_kernel import run_pyro_chain
 from bayes_pref.inference.sample import Sample, build_sample
-from bayes_pref.models.base import RewardModel
+from bayes_pref.models.base import RewardModel, seeded
 
 Array = NDArray[np.float64]
 
@@ -183,9 +183,10 @@ class NUTS(Engine):
         if self.kernel == "pyro":
             names = list(flat.dims) if names is None else names
             return self._draw_by_pyro(model, args, kwargs, names, seeds)
-        gradient = self._gradient(flat, seed)
         generators = [np.random.default_rng(each) for each in seeds]
-        starts = [flat.start(rng) for rng in generators]
+        with seeded(seed):  # a model may draw random numbers of its own
+            gradient = self._gradient(flat, seed)
+            starts = [flat.start(rng) for rng in generators]
         settings = ChainSettings(
             self.draws, self.warmup, self.target_accept, self.max_tree_depth
         )
