@@ -182,6 +182,21 @@ def test_a_wrong_compiled_gradient_is_refused(wrong: str, monkeypatch: pytest.Mo
         engine().sample(schools, EFFECT, ERROR)
 
 
+def test_fit_runs_a_model_of_the_users_own() -> None:
+    def coin(heads: torch.Tensor) -> None:
+        fairness = pyro.sample("fairness", dist.Beta(2.0, 3.0))
+        with pyro.plate("toss", len(heads)):
+            pyro.sample("heads", dist.Bernoulli(fairness), obs=heads)
+
+    heads = torch.tensor([1.0, 1.0, 0.0, 1.0])
+    found = quiet(lambda: bp.fit(coin, heads, engine(draws=2000), seed=3))
+    assert found.draws.identical(engine(draws=2000).sample(coin, heads, seed=3).draws)
+    mean, error = mean_and_error(found.draws["fairness"].to_numpy())
+    assert abs(mean[0] - 5 / 9) < 4.5 * error[0]
+    with pytest.raises(bp.ModelError, match=r"Gibbs cannot run a Pyro model of your own"):
+        bp.fit(coin, heads, bp.Gibbs())
+
+
 def test_new_data_of_the_same_shapes_need_no_new_code() -> None:
     model = bp.HierarchicalReward()
     before = compile_gradient(flatten(model, (small_comparisons(seed=3),)))

@@ -79,7 +79,7 @@ def compile_gradient(flat: FlatModel) -> Gradient:
             kernel = _compiled(graph, [point, *data])
     except ModelError:
         raise
-    except Exception as err:  # noqa: BLE001  whatever torch raises, autograd is the answer
+    except Exception as err:  # whatever torch raises, autograd is the answer
         raise CompilationError(f"{type(err).__name__}: {str(err).splitlines()[0]}") from err
 
     def evaluate(at: Array) -> tuple[float, Array]:
@@ -91,8 +91,10 @@ def compile_gradient(flat: FlatModel) -> Gradient:
 
 @contextmanager
 def _traceable_enumeration() -> Iterator[None]:
-    """Sum discrete sites out with a logarithm that torch can trace; Pyro's own has a backward pass
-    in Python, which differs only where a probability is below the precision of a double.
+    """Let Pyro sum discrete sites out with a logarithm that torch can trace.
+
+    Pyro's own has a backward pass in Python, which differs only where a probability is below the
+    precision of a double.
     """
     before = torch_log.safe_log
     torch_log.safe_log = torch.log
@@ -134,12 +136,14 @@ def with_data_as_inputs(
     The graph with one input more for every tensor returned beside it.
     """
     graph = traced.graph
+    copies: dict[Any, torch.Tensor] = {}
     known: dict[torch.fx.Node, Any] = {}
     given: set[torch.fx.Node] = set()  # those that come from data and not from nothing, like zeros
     for node in graph.nodes:
         inputs = node.all_input_nodes
         if node.op == "get_attr":
-            known[node] = getattr(traced, node.target)
+            # Copies, because operations in place on constants escape functionalize.
+            known[node] = copies.setdefault(node.target, getattr(traced, node.target).clone())
             given.add(node)
         elif (
             node.op == "call_function"
@@ -173,6 +177,9 @@ def with_data_as_inputs(
             for user in users:
                 user.replace_input_with(node, new)
     graph.eliminate_dead_code()
+    for node in reversed(list(known)):
+        if not node.users and not node._erased:  # operations in place do not count as dead
+            graph.erase_node(node)
     return torch.fx.GraphModule({}, graph), data
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def _batched_sites(
 
     try:
         graph = make_fx(functionalize(listed))(point)
-        outputs = graph.graph.output_node().args[0]
+        outputs = cast(list[torch.fx.Node], graph.graph.output_node().args[0])
         together = vmap(graph, randomness="different")
         together(point[None])
     except Exception:  # noqa: BLE001  whatever torch cannot trace or batch, a loop can still run

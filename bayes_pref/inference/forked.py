@@ -45,7 +45,7 @@ def shared(*shape: int) -> Array:
 
     Examples
     --------
-    >>> shared(2, 3).sum()
+    >>> float(shared(2, 3).sum())
     0.0
     """
     memory = mmap.mmap(-1, max(1, 8 * math.prod(shape)))

@@ -89,14 +89,14 @@ class _Standardised(Reparam):  # type: ignore[misc]
 
     def apply(self, msg: dict[str, Any]) -> dict[str, Any]:
         fn, events = _base(msg["fn"])
-        loc, scale = torch.broadcast_tensors(fn.loc, fn.scale)
-        zeros, ones = torch.zeros_like(loc), torch.ones_like(loc)
+        # Within torch's distributions parameters have been broadcast against each other.
+        zeros, ones = torch.zeros_like(fn.loc), torch.ones_like(fn.loc)
         shape = {"df": fn.df} if isinstance(fn, dist.StudentT) else {}
         family = dist.Normal if isinstance(fn, dist.LogNormal) else type(fn)
         noise = pyro.sample(
             f"{msg['name']}{NOISE}", family(loc=zeros, scale=ones, **shape).to_event(events)
         )
-        value = loc + scale * noise
+        value = fn.loc + fn.scale * noise
         return _determined(value.exp() if isinstance(fn, dist.LogNormal) else value, events)
 
 

@@ -97,7 +97,7 @@ def run_chain(
         if not failures:
             try:
                 return gradient(z)
-            except torch.linalg.LinAlgError:
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
                 pass
             except Exception as err:  # noqa: BLE001  Rust would abort the process
                 failures.append(err)

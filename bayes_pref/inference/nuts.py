@@ -112,9 +112,7 @@ class NUTS(Engine):
         flat = flatten(model, (comparisons,), centred=not self.non_centred)
         return self._draw(flat, model, (comparisons,), {}, list(model.variables(comparisons)), seed)
 
-    def sample(
-        self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any
-    ) -> Sample:
+    def sample(self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any) -> Sample:
         """Draw from the posterior of any Pyro model, which need not be about preferences.
 
         Discrete latent sites are summed out, by Pyro's enumeration, and not returned.
@@ -187,9 +185,7 @@ class NUTS(Engine):
         with seeded(seed):  # a model may draw random numbers of its own
             gradient = self._gradient(flat, seed)
             starts = [flat.start(rng) for rng in generators]
-        settings = ChainSettings(
-            self.draws, self.warmup, self.target_accept, self.max_tree_depth
-        )
+        settings = ChainSettings(self.draws, self.warmup, self.target_accept, self.max_tree_depth)
         room = ChainDraws.empty(self.chains, self.draws, flat.size)
 
         def chain(index: int, tick: Tick, stop: Flag) -> None:
@@ -205,9 +201,7 @@ class NUTS(Engine):
             progress=self.progress,
         )
         begun, draws = _common(room.kept.astype(int))
-        stats = {
-            name: room.stats[begun, :draws, column] for column, name in enumerate(STATISTICS)
-        }
+        stats = {name: room.stats[begun, :draws, column] for column, name in enumerate(STATISTICS)}
         stats["diverging"] = stats["diverging"].astype(bool)
         return Draws(site_draws(flat, room.z[begun, :draws], names, seed=seed), stats, complete)
 

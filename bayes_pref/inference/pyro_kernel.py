@@ -93,5 +93,3 @@ class _RecordingNUTS(mcmc.NUTS):  # type: ignore[misc]
             "diverging": np.asarray(n - 1 in self._divergences),
             "step_size": np.asarray(float(self.step_size)),
         }
-
-

@@ -104,10 +104,9 @@ def build_sample(
     settings
         Of the engine.
     """
-    named = {
-        name: (("chain", "draw", *dims[name]), values) for name, values in drawn.values.items()
-    }
-    draws = xr.Dataset(named)
+    draws = xr.Dataset(
+        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.values.items()}  # noqa: PD011
+    )
     draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
     stats = xr.Dataset(
         {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
