@@ -263,6 +263,14 @@ def test_models_without_a_density_to_follow_are_refused() -> None:
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.factor("never", x - torch.tensor(torch.inf))
 
+    single = torch.ones(2, 2, dtype=torch.float32)
+
+    def mixed() -> None:
+        x = pyro.sample("x", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        pyro.sample("y", dist.Normal(single @ x, 1.0).to_event(1), obs=torch.zeros(2))
+
+    with pytest.raises(bp.ModelError, match=r"mixes float32 with float64.*as arguments"):
+        engine().sample(mixed)
     with pytest.raises(bp.ModelError, match=r"plate 'row' takes a random subsample of 2 of 7"):
         engine().sample(subsampled, POINTS)
     with pytest.raises(bp.ModelError, match=r"no continuous latent site"):

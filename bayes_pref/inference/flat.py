@@ -187,6 +187,13 @@ def _sample_nodes(
     torch.set_default_dtype(torch.float64)
     try:  # with Pyro's checks, unlike later runs: this is where a mistake in a model shows
         trace = poutine.trace(model).get_trace(*args, **kwargs)
+    except RuntimeError as err:
+        if "dtype" not in str(err):
+            raise
+        raise ModelError(
+            f"the model mixes float32 with float64, in which it runs ({str(err).splitlines()[0]}): "
+            "hand its tensors over as arguments, which arrive in float64, or make them float64"
+        ) from err
     finally:
         torch.set_default_dtype(before)
     return {
