@@ -72,7 +72,7 @@ def run_forked(
     ModelError
         If a chain fails; carries what the chain said.
 
-    A first Ctrl-C sets ``stop`` and waits for the chains; a second ends them as they are. Where
+    A first Ctrl-C sets ``stop`` and waits for the chains; a second ends them and raises. Where
     processes cannot be forked (Windows) chains run one after another.
     """
     if "fork" not in multiprocessing.get_all_start_methods():
