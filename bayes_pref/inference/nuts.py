@@ -211,8 +211,8 @@ class NUTS(Engine):
             nutpie_api()
         except ImportError as err:
             raise ModelError(
-                "NUTS(kernel='compiled') needs the package nutpie: install it, or use "
-                f"NUTS(kernel='pyro') ({err})"
+                "NUTS(kernel='compiled') needs the package nutpie: install bayes-pref[scale], or "
+                f"use NUTS(kernel='pyro') ({err})"
             ) from err
         try:
             gradient = compile_gradient(flat)

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from bayes_pref.arviz_bridge import to_idata
-from bayes_pref.estimates import check_interval, describe_parameters, parameters
 from bayes_pref.inference import convergence
 from bayes_pref.inference.engine import Draws
-from bayes_pref.mcmc_statistics import chain_statistics
 from bayes_pref.posterior import Finding
+from bayes_pref.posterior.arviz_bridge import to_idata
+from bayes_pref.posterior.estimates import check_interval, describe_parameters, parameters
+from bayes_pref.posterior.mcmc_statistics import chain_statistics
 
 
 @dataclass(frozen=True, eq=False, repr=False)
