@@ -25,7 +25,7 @@ from bayes_pref.cli.screen import WIDTH, grid, summary_text
 from conftest import ROOT
 
 FEATURES = ["length", "tone"]
-TINY = ["--draws", "60", "--warmup", "60", "--chains", "2"]
+TINY = ["--draws", "60", "--thin", "1", "--warmup", "60", "--chains", "2"]
 PICTURES = ["population.png", "users.png", "heterogeneity.png", "trace.png", "rank.png"]
 
 Run = Callable[..., tuple[int, str, str]]
@@ -507,7 +507,7 @@ def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
     for arguments, words in (
         (["--version"], [f"bayes-pref {bp.__version__}\n"]),
         (["--help"], ["fit", "show", "demo"]),
-        (["fit", "--help"], ["--difference", "--covariates", "--model", "--interval", "(2000)"]),
+        (["fit", "--help"], ["--difference", "--covariates", "--model", "--interval", "(1000)"]),
     ):
         with pytest.raises(SystemExit) as stopped:
             cli.main(arguments)

@@ -30,7 +30,9 @@ def gibbs(**settings: int) -> bp.Gibbs:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "covariates"), [*((name, False) for name in MODELS), ("full", True)]
+    # The compiled kernel is compared on every model; this one is the slow reference of both.
+    ("name", "covariates"),
+    [("pooled", False), ("diagonal", False), ("full", True)],
 )
 def test_gibbs_and_nuts_sample_the_same_posterior(name: str, covariates: bool) -> None:
     comparisons = small_comparisons(users=6, each=5, covariates=covariates)
@@ -192,3 +194,12 @@ def test_more_features_than_users_and_uneven_counts_can_be_fitted() -> None:
             model = bp.HierarchicalReward(covariance=covariance)
             posterior = quiet(gibbs(), model, world.comparisons)
             assert np.isfinite(posterior.draws["weights"].to_numpy()).all()
+
+
+@pytest.mark.parametrize("model", [bp.PooledReward(), bp.HierarchicalReward()], ids=repr)
+def test_thinning_keeps_every_so_manieth_of_the_same_sweeps(model: bp.RewardModel) -> None:
+    comparisons = small_comparisons()
+    whole = quiet(gibbs(draws=60, warmup=20), model, comparisons)
+    thinned = quiet(gibbs(draws=20, warmup=20, thin=3), model, comparisons)
+    np.testing.assert_array_equal(thinned.draws["mu"], whole.draws["mu"][:, 2::3])
+    np.testing.assert_array_equal(thinned.sample_stats["lp"], whole.sample_stats["lp"][:, 2::3])

@@ -63,6 +63,7 @@ def _fit(options: argparse.Namespace) -> int:
     engine = Gibbs(
         draws=options.draws,
         warmup=options.warmup,
+        thin=options.thin,
         chains=options.chains,
         cores=options.cores,
         progress=sys.stderr.isatty(),

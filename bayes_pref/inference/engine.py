@@ -75,7 +75,7 @@ class Engine(ABC):
 
     def __post_init__(self) -> None:
         """Refuse settings that no run can have."""
-        least = {"draws": 4, "chains": 1, "warmup": 0, "cores": 1}
+        least = {"draws": 4, "chains": 1, "warmup": 0, "cores": 1, "thin": 1}
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name not in least or (value is None and field.default is None):

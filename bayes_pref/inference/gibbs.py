@@ -42,6 +42,9 @@ class Gibbs(Engine):
     ----------
     draws, chains, warmup, cores, progress
         See `Engine`.
+    thin
+        Sweeps for each draw kept. Raise it where chains need to be long but memory is short: sweeps
+        that are thrown away still move the chain.
     checkpoint
         Folder in which a long run keeps what it has; the same call goes on from there after the
         process was killed or interrupted, to the same draws bit for bit. Removed once the run is
@@ -62,6 +65,7 @@ class Gibbs(Engine):
     1000
     """
 
+    thin: int = 1
     checkpoint: str | os.PathLike[str] | None = None
 
     def settings(self) -> dict[str, Any]:
@@ -94,13 +98,14 @@ class Gibbs(Engine):
             rng = np.random.default_rng(seeds[index])
             part = Store(*(np.asarray(array[index]) for array in store))
             state = checkpoint.load(index) if checkpoint else None
-            return _run(kind(problem, self.warmup, rng, part), index, checkpoint, state, tick, stop)
+            made = kind(problem, self.warmup, self.thin, rng, part)
+            return _run(made, index, checkpoint, state, tick, stop)
 
         kept, complete = run_chains(
             chain,
             chains=self.chains,
             workers=self.workers,
-            steps=self.warmup + self.draws,
+            steps=self.warmup + self.thin * self.draws,
             title=f"Gibbs, {self.chains} chains",
             progress=self.progress,
         )
@@ -139,6 +144,7 @@ class Gibbs(Engine):
             "draws": self.draws,
             "chains": self.chains,
             "warmup": self.warmup,
+            "thin": self.thin,
             "seed": seed,
             "covariance": problem.covariance,
             "concentration": population.concentration,

@@ -57,19 +57,26 @@ class Chain(ABC):
     """A chain that advances a few sweeps at a time and can be written down between them."""
 
     def __init__(
-        self, problem: Problem, warmup: int, rng: np.random.Generator, store: Store
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
     ) -> None:
         self.problem = problem
         self.warmup = warmup
+        self.thin = thin
         self.rng = rng
         self.store = store
         self.done = 0
-        self.total = warmup + len(store.theta)
+        self.total = warmup + thin * len(store.theta)
 
     @property
     def kept(self) -> int:
         """Draws written so far."""
-        return max(0, self.done - self.warmup)
+        return max(0, self.done - self.warmup) // self.thin
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the sweep after those done is one to keep."""
+        after = self.done + 1 - self.warmup
+        return after > 0 and after % self.thin == 0
 
     @abstractmethod
     def advance(self) -> int:
@@ -96,9 +103,9 @@ class HierarchicalChain(Chain):
     """A chain of the diagonal or the full sampler."""
 
     def __init__(
-        self, problem: Problem, warmup: int, rng: np.random.Generator, store: Store
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
     ) -> None:
-        super().__init__(problem, warmup, rng, store)
+        super().__init__(problem, warmup, thin, rng, store)
         self.theta, self.weights = problem.start(rng)
         self.psi = np.empty(problem.rows.starts.size - 1)
         log_odds(problem.rows, self.weights, self.psi)
@@ -121,7 +128,7 @@ class HierarchicalChain(Chain):
                 stats[sweep] = sweep_full(*state, settled=settled)
             else:
                 stats[sweep] = sweep_diagonal(*state)
-            if not warming:
+            if self.keeps:
                 self.store.theta[self.kept] = self.theta
                 self.store.weights[self.kept] = self.weights
                 self.store.stats[self.kept] = stats[sweep]
@@ -195,9 +202,9 @@ class PooledChain(Chain):
     """A chain for a single weight vector shared by everyone."""
 
     def __init__(
-        self, problem: Problem, warmup: int, rng: np.random.Generator, store: Store
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
     ) -> None:
-        super().__init__(problem, warmup, rng, store)
+        super().__init__(problem, warmup, thin, rng, store)
         rows = problem.rows
         n_rows = rows.starts.size - 1
         self.signed = np.zeros((n_rows, problem.population.precision.shape[1]))
@@ -220,7 +227,7 @@ class PooledChain(Chain):
         noise = self.rng.standard_normal(self.mu.shape)
         self.mu[...] = cho_solve((factor, True), self.linear)
         self.mu += solve_triangular(factor, noise, lower=True, trans="T")
-        if self.done >= self.warmup:
+        if self.keeps:
             self.store.theta[self.kept] = self.mu
             log_likelihood = -np.logaddexp(0, -self.signed @ self.mu).sum()
             self.store.stats[self.kept, 1] = log_likelihood - 0.5 * self.mu @ self.prior @ self.mu

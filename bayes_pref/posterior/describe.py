@@ -40,6 +40,8 @@ def headlines(posterior: Posterior) -> list[tuple[str, str]]:
     run = f"{engine.get('name', 'unknown')}, {chains} of {sizes['draw']:,} draws"
     if "warmup" in engine:
         run += f" after {engine['warmup']:,}"
+    if engine.get("thin", 1) > 1:
+        run += f", one sweep in {engine['thin']} kept"
     if "seconds" in engine:
         run += f", {engine['seconds']:.1f} s"
     run += f", seed {posterior.seed}"
