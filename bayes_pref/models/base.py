@@ -24,6 +24,7 @@ from pyro.infer import Predictive
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.likelihood import probability
+from bayes_pref.models.minibatch import Codes
 
 Array = NDArray[np.float64]
 
@@ -105,8 +106,12 @@ class RewardModel(ABC):
             )
 
     @abstractmethod
-    def __call__(self, comparisons: Comparisons) -> None:
-        """Run as a Pyro model: sample every site, observe the choices."""
+    def __call__(self, comparisons: Comparisons, users: Codes | None = None) -> None:
+        """Run as a Pyro model: sample every site, observe the choices.
+
+        With `users` (codes, each at most once) only those are looked at, in a plate "user" that
+        is subsampled, and their comparisons are weighed as `MiniBatch` says.
+        """
 
     @abstractmethod
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:

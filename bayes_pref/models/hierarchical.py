@@ -34,6 +34,7 @@ from bayes_pref.models.base import (
     feature_units,
 )
 from bayes_pref.models.likelihood import choice_distribution
+from bayes_pref.models.minibatch import Codes, MiniBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +105,10 @@ class HierarchicalReward(RewardModel):
                 "use PooledReward for one user, or check the user column"
             )
 
-    def __call__(self, comparisons: Comparisons) -> None:
+    def __call__(self, comparisons: Comparisons, users: Codes | None = None) -> None:
         """Run as a Pyro model: the sites of `variables` and the observed choices."""
         self.check(comparisons)
+        batch = MiniBatch.of(comparisons, users)
         prior = self.gaussian_users(comparisons)
         mean_sd = torch.as_tensor(prior.mean_sd)
         size = mean_sd.shape[0]
@@ -118,29 +120,23 @@ class HierarchicalReward(RewardModel):
             effect = pyro.sample(
                 "B", dist.Normal(torch.zeros_like(effect_sd), effect_sd).to_event(2)
             )
-            covariates = torch.as_tensor(prior.covariates)[:, None, :]
-            centre = centre + (effect * covariates).sum(-1)
+            covariates = prior.covariates if users is None else prior.covariates[users]
+            centre = centre + (effect * torch.as_tensor(covariates)[:, None, :]).sum(-1)
         factor = None
         if self.covariance == "full":
             concentration = torch.tensor(self.concentration, dtype=torch.float64)
             factor = pyro.sample("correlation_factor", dist.LKJCholesky(size, concentration))
             pyro.deterministic("correlation", factor @ factor.mT)
-        with pyro.plate("user", comparisons.n_users, dim=-1):
+        with pyro.plate("user", comparisons.n_users, subsample=batch.users, dim=-1):
             weights = pyro.sample(
                 "weights",
                 dist.Normal(centre, tau).to_event(1)
                 if factor is None
                 else dist.MultivariateNormal(centre, scale_tril=tau[..., None] * factor),
             )
-        user = torch.tensor(comparisons.user)
-        difference = torch.tensor(comparisons.difference)
-        eta = (difference * weights[..., user, :]).sum(-1)
-        with pyro.plate("comparison", len(comparisons), dim=-1):
-            pyro.sample(
-                "choice",
-                choice_distribution(eta),
-                obs=torch.tensor(comparisons.choice),
-            )
+        eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
+        with batch.weighted(), pyro.plate("comparison", len(batch.choice), dim=-1):
+            pyro.sample("choice", choice_distribution(eta), obs=batch.choice)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""

@@ -14,6 +14,7 @@ import xarray as xr
 from bayes_pref.data import Comparisons
 from bayes_pref.models.base import GaussianUsers, RewardModel, feature_units
 from bayes_pref.models.likelihood import choice_distribution
+from bayes_pref.models.minibatch import Codes, MiniBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +46,15 @@ class PooledReward(RewardModel):
     {'mu': ('feature',)}
     """
 
-    def __call__(self, comparisons: Comparisons) -> None:
+    def __call__(self, comparisons: Comparisons, users: Codes | None = None) -> None:
         """Run as a Pyro model: sites mu (n_features,) and the observed choices."""
         self.check(comparisons)
+        batch = MiniBatch.of(comparisons, users)
         sd = torch.as_tensor(self.mean_sd / feature_units(self, comparisons))
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(sd), sd).to_event(1))
-        eta = (torch.tensor(comparisons.difference) * mu).sum(-1)
-        with pyro.plate("comparison", len(comparisons), dim=-1):
-            pyro.sample(
-                "choice",
-                choice_distribution(eta),
-                obs=torch.tensor(comparisons.choice),
-            )
+        eta = (batch.difference * mu).sum(-1)
+        with batch.weighted(), pyro.plate("comparison", len(batch.choice), dim=-1):
+            pyro.sample("choice", choice_distribution(eta), obs=batch.choice)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
