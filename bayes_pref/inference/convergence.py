@@ -76,6 +76,7 @@ def check(
         str(settings.get("name", "")),
         settings.get("warmup"),
         bool(settings.get("complete", True)),
+        settings.get("steps_done"),
     )
     found = [
         _interrupted(run),
@@ -113,6 +114,7 @@ class _Run:
     name: str
     warmup: int | None
     complete: bool
+    steps: int | None = None  # of an approximation, before its draws were taken
 
     def longer(self, factor: float = 2.0) -> str:
         """Draw longer chains, by this factor at least."""
@@ -149,13 +151,14 @@ def _statistics(
 def _interrupted(run: _Run) -> Finding | None:
     if run.complete:
         return None
+    kept = f"{run.draws:,} draws a chain" if run.steps is None else f"{run.steps:,} steps"
     return Finding(
         "incomplete",
         "",
         float(run.draws),
         math.inf,  # not nan, which would make a finding differ from itself once loaded
         0,
-        f"the run was interrupted after {run.draws:,} draws a chain: run it again, to the end, "
+        f"the run was interrupted after {kept}: run it again, to the end, "
         "before you rely on intervals",
     )
 

@@ -88,8 +88,11 @@ def fit(
         "draws": draws.sizes["draw"],
         "seconds": seconds,
         "complete": drawn.complete,
+        **drawn.info,
     }
-    findings = convergence.check(draws, stats, engine=run)
+    findings = drawn.findings + convergence.check(
+        draws, stats, pareto_k=drawn.pareto_k, engine=run
+    )
     convergence.warn(findings)
     return Posterior(
         model=model,

@@ -1,23 +1,19 @@
-"""A guide that knows how users depend on the population, and Pyro's own guides by name.
-
-A guide is the family of distributions in which variational inference looks for the posterior. The
-one named "auto" is
+"""The guide "auto" for variational inference: it knows how users depend on the population.
 
     z ~ Normal(m, T T')                      the population's sites, unconstrained, full rank
     w_i given z ~ prior(w_i given z) * Normal(a_i; L_i' w_i, I), normalised
 
-so that each user's comparisons are replaced by a few pseudo-observations a_i, with loadings L_i,
-that are learned. What follows is Gaussian with full rank for every user, and moves and widens with
-the population exactly as the prior says: neither the funnel between a spread and the weights that
-it spreads nor the shared uncertainty about the mean is lost. This is the conjugate form of Khan &
-Lin (2017), fitted by stochastic gradients, which leave out the score of the guide's density: its
-mean is zero, and without it the noise vanishes as the guide nears the posterior (Roeder, Wu &
-Duvenaud 2017).
+Each user's comparisons are replaced by a few pseudo-observations a_i, with loadings L_i, that are
+learned (`pseudo_users`). What follows is Gaussian with full rank for every user, and moves and
+widens with the population exactly as the prior says: neither the funnel between a spread and the
+weights that it spreads nor the shared uncertainty about the mean is lost. Several candidates from
+it are weighed against each other for every user (`candidates`). The population is fitted by
+stochastic gradients, which leave out the score of the guide's density: its mean is zero, and
+without it the noise vanishes as the guide nears the posterior (Roeder, Wu & Duvenaud 2017).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -27,12 +23,11 @@ import pyro
 import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
-from pyro.infer.elbo import ELBO
-from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import biject_to
 
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.candidates import Candidates
 from bayes_pref.inference.pseudo_data import Conditional
 from bayes_pref.inference.pseudo_users import PseudoUsers
 
@@ -82,6 +77,8 @@ class ConditionalGuide:
     model
         A Pyro model whose sites are of the population, or of users in one plate at the right,
         Gaussian given the population.
+    user_of_row
+        From the model's arguments: (rows,) position of the user of each row.
     args, kwargs
         Of the model.
 
@@ -91,9 +88,9 @@ class ConditionalGuide:
         If a site is discrete, or is of neither kind.
     """
 
-    def __init__(self, model: Call, of_row, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, model: Call, user_of_row: Call, *args: Any, **kwargs: Any) -> None:
         self.model = model
-        self.of_row = of_row
+        self.user_of_row = user_of_row
         with torch.no_grad():
             trace = poutine.trace(model).get_trace(*args, **kwargs)
         self.population: list[_Site] = []
@@ -133,38 +130,56 @@ class ConditionalGuide:
 
     def candidates(self, count: int, *args: Any, **kwargs: Any) -> Candidates:
         """Draw the population once, and `count` candidates for the weights of every user."""
-        guide = poutine.trace(self).get_trace(*args, **kwargs)
-        values = {name: guide.nodes[name]["value"] for name in self.event_dims}
+        drawn = poutine.trace(self).get_trace(*args, **kwargs)
+        values = {name: drawn.nodes[name]["value"] for name in self.event_dims}
         conditioned = poutine.condition(self.model, data=values)
         with self.pseudo_users or nullcontext(), pyro.plate("candidate", count, dim=-2):
             trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
         trace.compute_log_prob()
-        population = -guide.log_prob_sum()
-        log_weight = torch.zeros((), dtype=torch.float64)
+        log_population = -drawn.log_prob_sum()
+        terms: list[Tensor] = []
         scale = 1.0
         for name, site in trace.nodes.items():
             if site["type"] != "sample" or site_is_subsample(site):
                 continue
-            if name in self.users:
+            plates = [plate.name for plate in site["cond_indep_stack"] if plate.name != "candidate"]
+            if name in self.users and self.pseudo_users is not None:
                 scale = site["scale"]
-                log_weight = (
-                    log_weight + site["unscaled_log_prob"] - self.pseudo_users.log_density[name]
-                )
-            elif self.users and any(plate.name != "candidate" for plate in site["cond_indep_stack"]):
-                rows = self.of_row(*args, **kwargs)
-                lp = site["unscaled_log_prob"]
-                log_weight = log_weight + log_weight.new_zeros((count, int(rows[-1])+1)).index_add(-1, rows, lp)
+                terms.append(site["unscaled_log_prob"] - self.pseudo_users.log_density[name])
+            elif self.users and plates:
+                terms.append(self._by_user(name, site["unscaled_log_prob"], args, kwargs))
             else:
                 # Repeated for every candidate.
-                population = population + site["log_prob_sum"] / count
-        drawn = {}
+                log_population = log_population + site["log_prob_sum"] / count
+        users = {}
         for name in self.users:
             value = trace.nodes[name]["value"]
-            event_dim = trace.nodes[name]["fn"].event_dim
             # Pyro does not add the dimension of a plate of one.
-            drawn[name] = value if value.dim() == 2 + event_dim else value[None]
-        log_weight = log_weight if log_weight.dim() != 1 else log_weight[None]
-        return Candidates(values, drawn, population, log_weight, scale)
+            single = value.dim() == 1 + trace.nodes[name]["fn"].event_dim
+            users[name] = value[None] if single else value
+        log_weight = sum(terms[1:], terms[0]) if terms else None
+        if log_weight is not None and log_weight.dim() == 1:
+            log_weight = log_weight[None]
+        return Candidates(values, users, log_population, log_weight, float(scale))
+
+    def _by_user(self, name: str, log_prob: Tensor, args: Any, kwargs: Any) -> Tensor:
+        """Sum a site's log probabilities (..., rows) over the rows of each user."""
+        rows = self.user_of_row(*args, **kwargs)
+        if log_prob.shape[-1:] != rows.shape:
+            raise ModelError(
+                f"guide='auto': site {name!r} has {log_prob.shape[-1]:,} values for "
+                f"{len(rows):,} comparisons; use guide='mean_field' or a guide of your own"
+            )
+        total = log_prob.new_zeros((*log_prob.shape[:-1], int(rows[-1]) + 1))
+        return total.index_add(-1, rows, log_prob)
+
+    def refine(self, users: Tensor | slice, count: int, *args: Any, **kwargs: Any) -> None:
+        """Take a natural-gradient step for these users (a slice: everyone)."""
+        if self.pseudo_users is None:
+            return
+        with torch.no_grad():
+            sites = self.candidates(count, *args, **kwargs).resampled()
+        self.pseudo_users.look(self.model, sites, users, args, kwargs)
 
     def _draw_population(self) -> Tensor:
         loc = pyro.param("population_loc")
@@ -199,34 +214,6 @@ class ConditionalGuide:
             )
         priors = {name: Conditional.of(trace.nodes[name]["fn"]) for name in self.users}
         return PseudoUsers({name: prior for name, prior in priors.items() if prior is not None})
-
-    def refine(self, users: Tensor | slice, *args: Any, **kwargs: Any) -> None:
-        """Take a natural-gradient step for these users (a slice: everyone)."""
-        if self.pseudo_users is None:
-            return
-        with torch.no_grad():
-            drawn = self.candidates(1, *args, **kwargs)
-        sites = drawn.population | {k: v[0] for k, v in drawn.users.items()}
-        self.pseudo_users.look(self.model, sites, users, args, kwargs)
-
-
-@dataclass(frozen=True)
-class Candidates:
-    population: dict[str, Tensor]
-    users: dict[str, Tensor]
-    log_population: Tensor
-    log_weight: Tensor
-    scale: float
-
-    def bound(self):
-        if self.log_weight.dim() == 0:
-            return self.log_population
-        k = self.log_weight.shape[0]
-        return self.log_population + self.scale * (self.log_weight.logsumexp(0) - math.log(k)).sum()
-
-
-def UserELBO(count):
-    return lambda model, guide, *args, **kwargs: -guide.candidates(count, *args, **kwargs).bound()
 
 
 def latent_sites(trace: Any) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 The best Gaussian guide of a user's weights w given the population has the prior's precision plus
 E[H], and the prior's shift plus E[g + H w], where g and -H are the slope and the Hessian of the
-user's log likelihood at w and the mean is over the guide. Averaging H and g + H w over draws from
-the guide, the latest weighted most, is a stochastic natural gradient (Khan & Lin 2017): it needs
-no step size in the units of the weights, and settles within a hundred looks where ordinary
-gradients wander about in hundreds of thousands of dimensions.
+user's log likelihood at w. Averaging H and g + H w over draws, the latest weighted most, is a
+stochastic natural gradient (Khan & Lin 2017): it needs no step size in the units of the weights,
+and settles within a hundred looks where ordinary gradients wander about in hundreds of thousands
+of dimensions. The draws are those resampled by weight, so the mean is over the users' posterior
+rather than over the guide: it covers the posterior, as a proposal must.
 
 The Hessians of all users at once take one product with the joint Hessian per weight of a user,
 since the likelihood of one user does not depend on the weights of another.
@@ -26,6 +27,7 @@ from bayes_pref.inference.pseudo_data import Conditional, draw_given_pseudo_data
 
 Tensor = torch.Tensor
 
+_WIDENING = 0.7  # tails that end before the posterior's would spoil the weights of candidates
 _FORGETTING = 0.7  # the weight of a user's k-th look is k to minus this
 _LEAST_PRECISION = 1e-4  # of pseudo-observations, in units of the prior's at the start
 
@@ -87,10 +89,10 @@ class PseudoUsers(Messenger):  # type: ignore[misc]
             )
             self.shift[name][users] += rate[:, None] * (shift - self.shift[name][users])
             values, vectors = torch.linalg.eigh(self.precision[name][users])
-            root = values.clamp_min(_LEAST_PRECISION).sqrt()
+            root = (_WIDENING * values).clamp_min(_LEAST_PRECISION).sqrt()
             self.loadings[name][users] = vectors * root[..., None, :] / unit[:, None]
             along = (vectors.mT @ self.shift[name][users][..., None])[..., 0]
-            self.data[name][users] = along / root
+            self.data[name][users] = _WIDENING * along / root
 
 
 def expand(

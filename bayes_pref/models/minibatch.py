@@ -73,3 +73,8 @@ class MiniBatch:
     def weighted(self) -> AbstractContextManager[Any]:
         """Weigh the sites inside, which must be one a row."""
         return poutine.scale(scale=self.weight)  # type: ignore[no-any-return]
+
+
+def user_of_row(comparisons: Comparisons, users: Codes | None = None) -> torch.Tensor:
+    """Position, among these users, of the user of each row that `MiniBatch.of` takes."""
+    return MiniBatch.of(comparisons, users).user
