@@ -128,7 +128,7 @@ class ConditionalGuide:
         z = self._draw_population()
         return {site.name: site.sample(z, self.event_dims[site.name]) for site in self.population}
 
-    def candidates(self, count: int, *args: Any, **kwargs: Any) -> Candidates:
+    def candidates(self, count: int, /, *args: Any, **kwargs: Any) -> Candidates:
         """Draw the population once, and `count` candidates for the weights of every user."""
         drawn = poutine.trace(self).get_trace(*args, **kwargs)
         values = {name: drawn.nodes[name]["value"] for name in self.event_dims}
@@ -173,7 +173,7 @@ class ConditionalGuide:
         total = log_prob.new_zeros((*log_prob.shape[:-1], int(rows[-1]) + 1))
         return total.index_add(-1, rows, log_prob)
 
-    def refine(self, users: Tensor | slice, count: int, *args: Any, **kwargs: Any) -> None:
+    def refine(self, users: Tensor | slice, count: int, /, *args: Any, **kwargs: Any) -> None:
         """Take a natural-gradient step for these users (a slice: everyone)."""
         if self.pseudo_users is None:
             return
