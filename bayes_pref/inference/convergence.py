@@ -47,7 +47,7 @@ def check(
     sample_stats
         Statistics of the sampler (chain, draw); ``diverging`` and ``energy`` are used if present.
     pareto_k
-        Of an approximation, if it is one.
+        Of an approximation, if it is one. Its draws are independent, so chains are not judged.
     engine
         Settings of the engine that drew them (``name``, ``draws``, ``warmup``, ``complete``), for
         advice that can be copied.
@@ -78,17 +78,16 @@ def check(
         bool(settings.get("complete", True)),
         settings.get("steps_done"),
     )
-    found = [
-        _interrupted(run),
-        _not_finite(labels, finite),
-        _stuck(rhat, finite, run),
-        _disagreement(labels, rhat, run),
-        _few("ess_bulk", "bulk", "the means", labels, bulk, run),
-        _few("ess_tail", "tail", "the intervals", labels, tail, run),
-        _divergences(sample_stats),
-        _energy(sample_stats, run),
-        _approximation(pareto_k),
-    ]
+    found = [_interrupted(run), _not_finite(labels, finite), _stuck(rhat, finite, run)]
+    if pareto_k is None:
+        found += [
+            _disagreement(labels, rhat, run),
+            _few("ess_bulk", "bulk", "the means", labels, bulk, run),
+            _few("ess_tail", "tail", "the intervals", labels, tail, run),
+            _divergences(sample_stats),
+            _energy(sample_stats, run),
+        ]
+    found.append(_approximation(pareto_k))
     return tuple(finding for finding in found if finding is not None)
 
 

@@ -90,9 +90,7 @@ def fit(
         "complete": drawn.complete,
         **drawn.info,
     }
-    findings = drawn.findings + convergence.check(
-        draws, stats, pareto_k=drawn.pareto_k, engine=run
-    )
+    findings = drawn.findings + convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
     convergence.warn(findings)
     return Posterior(
         model=model,

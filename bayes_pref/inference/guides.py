@@ -186,9 +186,7 @@ class ConditionalGuide:
         tilt = pyro.param("population_tilt").tril(-1) + torch.eye(self.size, dtype=loc.dtype)
         factor = pyro.param("population_log_scale").exp()[:, None] * tilt
         z = loc + factor @ torch.randn_like(loc)
-        log_density = dist.MultivariateNormal(
-            loc.detach(), scale_tril=factor.detach()
-        ).log_prob(z)
+        log_density = dist.MultivariateNormal(loc.detach(), scale_tril=factor.detach()).log_prob(z)
         drawn: Tensor = pyro.sample(
             "population_unconstrained",
             dist.Delta(z, log_density=log_density, event_dim=1),

@@ -1,4 +1,4 @@
-"""Climbing a noisy ELBO: clipped Adam, a rate that falls when the ELBO stops rising, and when to stop.
+"""Climbing a noisy ELBO: clipped Adam, a rate that falls as the ELBO stops rising, and an end.
 
 The ELBO is averaged over windows of steps. A rate is settled when two windows in a row rise by no
 more than their Monte Carlo error above the window before; the rate is then cut, and at the last

@@ -72,16 +72,14 @@ class Conditional:
         return self.loc + self.scale * x
 
     def log_volume(self) -> Tensor:
-        """log |scale|, (..., users)."""
+        """Log |scale|, (..., users)."""
         diagonal = self.scale.diagonal(dim1=-2, dim2=-1) if self.triangular else self.scale
         return diagonal.log().sum(-1)
 
 
 def _once(tensor: Tensor, keep: int) -> Tensor:
     """Undo the repetition of leading dimensions, the last `keep` excepted."""
-    index = tuple(
-        slice(0, 1) if stride == 0 else slice(None) for stride in tensor.stride()[:-keep]
-    )
+    index = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in tensor.stride()[:-keep])
     return tensor[index]
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro
-import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.messenger import Messenger
@@ -56,9 +55,9 @@ class PseudoUsers(Messenger):  # type: ignore[misc]
 
     def _pyro_sample(self, message: dict[str, Any]) -> None:
         name = message["name"]
-        if name not in self.unit:
+        prior = Conditional.of(message["fn"]) if name in self.unit else None
+        if prior is None:
             return
-        prior = Conditional.of(message["fn"])
         loadings = pyro.subsample(self.loadings[name], event_dim=2)
         data = pyro.subsample(self.data[name], event_dim=1)
         weights, self.log_density[name] = draw_given_pseudo_data(

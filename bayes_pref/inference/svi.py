@@ -119,9 +119,7 @@ class SVI(Engine):
     @staticmethod
     def _expect_whole(name: str, value: object, least: int) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ModelError(
-                f"SVI({name}={value!r}): expected a whole number of at least {least}"
-            )
+            raise ModelError(f"SVI({name}={value!r}): expected a whole number of at least {least}")
 
     @property
     def _name(self) -> str:

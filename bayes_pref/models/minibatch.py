@@ -58,8 +58,13 @@ class MiniBatch:
         ([0, 0, 0, 0, 0, 1, 1, 1, 1, 1], 2.0)
         """
         if users is None:
-            parts = (comparisons.user, comparisons.difference, comparisons.choice)
-            return cls(None, *(torch.tensor(part) for part in parts), 1.0)
+            return cls(
+                None,
+                torch.tensor(comparisons.user),
+                torch.tensor(comparisons.difference),
+                torch.tensor(comparisons.choice),
+                1.0,
+            )
         rows = rows_of(users, comparisons.offsets)
         position = np.repeat(np.arange(len(users)), comparisons.counts[users])
         return cls(
