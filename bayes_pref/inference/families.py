@@ -99,7 +99,9 @@ def pyro_guide(
     if callable(guide):
         made = guide
     elif guide == "mean_field":
-        made = autoguide.AutoNormal(flat, create_plates=_user_plate if batched else None)
+        plates = {plate.name for site in latent.values() for plate in site["cond_indep_stack"]}
+        subsampled = batched and "user" in plates
+        made = autoguide.AutoNormal(flat, create_plates=_user_plate if subsampled else None)
         made(comparisons)
     else:
         made = autoguide.AutoLowRankMultivariateNormal(flat, rank=rank)

@@ -142,7 +142,7 @@ class SVI(Engine):
             return "guide='low_rank' ties all users together, so it cannot look at a batch of them"
         if self.batch > comparisons.n_users:
             return f"batch={self.batch:,} is more than the {comparisons.n_users:,} users"
-        if "users" not in inspect.signature(model.__call__).parameters:
+        if "users" not in inspect.signature(model).parameters:
             return "batch= needs a model that takes the argument users"
         return None
 
