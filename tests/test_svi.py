@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import _thread
 import itertools
+import json
 import math
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pyro.poutine as poutine
@@ -81,6 +84,27 @@ def test_the_guide_auto_agrees_with_gibbs(
     assert posterior.engine["pareto_k"] < 1.0
     assert posterior.engine["complete"]
     assert {finding.statistic for finding in posterior.findings} <= {"guide", "pareto_k"}
+
+
+@pytest.mark.slow
+def test_the_guide_auto_agrees_with_gibbs_on_hundreds_of_users(shared_data: Path) -> None:
+    table = pd.read_csv(shared_data / "bank_choices.csv")
+    reference = json.loads((shared_data / "bank_reference.json").read_text())
+    comparisons = bp.Comparisons.from_frame(
+        table, user="id", choice="choice", difference=reference["features"]
+    )
+    model = bp.HierarchicalReward(scale="raw")
+    gibbs = quiet(bp.Gibbs(draws=2000, progress=False), model, comparisons)
+    posterior = quiet(svi(), model, comparisons)
+    for name in ("mu", "tau"):
+        far, low, high = distance(posterior, gibbs, name)
+        # 0.3, 0.8 and 1.25, and three Monte Carlo errors of 1,000 draws: 0.03 sd, and 2 % of an sd.
+        assert far < 0.3 + 3 * 0.03, (name, far)
+        assert low > 0.8 - 3 * 0.02, (name, low)
+        assert high < 1.25 + 3 * 0.03, (name, high)
+    # A plain Gaussian for every user is what must fail.
+    plain = quiet(svi(candidates=1), model, comparisons)
+    assert distance(plain, gibbs, "tau")[0] > 1.0
 
 
 @pytest.mark.slow

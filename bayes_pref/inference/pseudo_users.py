@@ -26,7 +26,10 @@ from bayes_pref.inference.pseudo_data import Conditional, draw_given_pseudo_data
 
 Tensor = torch.Tensor
 
-_WIDENING = 0.7  # tails that end before the posterior's would spoil the weights of candidates
+# Of the precision learned, in proposals: tails that end before the posterior's would spoil the
+# weights of candidates. On a conjoint study of 946 users and 14 features the worst mean was off by
+# 2.4 posterior sds at 1.0, by 0.9 at 0.7 and by 0.5 at 0.4 with 16 candidates; by 0.3 with 32.
+_WIDENING = 0.4
 _FORGETTING = 0.7  # the weight of a user's k-th look is k to minus this
 _LEAST_PRECISION = 1e-4  # of pseudo-observations, in units of the prior's at the start
 

@@ -91,7 +91,7 @@ class SVI(Engine):
     learning_rate: float = 0.03
     clip: float = 10.0
     window: int = 50
-    candidates: int = 16
+    candidates: int = 32
     rank: int = 10
 
     def __post_init__(self) -> None:
