@@ -78,7 +78,7 @@ class SVI(Engine):
     >>> import bayes_pref as bp
     >>> from bayes_pref.inference.svi import SVI
     >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, SVI(progress=False))
+    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, SVI(progress=False))
     >>> posterior.engine["guide"], posterior.engine["complete"]
     ('auto', True)
     """
