@@ -17,6 +17,7 @@ from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.inference.nuts import NUTS
+from bayes_pref.inference.sample import Sample
 from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
 from bayes_pref.posterior import Finding, Posterior
 from bayes_pref.simulate import World, simulate
@@ -39,6 +40,7 @@ __all__ = [
     "PooledReward",
     "Posterior",
     "RewardModel",
+    "Sample",
     "World",
     "fit",
     "plots",

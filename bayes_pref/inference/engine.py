@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
+
+if TYPE_CHECKING:
+    from bayes_pref.inference.sample import Sample
 
 Array = NDArray[np.float64]
 
@@ -89,6 +93,18 @@ class Engine(ABC):
     @abstractmethod
     def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:
         """Draw from the model's posterior."""
+
+    def sample(self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any) -> Sample:
+        """Draw from the posterior of any Pyro model; see the engines that can.
+
+        Raises
+        ------
+        ModelError
+            If this engine needs a `RewardModel`.
+        """
+        raise ModelError(
+            f"{type(self).__name__} cannot run a Pyro model of your own: use bp.NUTS()"
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""

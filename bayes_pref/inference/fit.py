@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any, overload
 
 import xarray as xr
 
@@ -12,25 +14,39 @@ from bayes_pref.inference import convergence
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.inference.nuts import NUTS
+from bayes_pref.inference.sample import Sample
 from bayes_pref.models.base import RewardModel, label
 from bayes_pref.posterior import Posterior
 
 
+@overload
 def fit(
-    model: RewardModel,
-    comparisons: Comparisons,
+    model: RewardModel, comparisons: Comparisons, engine: Engine | None = None, *, seed: int = 0
+) -> Posterior: ...
+
+
+@overload
+def fit(
+    model: Callable[[Any], Any], comparisons: Any, engine: Engine | None = None, *, seed: int = 0
+) -> Sample: ...
+
+
+def fit(
+    model: RewardModel | Callable[[Any], Any],
+    comparisons: Any,
     engine: Engine | None = None,
     *,
     seed: int = 0,
-) -> Posterior:
+) -> Posterior | Sample:
     """Draw from a model's posterior given comparisons.
 
     Parameters
     ----------
     model
-        What is believed of users and their choices, such as ``bp.HierarchicalReward()``.
+        What is believed of users and their choices, such as ``bp.HierarchicalReward()``; or any
+        Pyro model of one argument.
     comparisons
-        The data.
+        The data: `Comparisons`, or what a Pyro model of your own takes.
     engine
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
         is `Gibbs` for logistic choices of Gaussian users and `NUTS` for the rest.
@@ -39,7 +55,7 @@ def fit(
 
     Returns
     -------
-    Posterior
+    Posterior, or for a Pyro model of your own a `Sample`, as ``engine.sample(model, data)``.
 
     Raises
     ------
@@ -60,12 +76,15 @@ def fit(
     >>> list(posterior.draws)
     ['mu', 'tau', 'weights']
     """
-    _expect("model", model, RewardModel, "bp.HierarchicalReward()")
-    _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     if engine is not None:
         _expect("engine", engine, Engine, "bp.Gibbs()")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ModelError(f"seed={seed!r}: expected a whole number of at least 0")
+    if not isinstance(model, RewardModel):
+        if isinstance(model, type) or not callable(model):
+            raise _unexpected("model", model, RewardModel, "bp.HierarchicalReward()")
+        return (NUTS() if engine is None else engine).sample(model, comparisons, seed=seed)
+    _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     model.check(comparisons)
     if engine is None:
         engine = next(
@@ -104,5 +123,9 @@ def fit(
 
 def _expect(name: str, value: object, kind: type, example: str) -> None:
     if not isinstance(value, kind):
-        found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-        raise ModelError(f"{name}: got {found} but expected a {kind.__name__}, like {example}")
+        raise _unexpected(name, value, kind, example)
+
+
+def _unexpected(name: str, value: object, kind: type, example: str) -> ModelError:
+    found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    return ModelError(f"{name}: got {found} but expected a {kind.__name__}, like {example}")
