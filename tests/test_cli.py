@@ -20,8 +20,8 @@ from matplotlib import image, pyplot
 
 import bayes_pref as bp
 from bayes_pref.cli import command as cli
-from bayes_pref.cli.output_folder import OutputFolder
 from bayes_pref.cli.screen import WIDTH, grid, summary_text
+from bayes_pref.output_folder import OutputFolder
 from conftest import ROOT
 
 FEATURES = ["length", "tone"]

@@ -14,8 +14,8 @@ import bayes_pref as bp
 from bayes_pref.cli import command as cli
 from bayes_pref.cli.demo import run_demo
 from bayes_pref.cli.demo_report import Fits, choice_probabilities, opposite_people, report
-from bayes_pref.cli.output_folder import OutputFolder
 from bayes_pref.cli.screen import WIDTH
+from bayes_pref.output_folder import OutputFolder
 from bayes_pref.simulate import assistant_world
 
 ATTRIBUTES = ["length", "detail", "warmth", "hedging"]

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from bayes_pref import plots
 from bayes_pref.cli.demo import run_demo
 from bayes_pref.cli.options import SAVED, build_parser
-from bayes_pref.cli.output_folder import OutputFolder
 from bayes_pref.cli.reading import prepare
 from bayes_pref.cli.screen import paragraph, summary_text
 from bayes_pref.errors import BayesPrefError, ConvergenceWarning
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
+from bayes_pref.output_folder import OutputFolder
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import check_interval
 
@@ -69,7 +69,7 @@ def _fit(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
     )
     comparisons, model, text = prepare(options)
-    folder = OutputFolder(options.out)
+    folder = OutputFolder(options.out, "choose another folder with --out")
     _say(f"{text}\n\nSampling; the first time on a machine, the sampler is compiled before.\n")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, beside the numbers
@@ -91,7 +91,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    folder = OutputFolder(options.out)
+    folder = OutputFolder(options.out, "choose another folder with --out")
     progress = sys.stderr.isatty()
     run_demo(folder, seed=options.seed, progress=progress, say=lambda text: _say(f"{text}\n"))
     _say(paragraph(f"Plots in {folder.path}: {', '.join(folder.written)}"))
@@ -99,7 +99,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
-    folder.posterior(SAVED, posterior)
+    folder.saved(SAVED, posterior.save)
     folder.table("weights.csv", posterior.weights(interval=interval), index=False)
     folder.table("population.csv", posterior.summary(interval=interval), index=True)
     folder.picture("population.png", lambda: plots.population(posterior, interval=interval))

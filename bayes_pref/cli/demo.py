@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from bayes_pref import plots
 from bayes_pref.cli.demo_report import Fits, opposite_people, report
-from bayes_pref.cli.output_folder import OutputFolder
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.models import HierarchicalReward, PooledReward
+from bayes_pref.output_folder import OutputFolder
 from bayes_pref.simulate import assistant_world
 from bayes_pref.simulate.world import World
 

@@ -106,7 +106,7 @@ def opposite_people(weights: pd.DataFrame) -> list[str]:
 def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floats:
     """(n,) probability that each comparison's own user prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
-    parts = log_odds(weights, comparisons, comparisons.difference)
+    parts = log_odds(weights, comparisons.user, comparisons.difference)
     return np.concatenate([probability(eta).mean(axis=1) for _, eta in parts])
 
 

@@ -16,20 +16,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from bayes_pref.data import Comparisons
+from bayes_pref.drawing import POPULATION, SMALL, USERS, AxesArray, fitted, name_axes, one_axes
 from bayes_pref.errors import DataError
 from bayes_pref.plots.chains import draw_chains
 from bayes_pref.plots.panels import draw_users
-from bayes_pref.plots.parts import (
-    POPULATION,
-    SMALL,
-    USERS,
-    AxesArray,
-    Units,
-    fitted,
-    forest,
-    name_axes,
-    one_axes,
-)
+from bayes_pref.plots.parts import Units, forest
 from bayes_pref.posterior import Posterior
 
 _CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain

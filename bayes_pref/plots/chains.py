@@ -10,8 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.data.validate import find, listed, shown
+from bayes_pref.drawing import SMALL, AxesArray, many_axes, name_axes, wrapped
 from bayes_pref.errors import DataError
-from bayes_pref.plots.parts import SMALL, AxesArray, expect_variable, many_axes, name_axes, wrapped
+from bayes_pref.plots.parts import expect_variable
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import parameters
 

@@ -11,8 +11,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 
 from bayes_pref.data.validate import IntArray, find, shown
-from bayes_pref.errors import DataError
-from bayes_pref.plots.parts import (
+from bayes_pref.drawing import (
     CHOSEN,
     POPULATION,
     SMALL,
@@ -20,17 +19,14 @@ from bayes_pref.plots.parts import (
     USERS,
     USERS_INTERVAL,
     AxesArray,
-    Units,
-    described,
-    expect_variable,
     legend,
     many_axes,
     name_axes,
     points,
-    true_table,
-    unit_sizes,
     wrapped,
 )
+from bayes_pref.errors import DataError
+from bayes_pref.plots.parts import Units, described, expect_variable, true_table, unit_sizes
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describer, estimate
 from bayes_pref.posterior.queries import user_positions

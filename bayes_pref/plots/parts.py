@@ -1,42 +1,37 @@
-"""What the plots share: colours, units, axes, labels that fit, and true values beside estimates.
-
-Colours are those of Okabe & Ito, told apart with any colour vision. Labels are the caller's own
-words, so a dollar sign in them is a dollar sign, not mathematics. No global setting is touched.
-"""
+"""What the plots of posteriors share: units, and true values beside estimates."""
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Hashable, Iterable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import FloatArray, shown
+from bayes_pref.drawing import (
+    GUIDE,
+    POPULATION,
+    SMALL,
+    TRUTH,
+    legend,
+    one_axes,
+    points,
+    wrapped,
+)
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
 
-AxesArray: TypeAlias = np.ndarray[Any, Any]  # of matplotlib Axes, for which NumPy has no type
 Units: TypeAlias = Literal["scaled", "raw"]
 
-POPULATION, CHOSEN, TRUTH = "#0072B2", "#D55E00", "#000000"
-USERS, USERS_INTERVAL, GUIDE = "#5F6B76", "#BCC5CE", "#E6E9EC"
-SMALL = 8.5  # points, of all labels
 _MEANINGS = {
     "mu": "population mean",
     "tau": "differences between users",
     "weights": "differences between users",
 }
-_LABEL_WIDTH = 30
-_LEGEND_INCHES = 1.95  # width of an entry
 _TALLEST = 60.0  # inches: taller images are hard to open
 
 
@@ -91,116 +86,6 @@ def unit_sizes(comparisons: Comparisons, units: Units) -> tuple[FloatArray, str]
     if units == "raw":
         return np.ones(comparisons.n_features), "log-odds per unit"
     return comparisons.feature_scale, "log-odds per typical difference"
-
-
-def one_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """Return the caller's axes, or those of a new figure of this size (inches)."""
-    if ax is None:
-        ax = pyplot.subplots(figsize=size, layout="constrained")[1]
-    elif not isinstance(ax, Axes):
-        raise DataError(f"ax: got {type(ax).__name__} but expected one matplotlib Axes")
-    return tidy(ax)
-
-
-def many_axes(
-    axes: Any, count: int, columns: int, panel: tuple[float, float], *, share_y: bool = False
-) -> AxesArray:
-    """Return the caller's axes, or `count` of a new figure with this many columns; flat.
-
-    Raises
-    ------
-    DataError
-        If the caller's axes are too few or too many, or not axes.
-    """
-    if axes is not None:
-        flat = np.asarray(axes, dtype=object).ravel()
-        if flat.size != count or not all(isinstance(ax, Axes) for ax in flat):
-            kind = type(flat[0]).__name__ if flat.size else "nothing"
-            raise DataError(
-                f"axes: {count} matplotlib Axes are needed, one a panel; got {flat.size} of {kind}"
-            )
-    else:
-        rows = -(-count // columns)
-        size = (panel[0] * columns, panel[1] * rows + 0.6)
-        figure = pyplot.figure(figsize=size, layout="constrained")
-        flat = np.empty(count, dtype=object)
-        for k in range(count):
-            shared = flat[0] if share_y and k else None
-            flat[k] = figure.add_subplot(rows, columns, k + 1, sharey=shared)
-            flat[k].tick_params(labelleft=not share_y or k % columns == 0)
-    for ax in flat:
-        tidy(ax)
-    return flat
-
-
-def tidy(ax: Axes) -> Axes:
-    """Take away the frame that carries no information."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=SMALL)
-    return ax
-
-
-def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
-    """Explain the artists of `ax`: below a figure of our own, inside axes of the caller's.
-
-    `above` raises the upper end of the axis to make room; otherwise the legend goes where it fits.
-    """
-    handles, labels = ax.get_legend_handles_labels()
-    style: dict[str, Any] = {"fontsize": SMALL, "frameon": False}
-    if own and isinstance(ax.figure, Figure):
-        fit = max(1, int(ax.figure.get_figwidth() / _LEGEND_INCHES))
-        style |= {"loc": "outside lower center", "ncols": min(fit, len(labels))}
-        drawn = ax.figure.legend(handles, labels, **style)
-    else:
-        drawn = ax.legend(handles, labels, **style, loc="upper left" if above else "best")
-    if above and not own:
-        share = min(1.5 * SMALL * len(labels) / points(ax)[1], 0.6)
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, low + (high - low) / (1.0 - 0.8 * share))
-    for text in drawn.get_texts():
-        text.set_parse_math(False)
-    # What is fine print among a thousand users must still be seen in the legend.
-    for handle in drawn.legend_handles:
-        if isinstance(handle, Line2D):
-            handle.set_linewidth(max(handle.get_linewidth(), 1.8))
-            handle.set_markersize(max(handle.get_markersize(), 4.5))
-
-
-def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> None:
-    """Write what the axes are, in lines that are no longer than the axes."""
-    if across is not None:
-        ax.set_xlabel(fitted(ax, across), fontsize=SMALL + 0.5)
-    if up is not None:
-        ax.set_ylabel(up, fontsize=SMALL + 0.5)
-
-
-def fitted(ax: Axes, text: str) -> str:
-    """Break a text where it would be wider than the axes."""
-    return textwrap.fill(text, max(int(points(ax)[0] / (0.56 * SMALL)), 20))
-
-
-def points(ax: Axes) -> tuple[float, float]:
-    """Width and height of axes as they stand, before any layout; points."""
-    box, inch = ax.get_window_extent(), ax.figure.dpi
-    return box.width * 72.0 / inch, box.height * 72.0 / inch
-
-
-def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
-    """Break a long label into lines, where possible after a space, underscore, colon or hyphen.
-
-    Examples
-    --------
-    >>> print(wrapped("number_of_questions_asked:prompt_is_about_code"))
-    number_of_questions_asked:
-    prompt_is_about_code
-    """
-    lines = [""]
-    for part in re.findall(r"[^\s_:\-]+[\s_:\-]*|[\s_:\-]+", str(label)):
-        for piece in textwrap.wrap(part, width, drop_whitespace=False):
-            if len(lines[-1]) + len(piece.rstrip()) > width:
-                lines.append("")
-            lines[-1] += piece
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def forest(

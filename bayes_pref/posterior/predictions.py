@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import IntArray
 from bayes_pref.models.likelihood import log_likelihood, probability
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 
@@ -23,16 +24,16 @@ Floats = NDArray[np.float64]
 
 
 def log_odds(
-    weights: xr.DataArray, comparisons: Comparisons, difference: Floats
+    weights: xr.DataArray, users: IntArray, difference: Floats
 ) -> Iterator[tuple[slice, Floats]]:
     """Yield rows and their log-odds (row, sample), a few rows at a time.
 
     Parameters
     ----------
     weights
-        (chain, draw, user, feature) of every user of the comparisons, in their order.
-    comparisons
-        Whose users the rows belong to.
+        (chain, draw, user, feature) of all users.
+    users
+        (n,) nondecreasing codes of the rows' users among them.
     difference
         (n, d) left minus right.
     """
@@ -43,7 +44,7 @@ def log_odds(
     # A loop over blocks of rows: the log-odds of all rows would be as large as the posterior.
     for start in range(0, rows, step):
         part = slice(start, min(start + step, rows))
-        user = comparisons.user[part]
+        user = users[part]
         known = np.array(ordered[user[0] : user[-1] + 1].to_numpy(), dtype=np.float64, order="C")
         columns = (user - user[0])[:, None] * features + np.arange(features)
         row, column = np.nonzero(difference[part])
@@ -67,7 +68,7 @@ def predict(
     chains, draws, rows = weights.sizes["chain"], weights.sizes["draw"], len(comparisons)
     likelihood = np.empty((chains * draws, rows))
     replicated = np.empty((chains * draws, rows), dtype=np.int8)
-    for part, eta in log_odds(weights, comparisons, comparisons.difference):
+    for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
         likelihood[:, part] = log_likelihood(eta, comparisons.choice[part, None]).T
         replicated[:, part] = (rng.random(eta.shape) < probability(eta)).T
     dims, shape = ("chain", "draw", "comparison"), (chains, draws, rows)
@@ -107,7 +108,7 @@ def marginal_effects(weights: xr.DataArray, comparisons: Comparisons) -> Floats:
             unit = np.zeros((len(comparisons), count))
             unit[:, k] = 1.0
             unit = features.expand(unit, comparisons.context)
-            for part, eta in log_odds(weights, comparisons, unit):
+            for part, eta in log_odds(weights, comparisons.user, unit):
                 effects[:, k] += share[part] @ (2.0 * probability(eta) - 1.0)
         else:
             own = weights.isel(feature=k).transpose("chain", "draw", "user").to_numpy()

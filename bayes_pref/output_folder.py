@@ -1,4 +1,4 @@
-"""The folder that a command writes to: tried before any work; files are whole or not at all."""
+"""A folder of results: tried before any work; its files are whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib import pyplot
 
 from bayes_pref.errors import DataError
-from bayes_pref.posterior import Posterior
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class OutputFolder:
     ----------
     path
         The folder; made, with its parents, if it is not there.
+    remedy
+        What to do where it cannot be written to, for the message.
 
     Raises
     ------
@@ -42,6 +43,7 @@ class OutputFolder:
     """
 
     path: Path
+    remedy: str = "choose another folder"
     written: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,25 +57,29 @@ class OutputFolder:
         """Write a frame as CSV."""
         self._write(name, lambda path: frame.to_csv(path, index=index))
 
-    def posterior(self, name: str, posterior: Posterior) -> None:
-        """Save a posterior, which sees to it by itself that the file is whole."""
-        posterior.save(self.path / name)
+    def text(self, name: str, text: str) -> None:
+        """Write text as UTF-8."""
+        self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def saved(self, name: str, save: Callable[[Path], object]) -> None:
+        """Write what sees to it by itself that its file is whole, such as `Posterior.save`."""
+        save(self.path / name)
         self.written.append(name)
 
     def picture(self, name: str, draw: Callable[[], Any]) -> None:
-        """Write a picture as PNG.
+        """Write a picture, in the format that the file's name ends in.
 
         Parameters
         ----------
         name
-            The file's name.
+            The file's name, such as ``users.png`` or ``users.svg``.
         draw
             Draws the picture in a new figure and returns its axes, one or several.
         """
         with _off_screen():
             figure = np.ravel(draw())[0].figure
             try:
-                self._write(name, lambda path: figure.savefig(path, dpi=150, format="png"))
+                self._write(name, lambda path: figure.savefig(path, dpi=150))
             finally:
                 pyplot.close(figure)
 
@@ -96,9 +102,7 @@ class OutputFolder:
             yield
         except OSError as err:
             reason = err.strerror or str(err)
-            raise DataError(
-                f"cannot write to {path}: {reason}; choose another folder with --out"
-            ) from err
+            raise DataError(f"cannot write to {path}: {reason}; {self.remedy}") from err
 
 
 @contextmanager
