@@ -12,6 +12,8 @@ MODELS: dict[str, bp.RewardModel] = {
     "diagonal": bp.HierarchicalReward(),
     "diagonal, raw scale": bp.HierarchicalReward(scale="raw"),
     "full": bp.HierarchicalReward(covariance="full"),
+    "diagonal, exposure": bp.HierarchicalReward(exposure=True),
+    "full, exposure": bp.HierarchicalReward(covariance="full", exposure=True),
     "full, strong prior": bp.HierarchicalReward(
         covariance="full", concentration=5.0, spread_sd=0.3
     ),
@@ -21,7 +23,7 @@ MODELS: dict[str, bp.RewardModel] = {
 def small_comparisons(
     *, users: int = 10, each: int = 6, covariates: bool = False, seed: int = 3
 ) -> bp.Comparisons:
-    """Comparisons of a few users over two features in very different units."""
+    """Comparisons of a few users over two features in very different units, and a context."""
     rng = np.random.default_rng(seed)
     weights = (rng.normal(size=(users, 2)) * 0.8 + [1.0, -0.5]) / [1.0, 3.0]
     user = np.repeat(np.arange(users), each)
@@ -31,6 +33,10 @@ def small_comparisons(
         person=[f"u{code}" for code in user],
         choice=(rng.random(user.size) < 1 / (1 + np.exp(-eta))).astype(int),
     )
+    # From a generator of their own: all else is as it would be without contexts.
+    shown = np.random.default_rng([seed, 1])
+    context = shown.normal(size=users)[user] + shown.normal(size=user.size)
+    frame["hard"] = context
     ages = pd.DataFrame(
         {"age": rng.normal(40, 10, users)},
         index=pd.Index([f"u{code}" for code in range(users)], name="person"),
@@ -40,5 +46,6 @@ def small_comparisons(
         user="person",
         choice="choice",
         difference=["brief", "polite"],
+        context=["hard"],
         covariates=ages if covariates else None,
     )

@@ -74,6 +74,7 @@ def made_posterior(
         "feature": comparisons.n_features,
         "feature_bis": comparisons.n_features,
         "covariate": len(comparisons.covariate_names),
+        "context": len(comparisons.features.contexts),
     }
     variables = model.variables(comparisons)
     values: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from scipy.stats import halfnorm, multivariate_normal, norm
 
 import bayes_pref as bp
 from bayes_pref.models import from_settings
-from bayes_pref.models.base import seeded
+from bayes_pref.models.base import exposures, seeded
 
 
 def log_joint(model: bp.RewardModel, comparisons: bp.Comparisons, **sites: np.ndarray) -> float:
@@ -31,7 +31,7 @@ def log_choices(comparisons: bp.Comparisons, weights: np.ndarray) -> float:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_variable_is_a_site_of_the_declared_shape(name: str) -> None:
     comparisons = small_comparisons(covariates=True)
-    sizes = {"user": 10, "feature": 2, "feature_bis": 2, "covariate": 1}
+    sizes = {"user": 10, "feature": 2, "feature_bis": 2, "covariate": 1, "context": 1}
     with seeded(0):
         trace = poutine.trace(MODELS[name]).get_trace(comparisons)
     for variable, dims in MODELS[name].variables(comparisons).items():
@@ -67,6 +67,60 @@ def test_the_diagonal_density_with_covariates_is_the_formula(scale: str) -> None
     model = bp.HierarchicalReward(mean_sd=1.5, spread_sd=0.7, effect_sd=0.9, scale=scale)
     found = log_joint(model, comparisons, mu=mu, tau=tau, B=effect, weights=weights)
     assert found == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_the_density_with_covariates_and_exposure_is_the_formula(covariance: str) -> None:
+    comparisons = small_comparisons(covariates=True)
+    rng = np.random.default_rng(0)
+    mu, tau, weights = rng.normal(size=2), rng.uniform(0.2, 1, 2), rng.normal(size=(10, 2))
+    effect, coupling = rng.normal(size=(2, 1)) / 10, rng.normal(size=(2, 1))
+    age = comparisons.covariates[:, 0] - comparisons.covariates[:, 0].mean()
+    shown = np.array([comparisons.context[comparisons.user == i, 0].mean() for i in range(10)])
+    z = (shown - shown.mean()) / shown.std()
+    centre = mu + np.outer(age, effect[:, 0]) + np.outer(z, coupling[:, 0])
+    expected = (
+        norm.logpdf(mu, 0, 2 / comparisons.feature_scale).sum()
+        + halfnorm.logpdf(tau, 0, 1 / comparisons.feature_scale).sum()
+        + norm.logpdf(effect[:, 0], 0, 0.9 / comparisons.feature_scale / age.std()).sum()
+        + norm.logpdf(coupling[:, 0], 0, 0.9 / comparisons.feature_scale).sum()
+        + norm.logpdf(weights, centre, tau).sum()
+        + log_choices(comparisons, weights)
+    )
+    sites = {"mu": mu, "tau": tau, "B": effect, "G": coupling, "weights": weights}
+    if covariance == "full":
+        sites["correlation_factor"] = np.eye(2)
+        expected += np.log(0.75)  # LKJ(2) in two dimensions, at no correlation
+    model = bp.HierarchicalReward(covariance=covariance, effect_sd=0.9, exposure=True)
+    assert log_joint(model, comparisons, **sites) == pytest.approx(expected, rel=1e-10)
+
+
+def test_exposure_is_in_sds_and_zero_where_all_users_are_shown_the_same() -> None:
+    comparisons = small_comparisons()
+    frame = comparisons.to_frame()
+    frame["thousandfold"] = 1000 * frame["hard"] + 5
+    frame["same"] = 0.1  # whose means over 6 rows are not 0.1 in floats
+    many = bp.Comparisons.from_frame(
+        frame,
+        user="person",
+        choice="choice",
+        difference=["brief", "polite"],
+        context=["hard", "thousandfold", "same"],
+    )
+    z = exposures(many)
+    np.testing.assert_allclose(z[:, 0], z[:, 1], atol=1e-12)
+    np.testing.assert_allclose(z.std(axis=0), [1, 1, 0], atol=1e-12)
+    np.testing.assert_array_equal(z[:, 2], 0.0)
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-12)
+
+
+def test_exposure_without_contexts_is_refused() -> None:
+    frame = small_comparisons().to_frame()
+    bare = bp.Comparisons.from_frame(frame, user="person", choice="choice", difference=["brief"])
+    with pytest.raises(
+        bp.ModelError, match=r"exposure=True\) needs the contexts .* context=\[\.\.\.\]"
+    ):
+        bp.fit(bp.HierarchicalReward(exposure=True), bare)
 
 
 def test_the_full_density_is_the_formula() -> None:
@@ -148,12 +202,37 @@ def test_one_user_is_refused_by_a_model_of_differences_between_users() -> None:
         ({"mean_sd": -1.0}, r"mean_sd=-1.0\): expected a positive number"),
         ({"spread_sd": float("nan")}, r"spread_sd=nan"),
         ({"covariance": "fulll"}, r"covariance='fulll'\): expected 'diagonal' or 'full'"),
+        ({"exposure": 1}, r"exposure=1\): expected True or False"),
         ({"scale": "std"}, r"scale='std'\): expected 'rms' or 'raw'"),
     ],
 )
 def test_settings_that_no_prior_can_have_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(bp.ModelError, match=message):
         bp.HierarchicalReward(**settings)
+
+
+def test_a_new_user_has_the_covariates_and_the_exposure_of_one_user() -> None:
+    comparisons = small_comparisons(covariates=True)
+    size = 20_000
+    per_draw = ("chain", "draw", "feature")
+    draws = xr.Dataset(
+        {
+            "mu": (per_draw, np.zeros((1, size, 2))),
+            "tau": (per_draw, np.full((1, size, 2), 1e-9)),
+            "B": ((*per_draw, "covariate"), np.tile([[0.1], [0.0]], (1, size, 1, 1))),
+            "G": ((*per_draw, "context"), np.tile([[0.0], [1.0]], (1, size, 1, 1))),
+        },
+        coords={"feature": ["brief", "polite"]},
+    )
+    model = bp.HierarchicalReward(exposure=True)
+    new = model.new_user_weights(draws, comparisons, np.random.default_rng(0)).to_numpy()[0]
+    age = comparisons.covariates[:, 0]
+    users = np.column_stack([0.1 * (age - age.mean()), exposures(comparisons)[:, 0]])
+    # Every new user is one of the ten: the pair of numbers, not each by itself.
+    distance = np.abs(new[:, None] - users).max(axis=2)
+    assert (distance.min(axis=1) < 1e-6).all()
+    share = np.bincount(distance.argmin(axis=1), minlength=10) / size
+    assert (np.abs(share - 0.1) < 4.5 * np.sqrt(0.09 / size)).all()
 
 
 def test_a_new_user_has_the_spread_and_correlation_of_the_population() -> None:

@@ -27,7 +27,8 @@ class Problem:
     covariance
         "none", "diagonal" or "full".
     feature_scale, covariate_scale
-        (n_features,) and (n_covariates,): raw units are scaled units divided by these.
+        (n_features,) and (n_covariates,): raw units are scaled units divided by these. The rows of
+        gamma after the covariates' belong to exposures, which have no unit.
     """
 
     rows: Rows
@@ -43,11 +44,15 @@ class Problem:
         covariate_scale = users.covariates.std(axis=0)
         signed = (2 * comparisons.choice - 1)[:, None] * comparisons.difference / scale
         prior_sd = np.vstack(
-            [users.mean_sd * scale, users.effect_sd.T * np.outer(covariate_scale, scale)]
+            [
+                users.mean_sd * scale,
+                users.effect_sd.T * np.outer(covariate_scale, scale),
+                users.coupling_sd.T * scale,
+            ]
         )
         population = Population(
             design=np.column_stack(
-                [np.ones(comparisons.n_users), users.covariates / covariate_scale]
+                [np.ones(comparisons.n_users), users.covariates / covariate_scale, users.exposure]
             ),
             precision=1 / prior_sd**2,
             spread=users.spread_sd * scale if users.spread_sd.size else np.ones_like(scale),
@@ -101,9 +106,12 @@ class Problem:
         values = {"mu": gamma[:, :, 0] / self.feature_scale}
         if self.covariance == "none":
             return values
-        if gamma.shape[2] > 1:
+        last = 1 + self.covariate_scale.size
+        if last > 1:
             units = np.outer(self.covariate_scale, self.feature_scale)
-            values["B"] = (gamma[:, :, 1:] / units).swapaxes(2, 3)
+            values["B"] = (gamma[:, :, 1:last] / units).swapaxes(2, 3)
+        if gamma.shape[2] > last:
+            values["G"] = (gamma[:, :, last:] / self.feature_scale).swapaxes(2, 3)
         lower = self.lower(theta)
         tau = np.sqrt((lower**2).sum(axis=-1))
         values["tau"] = tau / self.feature_scale

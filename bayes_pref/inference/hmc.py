@@ -30,7 +30,7 @@ class Population(NamedTuple):
     Attributes
     ----------
     design
-        (n_users, p + 1): a column of ones, then standardised covariates.
+        (n_users, p + 1): a column of ones, then standardised covariates and exposures.
     precision
         (p + 1, d): prior precision of gamma.
     spread

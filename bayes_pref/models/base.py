@@ -49,20 +49,26 @@ class GaussianUsers:
         (n_features,): prior sd of mu, log-odds per raw unit.
     effect_sd
         (n_features, n_covariates): prior sd of B, log-odds per raw unit of both.
+    coupling_sd
+        (n_features, n_contexts): prior sd of G, log-odds per raw unit and sd of exposure.
     spread_sd
         (n_features,): scale of the half-normal prior of tau, log-odds per raw unit.
     concentration
         Of the LKJ prior of the correlations; 1 where it does not apply.
     covariates
         (n_users, n_covariates): centred over users, raw units.
+    exposure
+        (n_users, n_contexts): `exposures`; n_contexts is 0 in a model without the exposure term.
     """
 
     covariance: Literal["none", "diagonal", "full"]
     mean_sd: Array
     effect_sd: Array
+    coupling_sd: Array
     spread_sd: Array
     concentration: float
     covariates: Array
+    exposure: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +220,26 @@ def centred_covariates(comparisons: Comparisons) -> Array:
     return np.asarray(comparisons.covariates - comparisons.covariates.mean(axis=0))
 
 
+def mean_contexts(comparisons: Comparisons) -> Array:
+    """Mean context of each user's comparisons, (n_users, n_contexts), raw units."""
+    total = np.add.reduceat(comparisons.context, comparisons.offsets[:-1], axis=0)
+    return np.asarray(total / comparisons.counts[:, None])
+
+
+def exposures(comparisons: Comparisons) -> Array:
+    """What each user is shown, (n_users, n_contexts): mean contexts in sds over users, centred.
+
+    A context whose mean is the same for all users gives 0: there is no exposure to tell apart.
+    """
+    means = mean_contexts(comparisons)
+    centred = means - means.mean(axis=0)
+    sd = centred.std(axis=0)
+    # Means of equal contexts over unequal numbers of rows differ by rounding.
+    size = np.abs(comparisons.context).max(axis=0, initial=0.0)
+    varies = sd > 1e-12 * size
+    return np.asarray(np.where(varies, centred / np.where(varies, sd, 1.0), 0.0))
+
+
 def label(
     values: dict[str, Array], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
 ) -> xr.Dataset:
@@ -223,6 +249,7 @@ def label(
         "feature": list(comparisons.feature_names),
         "feature_bis": list(comparisons.feature_names),
         "covariate": list(comparisons.covariate_names),
+        "context": list(comparisons.features.contexts),
     }
     # Users are named even where no variable has them: a pooled model still answers for each.
     used = {"user"} | {dim for dims in variables.values() for dim in dims}

@@ -3,13 +3,17 @@
     mu_k ~ Normal(0, (mean_sd / s_k)^2)
     tau_k ~ HalfNormal(spread_sd / s_k)
     B_kj ~ Normal(0, (effect_sd / (s_k r_j))^2)             with covariates
+    G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True
     R ~ LKJ(concentration)                                  covariance="full"
-    w_i ~ Normal(mu + B (c_i - mean c), Sigma),  Sigma = diag(tau) R diag(tau)
+    w_i ~ Normal(mu + B (c_i - mean c) + G z_i, Sigma),  Sigma = diag(tau) R diag(tau)
     choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
 
 s_k is the root mean square of feature k's differences and r_j the sd of covariate j over users
-(both 1 with scale="raw"). R is the identity with covariance="diagonal". A hierarchical Bayes logit
-(Allenby & Rossi 1998) with the LKJ prior of Lewandowski, Kurowicka & Joe (2009).
+(both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
+over users: the correlated random effects of Mundlak (1978, Econometrica 46), which tell what goes
+along with the contexts that somebody is shown from what those contexts do. R is the identity with
+covariance="diagonal". A hierarchical Bayes logit (Allenby & Rossi 1998) with the LKJ prior of
+Lewandowski, Kurowicka & Joe (2009).
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from bayes_pref.models.base import (
     RewardModel,
     centred_covariates,
     covariate_units,
+    exposures,
     feature_units,
 )
 from bayes_pref.models.likelihood import choice_distribution
@@ -42,7 +47,8 @@ class HierarchicalReward(RewardModel):
     """Each user's weights vary around the population's: w_i ~ Normal(mu + B c_i, Sigma).
 
     Covariates that the comparisons carry enter through B, which has the same units as the weights
-    per raw unit of the covariate; they are centred, so that `mu` is the mean over these users.
+    per raw unit of the covariate; they are centred, so that `mu` is the mean over these users. With
+    `exposure`, so do the contexts that a user is shown on average, through G.
 
     Parameters
     ----------
@@ -56,7 +62,11 @@ class HierarchicalReward(RewardModel):
         scaled unit of a feature. The default, 1, expects users to differ by less than an odds
         ratio of 7 in one feature, and lets the data say that they do not differ at all.
     effect_sd
-        Prior sd of `B`, log-odds per scaled unit of a feature and sd of a covariate.
+        Prior sd of `B`, log-odds per scaled unit of a feature and sd of a covariate; and of `G`.
+    exposure
+        Whether weights may go along with the contexts that a user is shown: w_i ~ Normal(mu +
+        B c_i + G z_i, Sigma). `G` is in log-odds per raw unit of a feature and sd over users of
+        their mean context.
     concentration
         Of the LKJ prior of the correlations; the default, 2, mildly favours small ones.
     scale
@@ -66,7 +76,8 @@ class HierarchicalReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is not a positive number, or the data have ties or only one user.
+        If a setting is not a positive number, the data have ties or only one user, or `exposure`
+        is asked of data without contexts.
 
     Examples
     --------
@@ -80,6 +91,7 @@ class HierarchicalReward(RewardModel):
     spread_sd: float = 1.0
     effect_sd: float = 1.0
     concentration: float = 2.0
+    exposure: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings that no prior can have."""
@@ -88,6 +100,10 @@ class HierarchicalReward(RewardModel):
             raise ModelError(
                 f"HierarchicalReward(covariance={self.covariance!r}): expected 'diagonal' or 'full'"
             )
+        if not isinstance(self.exposure, bool):
+            raise ModelError(
+                f"HierarchicalReward(exposure={self.exposure!r}): expected True or False"
+            )
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
@@ -95,7 +111,7 @@ class HierarchicalReward(RewardModel):
         Raises
         ------
         ModelError
-            If there are ties, or a single user.
+            If there are ties, a single user, or with `exposure` no contexts.
         """
         super().check(comparisons)
         if comparisons.n_users < 2:
@@ -103,6 +119,12 @@ class HierarchicalReward(RewardModel):
                 "HierarchicalReward needs at least two users to learn how users differ, and these "
                 f"{len(comparisons):,} comparisons are all of {shown(comparisons.users[0])}; "
                 "use PooledReward for one user, or check the user column"
+            )
+        if self.exposure and not comparisons.features.contexts:
+            raise ModelError(
+                "HierarchicalReward(exposure=True) needs the contexts in which users were asked, "
+                "and these comparisons have none; pass their columns as context=[...] when reading "
+                "the data, or leave exposure out"
             )
 
     def __call__(self, comparisons: Comparisons) -> None:
@@ -114,13 +136,14 @@ class HierarchicalReward(RewardModel):
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
         tau = pyro.sample("tau", dist.HalfNormal(torch.as_tensor(prior.spread_sd)).to_event(1))
         centre = mu
-        if prior.covariates.shape[1]:
-            effect_sd = torch.as_tensor(prior.effect_sd)
-            effect = pyro.sample(
-                "B", dist.Normal(torch.zeros_like(effect_sd), effect_sd).to_event(2)
-            )
-            covariates = torch.as_tensor(prior.covariates)[:, None, :]
-            centre = centre + (effect * covariates).sum(-1)
+        for name, sd, regressors in (
+            ("B", prior.effect_sd, prior.covariates),
+            ("G", prior.coupling_sd, prior.exposure),
+        ):
+            if regressors.shape[1]:
+                scale = torch.as_tensor(sd)
+                slope = pyro.sample(name, dist.Normal(torch.zeros_like(scale), scale).to_event(2))
+                centre = centre + (slope * torch.as_tensor(regressors)[:, None, :]).sum(-1)
         factor = None
         if self.covariance == "full":
             concentration = torch.tensor(self.concentration, dtype=torch.float64)
@@ -148,6 +171,8 @@ class HierarchicalReward(RewardModel):
         names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
         if comparisons.covariate_names:
             names["B"] = ("feature", "covariate")
+        if self.exposure:
+            names["G"] = ("feature", "context")
         if self.covariance == "full":
             names["correlation"] = ("feature", "feature_bis")
         names["weights"] = ("user", "feature")
@@ -156,13 +181,16 @@ class HierarchicalReward(RewardModel):
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
         """Return the model as exact samplers read it."""
         units = feature_units(self, comparisons)
+        exposure = exposures(comparisons) if self.exposure else np.empty((comparisons.n_users, 0))
         return GaussianUsers(
             covariance=self.covariance,
             mean_sd=self.mean_sd / units,
             effect_sd=self.effect_sd / np.outer(units, covariate_units(self, comparisons)),
+            coupling_sd=np.tile(self.effect_sd / units[:, None], exposure.shape[1]),
             spread_sd=self.spread_sd / units,
             concentration=self.concentration,
             covariates=centred_covariates(comparisons),
+            exposure=exposure,
         )
 
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
@@ -175,7 +203,7 @@ class HierarchicalReward(RewardModel):
     ) -> xr.DataArray:
         """Return weights of a user drawn from the population: (chain, draw, feature).
 
-        Their covariates are those of one of these users, drawn at random.
+        Their covariates and exposure are those of one of these users, drawn at random.
         """
         mu = draws["mu"].transpose("chain", "draw", "feature")
         noise = rng.standard_normal(mu.shape)
@@ -183,11 +211,11 @@ class HierarchicalReward(RewardModel):
             correlation = draws["correlation"].transpose("chain", "draw", "feature", "feature_bis")
             noise = np.einsum("cdfg,cdg->cdf", np.linalg.cholesky(correlation.to_numpy()), noise)
         weights = mu + draws["tau"].transpose("chain", "draw", "feature") * noise
-        if "B" in draws:
+        regressors = {"B": ("covariate", centred_covariates), "G": ("context", exposures)}
+        if any(name in draws for name in regressors):
             pick = rng.integers(comparisons.n_users, size=mu.shape[:2])
-            weights = weights + np.einsum(
-                "cdfp,cdp->cdf",
-                draws["B"].transpose("chain", "draw", "feature", "covariate").to_numpy(),
-                centred_covariates(comparisons)[pick],
-            )
+        for name, (dim, values) in regressors.items():
+            if name in draws:
+                slope = draws[name].transpose("chain", "draw", "feature", dim).to_numpy()
+                weights = weights + np.einsum("cdfp,cdp->cdf", slope, values(comparisons)[pick])
         return weights.rename("weights")

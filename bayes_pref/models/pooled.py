@@ -69,9 +69,11 @@ class PooledReward(RewardModel):
             covariance="none",
             mean_sd=self.mean_sd / units,
             effect_sd=np.empty((units.size, 0)),
+            coupling_sd=np.empty((units.size, 0)),
             spread_sd=np.empty(0),
             concentration=1.0,
             covariates=np.empty((comparisons.n_users, 0)),
+            exposure=np.empty((comparisons.n_users, 0)),
         )
 
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
