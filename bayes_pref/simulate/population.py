@@ -14,16 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from bayes_pref.data.validate import FloatArray, shown
 from bayes_pref.errors import DataError
+from bayes_pref.models.likelihood import expected_choice
 
 # The covariates' share of the variance that exposure leaves: enough to be found with 200 users.
 _EXPLAINED = 0.25
-# Equal steps, not Gauss-Hermite: the sigmoid has poles at distance pi / sd, near which steps of h
-# are off by exp(-2 pi^2 / (sd h)), 4e-6 at an sd of 8 log-odds; 40 Gauss-Hermite nodes by 4e-3.
-_NODES = np.linspace(-6.0, 6.0, 61)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,16 +137,6 @@ def draw_population(
         noise=np.sqrt(1 - explained) * rest,
         correlation=_correlation(correlation, d),
     )
-
-
-def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
-    """E sigmoid(Normal(mean, variance)), elementwise, to 1e-8 up to sd 5 and 1e-5 up to sd 8."""
-    masses = np.exp(-0.5 * _NODES**2)
-    sd, total = np.sqrt(variance), np.zeros_like(mean)
-    # Node by node: all at once would need 61 times the memory of the comparisons.
-    for node, mass in zip(_NODES, masses / masses.sum(), strict=True):
-        total += mass * expit(mean + sd * node)
-    return total
 
 
 def _directions(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
