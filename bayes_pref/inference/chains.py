@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 from typing import TypeVar
 
-from tqdm.auto import tqdm
+from bayes_pref.progress import tqdm
 
 Tick = Callable[[int], object]
 Result = TypeVar("Result")

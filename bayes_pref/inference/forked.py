@@ -22,10 +22,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.chains import Tick, run_chains
+from bayes_pref.progress import tqdm
 
 Array = NDArray[np.float64]
 
