@@ -164,6 +164,19 @@ def test_the_chosen_user_is_pointed_out_at_their_own_place(count: int) -> None:
             assert "u7" in (below if count == 10 else beside)
 
 
+def test_the_chosen_users_truth_lies_on_top_of_their_bar(posterior: bp.Posterior) -> None:
+    comparisons = posterior.comparisons
+    truth = pd.DataFrame(0.25, comparisons.users, list(comparisons.feature_names))
+    truth.loc[comparisons.users[3]] = -0.5
+    for ax in plots.users(posterior, comparisons.users[3], truth=truth, units="raw"):
+        mark = line(ax, f"user {comparisons.users[3]}")
+        [cross] = [one for one in ax.lines if one.get_marker() == "x" and len(one.get_xdata()) == 1]
+        assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (mark.get_xdata()[0], -0.5)
+        assert cross.get_zorder() > max(
+            mark.get_zorder(), *(b.get_zorder() for b in ax.collections)
+        )
+
+
 def test_panels_are_those_asked_for_in_the_order_asked_for(posterior: bp.Posterior) -> None:
     def titles(features: Any) -> list[str]:
         return [ax.get_title() for ax in plots.users(posterior, features=features)]

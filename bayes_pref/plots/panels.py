@@ -131,6 +131,8 @@ def _point_out(ax: Axes, where: int, table: pd.DataFrame, thin: float) -> None:
     ax.plot(
         where + 1, row["mean"], "o", color=CHOSEN, markersize=5.0, zorder=5, label=f"user {name}"
     )
+    if "truth" in table:  # once more, since their bar covers it
+        ax.plot(where + 1, row["truth"], "x", color=TRUTH, markersize=5.0, zorder=5.5)
     if len(table) <= _NAMED:
         ax.get_xticklabels()[where].set_color(CHOSEN)
         return
