@@ -254,6 +254,21 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     ),
     "empty file": (replaced("votes.csv", ""), [], ["votes.csv is empty", "no header"]),
     "one user": (replaced("votes.csv", ONE_USER), [], ["votes.csv, column 'who'", "7", "pooled"]),
+    "a unit too small": (
+        replaced("votes.csv", votes().assign(tone=votes()["tone"] * 1e-200).to_csv(index=False)),
+        [],
+        ["votes.csv", "feature 'tone'", "e-201", "another unit"],
+    ),
+    "a unit too large": (
+        replaced("votes.csv", votes().assign(tone=votes()["tone"] * 1e200).to_csv(index=False)),
+        [],
+        ["votes.csv", "feature 'tone'", "e+199", "another unit"],
+    ),
+    "users labelled otherwise": (
+        people_file(people().assign(who=["1.0", "2.0", "3.0", "12.0"])),
+        WITH_PEOPLE,
+        ["people.csv, column 'who'", "user '1.0' made no comparison", "such as '3', '1', '2'"],
+    ),
     "ties": (
         replaced("votes.csv", TIED),
         [],
@@ -415,6 +430,14 @@ def test_ctrl_c_keeps_the_draws_so_far(run: Run, monkeypatch: pytest.MonkeyPatch
     assert f"interrupted; the {kept:,} draws so far of each chain are written" in err
     assert "interrupted" in out
     assert len(pd.read_csv("run/weights.csv")) == 8
+
+
+def test_draws_that_memory_cannot_hold_are_told_in_one_line(run: Run) -> None:
+    status, _, err = run(*fit_votes("--draws", str(10**12)))
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "not enough memory" in err
+    assert "--thin" in err
 
 
 def test_ctrl_c_before_any_draw_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,7 @@ def test_what_is_not_one_table_is_refused_with_its_line(
     ("name", "content", "message"),
     [
         ("votes.csv", b"\x89PNG\r\n\x1a\n\xff\xfe\xfa", "is not a text table in UTF-8"),
-        ("votes.csv", "who,wörd\n".encode("latin-1"), "is not a text table in UTF-8"),
+        ("votes.csv", "who,wörd\n".encode("latin-1"), r"in UTF-8 \(byte b'\\xf6'\)"),
         ("votes.csv", TEXT.encode("utf-16"), "is not a text table"),
         ("votes.csv.gz", TEXT.encode(), "is not a whole gzip file"),
         ("votes.csv.gz", gzip.compress(TEXT.encode())[:-12], "is not a whole gzip file"),

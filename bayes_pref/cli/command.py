@@ -49,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options)
     except BayesPrefError as err:
         return _stop(str(err), REFUSED)
+    except MemoryError:
+        return _stop(
+            "not enough memory for so many draws; keep fewer with --draws, or one in N with "
+            "--thin N",
+            REFUSED,
+        )
     except KeyboardInterrupt:
         return _stop("interrupted; what was not written yet is lost", INTERRUPTED)
     except BrokenPipeError:

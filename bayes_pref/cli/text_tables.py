@@ -123,7 +123,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
     zipped = path.suffix.lower() == ".gz"
     try:
         with path.open("rb") as file:
-            start = file.read(2)
+            file.read(1)
         opened = gzip.open if zipped else open
         with cast(TextIO, opened(path, "rt", encoding="utf-8-sig", newline="")) as text:
             if "\0" in text.read(4096):
@@ -131,8 +131,9 @@ def _opened(path: Path) -> Iterator[TextIO]:
             text.seek(0)
             yield text
     except UnicodeDecodeError as err:
+        strange = err.object[err.start : err.start + 1]
         raise DataError(
-            f"{path} is not a text table in UTF-8 (byte {start[:1]!r}); save it as CSV in UTF-8"
+            f"{path} is not a text table in UTF-8 (byte {strange!r}); save it as CSV in UTF-8"
         ) from err
     except (gzip.BadGzipFile, EOFError, zlib.error) as err:
         raise DataError(

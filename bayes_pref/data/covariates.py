@@ -60,9 +60,12 @@ def per_user(
         )
     if (found < 0).any():
         stranger = labels[int(np.argmax(found < 0))]
+        remedy = "keep only the users of the comparisons"
+        if (found < 0).all():
+            remedy = f"nor did any other of its users: the comparisons' are such as {listed(users)}"
         raise DataError(
             f"{place}: user {shown(stranger)} made no comparison"
-            + (closest(stranger, users) or "; keep only the users of the comparisons")
+            + (closest(stranger, users) or f"; {remedy}")
         )
     if labels.has_duplicates:
         doubled = labels[labels.duplicated()][0]

@@ -28,6 +28,8 @@ from bayes_pref.models.likelihood import probability
 
 Array = NDArray[np.float64]
 
+_LARGEST_SCALE = 1e100
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -139,8 +141,16 @@ class RewardModel(ABC):
         Raises
         ------
         ModelError
-            If there are ties.
+            If there are ties, or a feature's unit is out of all proportion.
         """
+        for name, scale in zip(comparisons.feature_names, comparisons.feature_scale, strict=True):
+            # Weights are per unit of a feature, and their squares must be numbers, too.
+            if not 1.0 / _LARGEST_SCALE < scale < _LARGEST_SCALE:
+                raise ModelError(
+                    f"feature {name!r} differs by {scale:.0e} in a typical pair, which is too "
+                    f"{'large' if scale > 1.0 else 'small'} a number for weights per unit; "
+                    "give it in another unit"
+                )
         ties = np.flatnonzero(comparisons.choice == 0.5)
         if ties.size:
             raise ModelError(
