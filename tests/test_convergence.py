@@ -190,6 +190,13 @@ def test_chains_that_disagree_are_named_with_number_threshold_and_remedy() -> No
     )
 
 
+def test_the_remedy_for_thinned_chains_keeps_their_thinning() -> None:
+    draws = good()
+    draws[3, :, 2] += 1.0
+    found = convergence.check(dataset(draws), xr.Dataset(), engine=ENGINE | {"thin": 4})[0]
+    assert found.message.endswith("for example Gibbs(draws=2000, warmup=1000, thin=4)")
+
+
 def test_few_effective_draws_are_named_with_a_remedy_that_suffices() -> None:
     draws = good()
     draws[:, :, 0] = made_draws("sticky", 4, 1000)[:, :, 0]

@@ -122,8 +122,13 @@ def in_options(message: str) -> str:
     --------
     >>> in_options("for example Gibbs(draws=2000, warmup=1000)")
     'for example --draws 2000 --warmup 1000'
+    >>> in_options("for example Gibbs(draws=2000, warmup=1000, thin=4)")
+    'for example --draws 2000 --warmup 1000 --thin 4'
     """
-    return re.sub(r"\w+\(draws=(\d+), warmup=(\d+)\)", r"--draws \1 --warmup \2", message)
+    advice = r"\w+\(draws=(\d+), warmup=(\d+)\)"
+    thinned = r"\w+\(draws=(\d+), warmup=(\d+), thin=(\d+)\)"
+    message = re.sub(thinned, r"--draws \1 --warmup \2 --thin \3", message)
+    return re.sub(advice, r"--draws \1 --warmup \2", message)
 
 
 def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:

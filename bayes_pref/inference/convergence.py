@@ -76,6 +76,7 @@ def check(
         str(settings.get("name", "")),
         settings.get("warmup"),
         bool(settings.get("complete", True)),
+        int(settings.get("thin", 1)),
     )
     found = [
         _interrupted(run),
@@ -113,6 +114,7 @@ class _Run:
     name: str
     warmup: int | None
     complete: bool
+    thin: int
 
     def longer(self, factor: float = 2.0) -> str:
         """Draw longer chains, by this factor at least."""
@@ -122,6 +124,8 @@ class _Run:
         settings = f"draws={draws}"
         if self.warmup is not None:
             settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
+        if self.thin > 1:  # left out, the advice would draw fewer sweeps than it means
+            settings += f", thin={self.thin}"
         return f"draw longer chains, for example {self.name}({settings})"
 
 
