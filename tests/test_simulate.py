@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.models.likelihood import expected_choice
 from bayes_pref.simulate import World, assistant_world, simulate
-from bayes_pref.simulate.population import expected_choice
 
 FloatArray = NDArray[np.float64]
 

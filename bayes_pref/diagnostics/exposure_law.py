@@ -65,7 +65,7 @@ class Exposure:
         (draw, k) and (draw, k, k): over all users.
     observed, adjusted
         Among the users who are shown x; and the same for users with equal covariates, averaged
-        over the covariates of all users.
+        over the covariates of all users. One object where there are no covariates.
     """
 
     mean: Array
@@ -102,15 +102,16 @@ def draw_exposure(comparisons: Comparisons, draws: int, rng: np.random.Generator
     share = rng.standard_exponential((draws, comparisons.n_users))
     mean, variance = _users(h, share)
     centre, covariance = _comparisons(h, x, comparisons, share)
-    observed = _given(mean, variance, centre, covariance)
-    adjusted = _given_covariates(mean, variance, centre, covariance, p) if p else observed
     back = np.concatenate([units, np.ones(q)])
-    return Exposure(
-        mean * back,
-        variance * np.outer(back, back),
-        _raw(observed, back, middle, scale),
-        _raw(adjusted, back, middle, scale),
-    )
+
+    def raw(law: Law) -> Law:
+        slope = law.slope * back[:, None] / scale
+        offset = law.offset * back - slope @ middle
+        return Law(offset, slope, law.variance * np.outer(back, back))
+
+    observed = raw(_given(mean, variance, centre, covariance))
+    adjusted = raw(_given_covariates(mean, variance, centre, covariance, p)) if p else observed
+    return Exposure(mean * back, variance * np.outer(back, back), observed, adjusted)
 
 
 def varying(context: Array) -> Array:
@@ -193,13 +194,6 @@ def _given_covariates(
     within = covariance[:, x, x] - _regression(covariance, x, c) @ covariance[:, c, x]
     spread[:, z, z] += rest - on_x @ within @ on_x.swapaxes(1, 2)
     return Law(offset, slope, spread)
-
-
-def _raw(law: Law, back: Array, middle: Array, scale: Array) -> Law:
-    """The law in raw units of covariates and contexts."""
-    slope = law.slope * back[:, None] / scale
-    offset = law.offset * back - slope @ middle
-    return Law(offset, slope, law.variance * np.outer(back, back))
 
 
 def quadratic(loadings: Array, matrix: Array) -> Array:

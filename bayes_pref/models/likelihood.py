@@ -70,7 +70,7 @@ def expected_choice(mean: Array, variance: Array) -> Array:
 
 def _over_nodes(mean: Array, sd: Array) -> Array:
     """Integrate over equal steps, as small as the last and largest `sd` needs."""
-    step = min(0.75, max(_FINEST, 2 * np.pi**2 / (20.0 * max(sd[-1], 1e-9))))
+    step = min(0.65, max(_FINEST, 2 * np.pi**2 / (22.0 * max(sd[-1], 1e-9))))
     count = int(np.ceil(_REACH / step))
     nodes = np.linspace(-_REACH, _REACH, 2 * count + 1)
     masses = np.exp(-0.5 * nodes**2)
