@@ -13,6 +13,7 @@ from bayes_pref.errors import (
     DataWarning,
     ModelError,
 )
+from bayes_pref.inference.calibration import Calibration, calibrate
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NUTS",
     "BayesPrefError",
+    "Calibration",
     "Comparisons",
     "ConvergenceWarning",
     "DataError",
@@ -42,6 +44,7 @@ __all__ = [
     "RewardModel",
     "Sample",
     "World",
+    "calibrate",
     "fit",
     "plots",
     "simulate",

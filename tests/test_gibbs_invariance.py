@@ -13,7 +13,8 @@ import pytest
 from scipy.stats import halfnorm, kstest, norm, truncnorm
 
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
-from bayes_pref.inference.gibbs_full import move_rows, positive_normal, sweep_full
+from bayes_pref.inference.gibbs_factor import move_rows
+from bayes_pref.inference.gibbs_full import positive_normal, sweep_full
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.hmc import Move, Population
 from bayes_pref.inference.rows import build_rows, log_odds
@@ -71,8 +72,7 @@ def replicate(full: bool, dense: bool, spread: np.ndarray, seed: int) -> tuple[n
         np.ones(1),
     )
     move = Move(0.5 * np.eye(theta.size), 0.7, 3)
-    for _ in range(SWEEPS):
-        (sweep_full if full else sweep_diagonal)(problem, theta, weights, psi, move, rng)
+    (sweep_full if full else sweep_diagonal)(problem, theta, weights, psi, move, rng, SWEEPS)
     return theta, weights, design
 
 

@@ -1,4 +1,4 @@
-"""Simulation-based calibration: does an engine draw from the posterior that a model implies?
+"""Simulation-based calibration: whether an engine draws from the posterior that a model implies.
 
 Parameters come from the model's prior and choices from the parameters; the model is then fitted to
 those choices. If engine and model agree, the rank of each true value among the posterior's draws
@@ -229,21 +229,22 @@ def calibrate(
         below, ties = (kept < true).sum(axis=0), (kept == true).sum(axis=0)
         ranks.append(below + rng.integers(0, ties + 1))  # a tie may go either way
         correlations.append(_autocorrelation(kept))
+    neighbours = np.mean(correlations, axis=0)
     result = Calibration(
         ranks=pd.DataFrame(np.array(ranks), columns=pd.Index(names, name="quantity")),
         largest=len(kept),
-        autocorrelation=pd.Series(np.mean(correlations, axis=0), index=names),
+        autocorrelation=pd.Series(dict(zip(names, neighbours.tolist(), strict=True))),
         model=model.settings(),
         engine=engine.settings(),
         seed=seed,
         seconds=time.perf_counter() - started,
     )
-    worst = result.autocorrelation.idxmax()
-    if result.autocorrelation[worst] > CORRELATED:
+    worst = int(neighbours.argmax())
+    if neighbours[worst] > CORRELATED:
         warnings.warn(
-            f"calibrate: the draws of {worst} that true values are ranked among correlate by "
-            f"{result.autocorrelation[worst]:.2f} (threshold {CORRELATED}), so that ranks pile up "
-            "at both ends even if the engine is exact; run longer chains",
+            f"calibrate: the draws of {names[worst]} that true values are ranked among correlate "
+            f"by {neighbours[worst]:.2f} (threshold {CORRELATED}), so that ranks pile up at both "
+            "ends even if the engine is exact; run longer chains",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -277,7 +278,8 @@ def _quantities(
 def _thinned(draws: Floats) -> Floats:
     """Up to `RANKED` evenly spaced rows of draws (sample, quantity)."""
     count = min(RANKED, len(draws))
-    return draws[((np.arange(count) + 0.5) * len(draws) / count).astype(int)]
+    places = ((np.arange(count) + 0.5) * len(draws) / count).astype(int)
+    return np.asarray(draws[places])
 
 
 def _autocorrelation(draws: Floats) -> Floats:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_pref.inference.compiled import compiled
+from bayes_pref.inference.compiled import compiled_part
 
 Array = NDArray[np.float64]
 
 
-@compiled
+@compiled_part
 def factor(matrix: Array, size: int) -> bool:
     """Replace the lower triangle of matrix[:size, :size] by its Cholesky factor.
 
@@ -34,7 +34,7 @@ def factor(matrix: Array, size: int) -> bool:
     return True
 
 
-@compiled
+@compiled_part
 def solve_lower(factor: Array, vector: Array, size: int) -> None:
     """Replace vector[:size] by L^-1 vector, L the lower triangle of `factor`."""
     for i in range(size):
@@ -44,7 +44,7 @@ def solve_lower(factor: Array, vector: Array, size: int) -> None:
         vector[i] = total / factor[i, i]
 
 
-@compiled
+@compiled_part
 def solve_upper(factor: Array, vector: Array, size: int) -> None:
     """Replace vector[:size] by L'^-1 vector, L the lower triangle of `factor`."""
     for i in range(size - 1, -1, -1):

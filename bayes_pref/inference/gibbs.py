@@ -21,8 +21,9 @@ from bayes_pref.data import Comparisons
 from bayes_pref.inference.chains import Tick, run_chains
 from bayes_pref.inference.checkpoint import Checkpoint, digest
 from bayes_pref.inference.engine import Draws, Engine
-from bayes_pref.inference.gibbs_chains import Chain, HierarchicalChain, PooledChain, Store
+from bayes_pref.inference.gibbs_chains import Chain, HierarchicalChain, PooledChain
 from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.models.base import RewardModel
 
 Array = NDArray[np.float64]

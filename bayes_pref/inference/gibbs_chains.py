@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_full import sweep_full
 from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.inference.hmc import Move, add_curvature
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
@@ -21,22 +22,6 @@ from bayes_pref.inference.rows import log_odds
 Array = NDArray[np.float64]
 
 CHUNK = 5  # sweeps between looks at the metric, the clock and Ctrl-C
-
-
-class Store(NamedTuple):
-    """Where a chain writes its draws, on scaled features.
-
-    Attributes
-    ----------
-    theta, weights
-        (draw, n_parameters) and (draw, n_users, n_features).
-    stats
-        (draw, 2): acceptance of the Hamiltonian move, log density.
-    """
-
-    theta: Array
-    weights: Array
-    stats: Array
 
 
 @dataclass(frozen=True)
@@ -121,20 +106,15 @@ class HierarchicalChain(Chain):
         warming = self.done < self.warmup
         sweeps = min(CHUNK, (self.warmup if warming else self.total) - self.done)
         state = (self.problem, self.theta, self.weights, self.psi, self.adaptation.move, self.rng)
-        stats = np.empty((sweeps, 2))
-        for sweep in range(sweeps):
-            if self.problem.population.full:
-                settled = self.done >= self.adaptation.first
-                stats[sweep] = sweep_full(*state, settled=settled)
-            else:
-                stats[sweep] = sweep_diagonal(*state)
-            if self.keeps:
-                self.store.theta[self.kept] = self.theta
-                self.store.weights[self.kept] = self.weights
-                self.store.stats[self.kept] = stats[sweep]
-            self.done += 1
+        kept = (sweeps, self.store, self.done - self.warmup, self.thin)
+        if self.problem.population.full:
+            settled = self.done >= self.adaptation.first
+            acceptance = sweep_full(*state, *kept, settled=settled)
+        else:
+            acceptance = sweep_diagonal(*state, *kept)
+        self.done += sweeps
         if warming:
-            self.adaptation.update(self.done, self.theta, self.weights, self.psi, stats)
+            self.adaptation.update(self.done, self.theta, self.weights, self.psi, acceptance)
         return sweeps
 
 
@@ -176,11 +156,13 @@ class Adaptation:
             return None
         return Move(self.whiten, float(np.exp(self.log_step[0])), self.trajectory.leaps)
 
-    def update(self, done: int, theta: Array, weights: Array, psi: Array, stats: Array) -> None:
-        """Learn from the state after `done` sweeps of warm-up, the last of them with `stats`."""
+    def update(
+        self, done: int, theta: Array, weights: Array, psi: Array, acceptance: float
+    ) -> None:
+        """Learn from the state after `done` sweeps, and from the acceptance of the last of them."""
         if self.looks[0]:
             gain = 0.5 / (1 + 0.05 * max(0, done - self.first))
-            self.log_step += gain * (np.mean(stats[:, 0]) - self.trajectory.target)
+            self.log_step += gain * (acceptance - self.trajectory.target)
         if done < self.first or done > self.last or done % self.every:
             return
         if self.restart <= done < self.restart + self.every:

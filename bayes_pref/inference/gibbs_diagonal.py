@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
-from bayes_pref.inference.compiled import compiled, compiled_reordering
+from bayes_pref.inference.compiled import compiled, compiled_part, compiled_reordering_part
 from bayes_pref.inference.gibbs_problem import Problem
-from bayes_pref.inference.hmc import Move, hmc_move
+from bayes_pref.inference.gibbs_store import NEVER, Store, keep, nowhere
+from bayes_pref.inference.hmc import STILL, Move, hmc_move
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
@@ -32,7 +33,7 @@ SLICE_WIDTH = 0.6
 SLICE_STEPS = 30  # of stepping out, each side
 
 
-@compiled
+@compiled_part
 def draw_users(
     rows: Any,
     omega: Array,
@@ -75,7 +76,7 @@ def draw_users(
             weights[i, k] = linear[k]
 
 
-@compiled_reordering
+@compiled_reordering_part
 def _log_marginal(
     log_tau: float,
     information: Array,
@@ -124,7 +125,7 @@ def _log_marginal(
     return float(total + log_tau)
 
 
-@compiled
+@compiled_part
 def _draw_log_tau(
     start: float,
     information: Array,
@@ -159,7 +160,7 @@ def _draw_log_tau(
             high = value
 
 
-@compiled
+@compiled_part
 def _draw_feature(
     k: int,
     rows: Any,
@@ -223,24 +224,7 @@ def _draw_feature(
             weights[i, k] = mean + tau[k] * rng.standard_normal()
 
 
-@compiled
-def _draw_features(
-    rows: Any,
-    population: Any,
-    omega: Array,
-    theta: Array,
-    weights: Array,
-    psi: Array,
-    rng: np.random.Generator,
-) -> None:
-    """Draw every feature's tau_k, gamma_k and weights in turn."""
-    p1, d = population.precision.shape
-    gamma = theta[: p1 * d].reshape(p1, d)
-    for k in range(d):
-        _draw_feature(k, rows, population, omega, gamma, theta[p1 * d :], weights, psi, rng)
-
-
-@compiled
+@compiled_part
 def _standardise(population: Any, theta: Array, weights: Array, z: Array) -> None:
     """Fill z (n_users, d) with (w_ik - gamma_k' f_i) / tau_k."""
     p1, d = population.precision.shape
@@ -252,6 +236,58 @@ def _standardise(population: Any, theta: Array, weights: Array, z: Array) -> Non
             z[i, k] = value / theta[p1 * d + k]
 
 
+@compiled
+def _sweeps(
+    rows: Any,
+    population: Any,
+    block: bool,
+    table: Array,
+    theta: Array,
+    weights: Array,
+    psi: Array,
+    whiten: Array,
+    step: float,
+    leaps: int,
+    rng: np.random.Generator,
+    sweeps: int,
+    store: Any,
+    position: int,
+    thin: int,
+) -> float:
+    """Run sweeps, in place and into the store; see `sweep_diagonal`."""
+    p1, d = population.precision.shape
+    gamma = theta[: p1 * d].reshape(p1, d)
+    tau = theta[p1 * d :]
+    omega = np.empty(psi.size)
+    z = np.empty(weights.shape)
+    inverse = np.zeros((d, d))
+    total = 0.0
+    for _ in range(sweeps):
+        draw_polya_gamma(psi, omega, table, rng)
+        if block:
+            for k in range(d):
+                inverse[k, k] = 1.0 / (tau[k] * tau[k])
+            draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
+            log_odds(rows, weights, psi)
+        for k in range(d):
+            _draw_feature(k, rows, population, omega, gamma, tau, weights, psi, rng)
+        acceptance, density = np.nan, np.nan
+        if leaps:
+            _standardise(population, theta, weights, z)
+            acceptance, density = hmc_move(
+                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
+            )
+            for k in range(d):
+                tau[k] = abs(tau[k])  # tau and z change sign together: the weights stay
+            for i in range(weights.shape[0]):
+                for k in range(d):
+                    density -= 0.5 * z[i, k] * z[i, k]
+        total += acceptance
+        position += 1
+        keep(store, position, thin, theta, weights, acceptance, density)
+    return total / sweeps
+
+
 def sweep_diagonal(
     problem: Problem,
     theta: Array,
@@ -259,27 +295,36 @@ def sweep_diagonal(
     psi: Array,
     move: Move | None,
     rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Run one sweep, in place; returns the acceptance of the Hamiltonian move and the log density.
+    sweeps: int = 1,
+    store: Store | None = None,
+    position: int = NEVER,
+    thin: int = 1,
+) -> float:
+    """Run sweeps, in place; returns the mean acceptance of the Hamiltonian move.
 
-    Both are nan without a `move`, which there is none of before it has a metric.
+    Parameters
+    ----------
+    move
+        None before there is a metric; the acceptance is then nan.
+    store, position, thin
+        Where to keep which sweeps: every `thin`-th, counted from `position` sweeps after warm-up.
     """
+    move = STILL if move is None else move
     rows, population = problem.rows, problem.population
-    p1, d = population.precision.shape
-    tau = theta[p1 * d :]
-    omega = np.empty_like(psi)
-    draw_polya_gamma(psi, omega, right_table(), rng)
-    if rows.density >= DENSE:
-        gamma = theta[: p1 * d].reshape(p1, d)
-        draw_users(rows, omega, population.design, gamma, np.diag(tau**-2), weights, rng)
-        log_odds(rows, weights, psi)
-    _draw_features(rows, population, omega, theta, weights, psi, rng)
-    if move is None:
-        return np.nan, np.nan
-    z = np.empty_like(weights)
-    _standardise(population, theta, weights, z)
-    acceptance, density = hmc_move(
-        rows, population, theta, z, weights, psi, move.whiten, move.step, move.leaps, rng
+    return _sweeps(
+        rows,
+        population,
+        rows.density >= DENSE,
+        right_table(),
+        theta,
+        weights,
+        psi,
+        move.whiten,
+        move.step,
+        move.leaps,
+        rng,
+        sweeps,
+        store or nowhere(theta.size, *weights.shape),
+        position,
+        thin,
     )
-    np.abs(tau, out=tau)  # tau and z change sign together: the weights stay
-    return acceptance, density - 0.5 * float(np.vdot(z, z))

@@ -6,18 +6,12 @@ A sweep draws, in this order,
 2. every user's weights as one Gaussian block;
 3. gamma given the weights, a Gaussian;
 4. twice, row by row, the regression of one feature's deviations on those before it, which is a row
-   of L: proposed from its conditional without the prior, accepted with the prior's ratio;
+   of L: proposed from its conditional without the prior, accepted with the prior's ratio; see
+   `gibbs_factor`;
 5. feature by feature, tau_k and gamma_k given omega, the correlations and z = L^-1 (w - gamma' f),
    a Gaussian truncated at tau_k = 0: with z held instead of w, tau_k passes near zero, where a
    sampler that draws it given the weights sticks (interweaving; Yu & Meng 2011);
 6. the Hamiltonian move of `hmc`, which moves gamma and all of L given z.
-
-The row move. In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
-L_k,<k = beta_k L_<k and L_kk = s_k, with Jacobian prod_k s_k^(d - k). Proposing s_k^2 from
-InverseGamma((u - (k-1)) / 2 - (d - k) + d / 2 - 1, RSS / 2) and beta_k from its Gaussian cancels
-the likelihood and leaves the prior's ratio
-    (s'/s)^q prod_{e >= k} (tau'_e / tau_e)^-q exp((tau_e^2 - tau'_e^2) / (2 spread_e^2)),
-q = d + 2 c - 2, c the LKJ concentration.
 """
 
 from __future__ import annotations
@@ -28,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
-from bayes_pref.inference.compiled import compiled
+from bayes_pref.inference.compiled import compiled, compiled_part
 from bayes_pref.inference.gibbs_diagonal import draw_users
+from bayes_pref.inference.gibbs_factor import draw_wishart, move_rows, square_of_row
 from bayes_pref.inference.gibbs_problem import Problem
-from bayes_pref.inference.hmc import Move, hmc_move
+from bayes_pref.inference.gibbs_store import NEVER, Store, keep, nowhere
+from bayes_pref.inference.hmc import STILL, Move, hmc_move
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
@@ -40,20 +36,21 @@ Array = NDArray[np.float64]
 ROW_MOVES = 2  # passes over the rows of L in a sweep
 
 
-@compiled
+@compiled_part
 def precision_from_factor(lower: Array, inverse: Array) -> None:
     """Fill `inverse` with (L L')^-1."""
     d = lower.shape[0]
     column = np.empty(d)
     for k in range(d):
-        column[:] = 0.0
-        column[k] = 1.0
+        for m in range(d):
+            column[m] = 1.0 if m == k else 0.0
         solve_lower(lower, column, d)
         solve_upper(lower, column, d)
-        inverse[:, k] = column
+        for m in range(d):
+            inverse[m, k] = column[m]
 
 
-@compiled
+@compiled_part
 def draw_means(
     gram: Array,
     cross: Array,
@@ -87,115 +84,7 @@ def draw_means(
             gamma[j, k] = vector[j * d + k]
 
 
-@compiled
-def _rebuild(lower: Array, beta: Array, residual: Array, first: int, out: Array) -> None:
-    """Fill rows `first` onwards of `out` from regressions; rows before come from `lower`."""
-    d = lower.shape[0]
-    out[:, :] = 0.0
-    for e in range(d):
-        if e < first:
-            out[e, : e + 1] = lower[e, : e + 1]
-            continue
-        for m in range(e):
-            total = 0.0
-            for q in range(m, e):
-                total += beta[e, q] * out[q, m]
-            out[e, m] = total
-        out[e, e] = residual[e]
-
-
-@compiled
-def move_rows(
-    scatter: Array,
-    n_users: int,
-    spread: Array,
-    concentration: float,
-    lower: Array,
-    rng: np.random.Generator,
-) -> float:
-    """One pass of Metropolis moves over the rows of L; returns the share accepted.
-
-    Parameters
-    ----------
-    scatter
-        (d, d): sum over users of the outer product of their deviations.
-    lower
-        (d, d): L, changed in place.
-    """
-    d = lower.shape[0]
-    power = d + 2.0 * concentration - 2.0
-    beta = np.zeros((d, d))
-    residual = np.empty(d)
-    for k in range(d):
-        beta[k, :k] = lower[k, :k]
-        # beta_k = L_k,<k L_<k^-1, that is L_<k' beta' = L_k,<k'.
-        solve_upper(lower, beta[k], k)
-        residual[k] = lower[k, k]
-    accepted = 0.0
-    new = np.empty((d, d))
-    block = np.empty((d, d))
-    solved = np.empty(d)
-    old_beta = np.empty(d)
-    for k in range(d):
-        shape = 0.5 * (n_users - k) - (d - 1 - k) + 0.5 * d - 1.0
-        block[:, :] = scatter
-        if shape <= 0.0 or n_users <= k + 1 or not factor(block, k):
-            continue
-        solved[:k] = scatter[k, :k]
-        solve_lower(block, solved, k)
-        remaining = scatter[k, k]
-        for m in range(k):
-            remaining -= solved[m] * solved[m]
-        old_residual = residual[k]
-        old_beta[:k] = beta[k, :k]
-        proposal = np.sqrt(0.5 * remaining / rng.standard_gamma(shape))
-        for m in range(k):
-            solved[m] += proposal * rng.standard_normal()
-        solve_upper(block, solved, k)
-        beta[k, :k] = solved[:k]
-        residual[k] = proposal
-        _rebuild(lower, beta, residual, k, new)
-        log_ratio = power * np.log(proposal / old_residual)
-        for e in range(k, d):
-            before = np.dot(lower[e, : e + 1], lower[e, : e + 1])
-            after = np.dot(new[e, : e + 1], new[e, : e + 1])
-            log_ratio -= 0.5 * power * np.log(after / before)
-            log_ratio += 0.5 * (before - after) / (spread[e] * spread[e])
-        if np.log(rng.random()) < log_ratio:
-            lower[:, :] = new
-            accepted += 1.0 / d
-        else:
-            residual[k] = old_residual
-            beta[k, :k] = old_beta[:k]
-    return accepted
-
-
-@compiled
-def _draw_wishart(scatter: Array, n_users: int, lower: Array, rng: np.random.Generator) -> None:
-    """Replace L by the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
-    d = lower.shape[0]
-    scale = scatter.copy()
-    for k in range(d):
-        scale[k, k] += 1.0
-    factor(scale, d)
-    # Sigma = C (A A')^-1 C' with scale = C C' and A the Bartlett factor of a Wishart: lower
-    # triangular, so its inverse transpose times C' gives a square root of Sigma to refactor.
-    bartlett = np.zeros((d, d))
-    for k in range(d):
-        bartlett[k, k] = np.sqrt(2.0 * rng.standard_gamma(0.5 * (n_users + d + 1 - k)))
-        for m in range(k):
-            bartlett[k, m] = rng.standard_normal()
-    root = np.zeros((d, d))
-    for k in range(d):
-        root[k, : k + 1] = scale[k, : k + 1]
-        solve_lower(bartlett, root[k], d)
-    sigma = np.dot(root, root.T)
-    factor(sigma, d)
-    for k in range(d):
-        lower[k, : k + 1] = sigma[k, : k + 1]
-
-
-@compiled
+@compiled_part
 def _solve_users(lower: Array, z: Array) -> None:
     """Replace each row of z (n_users, d) by L^-1 times it."""
     for i in range(z.shape[0]):
@@ -218,7 +107,7 @@ def positive_normal(mean: float, sd: float, rng: np.random.Generator) -> float:
             return float(mean + sd * value)
 
 
-@compiled
+@compiled_part
 def draw_scales(
     rows: Any,
     population: Any,
@@ -238,13 +127,15 @@ def draw_scales(
     unit = np.empty(n_users)
     x = np.empty(p1 + 1)
     for k in range(d):
-        tau = np.sqrt(np.sum(lower[k, : k + 1] ** 2))
+        tau = np.sqrt(square_of_row(lower, k))
         for i in range(n_users):
             unit[i] = 0.0
             for m in range(k + 1):
                 unit[i] += lower[k, m] / tau * z[i, m]
-        matrix[:, :] = 0.0
-        vector[:] = 0.0
+        for j in range(p1 + 1):
+            vector[j] = 0.0
+            for m in range(p1 + 1):
+                matrix[j, m] = 0.0
         for j in range(p1):
             matrix[j, j] = population.precision[j, k]
         matrix[p1, p1] = 1.0 / (population.spread[k] * population.spread[k])
@@ -286,6 +177,111 @@ def draw_scales(
             weights[i, k] = weight
 
 
+@compiled_part
+def _draw_population(
+    population: Any,
+    gram: Array,
+    inverse: Array,
+    settled: bool,
+    gamma: Array,
+    lower: Array,
+    weights: Array,
+    z: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Draw gamma, then L, given everyone's weights; leaves z = L^-1 (w - gamma' f)."""
+    p1, d = gamma.shape
+    n_users = weights.shape[0]
+    sums = np.zeros((p1, d))
+    cross = np.zeros((p1, d))
+    for i in range(n_users):
+        for j in range(p1):
+            for k in range(d):
+                sums[j, k] += population.design[i, j] * weights[i, k]
+    for j in range(p1):
+        for m in range(d):
+            for k in range(d):
+                cross[j, k] += sums[j, m] * inverse[m, k]
+    draw_means(gram, cross, population.precision, inverse, gamma, rng)
+    scatter = np.zeros((d, d))
+    for i in range(n_users):
+        for k in range(d):
+            z[i, k] = weights[i, k]
+            for j in range(p1):
+                z[i, k] -= population.design[i, j] * gamma[j, k]
+        for k in range(d):
+            for m in range(k + 1):
+                scatter[k, m] += z[i, k] * z[i, m]
+    if settled:
+        for _ in range(ROW_MOVES):
+            move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
+    else:
+        draw_wishart(scatter, n_users, lower, rng)
+    _solve_users(lower, z)
+
+
+@compiled
+def _sweeps(
+    rows: Any,
+    population: Any,
+    settled: bool,
+    table: Array,
+    theta: Array,
+    weights: Array,
+    psi: Array,
+    whiten: Array,
+    step: float,
+    leaps: int,
+    rng: np.random.Generator,
+    sweeps: int,
+    store: Any,
+    position: int,
+    thin: int,
+) -> float:
+    """Run sweeps, in place and into the store; see `sweep_full`."""
+    p1, d = population.precision.shape
+    gamma = theta[: p1 * d].reshape(p1, d)
+    omega = np.empty(psi.size)
+    z = np.empty(weights.shape)
+    inverse = np.empty((d, d))
+    lower = np.zeros((d, d))
+    gram = np.zeros((p1, p1))
+    for i in range(weights.shape[0]):
+        for j in range(p1):
+            for m in range(p1):
+                gram[j, m] += population.design[i, j] * population.design[i, m]
+    total = 0.0
+    for _ in range(sweeps):
+        at = p1 * d
+        for k in range(d):
+            for m in range(k + 1):
+                lower[k, m] = theta[at + m]
+            at += k + 1
+        draw_polya_gamma(psi, omega, table, rng)
+        precision_from_factor(lower, inverse)
+        draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
+        log_odds(rows, weights, psi)
+        _draw_population(population, gram, inverse, settled, gamma, lower, weights, z, rng)
+        draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
+        at = p1 * d
+        for k in range(d):
+            for m in range(k + 1):
+                theta[at + m] = lower[k, m]
+            at += k + 1
+        acceptance, density = np.nan, np.nan
+        if leaps:
+            acceptance, density = hmc_move(
+                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
+            )
+            for i in range(weights.shape[0]):
+                for k in range(d):
+                    density -= 0.5 * z[i, k] * z[i, k]
+        total += acceptance
+        position += 1
+        keep(store, position, thin, theta, weights, acceptance, density)
+    return total / sweeps
+
+
 def sweep_full(
     problem: Problem,
     theta: Array,
@@ -293,43 +289,38 @@ def sweep_full(
     psi: Array,
     move: Move | None,
     rng: np.random.Generator,
+    sweeps: int = 1,
+    store: Store | None = None,
+    position: int = NEVER,
+    thin: int = 1,
     *,
     settled: bool = True,
-) -> tuple[float, float]:
-    """Run one sweep, in place; returns the acceptance of the Hamiltonian move and the log density.
+) -> float:
+    """Run sweeps, in place; returns the mean acceptance of the Hamiltonian move.
 
-    Both are nan without a `move`, which there is none of before it has a metric. Until `settled`,
-    L is drawn from an inverse Wishart without regard to its prior, which brings a chain from a
-    far start to where the moves are efficient.
+    Parameters
+    ----------
+    move, store, position, thin
+        As for `gibbs_diagonal.sweep_diagonal`.
+    settled
+        Until then L is drawn from an inverse Wishart without regard to its prior, which brings a
+        chain from a far start to where the moves are efficient.
     """
-    rows, population = problem.rows, problem.population
-    p1, d = population.precision.shape
-    n_users = weights.shape[0]
-    gamma = theta[: p1 * d].reshape(p1, d)
-    triangle = np.tril_indices(d)
-    omega = np.empty_like(psi)
-    inverse = np.empty((d, d))
-    lower = problem.lower(theta)
-    draw_polya_gamma(psi, omega, right_table(), rng)
-    precision_from_factor(lower, inverse)
-    draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
-    log_odds(rows, weights, psi)
-    gram = population.design.T @ population.design
-    cross = population.design.T @ weights @ inverse
-    draw_means(gram, cross, population.precision, inverse, gamma, rng)
-    z = weights - population.design @ gamma
-    scatter = z.T @ z
-    if settled:
-        for _ in range(ROW_MOVES):
-            move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
-    else:
-        _draw_wishart(scatter, n_users, lower, rng)
-    _solve_users(lower, z)
-    draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
-    theta[p1 * d :] = lower[triangle]
-    if move is None:
-        return np.nan, np.nan
-    acceptance, density = hmc_move(
-        rows, population, theta, z, weights, psi, move.whiten, move.step, move.leaps, rng
+    move = STILL if move is None else move
+    return _sweeps(
+        problem.rows,
+        problem.population,
+        settled,
+        right_table(),
+        theta,
+        weights,
+        psi,
+        move.whiten,
+        move.step,
+        move.leaps,
+        rng,
+        sweeps,
+        store or nowhere(theta.size, *weights.shape),
+        position,
+        thin,
     )
-    return acceptance, density - 0.5 * float(np.vdot(z, z))

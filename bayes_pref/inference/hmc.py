@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_pref.inference.compiled import compiled, compiled_reordering
+from bayes_pref.inference.compiled import compiled, compiled_part, compiled_reordering_part
 from bayes_pref.inference.rows import log_likelihood
 
 Array = NDArray[np.float64]
@@ -66,7 +66,10 @@ class Move(NamedTuple):
     leaps: int
 
 
-@compiled
+STILL = Move(np.zeros((0, 0)), 0.0, 0)  # before there is a metric
+
+
+@compiled_part
 def log_prior(population: Any, theta: Array, gradient: Array) -> float:
     """Log prior density of theta, up to a constant; fills its gradient. -inf outside."""
     p1, d = population.precision.shape
@@ -102,7 +105,7 @@ def log_prior(population: Any, theta: Array, gradient: Array) -> float:
     return total
 
 
-@compiled
+@compiled_part
 def users_from_deviations(population: Any, theta: Array, z: Array, weights: Array) -> None:
     """Fill weights (n_users, d) with gamma' f_i + L z_i."""
     p1, d = population.precision.shape
@@ -121,7 +124,7 @@ def users_from_deviations(population: Any, theta: Array, z: Array, weights: Arra
             weights[i, k] = value
 
 
-@compiled
+@compiled_part
 def log_density(
     rows: Any,
     population: Any,
@@ -154,7 +157,7 @@ def log_density(
     return total
 
 
-@compiled_reordering
+@compiled_reordering_part
 def _kick(whiten: Array, gradient: Array, step: float, momentum: Array) -> None:
     """Add step W' gradient to the momentum."""
     for k in range(gradient.size):
@@ -163,7 +166,7 @@ def _kick(whiten: Array, gradient: Array, step: float, momentum: Array) -> None:
             momentum[m] += whiten[k, m] * scaled
 
 
-@compiled_reordering
+@compiled_reordering_part
 def _drift(whiten: Array, momentum: Array, step: float, theta: Array) -> None:
     """Add step W momentum to theta."""
     for k in range(theta.size):
@@ -173,7 +176,7 @@ def _drift(whiten: Array, momentum: Array, step: float, theta: Array) -> None:
         theta[k] += step * total
 
 
-@compiled
+@compiled_part
 def hmc_move(
     rows: Any,
     population: Any,
@@ -235,7 +238,9 @@ def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) 
     p1, d = population.precision.shape
     hessian = np.empty((d, d))
     for i in range(z.shape[0]):
-        hessian[:, :] = 0.0
+        for k in range(d):
+            for q in range(d):
+                hessian[k, q] = 0.0
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             small = np.exp(-abs(psi[n]))
             weight = small / (1.0 + small) ** 2
@@ -264,7 +269,7 @@ def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) 
                         out[low_k + j, low_q + m] += f * z[i, m if population.full else q]
 
 
-@compiled
+@compiled_part
 def _scale_entries(population: Any, k: int) -> tuple[int, int]:
     """Where row k of L starts in theta, and how many entries it has."""
     p1, d = population.precision.shape

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from bayes_pref.inference.compiled import compiled
+from bayes_pref.inference.compiled import compiled, compiled_part
 
 Array = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def right_table() -> Array:
     return np.asarray(1 / (1 + np.exp(log_left - log_right)))
 
 
-@compiled
+@compiled_part
 def _truncated_inverse_gaussian(z: float, rng: np.random.Generator) -> float:
     """Draw from the inverse Gaussian with mean 1/z and shape 1, given that it is below CUT."""
     if z < 1.0 / CUT:
@@ -71,7 +71,7 @@ def _truncated_inverse_gaussian(z: float, rng: np.random.Generator) -> float:
             return x
 
 
-@compiled
+@compiled_part
 def polya_gamma(psi: float, table: Array, rng: np.random.Generator) -> float:
     """Draw one omega ~ PG(1, psi).
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from bayes_pref.inference.compiled import compiled_reordering
+from bayes_pref.inference.compiled import compiled_reordering, compiled_reordering_part
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -87,12 +87,13 @@ def log_odds(rows: Any, weights: Array, psi: Array) -> None:
             psi[n] = total
 
 
-@compiled_reordering
+@compiled_reordering_part
 def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> float:
     """Sum of log sigmoid(psi_n); fills psi (n,) and the gradient in the weights (u, d)."""
-    gradient[:, :] = 0.0
     total = 0.0
     for i in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            gradient[i, k] = 0.0
         product = 1.0  # of 1 + exp(-|psi|): one logarithm serves many rows
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             value = 0.0

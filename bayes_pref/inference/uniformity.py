@@ -1,4 +1,4 @@
-"""Are ranks uniform? The empirical distribution function with bands that hold for all ranks at once.
+"""Whether ranks are uniform: their distribution function, and a band for all of it at once.
 
 If n ranks are independent and uniform on {0, ..., m}, the number that are at most k is
 Binomial(n, (k + 1) / (m + 1)). Its two-sided tail probability is taken at every k; the smallest of

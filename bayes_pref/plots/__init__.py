@@ -18,9 +18,11 @@ from matplotlib.axes import Axes
 from bayes_pref.data import Comparisons
 from bayes_pref.drawing import POPULATION, SMALL, USERS, AxesArray, fitted, name_axes, one_axes
 from bayes_pref.errors import DataError
+from bayes_pref.inference.calibration import Calibration
 from bayes_pref.plots.chains import draw_chains
 from bayes_pref.plots.panels import draw_users
 from bayes_pref.plots.parts import Units, forest
+from bayes_pref.plots.ranks import draw_calibration
 from bayes_pref.posterior import Posterior
 
 _CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain
@@ -289,3 +291,39 @@ def prior_predictive(
     ax.set_xlim(0.0, 1.0)
     name_axes(ax, "P(left preferred) before any data", "prior density")
     return ax
+
+
+def calibration(result: Calibration, axes: Any = None, *, probability: float = 0.95) -> AxesArray:
+    """Draw whether true values have uniform ranks in their posteriors, one panel a quantity.
+
+    A curve is the distribution function of the ranks less that of uniform ones. Below and then
+    above zero: posteriors are too wide; above and then below: too narrow; all above: estimates are
+    too high; all below: too low. Curves that leave the band are drawn in another colour.
+
+    Parameters
+    ----------
+    result
+        What `bayes_pref.calibrate` returned.
+    axes
+        One a quantity to draw into; None: a new figure (of at most 24, worst first).
+    probability
+        That, if all is well, no curve leaves the band anywhere.
+
+    Returns
+    -------
+    axes: (quantity,) matplotlib Axes
+
+    Raises
+    ------
+    DataError
+        If an argument is not one of those.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
+    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=40, progress=False)
+    >>> [ax.get_title() for ax in bp.plots.calibration(found)]
+    ['mu[feature_1]', 'log_likelihood']
+    """
+    return draw_calibration(result, axes, probability)
