@@ -1,6 +1,8 @@
-"""The models that every generic test runs on, and small data to run them with."""
+"""The models and engines that every generic test runs on, and small data to run them with."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,36 @@ MODELS: dict[str, bp.RewardModel] = {
     "full, exposure": bp.HierarchicalReward(covariance="full", exposure=True),
     "full, strong prior": bp.HierarchicalReward(
         covariance="full", concentration=5.0, spread_sd=0.3
+    ),
+}
+
+
+class Entry(NamedTuple):
+    """An engine whose draws are compared with every other's.
+
+    `error` is what an approximate engine is allowed beside Monte Carlo error, in posterior sds of
+    a mean and as a share of an sd; an exact engine is allowed none. `models` are those it is
+    tried on, None for all that it accepts.
+    """
+
+    engine: bp.Engine
+    error: float = 0.0
+    models: tuple[str, ...] | None = None
+
+
+ENGINES: dict[str, Entry] = {
+    "Gibbs": Entry(bp.Gibbs(draws=20_000, warmup=1000, chains=2, progress=False)),
+    "NUTS": Entry(bp.NUTS(draws=2000, warmup=500, chains=2, progress=False)),
+    # The centred funnel needs small steps, or NUTS is biased where tau is near zero.
+    "NUTS, centred": Entry(
+        bp.NUTS(
+            draws=2000, warmup=500, chains=2, progress=False, non_centred=False, target_accept=0.99
+        ),
+        models=("diagonal",),
+    ),
+    "NUTS of Pyro": Entry(  # slow: the reference of the others on one model of each kind
+        bp.NUTS(draws=400, warmup=300, chains=1, progress=False, kernel="pyro"),
+        models=("pooled", "diagonal", "full, covariates"),
     ),
 }
 

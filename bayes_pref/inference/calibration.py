@@ -64,9 +64,9 @@ class Calibration:
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
-    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=40, progress=False)
+    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=20, progress=False)
     >>> found
-    <Calibration of PooledReward by Gibbs: 2 quantities, 40 replications; ranks look uniform>
+    <Calibration of PooledReward by Gibbs: 2 quantities, 20 replications; ranks look uniform>
     >>> list(found.summary())
     ['mean', 'inside_50', 'inside_90', 'autocorrelation', 'p_value']
     """
@@ -201,9 +201,9 @@ def calibrate(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
-    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=40, progress=False)
+    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=20, progress=False)
     >>> found.ranks.shape, found.passed(0.001)
-    ((40, 2), True)
+    ((20, 2), True)
     """
     if not isinstance(replications, int) or replications < 1:
         raise ModelError(f"replications={replications!r}: expected a whole number of at least 1")

@@ -322,7 +322,7 @@ def calibration(result: Calibration, axes: Any = None, *, probability: float = 0
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
-    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=40, progress=False)
+    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=20, progress=False)
     >>> [ax.get_title() for ax in bp.plots.calibration(found)]
     ['mu[feature_1]', 'log_likelihood']
     """
