@@ -39,6 +39,7 @@ from bayes_pref.models.base import (
     exposures,
     feature_units,
 )
+from bayes_pref.models.batch import Batch
 from bayes_pref.models.likelihood import choice_distribution
 
 
@@ -133,6 +134,8 @@ class HierarchicalReward(RewardModel):
         prior = self.gaussian_users(comparisons)
         mean_sd = torch.as_tensor(prior.mean_sd)
         size = mean_sd.shape[0]
+        everyone = pyro.plate("user", comparisons.n_users, dim=-1)
+        batch = Batch.of(comparisons, everyone.indices)
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
         tau = pyro.sample("tau", dist.HalfNormal(torch.as_tensor(prior.spread_sd)).to_event(1))
         centre = mu
@@ -143,28 +146,22 @@ class HierarchicalReward(RewardModel):
             if regressors.shape[1]:
                 scale = torch.as_tensor(sd)
                 slope = pyro.sample(name, dist.Normal(torch.zeros_like(scale), scale).to_event(2))
-                centre = centre + (slope * torch.as_tensor(regressors)[:, None, :]).sum(-1)
+                centre = centre + (slope * batch.of_users(regressors)[:, None, :]).sum(-1)
         factor = None
         if self.covariance == "full":
             concentration = torch.tensor(self.concentration, dtype=torch.float64)
             factor = pyro.sample("correlation_factor", dist.LKJCholesky(size, concentration))
             pyro.deterministic("correlation", factor @ factor.mT)
-        with pyro.plate("user", comparisons.n_users, dim=-1):
+        with everyone:
             weights = pyro.sample(
                 "weights",
                 dist.Normal(centre, tau).to_event(1)
                 if factor is None
                 else dist.MultivariateNormal(centre, scale_tril=tau[..., None] * factor),
             )
-        user = torch.tensor(comparisons.user)
-        difference = torch.tensor(comparisons.difference)
-        eta = (difference * weights[..., user, :]).sum(-1)
-        with pyro.plate("comparison", len(comparisons), dim=-1):
-            pyro.sample(
-                "choice",
-                choice_distribution(eta),
-                obs=torch.tensor(comparisons.choice),
-            )
+        eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
+        with batch.plate():
+            pyro.sample("choice", choice_distribution(eta), obs=batch.choice)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
