@@ -19,6 +19,7 @@ from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.inference.nuts import NUTS
 from bayes_pref.inference.sample import Sample
+from bayes_pref.inference.svi import SVI
 from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
 from bayes_pref.posterior import Finding, Posterior
 from bayes_pref.simulate import World, simulate
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NUTS",
+    "SVI",
     "BayesPrefError",
     "Calibration",
     "Comparisons",

@@ -47,7 +47,7 @@ def check(
     sample_stats
         Statistics of the sampler (chain, draw); ``diverging`` and ``energy`` are used if present.
     pareto_k
-        Of an approximation, if it is one.
+        Of an approximation, if it is one. Its draws are independent, so chains are not judged.
     engine
         Settings of the engine that drew them (``name``, ``draws``, ``warmup``, ``complete``), for
         advice that can be copied.
@@ -77,18 +77,18 @@ def check(
         settings.get("warmup"),
         bool(settings.get("complete", True)),
         int(settings.get("thin", 1)),
+        settings.get("steps_done"),
     )
-    found = [
-        _interrupted(run),
-        _not_finite(labels, finite),
-        _stuck(rhat, finite, run),
-        _disagreement(labels, rhat, run),
-        _few("ess_bulk", "bulk", "the means", labels, bulk, run),
-        _few("ess_tail", "tail", "the intervals", labels, tail, run),
-        _divergences(sample_stats),
-        _energy(sample_stats, run),
-        _approximation(pareto_k),
-    ]
+    found = [_interrupted(run), _not_finite(labels, finite), _stuck(rhat, finite, run)]
+    if pareto_k is None:
+        found += [
+            _disagreement(labels, rhat, run),
+            _few("ess_bulk", "bulk", "the means", labels, bulk, run),
+            _few("ess_tail", "tail", "the intervals", labels, tail, run),
+            _divergences(sample_stats),
+            _energy(sample_stats, run),
+        ]
+    found.append(_approximation(pareto_k))
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -115,6 +115,7 @@ class _Run:
     warmup: int | None
     complete: bool
     thin: int
+    steps: int | None = None  # of an approximation, before its draws were taken
 
     def longer(self, factor: float = 2.0) -> str:
         """Draw longer chains, by this factor at least."""
@@ -153,13 +154,14 @@ def _statistics(
 def _interrupted(run: _Run) -> Finding | None:
     if run.complete:
         return None
+    kept = f"{run.draws:,} draws a chain" if run.steps is None else f"{run.steps:,} steps"
     return Finding(
         "incomplete",
         "",
         float(run.draws),
         math.inf,  # not nan, which would make a finding differ from itself once loaded
         0,
-        f"the run was interrupted after {run.draws:,} draws a chain: run it again, to the end, "
+        f"the run was interrupted after {kept}: run it again, to the end, "
         "before you rely on intervals",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
+from bayes_pref.posterior import Finding
 
 if TYPE_CHECKING:
     from bayes_pref.inference.sample import Sample
@@ -33,11 +34,20 @@ class Draws:
         Name -> (chain, draw) statistics of the sampler, named as ArviZ names them.
     complete
         False if the run was interrupted and holds fewer draws than asked for.
+    pareto_k
+        Of the importance weights of an approximation; None: the engine is exact.
+    info
+        What the posterior's `engine` should also say of the run, ready for JSON.
+    findings
+        What the engine itself found wrong.
     """
 
     values: dict[str, Array]
     stats: dict[str, Array]
     complete: bool
+    pareto_k: float | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +86,14 @@ class Engine(ABC):
     def __post_init__(self) -> None:
         """Refuse settings that no run can have."""
         least = {"draws": 4, "chains": 1, "warmup": 0, "cores": 1, "thin": 1}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name not in least or (value is None and field.default is None):
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name not in least or (value is None and each.default is None):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least[field.name]:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least[each.name]:
                 raise ModelError(
-                    f"{type(self).__name__}({field.name}={value!r}): "
-                    f"expected a whole number of at least {least[field.name]}"
+                    f"{type(self).__name__}({each.name}={value!r}): "
+                    f"expected a whole number of at least {least[each.name]}"
                 )
 
     @abstractmethod
@@ -103,7 +113,7 @@ class Engine(ABC):
             If this engine needs a `RewardModel`.
         """
         raise ModelError(
-            f"{type(self).__name__} cannot run a Pyro model of your own: use bp.NUTS()"
+            f"{type(self).__name__} cannot run a Pyro model of your own: use bp.NUTS() or bp.SVI()"
         )
 
     def settings(self) -> dict[str, Any]:

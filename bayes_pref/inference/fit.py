@@ -107,8 +107,10 @@ def fit(
         "draws": draws.sizes["draw"],
         "seconds": seconds,
         "complete": drawn.complete,
+        **drawn.info,
     }
-    findings = convergence.check(draws, stats, engine=run)
+    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
+    findings = (*drawn.findings, *checked)
     convergence.warn(findings)
     return Posterior(
         model=model,

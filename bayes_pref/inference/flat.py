@@ -142,7 +142,7 @@ def flatten(
     args, kwargs = as_double(tuple(args)), as_double(dict(kwargs or {}))
     with seeded(seed):
         with torch.no_grad(), poutine.block():
-            nodes = _sample_nodes(model, args, kwargs)
+            nodes = sample_nodes(model, args, kwargs)
         discrete = _check(nodes)
         with double_precision():
             shaped = model if centred else non_centred(model, *args, **kwargs)
@@ -175,11 +175,11 @@ def flatten(
         size=sum(shape.numel() for shape in shapes.values()),
         log_density=lambda z: -potential(unpack(z)),
         sites=sites,
-        dims={name: _dims(name, nodes[name]) for name in names},
+        dims={name: dims_of(name, nodes[name]) for name in names},
     )
 
 
-def _sample_nodes(
+def sample_nodes(
     model: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Latent and deterministic sites by name, as one run of the model leaves them."""
@@ -240,7 +240,8 @@ def _cannot_sum_out(discrete: Sequence[str], err: Exception) -> str:
     )
 
 
-def _dims(name: str, node: Mapping[str, Any]) -> tuple[str, ...]:
+def dims_of(name: str, node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of a site's dimensions: plates by their names, others `<site>_dim_<number>`."""
     shape, event_dim = node["value"].shape, node["fn"].event_dim
     plates = {
         len(shape) - event_dim + frame.dim: frame.name

@@ -7,7 +7,7 @@ model without the funnel (Papaspiliopoulos, Roberts & Skold 2007).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import pyro
@@ -47,15 +47,40 @@ def non_centred(model: Callable[..., Any], *args: Any, **kwargs: Any) -> Callabl
     """
     with _Tracked():
         nodes = poutine.trace(model).get_trace(*args, **kwargs).nodes
+    return _reparam(model, nodes, lambda _, scale: scale.requires_grad)
+
+
+def standardised(
+    model: Callable[..., Any], nodes: Mapping[str, dict[str, Any]], *, but: Container[str] = ()
+) -> Callable[..., Any]:
+    """Return the model with all its sites of these families in units of their own spread.
+
+    What an optimiser moves then has no unit, so that one learning rate suits all.
+
+    Parameters
+    ----------
+    nodes
+        Of a trace of the model.
+    but
+        Sites to leave as they are.
+    """
+    return _reparam(model, nodes, lambda name, _: name not in but)
+
+
+def _reparam(
+    model: Callable[..., Any],
+    nodes: Mapping[str, dict[str, Any]],
+    wanted: Callable[[str, torch.Tensor], bool],
+) -> Callable[..., Any]:
     config: dict[str, Reparam] = {}
     for name, site in nodes.items():
         if site["type"] != "sample" or site["is_observed"]:
             continue
         fn, _ = _base(site["fn"])
         if isinstance(fn, dist.MultivariateNormal):
-            if fn.scale_tril.requires_grad:
+            if wanted(name, fn.scale_tril):
                 config[name] = _Whitened()
-        elif isinstance(fn, LOCATION_SCALE) and fn.scale.requires_grad:
+        elif isinstance(fn, LOCATION_SCALE) and wanted(name, fn.scale):
             config[name] = _Standardised()
     return poutine.reparam(model, config=config) if config else model
 

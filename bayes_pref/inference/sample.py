@@ -116,7 +116,9 @@ def build_sample(
         "draws": draws.sizes["draw"],
         "seconds": seconds,
         "complete": drawn.complete,
+        **drawn.info,
     }
-    findings = convergence.check(draws, stats, engine=run)
+    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
+    findings = (*drawn.findings, *checked)
     convergence.warn(findings, stacklevel=4)
     return Sample(draws=draws, sample_stats=stats, engine=run, seed=seed, findings=findings)

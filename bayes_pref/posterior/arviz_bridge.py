@@ -139,6 +139,28 @@ def rank(
     return np.asarray(grid[:, 0])
 
 
+def pareto_k(log_weights: np.ndarray[Any, Any]) -> float:
+    """Pareto k of importance weights (Vehtari et al. 2024): above 0.7 they are of no use.
+
+    Parameters
+    ----------
+    log_weights
+        (draw,), up to a constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draws = np.random.default_rng(0).normal(size=2000)
+    >>> pareto_k(0.1 * draws) < 0.7 < pareto_k(0.7 * draws**2)
+    True
+    """
+    if HAS_INFERENCE_DATA:
+        return float(arviz.psislw(log_weights)[1])
+    from arviz_stats.base import array_stats
+
+    return float(array_stats.psislw(log_weights)[1])
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Drop what matplotlib has to say to the authors of ArviZ 0.23, which nobody else can mend."""

@@ -1,0 +1,62 @@
+"""How the ELBO of a variational fit rose, and where its learning rate was cut."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bayes_pref.drawing import CHOSEN, POPULATION, name_axes, one_axes
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.sample import Sample
+from bayes_pref.posterior import Posterior
+
+_SHOWN = 0.9  # share of the windows that sets the lower end of the axis
+
+
+def elbo(fitted: Posterior | Sample, ax: Axes | None = None) -> Axes:
+    """Plot the ELBO over the steps of a variational fit; it should end in a plateau.
+
+    Parameters
+    ----------
+    fitted
+        What `SVI` returned.
+    ax
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    ax: one line through the means of windows of steps; dashed lines where the learning rate was
+        cut. The steep first rise may lie below the axis.
+
+    Raises
+    ------
+    ModelError
+        If it does not come from `SVI`, or its run was too short for one window.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, seed=0)
+    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.SVI(progress=False))
+    >>> bp.plots.elbo(posterior).get_xlabel()
+    'step'
+    """
+    if not isinstance(fitted, Posterior | Sample):
+        raise ModelError(
+            f"fitted: got {type(fitted).__name__} but expected a Posterior or a Sample by bp.SVI()"
+        )
+    if not fitted.engine.get("elbo"):
+        name = fitted.engine.get("name", "the engine")
+        raise ModelError(f"there is no ELBO to draw: {name} recorded none; fit with bp.SVI()")
+    history = np.asarray(fitted.engine["elbo"])
+    every = int(fitted.engine["elbo_every"])
+    steps = every * np.arange(1, len(history) + 1)
+    ax = one_axes(ax, (6.0, 3.4))
+    ax.plot(steps, history, color=POPULATION, marker="o", markersize=3, linewidth=1.2)
+    for cut in fitted.engine["elbo_cuts"]:
+        ax.axvline(cut, color=CHOSEN, linestyle="--", linewidth=1.0)
+    low, high = np.quantile(history, 1 - _SHOWN), history.max()
+    if high > low:
+        ax.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    name_axes(ax, "step", f"ELBO, mean of {every} steps")
+    return ax
