@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from interrupting import interrupt_after
 from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 from matplotlib import image, pyplot
 
 import bayes_pref as bp
 from bayes_pref.cli import command as cli
 from bayes_pref.cli.screen import WIDTH, grid, summary_text
+from bayes_pref.inference import chains
 from bayes_pref.output_folder import OutputFolder
 from conftest import ROOT
 
@@ -408,18 +408,7 @@ def environment() -> dict[str, str]:
 
 
 def test_ctrl_c_keeps_the_draws_so_far(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(*fit_votes())  # compiles the sampler, which nothing interrupts
-    whole = cli.fit
-
-    def interrupted(*arguments: Any, **options: Any) -> bp.Posterior:
-        timer = threading.Timer(1.0, _thread.interrupt_main)
-        timer.start()
-        try:
-            return whole(*arguments, **options)
-        finally:
-            timer.cancel()
-
-    monkeypatch.setattr(cli, "fit", interrupted)
+    interrupt_after(1000, chains, monkeypatch)
     many = 2_000_000  # minutes of work
     status, out, err = run(*fit_votes("--draws", str(many), "--warmup", "0", "--chains", "1"))
     assert status == 130

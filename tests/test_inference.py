@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import _thread
-import threading
 import warnings
 
 import numpy as np
 import pytest
 from cases import small_comparisons
+from interrupting import interrupt_after
 from monte_carlo import mean_and_error
 from scipy.special import expit, logsumexp
 from scipy.stats import halfnorm, norm
 
 import bayes_pref as bp
+from bayes_pref.inference import chains
 from bayes_pref.inference.engine import Draws
 
 
@@ -120,30 +120,24 @@ def test_a_short_run_warns_and_the_posterior_keeps_the_warning() -> None:
     assert "ess_bulk" in {finding.statistic for finding in posterior.findings}
 
 
-def test_an_interrupt_keeps_the_draws_so_far_and_says_so() -> None:
-    comparisons = small_comparisons()
-    endless = bp.Gibbs(draws=1_000_000, warmup=20, chains=2, progress=False)
+def test_an_interrupt_keeps_the_draws_so_far_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     # The memory for a million draws of these users is reserved but never touched.
-    quiet(gibbs(draws=10, warmup=10), bp.HierarchicalReward(), comparisons)  # compiled by now
-    timer = threading.Timer(1.0, _thread.interrupt_main)
-    timer.start()
+    endless = bp.Gibbs(draws=1_000_000, warmup=20, chains=2, progress=False)
+    interrupt_after(2 * (20 + 1000), chains, monkeypatch)
     with pytest.warns(bp.ConvergenceWarning) as caught:
-        posterior = bp.fit(bp.HierarchicalReward(), comparisons, endless)
+        posterior = bp.fit(bp.HierarchicalReward(), small_comparisons(), endless)
     assert any("interrupted" in str(warning.message) for warning in caught)
-    timer.join()
     assert posterior.engine["complete"] is False
     assert 4 <= posterior.draws.sizes["draw"] < 1_000_000
     assert np.isfinite(posterior.draws["weights"].to_numpy()).all()
     assert any(finding.statistic == "incomplete" for finding in posterior.findings)
 
 
-def test_an_interrupt_before_any_draw_is_an_interrupt() -> None:
+def test_an_interrupt_before_any_draw_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = bp.Gibbs(draws=10, warmup=100_000_000, chains=1, progress=False)
-    timer = threading.Timer(0.5, _thread.interrupt_main)
-    timer.start()
+    interrupt_after(1, chains, monkeypatch)
     with pytest.raises(KeyboardInterrupt, match="before there were draws"):
         bp.fit(bp.HierarchicalReward(), small_comparisons(), endless)
-    timer.join()
 
 
 def test_an_error_in_a_chain_is_raised() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +12,12 @@ import pyro.distributions as dist
 import pytest
 import torch
 from cases import MODELS, small_comparisons
+from interrupting import interrupt_after
 from monte_carlo import mean_and_error
 from scipy.stats import norm
 
 import bayes_pref as bp
-from bayes_pref.inference import compiled_gradient, nuts
+from bayes_pref.inference import compiled_gradient, forked, nuts
 from bayes_pref.inference.compiled_gradient import check_gradient, compile_gradient
 from bayes_pref.inference.flat import flatten
 from bayes_pref.inference.sample import Sample
@@ -167,7 +166,7 @@ def test_fit_runs_a_model_of_the_users_own() -> None:
 
     heads = torch.tensor([1.0, 1.0, 0.0, 1.0])
     found = quiet(lambda: bp.fit(coin, heads, engine(draws=2000), seed=3))
-    assert found.draws.identical(engine(draws=2000).sample(coin, heads, seed=3).draws)
+    assert found.draws.identical(sample(coin, heads, draws=2000, seed=3).draws)
     mean, error = mean_and_error(found.draws["fairness"].to_numpy())
     assert abs(mean[0] - 5 / 9) < 4.5 * error[0]
     with pytest.raises(bp.ModelError, match=r"Gibbs cannot run a Pyro model of your own"):
@@ -258,19 +257,23 @@ def test_models_without_a_density_to_follow_are_refused() -> None:
         engine().sample(impossible)
 
 
-def test_an_interrupt_keeps_the_draws_so_far_and_says_so() -> None:
-    endless = engine(draws=10_000_000)
-    quiet(lambda: engine(draws=10).sample(schools, EFFECT, ERROR))  # compiled by now
-    timer = threading.Timer(2.0, _thread.interrupt_main)
-    timer.start()
+def test_an_interrupt_keeps_the_draws_so_far_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Chains warm up for 300 draws: by then at least one of the two has kept some.
+    interrupt_after(2 * (300 + 50), forked, monkeypatch)
     with pytest.warns(bp.ConvergenceWarning) as caught:
-        found = endless.sample(schools, EFFECT, ERROR)
-    timer.join()
+        found = engine(draws=1_000_000).sample(schools, EFFECT, ERROR)
     assert any("interrupted" in str(warning.message) for warning in caught)
+    assert any(finding.statistic == "incomplete" for finding in found.findings)
     assert found.engine["complete"] is False
-    assert 4 <= found.draws.sizes["draw"] < 10_000_000
+    assert 4 <= found.draws.sizes["draw"] < 1_000_000
     assert (found.draws["spread"] > 0).all()
     assert (found.sample_stats["step_size"] > 0).all()
+
+
+def test_an_interrupt_before_any_draw_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(1, forked, monkeypatch)
+    with pytest.raises(KeyboardInterrupt, match="before there were draws"):
+        engine(warmup=1_000_000).sample(schools, EFFECT, ERROR)
 
 
 def test_a_chain_that_fails_is_an_error() -> None:

@@ -115,6 +115,29 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Put off Ctrl-C until the end of the block; processes started within never see it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _SharedFlag:
+    """A flag without a lock, which a killed process could leave locked for good."""
+
+    def __init__(self) -> None:
+        self._raised = shared(1)
+
+    def set(self) -> None:
+        self._raised[0] = 1.0
+
+    def is_set(self) -> bool:
+        return bool(self._raised[0])
+
+
 class _Run:
     """Chains that wait, run and have ended."""
 
@@ -124,7 +147,7 @@ class _Run:
         self.waiting = list(range(chains))
         self.running: dict[int, tuple[Any, Connection]] = {}
         self.steps = shared(chains)
-        self.stop = self.context.Event()
+        self.stop = _SharedFlag()
 
     @property
     def unfinished(self) -> bool:
@@ -133,29 +156,39 @@ class _Run:
     def start(self, workers: int) -> None:
         """Start chains while there is room."""
         while self.waiting and len(self.running) < workers and not self.stop.is_set():
-            index = self.waiting.pop(0)
-            ours, theirs = self.context.Pipe(duplex=False)
-            process = self.context.Process(target=self._child, args=(index, theirs), daemon=True)
-            with warnings.catch_warnings():
-                # Python 3.12 warns that a lock held by another thread stays held in the child. The
-                # child takes none of them: it samples and writes to shared memory.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
-            theirs.close()
-            self.running[index] = process, ours
+            # A Ctrl-C amid this would strike a child that does not ignore it yet, or leave one that
+            # runs and that nobody knows of.
+            with _no_interrupt():
+                index = self.waiting.pop(0)
+                ours, theirs = self.context.Pipe(duplex=False)
+                process = self.context.Process(
+                    target=self._child, args=(index, theirs), daemon=True
+                )
+                with warnings.catch_warnings():
+                    # Python 3.12 warns that a lock held by another thread stays held in the child.
+                    # The child takes none of them: it samples and writes to shared memory.
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    process.start()
+                theirs.close()
+                self.running[index] = process, ours
 
     def watch(self, bar: Any) -> None:
         """Wait for news for a moment; raises what a chain reports."""
-        wait([process.sentinel for process, _ in self.running.values()], timeout=0.1)
+        # A message wakes this too: a long one does not fit into the pipe until someone reads it.
+        ends = [end for process, pipe in self.running.values() for end in (process.sentinel, pipe)]
+        wait(ends, timeout=0.1)
         bar.update(int(self.steps.sum()) - bar.n)
         for index, (process, pipe) in list(self.running.items()):
-            if process.is_alive():
+            if process.is_alive() and not pipe.poll():
                 continue
             del self.running[index]
             try:
-                raise ModelError(f"chain {index} failed: {pipe.recv()}")
+                message = pipe.recv()
             except EOFError:  # it had nothing to say
-                pass
+                process.join()
+            else:
+                process.join()
+                raise ModelError(f"chain {index} failed: {message}")
             if process.exitcode != 0:
                 raise ModelError(
                     f"chain {index} was ended by the system (exit code {process.exitcode}): if "

@@ -144,12 +144,15 @@ def run_chain(
 
 
 def _result(sampler: Any, stopped: Callable[[], bool]) -> Any:
-    while True:
-        try:
-            return sampler.wait(timeout=0.1)
-        except TimeoutError:
-            if stopped():
-                return sampler.abort()
+    with warnings.catch_warnings():
+        # ArviZ remarks on a chain that was broken off before it drew.
+        warnings.filterwarnings("ignore", "More chains .* than draws", UserWarning)
+        while True:
+            try:
+                return sampler.wait(timeout=0.1)
+            except TimeoutError:
+                if stopped():
+                    return sampler.abort()
 
 
 def nutpie_api() -> tuple[Any, Any]:
