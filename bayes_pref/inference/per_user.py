@@ -150,8 +150,9 @@ class PerUserGuide:
         pull = shift - (precision @ prior.loc[..., None])[..., 0]
         factor = torch.linalg.cholesky(torch.eye(S.shape[-1]) + S.mT @ precision @ S)
         mean = torch.cholesky_solve((S.mT @ pull[..., None]), factor)[..., 0]
-        step = torch.linalg.solve_triangular(factor.mT, noise[..., None], upper=True)[..., 0]
-        x = mean + step
+        # One solve a user for all candidates.
+        step = torch.linalg.solve_triangular(factor.mT, noise.permute(1, 2, 0), upper=True)
+        x = mean + step.permute(2, 0, 1)
         log_factor = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         # Normalising constants cancel between prior and guide, as does |scale|.
         log_weight = 0.5 * (noise**2).sum(-1) - 0.5 * (x**2).sum(-1) - log_factor
@@ -216,4 +217,4 @@ class PerUserGuide:
 
 def _place(prior: Prior, standard: Tensor) -> Tensor:
     """Users' parameters from those in units of the prior, (..., users, size)."""
-    return prior.loc + (prior.scale @ standard[..., None])[..., 0]
+    return prior.loc + torch.einsum("uij,...uj->...ui", prior.scale, standard)

@@ -82,8 +82,9 @@ class Sample:
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes
+        chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
         return (
-            f"<Sample of {', '.join(map(str, self.draws))}: {sizes['chain']} chains x "
+            f"<Sample of {', '.join(map(str, self.draws))}: {chains} x "
             f"{sizes['draw']:,} draws by {self.engine['name']}>"
         )
 

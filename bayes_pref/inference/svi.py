@@ -39,6 +39,8 @@ from bayes_pref.posterior import Finding
 Array = NDArray[np.float64]
 Guide = str | Callable[..., Any]
 
+_FEWEST = 4  # draws that are worth keeping after an interrupt
+
 
 @dataclass(frozen=True, kw_only=True)
 class SVI(Engine):
@@ -68,7 +70,7 @@ class SVI(Engine):
     window
         Steps that the ELBO is averaged over to judge whether it rises.
     candidates
-        Of each user and draw that the guide "auto" weighs against each other; 1: a plain Gaussian.
+        Of each user and draw that the guide "auto" weighs against each other, at least 8.
     rank
         Of the guide "low_rank".
 
@@ -100,7 +102,7 @@ class SVI(Engine):
     def __post_init__(self) -> None:
         """Refuse settings that no run can have."""
         super().__post_init__()
-        for name, least in (("steps", 1), ("window", 2), ("candidates", 1), ("rank", 1)):
+        for name, least in (("steps", 1), ("window", 2), ("candidates", 8), ("rank", 1)):
             self._expect_whole(name, getattr(self, name), least)
         if self.batch is not None:
             self._expect_whole("batch", self.batch, 1)
@@ -207,11 +209,12 @@ class SVI(Engine):
         with _one_thread(), seeded(seed), pyro.get_param_store().scope():
             with torch.no_grad():
                 nodes = sample_nodes(model, args, kwargs)
+            latent = latent_sites(nodes)
             dims = {name: dims_of(name, node) for name, node in nodes.items()}
             with double_precision():
                 plate = None
                 if self.batch is not None:
-                    plate = plate_of_latents(latent_sites(nodes), self.batch)
+                    plate = plate_of_latents(latent, self.batch)
                 family = build(
                     self.guide,
                     model,
@@ -223,9 +226,10 @@ class SVI(Engine):
                 )
                 progress, steps, complete = self._climb(family, args, kwargs, plate, seed)
                 kept = list(dims) if names is None else list(names)
-                values, log_weights = self._values(family, args, kwargs, kept)
+                values, log_weights, drawn = self._values(family, args, kwargs, kept)
+        complete = complete and drawn
         pareto_k = _pareto_k(log_weights)
-        size = sum(node["value"].numel() for node in latent_sites(nodes).values())
+        size = sum(node["value"].numel() for node in latent.values())
         info = {
             "elbo": progress.history,
             "elbo_every": self.window,
@@ -294,19 +298,27 @@ class SVI(Engine):
 
     def _values(
         self, family: Family, args: Sequence[Any], kwargs: Mapping[str, Any], names: Sequence[str]
-    ) -> tuple[dict[str, Array], Array]:
-        """Draws (1, draw, ...) of the model's variables and their log weights (draw,)."""
+    ) -> tuple[dict[str, Array], Array, bool]:
+        """Draws (1, draw, ...) of the model's variables, log weights (draw,), and if complete."""
         kept: dict[str, list[Array]] = {name: [] for name in names}
-        log_weights = np.empty(self.draws)
+        log_weights: list[float] = []
         with torch.no_grad():
-            # One at a time: neither a model nor a guide of the user's own need broadcast.
-            for index in range(self.draws):
-                sites, log_weights[index] = family.draw()
-                conditioned = poutine.condition(family.model, data=sites)
-                trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
-                for name in names:
-                    kept[name].append(trace.nodes[name]["value"].numpy().copy())
-        return {name: np.stack(found)[None] for name, found in kept.items()}, log_weights
+            try:
+                # One at a time: neither a model nor a guide of the user's own need broadcast.
+                while len(log_weights) < self.draws:
+                    sites, log_weight = family.draw()
+                    conditioned = poutine.condition(family.model, data=sites)
+                    trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
+                    values = {name: trace.nodes[name]["value"].numpy().copy() for name in names}
+                    for name, value in values.items():
+                        kept[name].append(value)
+                    log_weights.append(log_weight)
+            except KeyboardInterrupt:
+                if len(log_weights) < _FEWEST:
+                    raise
+        count = len(log_weights)
+        stacked = {name: np.stack(found[:count])[None] for name, found in kept.items()}
+        return stacked, np.array(log_weights), count == self.draws
 
     def _findings(
         self, progress: Progress, pareto_k: float, size: int, *, complete: bool

@@ -99,7 +99,7 @@ class UserModel:
                 [
                     node["log_prob"].reshape(-1)
                     for name, node in trace.nodes.items()
-                    if node["type"] == "sample" and name not in given
+                    if node["type"] == "sample" and node["is_observed"] and name not in given
                 ]
             )
 

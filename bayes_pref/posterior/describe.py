@@ -38,6 +38,8 @@ def headlines(posterior: Posterior) -> list[tuple[str, str]]:
     )
     chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
     run = f"{engine.get('name', 'unknown')}, {chains} of {sizes['draw']:,} draws"
+    if "guide" in engine:
+        run = f"{engine['name']}, {sizes['draw']:,} independent draws from guide {engine['guide']}"
     if "warmup" in engine:
         run += f" after {engine['warmup']:,}"
     if engine.get("thin", 1) > 1:
