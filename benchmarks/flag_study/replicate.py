@@ -1,0 +1,157 @@
+"""One replication of one world: fit, ask for verdicts, compare with the truth."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import bayes_pref as bp
+from bayes_pref.diagnostics import confounding, identifiability
+from bayes_pref.diagnostics.pairs import read_pairs
+from flag_study import unlearned, worlds
+from flag_study.metrics import OURS, figures, reliability
+from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
+
+# Two chains of 500: what is averaged over a posterior here has a Monte Carlo error of a few
+# hundredths of a posterior sd, and is averaged over replications again.
+ENGINE = bp.Gibbs(draws=500, warmup=250, chains=2, cores=1, progress=False)
+# Whether choices separate does not depend on the draws, but a verdict needs a posterior.
+SHORT = bp.Gibbs(draws=50, warmup=20, chains=2, cores=1, progress=False)
+SEPARATION = "separation"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process is asked to do.
+
+    Attributes
+    ----------
+    world
+        A name in `worlds.WORLDS` or `unlearned.WORLDS`, or "separation".
+    replication
+        Number from 0; the seed derives from it and the world's name.
+    """
+
+    world: str
+    replication: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a replication found.
+
+    Attributes
+    ----------
+    records
+        world, replication, method, figure, value.
+    bins
+        world, replication, bin, n, said, confounded: of the calibration figure.
+    seconds
+        Of the processor.
+    """
+
+    records: list[dict[str, Any]]
+    bins: list[dict[str, Any]]
+    seconds: float
+
+
+def run(task: Task) -> Outcome:
+    """Run a task; every world draws from seeds of its own."""
+    start = time.process_time()
+    bins: list[dict[str, Any]] = []
+    with warnings.catch_warnings():
+        # Short chains on purpose; what they cost is part of what is measured.
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        if task.world in worlds.WORLDS:
+            found, bins = _confounding(task)
+        elif task.world == SEPARATION:
+            found = _separation(task)
+        else:
+            found = _identifiability(task)
+    where = {"replication": task.replication}
+    return Outcome(
+        [{"world": task.world} | where | record for record in found],
+        [{"world": task.world} | where | counts for counts in bins],
+        time.process_time() - start,
+    )
+
+
+def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    seed = worlds.seed_of(task.world, task.replication)
+    world = worlds.WORLDS[task.world].make(seed)
+    posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, ENGINE, seed=seed)
+    ours = coupled(posterior, seed)
+    everyone = answers(world.comparisons, posterior, seed) | {OURS: ours}
+    records = [
+        {"method": method, "figure": figure, "value": value}
+        for method, answer in everyone.items()
+        for figure, value in figures(world, answer).items()
+    ]
+    assert ours.p_confounded is not None
+    return records, reliability(world, ours.p_confounded)
+
+
+def coupled(posterior: bp.Posterior, seed: int) -> Answer:
+    """Return what the flags say of the comparisons that a posterior was fitted to."""
+    joint = confounding.couple(posterior, seed=seed, progress=False)
+    found = confounding.assess(
+        joint,
+        read_pairs(joint),
+        threshold=MATERIAL,
+        certainty=CERTAIN,
+        level=LEVEL,
+        seed=seed,
+    )
+    table = found.comparisons
+    k = len(posterior.comparisons.features.attributes)
+    mu = joint.draws["mu"].mean(("chain", "draw")).to_numpy()
+    return Answer(
+        p_do=table["p_do"].to_numpy(),
+        p_value=float(found.gate_p),
+        p_confounded=table["p_confounded"].to_numpy(),
+        context_effect=mu[k:] if len(mu) > k else None,
+        flagged=np.asarray(found.flagged),
+        shift=tuple(table[name].to_numpy() for name in ("shift_lower", "shift", "shift_upper")),
+    )
+
+
+def _identifiability(task: Task) -> list[dict[str, Any]]:
+    seed = worlds.seed_of(task.world, task.replication)
+    world = unlearned.WORLDS[task.world](seed)
+    unknown = world.unknown
+    records = []
+    for prior in unlearned.PRIORS:
+        model = bp.HierarchicalReward(mean_sd=prior)
+        posterior = bp.fit(model, world.comparisons, ENGINE, seed=seed)
+        new = _unidentifiable(posterior, world.candidates)
+        shown = _unidentifiable(posterior, None)
+        found = {"detected": new[unknown >= unlearned.LARGE]}
+        found["false flags"] = np.concatenate([new[unknown == 0], shown])
+        records += [
+            {"method": OURS, "figure": f"{figure}, prior {prior:g}", "value": float(said.mean())}
+            for figure, said in found.items()
+            if len(said)
+        ]
+    return records
+
+
+def _unidentifiable(posterior: bp.Posterior, candidates: bp.Comparisons | None) -> np.ndarray:
+    found = identifiability.assess(posterior, read_pairs(posterior, candidates))
+    return found.comparisons["unidentifiable"].to_numpy(dtype=bool)
+
+
+def _separation(task: Task) -> list[dict[str, Any]]:
+    records = []
+    for kind in unlearned.SEPARATIONS:
+        seed = worlds.seed_of(kind, task.replication)
+        comparisons, truth = unlearned.separated(seed, kind)
+        posterior = bp.fit(bp.HierarchicalReward(), comparisons, SHORT, seed=seed)
+        found = identifiability.assess(posterior, read_pairs(posterior))
+        said = bool(found.comparisons["separated"].any())
+        figure = "detected" if truth else "false alarms"
+        records.append({"method": OURS, "figure": f"{figure}: {kind}", "value": float(said)})
+    return records

@@ -1,0 +1,94 @@
+"""The tables that a run prints and keeps, in Markdown."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from flag_study import calibration, worlds
+from flag_study.metrics import OURS, averages, verdicts
+from flag_study.targets import Target
+
+_FIGURES = {
+    "auroc": "AUROC",
+    "sensitivity": "sensitivity",
+    "false flags": "false flags",
+    "any flag": "data sets with a flag",
+    "shift rmse": "RMSE of the shift",
+    "coverage": "coverage",
+    "p_do rmse": "RMSE of p_do",
+}
+_PRACTICE = {
+    "rejected": "says so",
+    "sensitivity": "sensitivity",
+    "false flags": "false flags",
+    "p_do rmse": "RMSE of p_do",
+    "leaked": "leaked",
+}
+
+
+def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -> str:
+    """Return every table: targets, all figures by world, today's practice, calibration.
+
+    Parameters
+    ----------
+    records, bins
+        As in `replicate.Outcome`, a row each.
+    targets
+        What is asked of the figures.
+    """
+    means = averages(records)
+    parts = ["## Targets", _table(_with_errors(verdicts(means, targets)))]
+    claimed = means[means["world"].isin(worlds.WORLDS)]
+    if len(claimed):
+        parts += [
+            "## The flags, world by world",
+            _wide(claimed[claimed["method"] == OURS], ["world"], _FIGURES),
+            "## Beside what people do today",
+            "`says so`: share of data sets in which a test at 0.01 says that something is "
+            "confounded; in the nulls its size, elsewhere its power. `leaked`: how much of the "
+            "coupling is taken for an effect of the context (0 is right).",
+            _wide(claimed, ["world", "method"], _PRACTICE),
+        ]
+    if len(bins):
+        parts += [
+            "## Of the comparisons said to be confounded with probability p, how many are",
+            _table(_with_errors(calibration.table(bins).reset_index(drop=True), "confounded")),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _wide(means: pd.DataFrame, keys: list[str], names: dict[str, str]) -> str:
+    """A row for each world (and method), a column for each figure: mean +- standard error."""
+    means = means[means["figure"].isin(names)]
+    text = pd.Series(
+        [_number(row.mean, row.se) for row in means[["mean", "se"]].itertuples(index=False)],
+        index=pd.MultiIndex.from_frame(means[[*keys, "figure"]]),
+    )
+    order = means[keys].drop_duplicates()
+    wide = text.unstack("figure").reindex(columns=list(names)).rename(columns=names).fillna("")
+    return _table(wide.loc[list(order.itertuples(index=False, name=None)) if len(keys) > 1 else order[keys[0]]].reset_index())
+
+
+def _number(mean: float, error: float) -> str:
+    return f"{mean:.3f}" if pd.isna(error) else f"{mean:.3f} ± {error:.3f}"
+
+
+def _with_errors(table: pd.DataFrame, column: str = "measured") -> pd.DataFrame:
+    """Put the standard error behind the number that it belongs to."""
+    text = [_number(mean, se) for mean, se in zip(table[column], table["se"], strict=True)]
+    return table.assign(**{column: text}).drop(columns="se")
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """Return a Markdown table, aligned so that it can be read as it stands."""
+    cells = [list(frame.columns)] + [
+        [f"{value:.3f}" if isinstance(value, float) else f"{value}" for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(frame.columns))]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)

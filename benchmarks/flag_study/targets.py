@@ -1,0 +1,41 @@
+"""What a good implementation reaches: the figures that the flags are held to.
+
+The design states them for 20 to 24 replications of a prototype. A target counts as met if the
+measured mean is not further out than two standard errors.
+"""
+
+from __future__ import annotations
+
+from flag_study import unlearned, worlds
+from flag_study.metrics import Target
+from flag_study.replicate import SEPARATION
+
+_CLAIMED = {name: world.kind for name, world in worlds.WORLDS.items() if world.kind != "blind"}
+_DETECTED = {"collinear": 0.99, "disconnected": 0.99, "one context": 0.99, "never varies": 0.8}
+
+
+def all_targets() -> list[Target]:
+    """Return the targets of every world, in the order of the table."""
+    targets = [
+        Target("base", "auroc", least=0.97),
+        Target("base", "sensitivity", least=0.7),
+        Target("base", "shift rmse", most=0.016),
+        Target("weak", "auroc", least=0.95),
+        Target("small", "auroc", least=0.85),
+        Target("counts", "auroc", least=0.95),
+        Target("interactions", "p_do rmse", most=0.025),
+    ]
+    for name, kind in _CLAIMED.items():
+        targets.append(Target(name, "coverage", least=0.83, most=0.96))
+        targets.append(Target(name, "false flags", most=0.01))
+        if kind == "null":
+            targets.append(Target(name, "any flag", most=0.05))
+    for name in unlearned.WORLDS:
+        for prior in unlearned.PRIORS:
+            if name in _DETECTED:
+                targets.append(Target(name, f"detected, prior {prior:g}", least=_DETECTED[name]))
+            targets.append(Target(name, f"false flags, prior {prior:g}", most=0.01))
+    for kind in unlearned.SEPARATIONS:
+        targets.append(Target(SEPARATION, f"detected: {kind}", least=1.0))
+        targets.append(Target(SEPARATION, f"false alarms: {kind}", most=0.0))
+    return targets
