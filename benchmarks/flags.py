@@ -19,16 +19,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-# Two processes of one thread each beat one process of two; set before anything reads it.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import pandas as pd
 from tqdm import tqdm
 
 from flag_study import calibration, unlearned, worlds
-from flag_study.report import markdown
 from flag_study.replicate import SEPARATION, Outcome, Task, run
+from flag_study.report import markdown
 from flag_study.targets import QUICK, all_targets, quick_targets
 
 NAMES = [*worlds.WORLDS, *unlearned.WORLDS, SEPARATION]
@@ -88,6 +84,9 @@ def _run(tasks: list[Task], jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         yield from map(_named, tasks)
         return
+    # Processes of one thread each beat one of many; they read this when they import their numerics.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     # Spawned, not forked: torch and numba have threads by now, which do not survive a fork.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(_named, task) for task in tasks]
@@ -116,8 +115,10 @@ def _frame(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
     if frame.empty:
         return frame
     order = frame["world"].map(NAMES.index)
-    return frame.assign(order=order).sort_values(["order", "replication"], kind="stable").drop(
-        columns="order"
+    return (
+        frame.assign(order=order)
+        .sort_values(["order", "replication"], kind="stable")
+        .drop(columns="order")
     )
 
 

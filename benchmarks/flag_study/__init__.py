@@ -1,1 +1,1 @@
-"""What `benchmarks/flags.py` is made of: worlds, their truth, the verdicts, and today's practice."""
+"""The parts of `benchmarks/flags.py`: worlds and their truth, verdicts, and today's practice."""

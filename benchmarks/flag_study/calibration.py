@@ -69,7 +69,9 @@ def draw(bins: pd.DataFrame) -> Figure:
 
 def _shares(axes: Axes, found: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
-    axes.annotate("said = true", (0.06, 0.06), color="0.5", xytext=(8, -4), textcoords="offset points")
+    axes.annotate(
+        "said = true", (0.06, 0.06), color="0.5", xytext=(8, -4), textcoords="offset points"
+    )
     axes.errorbar(
         found["said"],
         found["confounded"],

@@ -58,10 +58,11 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
         lower, value, upper = answer.shift
         inside = (lower <= world.shift) & (world.shift <= upper)
         found |= {"shift rmse": rms(value - world.shift), "coverage": float(inside.mean())}
-    if answer.context_effect is not None and world.context_effect.any() and world.leak.any():
-        gained = answer.context_effect - world.context_effect
-        # What was gained, along what exposure would add: 1 if all of it is taken for an effect.
-        found["leaked"] = float(gained @ world.leak / (world.leak @ world.leak))
+    effect, coupling = world.context_effect, world.coupling
+    if answer.context_effect is not None and effect.any() and coupling.any():
+        # A share of the coupling that is taken for an effect of the context. Pooled effects are
+        # also too small, but over worlds that is unrelated to the coupling and averages out.
+        found["leaked"] = float((answer.context_effect - effect) @ coupling / (coupling @ coupling))
     return found
 
 

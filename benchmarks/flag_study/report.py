@@ -26,8 +26,8 @@ _PRACTICE = {
 }
 
 
-def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -> str:
-    """Return every table: targets, all figures by world, today's practice, calibration.
+def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -> tuple[str, int]:
+    """Return every table (targets, figures by world, practice, calibration), and what was missed.
 
     Parameters
     ----------
@@ -37,7 +37,9 @@ def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -
         What is asked of the figures.
     """
     means = averages(records)
-    parts = ["## Targets", _table(_with_errors(verdicts(means, targets)))]
+    judged = verdicts(means, targets)
+    missed = int((judged["verdict"] == "missed").sum())
+    parts = ["## Targets", _table(_with_errors(judged))]
     claimed = means[means["world"].isin(worlds.WORLDS)]
     if len(claimed):
         parts += [
@@ -54,7 +56,7 @@ def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -
             "## Of the comparisons said to be confounded with probability p, how many are",
             _table(_with_errors(calibration.table(bins).reset_index(drop=True), "confounded")),
         ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts) + "\n", missed
 
 
 def _wide(means: pd.DataFrame, keys: list[str], names: dict[str, str]) -> str:
@@ -64,9 +66,8 @@ def _wide(means: pd.DataFrame, keys: list[str], names: dict[str, str]) -> str:
         [_number(row.mean, row.se) for row in means[["mean", "se"]].itertuples(index=False)],
         index=pd.MultiIndex.from_frame(means[[*keys, "figure"]]),
     )
-    order = means[keys].drop_duplicates()
-    wide = text.unstack("figure").reindex(columns=list(names)).rename(columns=names).fillna("")
-    return _table(wide.loc[list(order.itertuples(index=False, name=None)) if len(keys) > 1 else order[keys[0]]].reset_index())
+    wide = text.unstack("figure", sort=False).reindex(columns=list(names))
+    return _table(wide.rename(columns=names).fillna("").reset_index())
 
 
 def _number(mean: float, error: float) -> str:

@@ -39,3 +39,25 @@ def all_targets() -> list[Target]:
         targets.append(Target(SEPARATION, f"detected: {kind}", least=1.0))
         targets.append(Target(SEPARATION, f"false alarms: {kind}", most=0.0))
     return targets
+
+
+# Replications of each world where little time is allowed.
+QUICK = {
+    "base": 4,
+    "small": 4,
+    "counts": 3,
+    "interactions": 3,
+    "null: unrelated": 4,
+    "null: context effect": 3,
+    "identified": 1,
+    "collinear": 1,
+    "disconnected": 1,
+    "one context": 1,
+    "never varies": 1,
+    SEPARATION: 3,
+}
+
+
+def quick_targets() -> list[Target]:
+    """Return what a few replications are held to."""
+    return [target for target in all_targets() if target.world in QUICK]

@@ -20,7 +20,7 @@ from scipy import stats
 from scipy.special import expit
 
 import bayes_pref as bp
-from flag_study.truth import HEAVY, Array, Population, standard_normal, standard_t, unchanged
+from flag_study.truth import HEAVY, Array, Population, standard_normal, standard_t
 
 INTRACLASS = 0.5  # of the contexts in every world but the one where they are randomised
 CONTEXT = "context_1"
@@ -39,8 +39,8 @@ class Confounded:
         (n,) each, in the comparisons' order: of all users, and of those shown such a context.
     context_effect
         (k,) true mean effect of the context on the weight of each attribute, log-odds.
-    leak
-        (k,) what this effect gains if exposure is taken for an effect of the context: G dE[s|x]/dx.
+    coupling
+        (k,) true G of the attributes, log-odds per sd of exposure.
     population
         What p_do and p_obs are computed from.
     """
@@ -49,7 +49,7 @@ class Confounded:
     p_do: Array
     p_obs: Array
     context_effect: Array
-    leak: Array
+    coupling: Array
     population: Population
 
     @property
@@ -91,7 +91,7 @@ def simulated(seed: int, **knobs: Any) -> Confounded:
         world.comparisons,
         rows["p_do"].to_numpy(),
         rows["p_obs"].to_numpy(),
-        *_effects(world, intraclass),
+        *_effects(world),
         replace(_population(world), shown=_located(standard_normal, intraclass)),
     )
 
@@ -103,24 +103,22 @@ def left_out(seed: int) -> Confounded:
     return replace(whole, comparisons=_read(frame, whole.comparisons))
 
 
-def unequal_counts(seed: int) -> Confounded:
+def unequal_counts(seed: int, **knobs: Any) -> Confounded:
     """Return a world in which exposure decides how many comparisons a user makes, 1 to 29."""
-    world, rng = _simulate(seed, comparisons=MOST), np.random.default_rng([seed, 1])
+    world, rng = _simulate(seed, comparisons=MOST, **knobs), np.random.default_rng([seed, 1])
     exposure = world.truth.exposure[CONTEXT].loc[world.frame["user"]].to_numpy()
     first = ~world.frame["user"].duplicated().to_numpy()  # everyone makes one at least
     kept = first | (rng.random(len(exposure)) < _keenness(exposure))
-    return _altered(
-        world, world.frame[kept], rng, visits=lambda s: 1 + (MOST - 1) * _keenness(s)
-    )
+    return _altered(world, world.frame[kept], rng, visits=lambda s: 1 + (MOST - 1) * _keenness(s))
 
 
 def _keenness(exposure: Array) -> Array:
     return np.asarray(expit(1.2 * exposure))
 
 
-def binary_context(seed: int) -> Confounded:
+def binary_context(seed: int, **knobs: Any) -> Confounded:
     """Return a world whose context is one of two kinds: prompts that are technical, or are not."""
-    world, rng = _simulate(seed), np.random.default_rng([seed, 2])
+    world, rng = _simulate(seed, **knobs), np.random.default_rng([seed, 2])
     frame = world.frame.assign(**{CONTEXT: (world.frame[CONTEXT] > 0).astype(float)})
 
     def shown(context: Array, exposure: Array) -> Array:
@@ -130,16 +128,16 @@ def binary_context(seed: int) -> Confounded:
     return _altered(world, frame, rng, shown=shown)
 
 
-def heavy_users(seed: int) -> Confounded:
+def heavy_users(seed: int, **knobs: Any) -> Confounded:
     """Return a world where what users want beyond exposure is t with 3 degrees of freedom."""
-    world, rng = _simulate(seed), np.random.default_rng([seed, 3])
+    world, rng = _simulate(seed, **knobs), np.random.default_rng([seed, 3])
     stretch = np.sqrt((HEAVY - 2) / rng.chisquare(HEAVY, len(world.truth.weights)))
     return _altered(world, world.frame, rng, stretch=stretch, heavy=True)
 
 
-def heavy_contexts(seed: int) -> Confounded:
+def heavy_contexts(seed: int, **knobs: Any) -> Confounded:
     """Return a world where exposures and contexts are t with 3 degrees of freedom."""
-    world, rng = _simulate(seed), np.random.default_rng([seed, 4])
+    world, rng = _simulate(seed, **knobs), np.random.default_rng([seed, 4])
     unit = np.sqrt(HEAVY / (HEAVY - 2))
     exposure = rng.standard_t(HEAVY, len(world.truth.weights)) / unit
     within = rng.standard_t(HEAVY, len(world.frame)) / unit
@@ -155,9 +153,9 @@ def heavy_contexts(seed: int) -> Confounded:
     )
 
 
-def squared_exposure(seed: int) -> Confounded:
+def squared_exposure(seed: int, **knobs: Any) -> Confounded:
     """Return a world where preferences depend on the square of exposure, and not on its sign."""
-    world, rng = _simulate(seed), np.random.default_rng([seed, 5])
+    world, rng = _simulate(seed, **knobs), np.random.default_rng([seed, 5])
     return _altered(world, world.frame, rng, response=lambda s: (s**2 - 1) / np.sqrt(2))
 
 
@@ -190,14 +188,13 @@ def _located(
     return shown
 
 
-def _effects(world: bp.World, intraclass: float) -> tuple[Array, Array]:
-    """Return the true context effect on each attribute's weight, and what exposure adds to it."""
+def _effects(world: bp.World) -> tuple[Array, Array]:
+    """Return the true effects of context and of exposure on each attribute's weight."""
     features, truth = world.comparisons.features, world.truth
     effect = np.zeros(len(features.attributes))
     if features.interactions:
         effect = truth.mu.to_numpy()[len(effect) :]
-    coupling = truth.coupling[CONTEXT].to_numpy()[: len(effect)]
-    return effect, np.sqrt(intraclass) * coupling
+    return effect, truth.coupling[CONTEXT].to_numpy()[: len(effect)]
 
 
 def _altered(
@@ -236,7 +233,7 @@ def _altered(
     frame = frame.assign(choice=(rng.random(len(frame)) < left).astype(np.int64))
     comparisons = _read(frame, world.comparisons)
     p_do, p_obs = population.preferred(comparisons.difference, comparisons.context[:, 0])
-    return Confounded(comparisons, p_do, p_obs, *_effects(world, INTRACLASS), population)
+    return Confounded(comparisons, p_do, p_obs, *_effects(world), population)
 
 
 def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
