@@ -54,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     records.to_csv(asked.out / "flags.csv", index=False)
     if len(bins):
         bins.to_csv(asked.out / "flags_calibration.csv", index=False)
-        calibration.draw(bins).savefig(asked.out / "flags_calibration.png", dpi=150)
+        figure = asked.figure or asked.out / "flags_calibration.png"
+        calibration.draw(bins).savefig(figure, dpi=150)
     return int(asked.quick and missed > 0)
 
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--worlds", nargs="+", choices=NAMES, metavar="WORLD", help=_listed())
     parser.add_argument("--quick", action="store_true", help="a few of each, for every change")
     parser.add_argument("--out", type=Path, default=Path("run/flags"), help="folder (run/flags)")
+    parser.add_argument("--figure", type=Path, help="calibration figure (in --out)")
     parser.add_argument("--jobs", type=_positive, default=2, help="processes (2)")
     return parser
 

@@ -84,7 +84,7 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     seed = worlds.seed_of(task.world, task.replication)
     world = worlds.WORLDS[task.world].make(seed)
     posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, ENGINE, seed=seed)
-    ours = coupled(posterior, seed)
+    ours = coupled(world.comparisons, seed)
     everyone = answers(world.comparisons, posterior, seed) | {OURS: ours}
     records = [
         {"method": method, "figure": figure, "value": value}
@@ -95,9 +95,9 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     return records, reliability(world, ours.p_confounded)
 
 
-def coupled(posterior: bp.Posterior, seed: int) -> Answer:
-    """Return what the flags say of the comparisons that a posterior was fitted to."""
-    joint = confounding.couple(posterior, seed=seed, progress=False)
+def coupled(comparisons: bp.Comparisons, seed: int) -> Answer:
+    """Return what the flags say of comparisons, from a fit with the exposure term."""
+    joint = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, ENGINE, seed=seed)
     found = confounding.assess(
         joint,
         read_pairs(joint),
@@ -107,7 +107,7 @@ def coupled(posterior: bp.Posterior, seed: int) -> Answer:
         seed=seed,
     )
     table = found.comparisons
-    k = len(posterior.comparisons.features.attributes)
+    k = len(comparisons.features.attributes)
     mu = joint.draws["mu"].mean(("chain", "draw")).to_numpy()
     return Answer(
         p_do=table["p_do"].to_numpy(),
