@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,16 @@ from flag_study import unlearned, worlds
 from flag_study.metrics import OURS, figures, reliability
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
 
-# Two chains of 500: what is averaged over a posterior here has a Monte Carlo error of a few
-# hundredths of a posterior sd, and is averaged over replications again.
-ENGINE = bp.Gibbs(draws=500, warmup=250, chains=2, cores=1, progress=False)
+# A thousand sweeps: what is averaged over a posterior has a Monte Carlo error of a few hundredths
+# of a posterior sd, which the errors over replications include. Verdicts integrate over each draw
+# kept, so half of the sweeps are thrown away.
+ENGINE = bp.Gibbs(draws=250, thin=2, warmup=250, chains=2, cores=1, progress=False)
+# Covariances of what the data say nothing of need as many draws as sweeps can give.
+FULL = replace(ENGINE, draws=500, thin=1)
+# Where posterior means are enough: without coupling, only p_do is asked for.
+SHORT = bp.Gibbs(draws=200, warmup=200, chains=2, cores=1, progress=False)
 # Whether choices separate does not depend on the draws, but a verdict needs a posterior.
-SHORT = bp.Gibbs(draws=50, warmup=20, chains=2, cores=1, progress=False)
+SHORTEST = bp.Gibbs(draws=50, warmup=20, chains=2, cores=1, progress=False)
 SEPARATION = "separation"
 
 
@@ -83,7 +88,7 @@ def run(task: Task) -> Outcome:
 def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     seed = worlds.seed_of(task.world, task.replication)
     world = worlds.WORLDS[task.world].make(seed)
-    posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, ENGINE, seed=seed)
+    posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, SHORT, seed=seed)
     ours = coupled(world.comparisons, seed)
     everyone = answers(world.comparisons, posterior, seed) | {OURS: ours}
     records = [
@@ -126,7 +131,7 @@ def _identifiability(task: Task) -> list[dict[str, Any]]:
     records = []
     for prior in unlearned.PRIORS:
         model = bp.HierarchicalReward(mean_sd=prior)
-        posterior = bp.fit(model, world.comparisons, ENGINE, seed=seed)
+        posterior = bp.fit(model, world.comparisons, FULL, seed=seed)
         new = _unidentifiable(posterior, world.candidates)
         shown = _unidentifiable(posterior, None)
         found = {"detected": new[unknown >= unlearned.LARGE]}
@@ -149,7 +154,7 @@ def _separation(task: Task) -> list[dict[str, Any]]:
     for kind in unlearned.SEPARATIONS:
         seed = worlds.seed_of(kind, task.replication)
         comparisons, truth = unlearned.separated(seed, kind)
-        posterior = bp.fit(bp.HierarchicalReward(), comparisons, SHORT, seed=seed)
+        posterior = bp.fit(bp.HierarchicalReward(), comparisons, SHORTEST, seed=seed)
         found = identifiability.assess(posterior, read_pairs(posterior))
         said = bool(found.comparisons["separated"].any())
         figure = "detected" if truth else "false alarms"
