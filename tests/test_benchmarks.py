@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +13,10 @@ import pytest
 from scipy.optimize import linprog, minimize
 from scipy.special import expit
 
-from flag_study import calibration, unlearned, worlds
+import bayes_pref as bp
+import flags
+from conftest import ROOT
+from flag_study import calibration, replicate, unlearned, worlds
 from flag_study.metrics import (
     OURS,
     Target,
@@ -104,7 +110,10 @@ def test_worlds_and_replications_have_seeds_of_their_own() -> None:
     assert len(seeds) == 100 * len(names)
 
 
-@pytest.mark.parametrize("name", list(unlearned.WORLDS))
+EXACT = [name for name in unlearned.WORLDS if name != "nearly collinear"]
+
+
+@pytest.mark.parametrize("name", EXACT)
 def test_what_stays_unknown_is_what_no_shown_pair_has_a_part_in(name: str) -> None:
     world = unlearned.WORLDS[name](1)
     shown = replace(world, candidates=world.comparisons)
@@ -115,6 +124,21 @@ def test_what_stays_unknown_is_what_no_shown_pair_has_a_part_in(name: str) -> No
     misfit = np.abs(matrix.T @ fitted - world.candidates.difference.T).max(axis=0)
     np.testing.assert_array_equal(misfit > 1e-6, world.unknown > 1e-6)
     assert (world.unknown > unlearned.LARGE).any() != name.startswith("identified")
+
+
+def test_what_nearly_never_differs_stays_unknown_too() -> None:
+    world = unlearned.WORLDS["nearly collinear"](1)
+    first, last = world.comparisons.difference[:, [0, 3]].T
+    assert 0.998 < np.corrcoef(first, last)[0, 1] < 0.9995
+    # Alone, the direction (1, 0, 0, -1) has the information 1 / (1 + P) or more left to the prior.
+    most = 0.25 * np.sum((first - last) ** 2) / 2
+    assert 1 / (1 + most) > 0.75
+    apart = np.abs(world.candidates.difference @ [1, 0, 0, -1]) / np.sqrt(2)
+    np.testing.assert_allclose(world.unknown, apart, rtol=0.1, atol=0.1)
+    # A hundred times the data would tell.
+    frame = np.tile(world.comparisons.difference, (100, 1))
+    _, size, _ = np.linalg.svd(frame, full_matrices=False)
+    assert 0.25 * size.min() ** 2 > 1
 
 
 @pytest.mark.parametrize("kind", unlearned.SEPARATIONS)
@@ -254,3 +278,39 @@ def test_a_target_allows_for_two_standard_errors_and_no_more() -> None:
     most, over = (Target("base", "auroc", most=mean - k * error) for k in (1.9, 2.1))
     judged = verdicts(means, [near, far, most, over, Target("weak", "auroc", least=0.9)])
     assert judged["verdict"].tolist() == ["ok", "missed", "ok", "missed"]
+
+
+@pytest.mark.slow
+def test_the_quick_benchmark_runs_in_processes_and_keeps_what_it_found(tmp_path: Path) -> None:
+    names = ["base", "null: unrelated", "collinear", replicate.SEPARATION]
+    script = str(ROOT / "benchmarks" / "flags.py")
+    found = subprocess.run(
+        [sys.executable, script, "--quick", "--out", str(tmp_path), "--worlds", *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert (tmp_path / "flags.md").read_text(encoding="utf-8") in found.stdout
+    records = pd.read_csv(tmp_path / "flags.csv")
+    assert list(records["world"].unique()) == names
+    assert (tmp_path / "flags_calibration.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_quick_benchmark_catches_flags_that_know_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def guess(comparisons: bp.Comparisons, seed: int) -> Answer:
+        n, rng = len(comparisons), np.random.default_rng(seed)
+        said = rng.random(n)
+        zero = np.zeros(n)
+        return Answer(np.full(n, 0.5), 0.5, said, shift=(zero - 0.1, zero, zero + 0.1))
+
+    monkeypatch.setattr(replicate, "coupled", guess)
+    asked = ["--quick", "--jobs", "1", "--out", str(tmp_path), "--worlds", "base"]
+    assert flags.main(asked) == 1
+    judged = [
+        line.split("|") for line in capsys.readouterr().out.splitlines() if "missed |" in line
+    ]
+    assert {"auroc", "false flags", "shift rmse"} <= {row[2].strip() for row in judged}

@@ -11,7 +11,9 @@ from flag_study.metrics import Target
 from flag_study.replicate import SEPARATION
 
 _CLAIMED = {name: world.kind for name, world in worlds.WORLDS.items() if world.kind != "blind"}
-_DETECTED = {"collinear": 0.99, "disconnected": 0.99, "one context": 0.99, "never varies": 0.8}
+_DETECTED = dict.fromkeys(
+    ["collinear", "nearly collinear", "disconnected", "one context"], 0.99
+) | {"never varies": 0.8}
 
 
 def all_targets() -> list[Target]:

@@ -1,10 +1,11 @@
 """Worlds in which it is known what the data never say, and worlds whose choices separate.
 
-What no number of choices by these people would tell of a pair d is its part outside of the row
-space of the differences that they were shown. In features scaled by the root mean square of their
-differences, and with a reference prior of 1 log-odds, its length is the sd that cannot go away. A
-pair is unidentifiable where that is at least 0.5, twice what the flag asks for; identifiable where
-it is 0; and not scored in between.
+What no choices of these people about these pairs would tell of a new pair is its part in the
+directions that hardly differ in them: where even choices at even odds, each of which carries a
+quarter of the square of its difference, leave more than half to a reference prior of 1 log-odds
+(features scaled by the root mean square of their differences). The length of that part is the sd
+that stays. A pair is unidentifiable where that is at least 0.5, twice what the flag asks for;
+identifiable where it is 0; and not scored in between.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from flag_study.truth import Array
 
 PRIORS = (0.3, 1.0, 3.0, 10.0)  # sds of the population's mean weights
 LARGE = 0.5
+_INFORMATION = 0.25  # of the square of a difference: p (1 - p) at even odds
 _USERS, _EACH, _NEW = 60, 15, 300
 
 
@@ -41,12 +43,11 @@ class Unlearned:
 
     @property
     def unknown(self) -> Array:
-        """(n,) sd of each candidate that stays whatever was chosen, log-odds."""
+        """(n,) sd of each candidate that stays whatever is chosen, log-odds."""
         scale = np.sqrt(np.mean(self.comparisons.difference**2, axis=0))
         scale[scale == 0] = 1.0
         _, size, rows = np.linalg.svd(self.comparisons.difference / scale, full_matrices=False)
-        # Rounding leaves about 1e-15 of the largest singular value where there is none.
-        rows = rows[size > 1e-9 * size[0]]
+        rows = rows[_INFORMATION * size**2 > 1.0]
         pair = self.candidates.difference / scale
         left = pair - pair @ rows.T @ rows
         length = np.linalg.norm(left, axis=1)
@@ -69,6 +70,13 @@ def collinear(seed: int) -> Unlearned:
     """Return a world in which two of four attributes never differ from one another."""
     world = _simulate(seed, aliased=1)
     return Unlearned(world.comparisons, _read(_new(seed)))
+
+
+def nearly_collinear(seed: int) -> Unlearned:
+    """Return a world in which two of four attributes correlate by 0.999."""
+    frame = _simulate(seed, aliased=1).frame
+    frame["feature_4"] += 0.045 * np.random.default_rng([seed, 5]).standard_normal(len(frame))
+    return Unlearned(_read(frame), _read(_new(seed)))
 
 
 def never_varies(seed: int) -> Unlearned:
@@ -121,6 +129,7 @@ WORLDS: dict[str, Callable[[int], Unlearned]] = {
     "identified": identified,
     "identified, few": few,
     "collinear": collinear,
+    "nearly collinear": nearly_collinear,
     "disconnected": disconnected,
     "one context": one_context,
     "never varies": never_varies,

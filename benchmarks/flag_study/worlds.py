@@ -105,7 +105,10 @@ def left_out(seed: int) -> Confounded:
 
 def unequal_counts(seed: int, **knobs: Any) -> Confounded:
     """Return a world in which exposure decides how many comparisons a user makes, 1 to 29."""
-    world, rng = _simulate(seed, comparisons=MOST, **knobs), np.random.default_rng([seed, 1])
+    world, rng = (
+        _simulate(seed, comparisons=MOST, **knobs),
+        np.random.default_rng([seed, 1]),
+    )
     exposure = world.truth.exposure[CONTEXT].loc[world.frame["user"]].to_numpy()
     first = ~world.frame["user"].duplicated().to_numpy()  # everyone makes one at least
     kept = first | (rng.random(len(exposure)) < _keenness(exposure))
@@ -272,6 +275,11 @@ WORLDS = {
     "null: context effect": Setting(
         partial(simulated, confounding=0.0, interactions=True),
         "a real context effect, modelled",
+        "null",
+    ),
+    "null: counts": Setting(
+        partial(unequal_counts, confounding=0.0),
+        "exposure decides how many comparisons a user makes, and nothing else",
         "null",
     ),
     "blind: squared": Setting(squared_exposure, "preferences follow exposure squared", "blind"),
