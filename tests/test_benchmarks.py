@@ -256,16 +256,18 @@ def test_errors_of_shares_count_data_sets_and_not_comparisons() -> None:
 
 def test_bins_hold_every_comparison_once(small: worlds.Confounded) -> None:
     probability = np.random.default_rng(0).choice([0, 0.05, 0.3, 0.95, 0.99, 1], len(small.shift))
-    counted = pd.DataFrame(reliability(small, probability))
+    answer = Answer(small.p_do, p_value=0.001, p_confounded=probability)
+    counted = pd.DataFrame(reliability(small, answer))
     assert counted["n"].sum() == len(probability)
     assert counted["confounded"].sum() == (np.abs(small.shift) > 0.03).sum()
     assert counted["said"].sum() == pytest.approx(probability.sum())
     # What is flagged, above 0.95, is the last bin.
     assert counted["n"].iloc[-1] == (probability > 0.95).sum()
     bins = counted.assign(world="base", replication=0)
-    blind = bins.assign(world="blind: squared")
-    table = calibration.table(pd.concat([bins, blind]))
+    others = [bins.assign(world="blind: squared"), bins.assign(replication=1, gate=0.0)]
+    table = calibration.table(pd.concat([bins, *others]), gate=True)
     np.testing.assert_array_equal(table["n"], bins["n"])
+    np.testing.assert_array_equal(calibration.table(pd.concat([bins, *others]))["n"], 2 * bins["n"])
 
 
 def test_a_target_allows_for_two_standard_errors_and_no_more() -> None:

@@ -11,7 +11,7 @@ from flag_study.metrics import clustered_share
 from flag_study.rivals import MATERIAL
 
 
-def table(bins: pd.DataFrame) -> pd.DataFrame:
+def table(bins: pd.DataFrame, *, gate: bool = False) -> pd.DataFrame:
     """Return a row a bin: n, said (mean probability), confounded (share) and its error.
 
     Comparisons of one data set share a fit, so the error is that of a ratio of sums over data
@@ -20,10 +20,14 @@ def table(bins: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     bins
-        world, replication, bin, n, said, confounded: a row a bin and data set.
+        world, replication, bin, gate, n, said, confounded: a row a bin and data set.
+    gate
+        Whether to take only the data sets in which the permutation test rejects, so that the
+        report goes by these probabilities.
     """
     claimed = bins[bins["world"].map(lambda name: worlds.WORLDS[name].kind != "blind")]
-    data_sets = len(claimed[["world", "replication"]].drop_duplicates())
+    if gate:
+        claimed = claimed[claimed["gate"] > 0]
     rows = []
     for number, part in claimed.groupby("bin"):
         n = part["n"].to_numpy(dtype=float)
@@ -39,48 +43,45 @@ def table(bins: pd.DataFrame) -> pd.DataFrame:
                 "se": error,
             }
         )
-    found = pd.DataFrame(rows).set_index("bin")
-    found.attrs["data sets"] = data_sets
+    columns = ["bin", "n", "data sets", "said", "confounded", "se"]
+    found = pd.DataFrame(rows, columns=columns).set_index("bin")
+    found.attrs["data sets"] = len(claimed[["world", "replication"]].drop_duplicates())
     return found
 
 
 def draw(bins: pd.DataFrame) -> Figure:
-    """Draw the table: shares with two standard errors, above how many comparisons each stands on.
+    """Draw the tables: shares with two standard errors, above how many comparisons they stand on.
 
     Parameters
     ----------
     bins
         As for `table`.
     """
-    found = table(bins)
-    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    gated, everything = table(bins, gate=True), table(bins)
+    figure = Figure(figsize=(5.4, 5.8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    _shares(above, found)
-    below.bar(found["said"], found["n"], width=0.03, color="0.6")
-    below.set_yscale("log")
-    below.set_ylabel("comparisons")
+    above.plot([0, 1], [0, 1], color="0.75", linewidth=1, zorder=0)
+    above.annotate("as said", (0.34, 0.36), color="0.5", rotation=45, ha="right", fontsize="small")
+    _shares(above, everything, "0.6", "all {} data sets, nulls among them")
+    _shares(above, gated, "#0072B2", "the {} that the permutation test lets through")
+    above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    above.set_ylabel(f"share with a true |shift| > {MATERIAL:g}\n(bars: 2 standard errors)")
+    above.legend(loc="upper left", frameon=False, fontsize="small")
+    below.bar(gated["said"], gated["n"] / gated["n"].sum(), width=0.03, color="#0072B2")
+    below.set_ylabel("share of\ncomparisons")
     below.set_xlabel(f"P(|shift| > {MATERIAL:g} | data), as reported")
-    runs = found.attrs["data sets"]
-    above.set_title(
-        f"{found['n'].sum():,} comparisons of {runs} simulated data sets", fontsize="medium"
-    )
     return figure
 
 
-def _shares(axes: Axes, found: pd.DataFrame) -> None:
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
-    axes.annotate(
-        "said = true", (0.06, 0.06), color="0.5", xytext=(8, -4), textcoords="offset points"
-    )
+def _shares(axes: Axes, found: pd.DataFrame, color: str, what: str) -> None:
     axes.errorbar(
         found["said"],
         found["confounded"],
         yerr=2 * found["se"],
         fmt="o-",
-        color="C0",
+        color=color,
         capsize=2,
         linewidth=1,
-        markersize=5,
+        markersize=4,
+        label=what.format(found.attrs["data sets"]),
     )
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.set_ylabel(f"share of them with a true |shift| > {MATERIAL:g}\n(bars: 2 standard errors)")

@@ -45,7 +45,7 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
     positive = np.abs(world.shift) > MATERIAL
     found = {"p_do rmse": rms(answer.p_do - world.p_do)}
     if answer.p_value is not None:
-        found["rejected"] = float(answer.p_value < LEVEL)
+        found["rejected"] = float(answer.p_value <= LEVEL)
     if answer.p_confounded is not None:
         flagged = answer.p_confounded > CERTAIN if answer.flagged is None else answer.flagged
         found |= {
@@ -84,13 +84,17 @@ def clustered_share(hits: Array, sizes: Array) -> tuple[float, float]:
     return float(found), float(max(error, floor))
 
 
-def reliability(world: Confounded, probability: Array) -> list[dict[str, float]]:
+def reliability(world: Confounded, answer: Answer) -> list[dict[str, float]]:
     """Count comparisons, and confounded ones, in bins of the probability of being confounded."""
+    assert answer.p_confounded is not None
+    assert answer.p_value is not None
+    probability, gate = answer.p_confounded, float(answer.p_value <= LEVEL)
     positive = np.abs(world.shift) > MATERIAL
     place = np.digitize(probability, EDGES[1:-1], right=True)
     return [
         {
             "bin": number,
+            "gate": gate,
             "n": int((place == number).sum()),
             "said": float(probability[place == number].sum()),
             "confounded": int(positive[place == number].sum()),
@@ -110,22 +114,27 @@ class Target:
         Where it is read.
     least, most
         What it must lie between.
+    allowed
+        Standard errors by which it may lie outside.
     """
 
     world: str
     figure: str
     least: float = -np.inf
     most: float = np.inf
+    allowed: float = 2.0
 
     def __str__(self) -> str:
         """As the table prints it."""
         if self.most == np.inf:
-            return f">= {self.least:g}"
-        return f"<= {self.most:g}" if self.least == -np.inf else f"{self.least:g} to {self.most:g}"
+            return f">= {self.least:.3g}"
+        least = "" if self.least == -np.inf else f"{self.least:.3g} to "
+        return f"{least or '<= '}{self.most:.3g}"
 
-    def met(self, mean: float, error: float, allowed: float = 2.0) -> bool:
-        """Whether the mean lies within bounds, or not further out than `allowed` errors."""
-        return bool(self.least <= mean + allowed * error and mean - allowed * error <= self.most)
+    def met(self, mean: float, error: float) -> bool:
+        """Whether the mean lies within bounds, or no further out than is allowed."""
+        slack = self.allowed * error
+        return bool(self.least <= mean + slack and mean - slack <= self.most)
 
 
 def averages(records: pd.DataFrame) -> pd.DataFrame:

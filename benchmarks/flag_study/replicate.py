@@ -54,7 +54,7 @@ class Outcome:
     records
         world, replication, method, figure, value.
     bins
-        world, replication, bin, n, said, confounded: of the calibration figure.
+        world, replication, bin, gate, n, said, confounded: of the calibration figure.
     seconds
         Of the processor.
     """
@@ -96,8 +96,7 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         for method, answer in everyone.items()
         for figure, value in figures(world, answer).items()
     ]
-    assert ours.p_confounded is not None
-    return records, reliability(world, ours.p_confounded)
+    return records, reliability(world, ours)
 
 
 def coupled(comparisons: bp.Comparisons, seed: int) -> Answer:

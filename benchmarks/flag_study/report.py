@@ -54,9 +54,17 @@ def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -
     if len(bins):
         parts += [
             "## Of the comparisons said to be confounded with probability p, how many are",
-            _table(_with_errors(calibration.table(bins).reset_index(drop=True), "confounded")),
+            "In the data sets that the permutation test lets through:",
+            _table(_calibrated(bins, gate=True)),
+            "In all data sets, nulls among them:",
+            _table(_calibrated(bins, gate=False)),
         ]
     return "\n\n".join(parts) + "\n", missed
+
+
+def _calibrated(bins: pd.DataFrame, *, gate: bool) -> pd.DataFrame:
+    found = calibration.table(bins, gate=gate).reset_index(drop=True)
+    return _with_errors(found, "confounded")
 
 
 def _wide(means: pd.DataFrame, keys: list[str], names: dict[str, str]) -> str:
