@@ -6,6 +6,9 @@ users, ``fit`` draws from its posterior, and a ``Posterior`` answers questions i
 
 from bayes_pref import plots
 from bayes_pref.data import Comparisons, Features
+from bayes_pref.diagnostics.diagnose import diagnose
+from bayes_pref.diagnostics.report import Report
+from bayes_pref.diagnostics.verdicts import VERDICTS
 from bayes_pref.errors import (
     BayesPrefError,
     ConvergenceWarning,
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NUTS",
     "SVI",
+    "VERDICTS",
     "BayesPrefError",
     "Calibration",
     "Comparisons",
@@ -43,10 +47,12 @@ __all__ = [
     "ModelError",
     "PooledReward",
     "Posterior",
+    "Report",
     "RewardModel",
     "Sample",
     "World",
     "calibrate",
+    "diagnose",
     "fit",
     "plots",
     "simulate",

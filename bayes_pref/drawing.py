@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -135,3 +138,15 @@ def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
                 lines.append("")
             lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)
+
+
+@contextmanager
+def off_screen() -> Iterator[None]:
+    """Draw into memory: for files, where no window must open and there may be no screen."""
+    before = mpl.get_backend()
+    mpl.use("agg")
+    try:
+        yield
+    finally:
+        # Not forced: a backend that this machine cannot show was never in use.
+        mpl.use(before, force=False)

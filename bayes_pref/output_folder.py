@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot
 
+from bayes_pref.drawing import off_screen
 from bayes_pref.errors import DataError
 
 
@@ -76,7 +76,7 @@ class OutputFolder:
         draw
             Draws the picture in a new figure and returns its axes, one or several.
         """
-        with _off_screen():
+        with off_screen():
             figure = np.ravel(draw())[0].figure
             try:
                 self._write(name, lambda path: figure.savefig(path, dpi=150))
@@ -103,15 +103,3 @@ class OutputFolder:
         except OSError as err:
             reason = err.strerror or str(err)
             raise DataError(f"cannot write to {path}: {reason}; {self.remedy}") from err
-
-
-@contextmanager
-def _off_screen() -> Iterator[None]:
-    """Draw into memory: a command opens no window, and may run where there is no screen."""
-    before = mpl.get_backend()
-    mpl.use("agg")
-    try:
-        yield
-    finally:
-        # Not forced: a backend that this machine cannot show was never in use.
-        mpl.use(before, force=False)

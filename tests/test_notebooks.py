@@ -67,8 +67,10 @@ def test_a_notebook_is_small_and_knows_no_folder_of_its_author(path: Path) -> No
 @pytest.mark.slow
 @each_notebook
 def test_a_notebook_runs_and_shows_what_it_showed(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    if "BAYES_PREF_DATA" in path.read_text(encoding="utf-8"):
+        monkeypatch.setenv("BAYES_PREF_DATA", str(request.getfixturevalue("shared_data")))
     # Nobody's own settings, and no traces in their folders.
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable.lower()))

@@ -28,7 +28,8 @@ PACKAGE = ROOT / "bayes_pref"
 # that are not named here are free to stand where they are needed, so long as no layer is crossed.
 LAYERS = (
     ("errors",),
-    ("drawing", "output_folder"),
+    ("drawing",),
+    ("output_folder",),
     ("data",),
     ("models",),
     ("simulate",),

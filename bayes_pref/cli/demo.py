@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Callable
 
 from bayes_pref import plots
+from bayes_pref.cli.demo_flags import flagged
 from bayes_pref.cli.demo_report import Fits, opposite_people, report
 from bayes_pref.cli.screen import paragraph
+from bayes_pref.diagnostics.diagnose import diagnose
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
@@ -54,7 +56,13 @@ def run_demo(
     people = opposite_people(fits.true_weights[list(train.features.attributes)])
     for section in report(fits, people):
         say(section)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # in the report's notes
+        verdicts = diagnose(hierarchical, seed=seed, progress=progress)
+    for section in flagged(verdicts, world.truth):
+        say(section)
     _draw(folder, fits, people[0])
+    folder.picture("report.png", lambda: verdicts.plot().axes)
 
 
 def _introduction(world: World, learned: int, held_out: int) -> str:

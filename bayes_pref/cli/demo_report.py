@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_pref.cli.screen import convergence, grid, in_options, paragraph
+from bayes_pref.cli.screen import convergence, grid, in_options, paragraph, section
 from bayes_pref.data import Comparisons
 from bayes_pref.models.likelihood import log_likelihood, probability
 from bayes_pref.posterior import Posterior
@@ -133,7 +133,7 @@ def _population(fits: Fits) -> str:
         inside = _inside(found, np.asarray(true, dtype=np.float64))
         cells |= {name: _numbers(found["mean"]), f"{name} interval": _intervals(found, inside)}
         hits[name] = int(inside.sum())
-    return _section(
+    return section(
         "What people want on average (log-odds per unit)",
         grid(
             ["feature", "true", *_titles(*fits.both)],
@@ -164,7 +164,7 @@ def _people(fits: Fits, people: Sequence[str]) -> str:
         _numbers(found["mean"]),
         _intervals(found, _inside(found, true)),
     ]
-    return _section(
+    return section(
         "Three people with opposite tastes",
         grid(
             ["person", "feature", "true", "pooled", *_titles("hierarchical")],
@@ -188,7 +188,7 @@ def _coverage(fits: Fits) -> str:
         rows.append([name, _percent(share), f"{width:.2f}", f"{_rms(found['mean'] - true):.2f}"])
     # Beyond what chance explains if the weights of a person are fully dependent.
     short = INTERVAL - share > 2.0 * np.sqrt(INTERVAL * (1.0 - INTERVAL) / users)
-    return _section(
+    return section(
         f"The weights of all people ({users} x {features})",
         grid(
             ["", f"truth in the {_percent(INTERVAL)} interval", "mean width", "error (rms)"], rows
@@ -215,7 +215,7 @@ def _predictions(fits: Fits) -> str:
         rows.append([name, _percent(right), f"{scores[name].mean():.3f}"])
     gain = scores["hierarchical"] - scores["pooled"]
     error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    return _section(
+    return section(
         f"The {len(choice):,} choices held out",
         grid(["", "predicted right", "log score per choice"], rows),
         f"Hierarchical over pooled: {gain.mean():+.3f} per choice (standard error {error:.3f}).",
@@ -231,7 +231,7 @@ def _people_in_general(fits: Fits) -> str:
         chance = posterior.preference(items, users="population")["mean"].to_numpy()
         follows = float((chance - p_do) @ shift / (shift @ shift))  # least squares
         rows.append([name, f"{_rms(chance - p_do):.3f}", _percent(follows)])
-    return _section(
+    return section(
         "Where this is still off: what would people in general choose?",
         f"Those who are shown a pair are those who write such prompts, just as {context}. The "
         "share of them who prefer the left answer differs from the share of all people by "
@@ -247,12 +247,6 @@ def _people_in_general(fits: Fits) -> str:
             else []
         ),
     )
-
-
-def _section(title: str, *parts: str) -> str:
-    """Put a title over grids, which are laid out already, and sentences, which are not."""
-    texts = [part if part.startswith("  ") else paragraph(part, "  ") for part in parts]
-    return "\n\n".join([f"{title}\n{'-' * len(title)}", *texts])
 
 
 def _titles(*fits: str) -> list[str]:

@@ -60,6 +60,12 @@ def grid(
     return "\n".join(lines)
 
 
+def section(title: str, *parts: str) -> str:
+    """Put a title over grids, which are laid out already, and sentences, which are not."""
+    texts = [part if part.startswith("  ") else paragraph(part, "  ") for part in parts]
+    return "\n\n".join([f"{title}\n{'-' * len(title)}", *texts])
+
+
 def rounded(values: Iterable[float], sd: float) -> list[str]:
     """Write numbers with the first digit of their uncertainty, and two decimals at least.
 

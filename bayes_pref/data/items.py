@@ -67,14 +67,22 @@ class Votes:
         difference: FloatArray = attributes[self.left] - attributes[self.right]
         return difference
 
-    def disconnected(self, *, one_reward_each: bool) -> str:
-        """Say so if the items fall into groups that nobody compared with one another."""
+    def groups(self) -> tuple[IntArray, IntArray]:
+        """(c,) positions of the items compared at all, and the code of each one's group.
+
+        Within a group, every item was compared with every other, if only by way of others.
+        """
         compared, ends = np.unique(np.stack([self.left, self.right]), return_inverse=True)
         left, right = ends.reshape(2, -1)
         edges = coo_array(
             (np.ones(len(left), dtype=bool), (left, right)), shape=(len(compared),) * 2
         )
-        n_groups, group = connected_components(edges, directed=False)
+        return compared, connected_components(edges, directed=False)[1].astype(np.int64)
+
+    def disconnected(self, *, one_reward_each: bool) -> str:
+        """Say so if the items fall into groups that nobody compared with one another."""
+        compared, group = self.groups()
+        n_groups = int(group.max()) + 1
         if n_groups == 1:
             return ""
         one, other = (shown(self.catalogue.index[compared[np.argmax(group == g)]]) for g in (0, 1))

@@ -1,0 +1,357 @@
+"""Whose data an answer rests on: the user's own, people like them, or others.
+
+Borrowed, for user i and differences d on scaled features: |(I - P_i) d|^2 / |d|^2, with P_i the
+projection onto the row space of the differences that the user judged. The user's own choices say
+nothing of that part of d; what is said of it comes from other users.
+
+Overlap, for user i and context x: how common x is among people like i, relative to everyone,
+
+    overlap(i, x) = min(1, p(x | people like i) / p(x)).
+
+With several kinds of users it is sum_k P(i is of kind k) P(kind k | x) / P(kind k): the kinds from
+choices and exposure together, P(kind | x) by regularised logistic regression on the contexts of
+other users only (cross-fitted over users), if that predicts the kinds of users held out. With one
+kind, people like i are those whose exposure is
+like theirs, and the densities are normal. A context does not vouch for itself: for a pair that the
+user was shown, their exposure is taken from their other comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import FloatArray, IntArray
+from bayes_pref.diagnostics.identifiability import units
+from bayes_pref.diagnostics.kinds import Exposure, user_kinds
+from bayes_pref.diagnostics.pairs import UNASKED, Pairs
+from bayes_pref.errors import DataError
+from bayes_pref.posterior import Posterior
+
+Flags: TypeAlias = NDArray[np.bool_]
+
+BORROWED = 0.1  # share above which a user's own data are said to say nothing of a pair
+_AT_ONCE = 4_000_000  # numbers in one block: 32 MB
+_RANK = 1e-6  # of the largest singular value
+_LIKE = 0.1  # variance, in that between users, among people who count as alike in exposure
+_FOLDS = 5
+_PENALTIES = (0.01, 0.1, 1.0)  # C of the logistic regression, the best by held-out likelihood
+_CLEARLY = 2.0  # standard errors by which contexts must predict the kinds of held-out users
+_GRID = 11  # contexts in the map of users by contexts
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """Whether people like a user are shown contexts like a pair's.
+
+    Attributes
+    ----------
+    comparisons
+        One row a pair: `overlap` (0 to 1, NaN where it cannot be assessed) and `no_overlap`.
+    kinds
+        One row a user: the probability of each kind, `kind_1` being the commonest.
+    map
+        Overlap by user, in order of exposure, and by position along the axis that tells users'
+        contexts apart best (in standard deviations); empty where it cannot be assessed.
+    note
+        A sentence on what the overlap rests on, or why there is none.
+    """
+
+    comparisons: pd.DataFrame
+    kinds: pd.DataFrame
+    map: pd.DataFrame
+    note: str
+
+
+def borrowed(posterior: Posterior, pairs: Pairs) -> FloatArray:
+    """Share of each pair that lies outside of what its user judged.
+
+    Parameters
+    ----------
+    posterior
+        Whose comparisons the users made.
+    pairs
+        Pairs to judge.
+
+    Returns
+    -------
+    share: (n,) 0 to 1; 1 for users who judged nothing
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> from bayes_pref.diagnostics.pairs import read_pairs
+    >>> world = bp.simulate(users=5, comparisons=2, features=4, contexts=0, seed=0)
+    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
+    >>> float(borrowed(posterior, read_pairs(posterior)).max().round(6))  # what was judged
+    0.0
+    """
+    comparisons = posterior.comparisons
+    scale = units(comparisons, pairs.difference)
+    asked = pairs.difference / scale
+    length = np.linalg.norm(asked, axis=1)
+    asked = asked / np.where(length > 0, length, 1.0)[:, None]
+    share = np.ones(len(pairs))
+    known = np.flatnonzero(pairs.user != UNASKED)
+    known = known[np.argsort(pairs.user[known], kind="stable")]
+    wanted = np.zeros(comparisons.n_users, dtype=bool)
+    wanted[pairs.user[known]] = True
+    for users, bases in _row_spaces(comparisons, scale, np.flatnonzero(wanted)):
+        place = np.full(comparisons.n_users, -1)
+        place[users] = np.arange(len(users))
+        rows = known[place[pairs.user[known]] >= 0]
+        step = max(1, _AT_ONCE // max(1, bases[0].size))
+        for start in range(0, len(rows), step):  # blocks, for memory
+            some = rows[start : start + step]
+            inside = np.einsum("nrf,nf->nr", bases[place[pairs.user[some]]], asked[some])
+            share[some] = (1.0 - (inside**2).sum(axis=1)).clip(0.0, 1.0)
+    # Where nothing differs there is nothing to borrow.
+    return np.where((length > 0) | (pairs.user == UNASKED), share, 0.0)
+
+
+def _row_spaces(
+    comparisons: Comparisons, scale: FloatArray, users: IntArray
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Blocks of users and orthonormal bases (b, r, d) of what each judged, padded with zeros."""
+    d = comparisons.n_features
+    users = users[np.argsort(-comparisons.counts[users], kind="stable")]
+    done = 0
+    while done < len(users):  # blocks, for memory; like numbers of rows stand together
+        most = int(comparisons.counts[users[done]])
+        block = users[done : done + max(1, _AT_ONCE // (d * max(most, d)))]
+        done += len(block)
+        counts = comparisons.counts[block]
+        row = comparisons.offsets[block][:, None] + np.arange(most)
+        there = np.arange(most) < counts[:, None]
+        rows = comparisons.difference[np.where(there, row, 0)] / scale * there[:, :, None]
+        if most > d:  # the same row space in fewer rows
+            values, vectors = np.linalg.eigh(np.swapaxes(rows, 1, 2) @ rows)
+            kept = values > _RANK**2 * np.maximum(values[:, -1:], 1e-300)
+            bases = np.swapaxes(vectors * kept[:, None, :], 1, 2)
+        else:
+            _, size, vectors = np.linalg.svd(rows, full_matrices=False)
+            kept = size > _RANK * np.maximum(size[:, :1], 1e-300)
+            bases = vectors * kept[:, :, None]
+        yield block, bases
+
+
+def assess(
+    posterior: Posterior,
+    pairs: Pairs,
+    *,
+    least: float = 0.2,
+    kinds: int | None = None,
+    seed: int = 0,
+) -> Overlap:
+    """Tell whether people like each pair's user are shown contexts like the pair's.
+
+    Parameters
+    ----------
+    posterior
+        Of the users' weights, with the contexts they were asked in.
+    pairs
+        Pairs to judge.
+    least
+        Overlap below which there is none to speak of.
+    kinds
+        How many kinds of users there are; None: as many as the data show.
+    seed
+        Of the mixture's starts and the folds.
+
+    Returns
+    -------
+    Overlap
+
+    Raises
+    ------
+    DataError
+        If `kinds` is not a number of kinds that these users can be of.
+
+    Notes
+    -----
+    Everyone is like a user of whom nothing is known: their overlap is 1. A context further outside
+    of the range of all contexts in the data than their standard deviation is shown to nobody: 0.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> from bayes_pref.diagnostics.pairs import read_pairs
+    >>> world = bp.simulate(users=50, features=["length"], intraclass=0.9, seed=0)
+    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
+    >>> low, high = world.truth.exposure["context_1"].agg(["idxmin", "idxmax"])
+    >>> x = world.frame.loc[world.frame["user"] == high, "context_1"].mean()
+    >>> asked = pd.DataFrame({"user": [low, high], "length": 1.0, "context_1": x})
+    >>> assess(posterior, read_pairs(posterior, asked)).comparisons["no_overlap"].tolist()
+    [True, False]
+    """
+    comparisons = posterior.comparisons
+    _check_kinds(kinds, comparisons.n_users)
+    exposure = Exposure.of(comparisons)
+    note = _missing(comparisons, exposure)
+    if note:
+        values = np.full(len(pairs), np.nan)
+        values[_shown_to_nobody(comparisons, pairs.context)] = 0.0
+        everyone = _kinds_frame(np.ones((comparisons.n_users, 1)), comparisons)
+        return Overlap(_frame(values, least), everyone, pd.DataFrame(), note)
+    kind = user_kinds(posterior, exposure, kinds, seed)
+    user, context = _map_points(comparisons, exposure)
+    whose = np.concatenate([pairs.user, np.repeat(user, len(context))])
+    where = np.vstack([pairs.context, np.tile(context, (len(user), 1))])
+    if kind.shape[1] > 1:
+        ratio = _by_kind(comparisons, kind, whose, where, seed)
+        note = (
+            f"{kind.shape[1]} kinds of users were found by their choices and contexts; overlap "
+            "compares the contexts of a user's kind with everyone's"
+        )
+    else:
+        own = np.zeros(len(whose), dtype=bool)
+        own[: len(pairs)] = _own_contexts(comparisons, pairs)
+        ratio = _by_exposure(exposure, whose, where, own)
+        note = (
+            "one kind of user was found; overlap compares the contexts of users with a like "
+            "exposure with everyone's"
+        )
+    ratio[whose == UNASKED] = 1.0
+    ratio[_shown_to_nobody(comparisons, where)] = 0.0
+    values, grid = np.split(ratio.clip(0.0, 1.0), [len(pairs)])
+    place = exposure.coordinates(context)[:, 0]
+    table = pd.DataFrame(
+        grid.reshape(len(user), len(context)), comparisons.users[user], place.round(2)
+    )
+    return Overlap(_frame(values, least), _kinds_frame(kind, comparisons), table, note)
+
+
+def _by_kind(
+    comparisons: Comparisons, kind: FloatArray, user: IntArray, context: FloatArray, seed: int
+) -> FloatArray:
+    """(n,) sum over kinds of P(user is of it) P(it | context) / P(it), cross-fitted over users."""
+    spread = comparisons.context.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    centre = comparisons.context.mean(axis=0)
+    seen, asked = ((values - centre) / spread for values in (comparisons.context, context))
+    of_row = kind[comparisons.user]
+    share = of_row.mean(axis=0)
+    fold = np.random.default_rng(seed).permutation(comparisons.n_users) % _FOLDS
+    fold_of = fold[comparisons.user], np.where(user < 0, 0, fold[user])
+    gains, answers = zip(
+        *(_classified(seen, asked, of_row, fold_of, penalty) for penalty in _PENALTIES),
+        strict=True,
+    )
+    best = int(np.argmax([gain.sum() for gain in gains]))
+    # In log likelihood against the shares alone, users being the independent units. A classifier
+    # that tells nothing of people it has not seen still ranks contexts, by chance.
+    gain = np.bincount(comparisons.user, gains[best])
+    if gain.mean() < _CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain)):
+        return np.ones(len(asked))
+    whose = np.where((user < 0)[:, None], share, kind[user])
+    return np.asarray((whose * answers[best] / share).sum(axis=1))
+
+
+def _classified(
+    seen: FloatArray,
+    asked: FloatArray,
+    of_row: FloatArray,
+    fold_of: tuple[IntArray, IntArray],
+    penalty: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Held-out gain in log likelihood of each row, and P(kind | context) of what is asked."""
+    from sklearn.linear_model import LogisticRegression  # see user_kinds
+
+    gain, answer = np.empty(len(seen)), np.empty((len(asked), of_row.shape[1]))
+    for part in range(_FOLDS):
+        held, mine = (fold == part for fold in fold_of)
+        share = of_row[~held].mean(axis=0)
+        model = LogisticRegression(C=penalty, max_iter=2000)
+        # A row of an uncertain user stands in every kind, with its probability as weight.
+        model.fit(
+            np.tile(seen[~held], (len(share), 1)),
+            np.repeat(np.arange(len(share)), (~held).sum()),
+            sample_weight=of_row[~held].T.ravel(),
+        )
+        told = model.predict_log_proba(seen[held]) - np.log(share)
+        gain[held] = (told * of_row[held]).sum(axis=1)
+        if mine.any():
+            answer[mine] = model.predict_proba(asked[mine])
+    return gain, answer
+
+
+def _by_exposure(exposure: Exposure, user: IntArray, context: FloatArray, own: Flags) -> FloatArray:
+    """(n,) normal density of contexts among users with a like exposure, relative to everyone."""
+    x = exposure.coordinates(context)
+    counts, mean = exposure.counts[user], exposure.mean[user]
+    rest = np.maximum(counts - 1.0, 1.0)[:, None]
+    mean = np.where(own[:, None], (counts[:, None] * mean - x) / rest, mean)
+    place, unsure = exposure.place(mean, counts - own)
+    variance = 1.0 - exposure.between + unsure + _LIKE * exposure.between
+    log_ratio = 0.5 * (x**2 - (x - place) ** 2 / variance - np.log(variance)).sum(axis=1)
+    return np.asarray(np.exp(np.minimum(log_ratio, 0.0)))
+
+
+def _own_contexts(comparisons: Comparisons, pairs: Pairs) -> Flags:
+    """Whether the user of a pair was shown exactly its context."""
+    keys = [
+        np.column_stack([user, context])
+        for user, context in (
+            (comparisons.user, comparisons.context),
+            (pairs.user, pairs.context),
+        )
+    ]
+    codes = np.unique(np.vstack(keys), axis=0, return_inverse=True)[1].ravel()
+    return np.isin(codes[len(comparisons) :], codes[: len(comparisons)])
+
+
+def _shown_to_nobody(comparisons: Comparisons, context: FloatArray) -> Flags:
+    """Whether contexts lie more than a standard deviation outside of the data's range."""
+    seen = comparisons.context
+    margin = seen.std(axis=0) + 1e-9 * np.abs(seen).max(axis=0, initial=0.0)
+    outside = (context < seen.min(axis=0) - margin) | (context > seen.max(axis=0) + margin)
+    return np.asarray(outside.any(axis=1))
+
+
+def _missing(comparisons: Comparisons, exposure: Exposure) -> str:
+    """Say why overlap cannot be assessed; empty if it can."""
+    if not comparisons.features.contexts:
+        return (
+            "overlap cannot be assessed: the comparisons have no contexts; record what users were "
+            "asked about, such as the kind of prompt, and pass it as context=[...]"
+        )
+    if comparisons.n_users < 2:
+        return "overlap cannot be assessed: there is one user, and no other to compare with"
+    if not comparisons.context.std(axis=0).any() or not exposure.axes.size:
+        what = (
+            "every user made a single comparison, so that who is shown what cannot be told"
+            if len(comparisons) == comparisons.n_users
+            else "the contexts have one value, the same for everyone"
+        )
+        return f"overlap cannot be assessed: {what}"
+    return ""
+
+
+def _map_points(comparisons: Comparisons, exposure: Exposure) -> tuple[IntArray, FloatArray]:
+    """Users in order of exposure, and contexts from the data spread over the leading axis."""
+    user = np.argsort(exposure.mean[:, 0], kind="stable")
+    along = exposure.coordinates(comparisons.context)[:, 0]
+    marks = np.quantile(along, np.linspace(0.02, 0.98, _GRID))
+    nearest = np.abs(along[:, None] - marks).argmin(axis=0)
+    return user, comparisons.context[np.unique(nearest[np.argsort(along[nearest])])]
+
+
+def _frame(values: FloatArray, least: float) -> pd.DataFrame:
+    return pd.DataFrame({"overlap": values, "no_overlap": values < least})
+
+
+def _kinds_frame(kind: FloatArray, comparisons: Comparisons) -> pd.DataFrame:
+    columns = [f"kind_{k + 1}" for k in range(kind.shape[1])]
+    return pd.DataFrame(kind, comparisons.users.rename("user"), columns)
+
+
+def _check_kinds(kinds: int | None, n_users: int) -> None:
+    whole = isinstance(kinds, int) and not isinstance(kinds, bool)
+    if kinds is not None and not (whole and 1 <= kinds <= n_users):
+        raise DataError(f"kinds must be None or a whole number from 1 to {n_users}, got {kinds!r}")
