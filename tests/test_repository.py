@@ -28,11 +28,10 @@ PACKAGE = ROOT / "bayes_pref"
 # that are not named here are free to stand where they are needed, so long as no layer is crossed.
 LAYERS = (
     ("errors",),
-    ("drawing",),
+    ("drawing", "logistic"),
     ("output_folder",),
     ("data",),
-    ("models",),
-    ("simulate",),
+    ("models", "simulate"),
     ("posterior",),
     ("inference",),
     ("diagnostics", "recommend", "evaluate", "text"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.models.likelihood import expected_choice
+from bayes_pref.logistic import expected_choice
 from bayes_pref.simulate import World, assistant_world, simulate
 
 FloatArray = NDArray[np.float64]

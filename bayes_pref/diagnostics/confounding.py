@@ -131,7 +131,9 @@ def couple(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Pos
         coupled = replace(model, exposure=True)
     else:
         coupled = HierarchicalReward(exposure=True, mean_sd=model.mean_sd, scale=model.scale)
-    return fit(coupled, posterior.comparisons, Gibbs(progress=progress), seed=seed)
+    # Enough for the population, which is all that `assess` reads; users' own weights need more.
+    engine = Gibbs(draws=600, warmup=400, progress=progress)
+    return fit(coupled, posterior.comparisons, engine, seed=seed)
 
 
 def unassessable(comparisons: Comparisons) -> str | None:

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.logistic import expected_choice
 from bayes_pref.models.base import centred_covariates, exposures
-from bayes_pref.models.likelihood import expected_choice
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.exposure_law import Exposure, Law, quadratic
 from bayes_pref.diagnostics.pairs import Pairs
-from bayes_pref.models.likelihood import expected_choice
+from bayes_pref.logistic import expected_choice
 from bayes_pref.posterior import Posterior
 
 Array = NDArray[np.float64]

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from bayes_pref.data.validate import FloatArray, shown
 from bayes_pref.errors import DataError
-from bayes_pref.models.likelihood import expected_choice
+from bayes_pref.logistic import expected_choice
 
 # The covariates' share of the variance that exposure leaves: enough to be found with 200 users.
 _EXPLAINED = 0.25
