@@ -135,6 +135,14 @@ def test_mini_batches_run_with_every_model(name: str, guide: str) -> None:
     assert posterior.engine["batch"] == 3
 
 
+def test_a_batch_of_everyone_is_no_batch() -> None:
+    comparisons = small_comparisons()
+    whole, batch = (
+        quiet(short(batch=batch), bp.HierarchicalReward(), comparisons) for batch in (None, 10)
+    )
+    assert whole.draws.identical(batch.draws)
+
+
 @pytest.mark.parametrize("covariates", [False, True])
 @pytest.mark.parametrize("name", ["diagonal", "full"])
 def test_mini_batches_are_unbiased(name: str, covariates: bool) -> None:

@@ -289,7 +289,7 @@ class SVI(Engine):
 
     def _chosen(self, plate: tuple[str, int] | None, seed: int) -> Iterator[Any]:
         """Context of each step, in which the plate holds the step's mini-batch."""
-        if plate is None or self.batch is None:
+        if plate is None or self.batch is None or self.batch == plate[1]:
             while True:
                 yield nullcontext()
         name, total = plate
