@@ -126,15 +126,14 @@ def coupled(comparisons: bp.Comparisons, seed: int) -> Answer:
 def _identifiability(task: Task) -> list[dict[str, Any]]:
     seed = worlds.seed_of(task.world, task.replication)
     world = unlearned.WORLDS[task.world](seed)
-    unknown = world.unknown
     records = []
     for prior in unlearned.PRIORS:
         model = bp.HierarchicalReward(mean_sd=prior)
         posterior = bp.fit(model, world.comparisons, FULL, seed=seed)
         new = _unidentifiable(posterior, world.candidates)
         shown = _unidentifiable(posterior, None)
-        found = {"detected": new[unknown >= unlearned.LARGE]}
-        found["false flags"] = np.concatenate([new[unknown == 0], shown])
+        found = {"detected": new[world.unidentifiable]}
+        found["false flags"] = np.concatenate([new[world.unknown == 0], shown])
         records += [
             {"method": OURS, "figure": f"{figure}, prior {prior:g}", "value": float(said.mean())}
             for figure, said in found.items()

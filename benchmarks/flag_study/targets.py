@@ -80,14 +80,14 @@ _SPREADS = {("small", "auroc"): 0.05}
 def quick_targets() -> list[Target]:
     """Return what a few replications are held to: three standard errors beyond the targets.
 
-    The errors are those of the spreads known from long runs: that of four data sets is hardly
-    known from the four. What has no spread is held to the target itself.
+    The errors come from the spreads above, since that of four data sets is hardly known from the
+    four. What has no spread is held to the target itself.
     """
     found = []
     for target in all_targets():
         if target.world in QUICK:
             spread = _SPREADS.get((target.world, target.figure), _SPREAD.get(target.figure, 0.0))
             slack = 3 * spread / np.sqrt(QUICK[target.world])
-            bounds = {"least": target.least - slack, "most": target.most + slack, "allowed": 0.0}
-            found.append(replace(target, **bounds))
+            bounds = {"least": target.least - slack, "most": target.most + slack}
+            found.append(replace(target, **bounds, allowed=0.0))
     return found

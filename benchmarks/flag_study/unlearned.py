@@ -4,8 +4,9 @@ What no choices of these people about these pairs would tell of a new pair is it
 directions that hardly differ in them: where even choices at even odds, each of which carries a
 quarter of the square of its difference, leave more than half to a reference prior of 1 log-odds
 (features scaled by the root mean square of their differences). The length of that part is the sd
-that stays. A pair is unidentifiable where that is at least 0.5, twice what the flag asks for;
-identifiable where it is 0; and not scored in between.
+that stays. A pair is unidentifiable where that is at least 0.5, twice what the flag asks for, and
+exceeds the sd of the rest of the pair, which more choices would lessen; identifiable where it is 0;
+and not scored in between.
 """
 
 from __future__ import annotations
@@ -44,14 +45,26 @@ class Unlearned:
     @property
     def unknown(self) -> Array:
         """(n,) sd of each candidate that stays whatever is chosen, log-odds."""
+        return self._parts()[0]
+
+    @property
+    def unidentifiable(self) -> Array:
+        """(n,) whether what stays is large, and larger than what is only not yet learned."""
+        stays, learned = self._parts()
+        return (stays >= LARGE) & (stays > learned)
+
+    def _parts(self) -> tuple[Array, Array]:
+        """Sd of each candidate that stays, and of the rest of it after choices by these people."""
         scale = np.sqrt(np.mean(self.comparisons.difference**2, axis=0))
         scale[scale == 0] = 1.0
-        _, size, rows = np.linalg.svd(self.comparisons.difference / scale, full_matrices=False)
-        rows = rows[_INFORMATION * size**2 > 1.0]
-        pair = self.candidates.difference / scale
-        left = pair - pair @ rows.T @ rows
-        length = np.linalg.norm(left, axis=1)
-        return np.where(length < 1e-9, 0.0, length)
+        shown, pair = self.comparisons.difference / scale, self.candidates.difference / scale
+        _, size, rows = np.linalg.svd(shown, full_matrices=False)
+        known = _INFORMATION * size**2 > 1.0
+        along = pair @ rows[known].T
+        stays = np.linalg.norm(pair - along @ rows[known], axis=1)
+        # People who differ, and odds that are not even, leave a quarter of the information.
+        variance = 1 / (1 + _INFORMATION * size[known] ** 2 / 4)
+        return np.where(stays < 1e-9, 0.0, stays), np.sqrt(along**2 @ variance)
 
 
 def identified(seed: int) -> Unlearned:

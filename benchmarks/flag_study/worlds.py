@@ -96,9 +96,9 @@ def simulated(seed: int, **knobs: Any) -> Confounded:
     )
 
 
-def left_out(seed: int) -> Confounded:
+def left_out(seed: int, **knobs: Any) -> Confounded:
     """Return a world with a context effect and no confounding, whose analyst leaves it out."""
-    whole = simulated(seed, confounding=0.0, interactions=True)
+    whole = simulated(seed, confounding=0.0, interactions=True, **knobs)
     frame = whole.comparisons.to_frame()
     return replace(whole, comparisons=_read(frame, whole.comparisons))
 
