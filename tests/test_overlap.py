@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from made_posteriors import made_comparisons, made_posterior, made_votes, pooled_posterior
 from scipy.stats import multivariate_normal
 
@@ -88,10 +89,10 @@ def test_people_are_not_shown_the_other_kinds_contexts(rho: float, low: float, h
     for seed in range(4):
         posterior, pairs, consistent, kind = kinds_world(rho, seed)
         found = assess(posterior, pairs)
-        assert found.kinds.shape == (112, 2)
         np.testing.assert_allclose(found.kinds.sum(axis=1), 1.0)
-        first = found.kinds["kind_1"].to_numpy() > 0.5
-        assert max(np.mean(first == kind), np.mean(first != kind)) > 0.85
+        if rho > 0.5:  # choices alone need not show that there are kinds
+            first = found.kinds["kind_1"].to_numpy() > 0.5
+            assert max(np.mean(first == kind), np.mean(first != kind)) > 0.85
         overlap = found.comparisons["overlap"].to_numpy()
         assert ((overlap >= 0) & (overlap <= 1)).all()
         aurocs.append(auroc_within(overlap, consistent, pairs.user))
@@ -116,12 +117,8 @@ def test_kinds_by_choices_and_exposure_beat_either() -> None:
     right: dict[str, list[float]] = {"both": [], "choices": [], "exposure": []}
     for seed in range(4):
         posterior, _, _, kind = kinds_world(0.7, seed)
-        blind = replace(
-            posterior,
-            draws=posterior.draws.mean("user")
-            .expand_dims(user=posterior.draws["user"])
-            .assign(mu=posterior.draws["mu"]),
-        )
+        same = xr.ones_like(posterior.draws["weights"])
+        blind = replace(posterior, draws=posterior.draws.assign(weights=same))
         exposure = Exposure.of(posterior.comparisons)
         unexposed = replace(exposure, between=np.zeros_like(exposure.between))
         for name, given in {
@@ -137,13 +134,13 @@ def test_kinds_by_choices_and_exposure_beat_either() -> None:
 def test_a_population_that_varies_continuously_is_one_kind() -> None:
     found = []
     for seed in range(12):
-        made = bp.simulate(users=150, unequal=0.6 * (seed % 2), confounding=0.7, seed=seed)
+        counts = np.random.default_rng(seed).integers(2, 30, 150)  # unequal: some shrink more
+        made = bp.simulate(users=150, comparisons=counts, confounding=0.7, seed=seed)
         weights = made.truth.weights.loc[made.comparisons.users].to_numpy()
         posterior = posterior_of(made.comparisons, weights, sd=0.6)
         exposure = Exposure.of(made.comparisons)
         found.append(user_kinds(posterior, exposure, None, 0).shape[1])
-    # BIC takes a second kind in a few percent of such samples: 3 of 12 has probability below .02
-    # at 5 %.
+    # Were one sample in 20 to give a second kind, 3 of 12 would have probability .02.
     assert np.sum(np.array(found) > 1) < 3
 
 

@@ -158,9 +158,9 @@ def _weights(posterior: Posterior) -> FloatArray:
     draws = draws.reshape(-1, *draws.shape[2:]) * posterior.comparisons.feature_scale
     mean = draws.mean(axis=0)
     centred = mean - mean.mean(axis=0)
-    told = centred.T @ centred / max(len(mean), 1)
-    if not told.any():
-        return centred[:, :0]
+    if np.abs(centred).max() <= 1e-9 * np.abs(draws).max():  # a pooled model, up to rounding
+        return np.empty((len(mean), 0))
+    told = centred.T @ centred / len(mean)
     # What users have in common is not a difference between them: deviations from each draw's mean.
     spread = draws - mean
     spread = spread - spread.mean(axis=1, keepdims=True)

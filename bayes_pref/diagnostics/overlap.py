@@ -337,9 +337,9 @@ def _map_points(comparisons: Comparisons, exposure: Exposure) -> tuple[IntArray,
     """Users in order of exposure, and contexts from the data spread over the leading axis."""
     user = np.argsort(exposure.mean[:, 0], kind="stable")
     along = exposure.coordinates(comparisons.context)[:, 0]
-    marks = np.quantile(along, np.linspace(0.02, 0.98, _GRID))
-    nearest = np.abs(along[:, None] - marks).argmin(axis=0)
-    return user, comparisons.context[np.unique(nearest[np.argsort(along[nearest])])]
+    order = np.argsort(along, kind="stable")
+    marks = np.linspace(0.02, 0.98, _GRID) * (len(order) - 1)
+    return user, comparisons.context[order[np.unique(marks.round().astype(np.int64))]]
 
 
 def _frame(values: FloatArray, least: float) -> pd.DataFrame:
