@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,18 @@ def test_a_pooled_posterior_is_refused_by_name_what_is_about_users(world: bp.Wor
     found = bp.diagnose(bp.fit(bp.PooledReward(), world.comparisons, QUICK), progress=False)
     assert any(note.startswith("PooledReward") and "prefers" in note for note in found.notes)
     assert not set(found.comparisons["verdict"]) & {"prefers", "indifferent", "undecided"}
+
+
+def test_a_mean_field_posterior_is_refused_by_name_what_it_cannot_support(
+    posterior: bp.Posterior,
+) -> None:
+    apart = replace(posterior, engine=bp.SVI(guide="mean_field").settings())
+    found = bp.diagnose(apart, progress=False)
+    assert any("SVI(guide='mean_field')" in note and "refused" in note for note in found.notes)
+    assert found.comparisons[["elas_ref", "sd_ref"]].isna().all(axis=None)
+    assert not set(found.comparisons["verdict"]) & {"unidentifiable", "separated"}
+    assert found.coupled is not None
+    assert found.coupled.engine["name"] == "Gibbs"
 
 
 def test_features_that_never_part_are_named() -> None:

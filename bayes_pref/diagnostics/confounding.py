@@ -95,7 +95,7 @@ class Confounding:
 
 
 def couple(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Posterior:
-    """Return a posterior of the coupled model: this one, or a fit to the same comparisons.
+    """Return a posterior of the coupled model: this one, or an exact fit to the same comparisons.
 
     Parameters
     ----------
@@ -126,7 +126,8 @@ def couple(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Pos
     """
     model = posterior.model
     if isinstance(model, HierarchicalReward):
-        if model.exposure:
+        # A mean-field guide makes the intervals of shifts too narrow: it holds G and mu apart.
+        if model.exposure and posterior.engine.get("guide") != "mean_field":
             return posterior
         coupled = replace(model, exposure=True)
     else:

@@ -174,7 +174,7 @@ def _shifts(
     if coupled is not posterior:
         notes.append(
             f"Confounding was assessed with a fit of {type(coupled.model).__name__}(exposure=True) "
-            "that was made for it, since the posterior given has no exposure term; it is kept as "
+            f"that was made for it, since the posterior given {_lacks(posterior)}; it is kept as "
             "Report.coupled."
         )
         notes += [f"In that fit: {finding.message}" for finding in coupled.findings]
@@ -265,6 +265,13 @@ def _leading(comparisons: Comparisons) -> FloatArray:
     # A little of every direction: a context that never varies within users has no variance there.
     within += 1e-6 * np.trace(np.cov(context.T)) / len(within) * np.eye(len(within))
     return np.asarray(eigh(np.cov(own.T), within)[1][:, -1])
+
+
+def _lacks(posterior: Posterior) -> str:
+    """Say why confounding cannot be assessed with this posterior itself."""
+    if "G" in posterior.draws:
+        return "comes from a mean-field guide, whose intervals are too narrow"
+    return "has no exposure term"
 
 
 def _sentence(text: str) -> str:
