@@ -4,6 +4,9 @@
 users, ``fit`` draws from its posterior, and a ``Posterior`` answers questions in labelled frames.
 """
 
+from bayes_pref import progress  # noqa: F401 (before Pyro, whose import would warn)
+
+# isort: split
 from bayes_pref import plots
 from bayes_pref.data import Comparisons, Features
 from bayes_pref.diagnostics.diagnose import diagnose

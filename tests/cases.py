@@ -47,7 +47,7 @@ ENGINES: dict[str, Entry] = {
     ),
     "NUTS of Pyro": Entry(  # slow: the reference of the others on one model of each kind
         bp.NUTS(draws=400, warmup=300, chains=1, progress=False, kernel="pyro"),
-        models=("pooled", "diagonal", "full, covariates"),
+        models=("pooled", "diagonal"),
     ),
 }
 

@@ -13,13 +13,14 @@ from scipy.special import expit
 import bayes_pref as bp
 from bayes_pref.cli import command as cli
 from bayes_pref.cli.demo import run_demo
+from bayes_pref.cli.demo_flags import flagged
 from bayes_pref.cli.demo_report import Fits, choice_probabilities, opposite_people, report
 from bayes_pref.cli.screen import WIDTH
 from bayes_pref.output_folder import OutputFolder
 from bayes_pref.simulate import assistant_world
 
 ATTRIBUTES = ["length", "detail", "warmth", "hedging"]
-PICTURES = ["heterogeneity.png", "population.png", "trace.png", "users.png"]
+PICTURES = ["heterogeneity.png", "population.png", "report.png", "trace.png", "users.png"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.errors.ConvergenceWarning")
 
@@ -179,10 +180,23 @@ def test_predictions_that_do_not_follow_the_shift_are_not_blamed_for_it(fits: Fi
     assert "it does not ask who is shown what" in flowing(section(fits, "Where this is still off"))
 
 
+def test_flagged_comparisons_stand_beside_the_truth(fits: Fits) -> None:
+    found = bp.diagnose(fits.hierarchical, progress=False)
+    verdicts, reasons, score = (flowing(text) for text in flagged(found, fits.truth))
+    rows = found.comparisons[found.comparisons["verdict"] == "confounded"]
+    assert f"confounded {len(rows):,}" in verdicts
+    worst = rows.loc[rows["shift"].abs().idxmax()]
+    true = fits.truth.comparisons.loc[worst["row"]]
+    assert worst["sentence"] in reasons
+    assert f"In truth {100 * true['p_obs']:.0f} % of those who are shown it" in reasons
+    right = (fits.truth.comparisons.loc[rows["row"], "shift"].abs() > 0.03).sum()
+    assert f"{len(rows):,} comparisons are flagged as confounded, and for {right:,}" in score
+
+
 def test_a_run_tells_its_story_and_draws(tmp_path: Path) -> None:
     told: list[str] = []
     run_demo(OutputFolder(tmp_path / "demo"), seed=2, say=told.append, draws=40)
-    assert len(told) == 7
+    assert len(told) == 10
     assert "correlation 0.6" in flowing(told[0])
     train, held_out = assistant_world(seed=2).comparisons.split(by="comparison", seed=2)
     assert f"{len(train):,} comparisons; {len(held_out):,} more" in flowing(told[0])
@@ -202,5 +216,7 @@ def test_the_command_converges_and_repeats_itself(
         texts.append(re.sub(r"\d+\.\d s;", "", flowing(out)))
     assert texts[0] == texts[1]
     assert texts[0].count("convergence passed") == 2
-    assert "Plots in demo: population.png, users.png, heterogeneity.png, trace.png" in texts[0]
+    assert "Plots in demo: population.png, users.png, heterogeneity.png, trace.png, report.png" in (
+        texts[0]
+    )
     assert sorted(path.name for path in Path("demo").iterdir()) == PICTURES

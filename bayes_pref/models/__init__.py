@@ -1,6 +1,5 @@
 """Pyro generative models of users and their choices."""
 
-from bayes_pref import progress  # noqa: F401 (before Pyro, whose import would warn)
 from bayes_pref.models.base import RewardModel, from_settings
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.pooled import PooledReward

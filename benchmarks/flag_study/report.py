@@ -75,7 +75,7 @@ def _wide(means: pd.DataFrame, keys: list[str], names: dict[str, str]) -> str:
         index=pd.MultiIndex.from_frame(means[[*keys, "figure"]]),
     )
     wide = text.unstack("figure", sort=False).reindex(columns=list(names))
-    return _table(wide.rename(columns=names).fillna("").reset_index())
+    return _table(wide.rename(columns=names).astype(object).fillna("").reset_index())
 
 
 def _number(mean: float, error: float) -> str:
