@@ -112,6 +112,18 @@ def test_overlap_that_ignores_who_is_asked_ranks_nothing() -> None:
     assert auroc_within(other, consistent, pairs.user) < 0.6
 
 
+def test_kinds_that_contexts_do_not_tell_apart_leave_the_exposure_of_each_user() -> None:
+    posterior, exposure = one_context(0.95, 0.0)
+    kind = np.where(np.random.default_rng(7).random(200) < 0.5, -3.0, 3.0)
+    weights = np.column_stack([kind, np.zeros((200, 2))])
+    weights += 0.3 * np.random.default_rng(8).normal(size=weights.shape)
+    posterior = posterior_of(posterior.comparisons, weights, 0.5)
+    found = assess(posterior, read_pairs(posterior))
+    assert found.kinds.shape[1] == 2
+    assert "shown like contexts" in found.note
+    assert asked_at(posterior, exposure.idxmin(), exposure.max()) < 0.05
+
+
 def test_kinds_by_choices_and_exposure_beat_either() -> None:
     """At rho .7 neither the few choices nor the few prompts of a user suffice."""
     right: dict[str, list[float]] = {"both": [], "choices": [], "exposure": []}
@@ -222,10 +234,12 @@ def test_a_context_does_not_vouch_for_itself() -> None:
         frame, user="user", choice="choice", difference=["a"], context=["x"]
     )
     posterior = pooled_posterior(comparisons)
-    assert assess(posterior, read_pairs(posterior)).comparisons["no_overlap"][3]
+    found = assess(posterior, read_pairs(posterior))
+    assert found.kinds.shape[1] == 1
+    assert found.comparisons["no_overlap"][3]
     moved = frame.loc[[3]].assign(x=frame.loc[3, "x"] + 1e-6)  # hardly another, but not shown
-    asked = assess(posterior, read_pairs(posterior, moved)).comparisons["overlap"][0]
-    assert asked > assess(posterior, read_pairs(posterior)).comparisons["overlap"][3]
+    asked = assess(posterior, read_pairs(posterior, moved)).comparisons["overlap"].iloc[0]
+    assert asked > found.comparisons["overlap"][3]
 
 
 def test_where_overlap_cannot_be_assessed_a_sentence_says_why() -> None:

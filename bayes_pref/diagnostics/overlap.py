@@ -11,7 +11,7 @@ Overlap, for user i and context x: how common x is among people like i, relative
 With several kinds of users it is sum_k P(i is of kind k) P(kind k | x) / P(kind k): the kinds from
 choices and exposure together, P(kind | x) by regularised logistic regression on the contexts of
 other users only (cross-fitted over users), if that predicts the kinds of users held out. With one
-kind, people like i are those whose exposure is
+kind, or kinds that contexts do not tell apart, people like i are those whose exposure is
 like theirs, and the densities are normal. A context does not vouch for itself: for a pair that the
 user was shown, their exposure is taken from their other comparisons.
 """
@@ -203,8 +203,9 @@ def assess(
     user, context = _map_points(comparisons, exposure)
     whose = np.concatenate([pairs.user, np.repeat(user, len(context))])
     where = np.vstack([pairs.context, np.tile(context, (len(user), 1))])
-    if kind.shape[1] > 1:
-        ratio = _by_kind(comparisons, kind, whose, where, seed)
+    several = kind.shape[1] > 1
+    ratio = _by_kind(comparisons, kind, whose, where, seed) if several else None
+    if ratio is not None:
         note = (
             f"{kind.shape[1]} kinds of users were found by their choices and contexts; overlap "
             "compares the contexts of a user's kind with everyone's"
@@ -213,9 +214,13 @@ def assess(
         own = np.zeros(len(whose), dtype=bool)
         own[: len(pairs)] = _own_contexts(comparisons, pairs)
         ratio = _by_exposure(exposure, whose, where, own)
+        found = (
+            f"{kind.shape[1]} kinds of users were found, who are shown like contexts"
+            if several
+            else "one kind of user was found"
+        )
         note = (
-            "one kind of user was found; overlap compares the contexts of users with a like "
-            "exposure with everyone's"
+            f"{found}; overlap compares the contexts of users with a like exposure with everyone's"
         )
     ratio[whose == UNASKED] = 1.0
     ratio[_shown_to_nobody(comparisons, where)] = 0.0
@@ -229,8 +234,11 @@ def assess(
 
 def _by_kind(
     comparisons: Comparisons, kind: FloatArray, user: IntArray, context: FloatArray, seed: int
-) -> FloatArray:
-    """(n,) sum over kinds of P(user is of it) P(it | context) / P(it), cross-fitted over users."""
+) -> FloatArray | None:
+    """(n,) sum over kinds of P(user is of it) P(it | context) / P(it), cross-fitted over users.
+
+    None if contexts do not predict the kinds of users held out.
+    """
     spread = comparisons.context.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     centre = comparisons.context.mean(axis=0)
@@ -248,7 +256,7 @@ def _by_kind(
     # that tells nothing of people it has not seen still ranks contexts, by chance.
     gain = np.bincount(comparisons.user, gains[best])
     if gain.mean() < _CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain)):
-        return np.ones(len(asked))
+        return None
     whose = np.where((user < 0)[:, None], share, kind[user])
     return np.asarray((whose * answers[best] / share).sum(axis=1))
 
