@@ -74,8 +74,10 @@ def _wide(means: pd.DataFrame, keys: list[str], names: dict[str, str]) -> str:
         [_number(row.mean, row.se) for row in means[["mean", "se"]].itertuples(index=False)],
         index=pd.MultiIndex.from_frame(means[[*keys, "figure"]]),
     )
-    wide = text.unstack("figure", sort=False).reindex(columns=list(names))
-    return _table(wide.rename(columns=names).astype(object).fillna("").reset_index())
+    wide = text.unstack("figure", sort=False, fill_value="")
+    return _table(
+        wide.reindex(columns=list(names), fill_value="").rename(columns=names).reset_index()
+    )
 
 
 def _number(mean: float, error: float) -> str:

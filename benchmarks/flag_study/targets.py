@@ -44,7 +44,8 @@ def all_targets() -> list[Target]:
     for kind in unlearned.SEPARATIONS:
         targets.append(Target(SEPARATION, f"detected: {kind}", least=1.0))
         targets.append(Target(SEPARATION, f"false alarms: {kind}", most=0.0))
-    return targets
+    order = [*worlds.WORLDS, *unlearned.WORLDS, SEPARATION]
+    return sorted(targets, key=lambda target: order.index(target.world))
 
 
 # Replications of each world where little time is allowed.
