@@ -156,7 +156,9 @@ class NUTS(Engine):
         ...         pyro.sample("effect", dist.Normal(true, error), obs=effect)
         >>> effect = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
         >>> error = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
-        >>> found = bp.NUTS(progress=False).sample(schools, effect, error, seed=1)
+        >>> found = bp.NUTS(target_accept=0.95, progress=False).sample(
+        ...     schools, effect, error, seed=1
+        ... )
         >>> found.draws["true"].dims
         ('chain', 'draw', 'school')
         >>> bool(3 < found.draws["mean"].mean() < 6)
