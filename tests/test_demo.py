@@ -216,7 +216,8 @@ def test_the_command_converges_and_repeats_itself(
         texts.append(re.sub(r"\d+\.\d s;", "", flowing(out)))
     assert texts[0] == texts[1]
     assert texts[0].count("convergence passed") == 2
-    assert "Plots in demo: population.png, users.png, heterogeneity.png, trace.png, report.png" in (
-        texts[0]
+    assert (
+        "Plots in demo: population.png, users.png, heterogeneity.png, trace.png, report.png"
+        in (texts[0])
     )
     assert sorted(path.name for path in Path("demo").iterdir()) == PICTURES
