@@ -210,7 +210,19 @@ def test_which_rows_are_whose_is_found_for_any_model() -> None:
         with pyro.plate("sale", len(sales)):
             pyro.sample("sales", dist.Normal(shown[shop], 2.0), obs=sales)
 
+    def unbatched(sales: torch.Tensor, shop: torch.Tensor) -> None:
+        mean = pyro.sample("mean", dist.Normal(0.0, 5.0))
+        with pyro.plate("shop", 6):
+            true = pyro.sample("true", dist.Normal(mean, 1.0))
+        for k, at in enumerate(shop):
+            width = 2.0 if true[at] < 100 else 1.0  # torch cannot batch a branch
+            pyro.sample(f"sale_{k}", dist.Normal(true[at], width), obs=sales[k])
+
     with double_precision(), seeded(0):
+        by_loop = read(unbatched, SALES, SHOP)
+        assert by_loop is not None
+        at = {"mean": torch.tensor(1.0)}
+        assert by_loop.owners(at, by_loop.prior(at)).tolist() == SHOP.tolist()
         model = read(shops, SALES, SHOP)
         assert model is not None
         prior = model.prior({"mean": torch.tensor(1.0)})

@@ -103,7 +103,10 @@ class UserModel:
                 ]
             )
 
-        return torch.vmap(one)(values)
+        try:
+            return torch.vmap(one)(values)
+        except RuntimeError:  # whatever torch cannot batch, such as a branch, a loop can still run
+            return torch.stack([one(each) for each in values])
 
     def owners(self, population: Sites, prior: Prior) -> Tensor | None:
         """Place of the user of each row, (rows,); the number of users where it is nobody's.
