@@ -26,7 +26,7 @@ demo: venv  ## a fit to a small world whose truth is known; plots in demo/
 	$(BIN)/bayes-pref demo
 
 test: venv  ## every test: fast, slow, doctests and notebooks
-	$(BIN)/python -m pytest -m "" --numprocesses=2 --dist=loadfile --durations=15
+	$(BIN)/python -m pytest -m "" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ units: a prior sd on the scaled feature is divided by the feature's scale.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from pyro.infer import Predictive
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.likelihood import probability
+from bayes_pref.models.likelihood import choice_distribution, probability
 
 Array = NDArray[np.float64]
 
@@ -130,6 +130,13 @@ class RewardModel(ABC):
         self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
     ) -> xr.DataArray:
         """Weights of a user drawn from the population, one per draw: (chain, draw, feature)."""
+
+    def choice_law(self, comparisons: Comparisons) -> Callable[[torch.Tensor], Any]:
+        """Return what gives the distribution of choices at log-odds (..., n).
+
+        Called once within the model, before any plate, so that it can sample sites of its own.
+        """
+        return choice_distribution
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
         """Return the model as `GaussianUsers`, or None where it is not of that kind."""

@@ -40,7 +40,6 @@ from bayes_pref.models.base import (
     feature_units,
 )
 from bayes_pref.models.batch import Batch
-from bayes_pref.models.likelihood import choice_distribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +151,7 @@ class HierarchicalReward(RewardModel):
             concentration = torch.tensor(self.concentration, dtype=torch.float64)
             factor = pyro.sample("correlation_factor", dist.LKJCholesky(size, concentration))
             pyro.deterministic("correlation", factor @ factor.mT)
+        law = self.choice_law(comparisons)
         with everyone:
             weights = pyro.sample(
                 "weights",
@@ -161,7 +161,7 @@ class HierarchicalReward(RewardModel):
             )
         eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
         with batch.plate():
-            pyro.sample("choice", choice_distribution(eta), obs=batch.choice)
+            pyro.sample("choice", law(eta), obs=batch.choice)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""

@@ -13,7 +13,6 @@ import xarray as xr
 
 from bayes_pref.data import Comparisons
 from bayes_pref.models.base import GaussianUsers, RewardModel, feature_units
-from bayes_pref.models.likelihood import choice_distribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +49,12 @@ class PooledReward(RewardModel):
         self.check(comparisons)
         sd = torch.as_tensor(self.mean_sd / feature_units(self, comparisons))
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(sd), sd).to_event(1))
+        law = self.choice_law(comparisons)
         eta = (torch.tensor(comparisons.difference) * mu).sum(-1)
         with pyro.plate("comparison", len(comparisons), dim=-1):
             pyro.sample(
                 "choice",
-                choice_distribution(eta),
+                law(eta),
                 obs=torch.tensor(comparisons.choice),
             )
 
