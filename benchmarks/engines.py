@@ -41,14 +41,14 @@ LENGTHS: dict[str, dict[tuple[str, str], tuple[int, int]]] = {
         ("dense", "full"): (1000, 8000),
     },
     "NUTS": {
-        ("bank", "diagonal"): (500, 1000),
+        ("bank", "diagonal"): (500, 4000),
         ("bank", "full"): (500, 1000),
         ("dense", "diagonal"): (400, 600),
         ("dense", "full"): (400, 600),
     },
     "SVI": {},
     "NumPyro": {
-        ("bank", "diagonal"): (600, 2000),
+        ("bank", "diagonal"): (600, 4000),
         ("bank", "full"): (600, 1500),
         ("dense", "diagonal"): (400, 600),
         ("dense", "full"): (400, 600),

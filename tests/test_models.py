@@ -15,6 +15,7 @@ from scipy.stats import halfnorm, multivariate_normal, norm
 import bayes_pref as bp
 from bayes_pref.models import from_settings
 from bayes_pref.models.base import exposures, seeded
+from bayes_pref.models.batch import Batch
 
 
 def log_joint(model: bp.RewardModel, comparisons: bp.Comparisons, **sites: np.ndarray) -> float:
@@ -266,3 +267,24 @@ def test_pooled_weights_are_the_same_for_everyone() -> None:
     assert weights.dims == ("chain", "draw", "user", "feature")
     np.testing.assert_array_equal(weights[:, :, 0], weights[:, :, 1])
     np.testing.assert_array_equal(weights[:, :, 0], prior["mu"])
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_log_odds_are_the_rows_own_whether_or_not_users_fill_a_table(unequal: bool) -> None:
+    comparisons = small_comparisons(users=6, each=4)
+    if unequal:  # one user with most rows: a table would be mostly padding
+        comparisons = comparisons.take((comparisons.user == 0) | (np.arange(24) % 4 == 0))
+    batch = Batch.of(comparisons, torch.arange(6))
+    assert (batch.table is None) == unequal
+    weights = torch.randn(3, 6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    plain = (batch.difference * weights[:, batch.user]).sum(-1)
+    torch.testing.assert_close(batch.log_odds(weights), plain)
+
+
+def test_a_mini_batch_has_the_log_odds_of_its_own_users() -> None:
+    comparisons = small_comparisons(users=6, each=4)
+    batch = Batch.of(comparisons, torch.tensor([4, 1]))
+    weights = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = np.concatenate([np.flatnonzero(comparisons.user == code) for code in (4, 1)])
+    expected = (comparisons.difference[rows] * weights.numpy().repeat(4, axis=0)).sum(axis=1)
+    np.testing.assert_allclose(batch.log_odds(weights).numpy(), expected)

@@ -7,10 +7,14 @@ code that unpacks Python's arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import multiprocessing
+import os
+import signal
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import njit, typeof
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -47,3 +51,29 @@ def compiled_reordering_part(kernel: Kernel) -> Kernel:
         no_cpython_wrapper=True,
         fastmath=REORDER,
     )(kernel)
+
+
+def compile_beside(kernels: Sequence[tuple[Any, tuple[Any, ...]]]) -> None:
+    """Compile kernels for arguments like these in a process beside this one, which goes on.
+
+    The interpreter compiles one kernel at a time. What the other process has left on disk by the
+    time that this one comes to it need not be compiled here; whatever it has not, is. Does nothing
+    where a kernel has been compiled or read before, or where processes cannot be forked.
+    """
+    if kernels[0][0].signatures or "fork" not in multiprocessing.get_all_start_methods():
+        return
+
+    def work() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to children too
+        try:
+            for kernel, like in kernels:
+                kernel.compile(tuple(typeof(value) for value in like))
+        finally:
+            os._exit(0)  # nothing of the parent is to be cleaned up twice
+
+    process = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    with warnings.catch_warnings():
+        # Python 3.12 warns that a lock which another thread holds stays locked in the child: should
+        # it ever wait for one, it ends with this process, and nobody waits for it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()

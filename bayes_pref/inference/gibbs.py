@@ -21,7 +21,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.inference.chains import Tick, run_chains
 from bayes_pref.inference.checkpoint import Checkpoint, digest
 from bayes_pref.inference.engine import Draws, Engine
-from bayes_pref.inference.gibbs_chains import Chain, HierarchicalChain, PooledChain
+from bayes_pref.inference.gibbs_chains import Chain, HierarchicalChain, PooledChain, compile_ahead
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.models.base import RewardModel
@@ -94,6 +94,9 @@ class Gibbs(Engine):
         )
         seeds = np.random.SeedSequence(seed).spawn(self.chains)
         kind = PooledChain if users.covariance == "none" else HierarchicalChain
+
+        if kind is HierarchicalChain:
+            compile_ahead(problem)
 
         def chain(index: int, tick: Tick, stop: Event) -> int:
             rng = np.random.default_rng(seeds[index])

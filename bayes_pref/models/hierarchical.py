@@ -159,7 +159,7 @@ class HierarchicalReward(RewardModel):
                 if factor is None
                 else dist.MultivariateNormal(centre, scale_tril=tau[..., None] * factor),
             )
-        eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
+        eta = batch.log_odds(weights)
         with batch.plate():
             pyro.sample("choice", law(eta), obs=batch.choice)
 
