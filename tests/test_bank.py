@@ -16,7 +16,7 @@ import bayes_pref as bp
 pytestmark = pytest.mark.slow
 
 # Sweeps that give every parameter some hundred effective draws.
-DRAWS = {"diagonal": 2000, "full": 4000}
+DRAWS = {"diagonal": 1000, "full": 2000}
 
 
 @pytest.fixture(scope="module", params=["diagonal", "full"])

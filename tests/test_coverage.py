@@ -40,7 +40,7 @@ def shares(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
             posterior = bp.fit(
                 bp.HierarchicalReward(covariance=request.param, scale="raw"),
                 world.comparisons,
-                bp.Gibbs(draws=500, warmup=300, progress=False),
+                bp.Gibbs(draws=500, warmup=300, chains=2, progress=False),
                 seed=seed,
             )
         draws = posterior.draws.stack(sample=("chain", "draw"))

@@ -43,7 +43,9 @@ def grounds(**columns: list[float]) -> Grounds:
     """Grounds of comparisons in which nothing was found, but for the columns given."""
     n = len(next(iter(columns.values())))
     plain = dict.fromkeys([*COLUMNS[2:-2], "p_left", "p_small"], np.full(n, 0.1))
-    flags = {name: np.zeros(n, bool) for name in ("unidentifiable", "confounded", "separated")}
+    flags = {
+        name: np.zeros(n, bool) for name in ("unidentifiable", "confounded", "separated", "new")
+    }
     given = {name: np.asarray(values, bool) for name, values in columns.items() if name in flags}
     numbers = pd.DataFrame(plain | {k: v for k, v in columns.items() if k not in flags})
     words = np.full(n, "The data never separate a and b", dtype=object)
@@ -65,6 +67,14 @@ def test_a_model_without_users_is_refused_what_is_about_users() -> None:
     found = grounds(unidentifiable=[1, 0], p_left=[0.99, 0.99])
     without = Grounds(**{**vars(found), "personal": False})
     assert decide(without).tolist() == ["unidentifiable", "not assessed"]
+
+
+def test_what_is_said_of_a_user_who_was_never_asked_is_said_to_be_borrowed() -> None:
+    found = grounds(new=[1, 0], borrowed=[1.0, 1.0])
+    never, unlike = sentences(found, decide(found), 0.9)
+    assert "was never asked" in never
+    assert "100 %" not in never
+    assert "own comparisons say nothing of 100 %" in unlike
 
 
 def test_sentences_name_the_numbers() -> None:

@@ -250,7 +250,7 @@ def assess(
     frame = describe_shifts(population, exposure, pairs, threshold, interval)
     p = gate(
         comparisons,
-        *_without_coupling(model, comparisons, seed),
+        *_without_coupling(model, comparisons, seed, coupled.engine.get("cores")),
         permutations=permutations,
         rng=streams[1],
     )
@@ -272,13 +272,13 @@ def assess(
 
 
 def _without_coupling(
-    model: RewardModel, comparisons: Comparisons, seed: int
+    model: RewardModel, comparisons: Comparisons, seed: int, cores: int | None
 ) -> tuple[Array, Array]:
     """Users' mean weights (u, d) and their covariance (d, d), fitted without exposures."""
     assert isinstance(model, HierarchicalReward)
     # Few draws: the test's level does not depend on how well this is known, and posterior means
     # are known well enough long before intervals are.
-    engine = Gibbs(draws=200, warmup=200, chains=2, progress=False)
+    engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
     drawn = engine.run(replace(model, exposure=False), comparisons, seed)
     values = drawn.values  # noqa: PD011
     mu, tau = values["mu"].mean(axis=(0, 1)), values["tau"]

@@ -122,6 +122,7 @@ def diagnose(
         unlearned=learned.unlearned,
         agreed=learned.agreed,
         personal=personal,
+        new=pairs.user < 0,
     )
     verdict = decide(grounds)
     frame = numbers.assign(row=pairs.rows, user=pairs.labels, verdict=verdict)

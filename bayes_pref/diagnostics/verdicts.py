@@ -61,6 +61,8 @@ class Grounds:
         The features along which all choices agree, as a list in words.
     personal
         Whether the posterior knows users apart: without, nobody prefers anything.
+    new
+        (n,) whether the user was never asked anything.
     """
 
     numbers: pd.DataFrame
@@ -70,6 +72,7 @@ class Grounds:
     unlearned: NDArray[np.object_]
     agreed: str
     personal: bool
+    new: Mask
 
 
 def decide(grounds: Grounds) -> Texts:
@@ -113,7 +116,8 @@ def sentences(grounds: Grounds, verdict: Texts, interval: float) -> Texts:
         of = np.flatnonzero(verdict == name)
         if of.size:
             said[of] = write(rows.iloc[of])
-    return np.asarray(said + _borrowed(rows) + _no_overlap(rows), dtype=object)
+    beside = _borrowed(rows, grounds.new) + _no_overlap(rows)
+    return np.asarray(said + beside, dtype=object)
 
 
 def _unidentifiable(rows: pd.DataFrame) -> NDArray[np.object_]:
@@ -179,14 +183,15 @@ def _not_assessed(rows: pd.DataFrame) -> NDArray[np.object_]:
     return np.full(len(rows), text, dtype=object)
 
 
-def _borrowed(numbers: pd.DataFrame) -> NDArray[np.object_]:
+def _borrowed(numbers: pd.DataFrame, new: Mask) -> NDArray[np.object_]:
     share = numbers["borrowed"].to_numpy()
     text = joined(
         " This user's own comparisons say nothing of ",
         percent(share),
         " of what differs here: that much is borrowed from other users.",
     )
-    return np.where(share > BORROWED, text, "")
+    unknown = " This user was never asked: all that is said here is borrowed from other users."
+    return np.where(new, unknown, np.where(share > BORROWED, text, ""))
 
 
 def _no_overlap(numbers: pd.DataFrame) -> NDArray[np.object_]:
