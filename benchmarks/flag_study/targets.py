@@ -27,6 +27,7 @@ def all_targets() -> list[Target]:
         Target("base", "sensitivity", least=0.7),
         Target("base", "shift rmse", most=0.016),
         Target("weak", "auroc", least=0.95),
+        Target("moderate", "sensitivity", least=0.7),
         Target("small", "auroc", least=0.85),
         Target("counts", "auroc", least=0.95),
         Target("interactions", "p_do rmse", most=0.025),

@@ -256,6 +256,7 @@ def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
 WORLDS = {
     "base": Setting(simulated, "200 users x 15 comparisons, 4 attributes, 1 context"),
     "weak": Setting(partial(simulated, confounding=0.25), "half of the coupling"),
+    "moderate": Setting(partial(simulated, confounding=0.6), "1.2 times the coupling"),
     "strong": Setting(partial(simulated, confounding=0.8), "1.6 times the coupling"),
     "small": Setting(partial(simulated, users=50, comparisons=5), "50 users x 5 comparisons"),
     "counts": Setting(unequal_counts, "1 to 29 comparisons a user, depending on exposure"),
