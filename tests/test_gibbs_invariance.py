@@ -59,7 +59,7 @@ def replicate(full: bool, dense: bool, spread: np.ndarray, seed: int) -> tuple[n
     user = np.repeat(np.arange(USERS), EACH)
     eta = (difference * weights[user]).sum(axis=1)
     sign = np.where(rng.random(eta.size) < 1 / (1 + np.exp(-eta)), 1.0, -1.0)
-    rows = build_rows(sign[:, None] * difference, user, np.arange(USERS + 1) * EACH)
+    rows = build_rows(sign[:, None] * difference, user, np.arange(USERS + 1) * EACH, sign)
     scale = lower[np.tril_indices(FEATURES)] if full else tau
     theta = np.concatenate([gamma.ravel(), scale])
     psi = np.empty(eta.size)

@@ -22,6 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_pref.data.covariates import per_user
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
 from bayes_pref.data.items import Votes
+from bayes_pref.data.levels import (
+    Levels,
+    check_choices,
+    graded,
+    level_codes,
+    level_labels,
+    shares,
+)
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.validate import (
     FloatArray,
@@ -52,7 +60,8 @@ class Comparisons:
     difference
         (n, d) features of the left item minus those of the right, raw units, C-contiguous.
     choice
-        (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie.
+        (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie; or with `levels` how
+        strongly left was preferred, k / (K - 1) for level k = 0 ... K - 1.
     user
         (n,) nondecreasing codes of the users, 0 to u - 1.
     users
@@ -71,6 +80,8 @@ class Comparisons:
         Attributes of the items, indexed by item label, where comparisons came as items.
     user_name, choice_name
         The caller's names of the user and the choice columns.
+    levels
+        (K,) labels of the levels of graded answers, "right is much better" first; None: choices.
 
     Raises
     ------
@@ -111,6 +122,7 @@ class Comparisons:
     catalogue: pd.DataFrame | None = None
     user_name: str = "user"
     choice_name: str = "choice"
+    levels: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and refuse parts that do not fit together."""
@@ -138,8 +150,7 @@ class Comparisons:
             raise DataError(f"user must hold each code from 0 to {u - 1}, in nondecreasing order")
         if self.users.has_duplicates:
             raise DataError("users must be different labels")
-        if not np.isin(self.choice, (0.0, 0.5, 1.0)).all():
-            raise DataError("choice must hold 1, 0 or 0.5 only")
+        check_choices(self.choice, self.levels)
         self._refuse_infinite("feature", self.features.names, self.difference, self.rows)
         self._refuse_infinite("context", self.features.contexts, self.context, self.rows)
         self._refuse_infinite("covariate", self.covariate_names, self.covariates, self.users)
@@ -170,6 +181,7 @@ class Comparisons:
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
+        levels: Levels | None = None,
     ) -> Self:
         """Read comparisons from a table with one row a comparison.
 
@@ -195,6 +207,11 @@ class Comparisons:
         covariates
             A table with one row a user, in which a column named like `user`, or else the index,
             holds the users' labels, and every other column is a number.
+        levels
+            For graded answers, 3 to 7 of them: their labels, from "right is much better" to "left
+            is much better"; or their number K, for answers 1 to K. Three levels whose middle one is
+            "no preference" can also be read as choices with ties (leave `levels` out, and let 0.5
+            be the tie): ties have one parameter and no side, levels have a cutpoint on each side.
 
         Returns
         -------
@@ -263,7 +280,14 @@ class Comparisons:
             values = table.numbers(given) if given else table.numbers(ours) - table.numbers(theirs)
         pairs = interaction_pairs(interactions, attributes, contexts)
         return cls._grouped(
-            table, Features(attributes, contexts, pairs), values, None, user, choice, covariates
+            table,
+            Features(attributes, contexts, pairs),
+            values,
+            None,
+            user,
+            choice,
+            covariates,
+            levels,
         )
 
     @classmethod
@@ -279,6 +303,7 @@ class Comparisons:
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
+        levels: Levels | None = None,
     ) -> Self:
         """Read comparisons of items that are named by an id.
 
@@ -293,7 +318,7 @@ class Comparisons:
             Columns as in `from_frame`.
         left, right
             Columns of `votes` that hold the ids of the two items.
-        context, interactions, covariates
+        context, interactions, covariates, levels
             As in `from_frame`; context columns are columns of `votes`.
 
         Returns
@@ -341,7 +366,9 @@ class Comparisons:
         pairs = interaction_pairs(interactions, attributes, contexts)
         features = Features(attributes, contexts, pairs, indicators=items is None)
         values = voted.difference()
-        made = cls._grouped(table, features, values, voted.catalogue, user, choice, covariates)
+        made = cls._grouped(
+            table, features, values, voted.catalogue, user, choice, covariates, levels
+        )
         apart = voted.disconnected(one_reward_each=features.indicators)
         if apart:
             warnings.warn(apart, DataWarning, stacklevel=2)
@@ -357,6 +384,7 @@ class Comparisons:
         user: str,
         choice: str,
         covariates: TableLike | None,
+        levels: Levels | None,
     ) -> Self:
         """Group the rows of a table whose attribute differences are known already."""
         reserved = [name for name in (user, choice) if name in features.attributes]
@@ -366,7 +394,8 @@ class Comparisons:
                 "rename the column, or the feature with features=[...]"
             )
         codes, users = table.codes(user)
-        outcomes = table.outcomes(choice)
+        labels = None if levels is None else level_labels(levels)
+        outcomes = table.outcomes(choice) if labels is None else graded(table, choice, labels)
         contexts = table.numbers(features.contexts)
         covariate_values, covariate_names = per_user(covariates, user=user, users=users)
         order = np.argsort(codes, kind="stable")
@@ -383,6 +412,7 @@ class Comparisons:
             catalogue,
             user,
             choice,
+            labels,
         )
         for message in made._limits():
             warnings.warn(message, DataWarning, stacklevel=3)
@@ -432,8 +462,8 @@ class Comparisons:
 
     @property
     def has_ties(self) -> bool:
-        """Whether any choice is 0.5."""
-        return bool((self.choice == 0.5).any())
+        """Whether any choice is 0.5, a tie; never so where answers are graded."""
+        return self.levels is None and bool((self.choice == 0.5).any())
 
     @cached_property
     def constant(self) -> tuple[str, ...]:
@@ -529,6 +559,7 @@ class Comparisons:
             self.catalogue,
             self.user_name,
             self.choice_name,
+            self.levels,
         )
 
     def split(
@@ -581,7 +612,8 @@ class Comparisons:
         Returns
         -------
         frame: n rows under the caller's labels, with the columns user, attributes (left minus
-            right), contexts and choice; interactions are left for `from_frame` to multiply
+            right), contexts and choice; interactions are left for `from_frame` to multiply, and
+            graded answers are their labels, to be read with the same `levels`
 
         Examples
         --------
@@ -600,16 +632,15 @@ class Comparisons:
         frame = pd.DataFrame(numbers, index=self.rows, columns=[*attributes, *contexts])
         frame.insert(0, self.user_name, self.users[self.user])
         frame[self.choice_name] = self.choice
+        if self.levels is not None:
+            labels = pd.Index(self.levels)
+            frame[self.choice_name] = labels[level_codes(self.choice, len(labels))].to_numpy()
         return frame
 
     def _described(self) -> list[tuple[str, str]]:
         """List what a reader wants to know first, as (title, text)."""
         low, high = self.counts.min(), self.counts.max()
         each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        parts = [f"{100 * np.mean(self.choice == 1):.0f} % left"]
-        parts += [f"{100 * np.mean(self.choice == 0):.0f} % right"]
-        if self.has_ties:
-            parts += [f"{100 * np.mean(self.choice == 0.5):.0f} % ties"]
         lines = [
             ("Comparisons", f"{len(self):,} comparisons by {self.n_users:,} users ({each} each)")
         ]
@@ -624,7 +655,7 @@ class Comparisons:
                 lines.append((count, ", ".join(found[:8]) + more))
         if self.constant:
             lines.append(("never differ within a pair", listed(self.constant)))
-        return [*lines, ("choices", ", ".join(parts))]
+        return [*lines, ("choices", ", ".join(shares(self.choice, self.levels)))]
 
     def __repr__(self) -> str:
         """Describe the comparisons in a few lines."""

@@ -25,6 +25,10 @@ A comparison is flagged when P(|delta| > threshold | data) > certainty and the p
 `permutation` rejects: delta of all rows share G, so that without the test a single unlucky G would
 flag many of them.
 
+With a left-hand effect, d . w and both probabilities are those of a pair whose sides do not matter.
+Choices that are not logistic in the weights (ties, lapses, the probit link, levels) are not
+assessed.
+
 What this cannot see: preferences that go along with the square of exposure, and confounders that
 leave no trace in contexts or covariates.
 """
@@ -113,7 +117,7 @@ def couple(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Pos
     Raises
     ------
     ModelError
-        If the comparisons have no contexts, or ties.
+        If the comparisons have no contexts, or choices are not logistic, as with ties.
 
     Examples
     --------
@@ -131,14 +135,23 @@ def couple(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Pos
             return posterior
         coupled = replace(model, exposure=True)
     else:
-        coupled = HierarchicalReward(exposure=True, mean_sd=model.mean_sd, scale=model.scale)
+        coupled = HierarchicalReward(
+            exposure=True, mean_sd=model.mean_sd, scale=model.scale, **model.law_settings()
+        )
     # Enough for the population, which is all that `assess` reads; users' own weights need more.
     engine = Gibbs(draws=600, warmup=400, progress=progress)
     return fit(coupled, posterior.comparisons, engine, seed=seed)
 
 
-def unassessable(comparisons: Comparisons) -> str | None:
+def unassessable(comparisons: Comparisons, model: RewardModel | None = None) -> str | None:
     """Say why confounding cannot be assessed with these comparisons, or None if it can.
+
+    Parameters
+    ----------
+    comparisons
+        The data.
+    model
+        Whose law of choices is looked at, too.
 
     Examples
     --------
@@ -150,6 +163,12 @@ def unassessable(comparisons: Comparisons) -> str | None:
     True
     """
     start, names = "confounding cannot be assessed: ", comparisons.features.contexts
+    law = None if model is None else model.beyond_logistic(comparisons)
+    if law is not None:
+        return (
+            f"{start}its test and its probabilities are those of logistic choices, and here is "
+            f"{law}; to assess it, fit a model without, to choices without ties"
+        )
     if not names:
         return (
             f"{start}no context was recorded; record with every comparison what it was about "
@@ -241,7 +260,7 @@ def assess(
             f"{type(model).__name__} has no exposure term: fit "
             "bp.HierarchicalReward(exposure=True), or let couple(posterior) do it"
         )
-    reason = unassessable(comparisons)
+    reason = unassessable(comparisons, model)
     if reason is not None:
         raise DataError(reason)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2)]
@@ -273,8 +292,11 @@ def assess(
 
 def _without_coupling(
     model: RewardModel, comparisons: Comparisons, seed: int, cores: int | None
-) -> tuple[Array, Array]:
-    """Users' mean weights (u, d) and their covariance (d, d), fitted without exposures."""
+) -> tuple[Array, Array, float]:
+    """Users' mean weights (u, d), their covariance (d, d) and the left-hand effect.
+
+    Fitted without exposures.
+    """
     assert isinstance(model, HierarchicalReward)
     # Few draws: the test's level does not depend on how well this is known, and posterior means
     # are known well enough long before intervals are.
@@ -287,7 +309,8 @@ def _without_coupling(
     centre = np.tile(mu, (comparisons.n_users, 1))
     if "B" in values:
         centre += centred_covariates(comparisons) @ values["B"].mean(axis=(0, 1)).T
-    return centre, (square * alike).mean(axis=(0, 1))
+    position = float(values["position"].mean()) if "position" in values else 0.0
+    return centre, (square * alike).mean(axis=(0, 1)), position
 
 
 def _coupling(posterior: Posterior, interval: float) -> pd.DataFrame:

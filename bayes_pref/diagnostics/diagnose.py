@@ -77,7 +77,9 @@ def diagnose(
     DataError
         If `comparisons` lack a column, or hold what is not a number.
     ModelError
-        If that is no posterior, or `threshold` is not between 0 and 1.
+        If that is no posterior, `threshold` is not between 0 and 1, or rewards are not in log-odds
+        of a choice: the probit link and graded answers are refused. With ties or a lapse rate, all
+        but confounding is assessed.
 
     Examples
     --------
@@ -96,6 +98,7 @@ def diagnose(
     if not 0.0 < threshold < 1.0:
         raise ModelError(f"threshold={threshold!r}: expected a probability between 0 and 1")
     check_interval(interval)
+    _refuse_other_units(posterior)
     pairs = read_pairs(posterior, comparisons)
     notes: list[str] = []
     shifts = _shifts(posterior, pairs, threshold, interval, seed, progress, notes)
@@ -143,6 +146,19 @@ def diagnose(
     )
 
 
+def _refuse_other_units(posterior: Posterior) -> None:
+    """Refuse rewards for which the thresholds of the verdicts, in log-odds, mean nothing."""
+    levels = posterior.comparisons.levels
+    if posterior.model.link == "logit" and levels is None:
+        return
+    what = f"the answers have {len(levels)} levels" if levels else "the model has link='probit'"
+    raise ModelError(
+        f"diagnose judges choices between two in log-odds, and {what}; fit "
+        f"bp.{type(posterior.model).__name__}() to "
+        + ("choices of left or right, without the middle level" if levels else "the same data")
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class _Shifts:
     """What was found of confounding."""
@@ -165,7 +181,7 @@ def _shifts(
     notes: list[str],
 ) -> _Shifts:
     """Assess confounding where that can be done; say in the notes why not, or with what."""
-    reason = confounding.unassessable(posterior.comparisons)
+    reason = confounding.unassessable(posterior.comparisons, posterior.model)
     if reason is not None:
         notes.append(_sentence(reason))
         nothing = pd.DataFrame(np.nan, index=range(len(pairs)), columns=_SHIFT)

@@ -51,7 +51,9 @@ class Scores:
     information: Array
 
 
-def null_scores(comparisons: Comparisons, centre: Array, covariance: Array) -> Scores:
+def null_scores(
+    comparisons: Comparisons, centre: Array, covariance: Array, position: float = 0.0
+) -> Scores:
     """Efficient scores of the users' weights.
 
     Parameters
@@ -62,6 +64,8 @@ def null_scores(comparisons: Comparisons, centre: Array, covariance: Array) -> S
         (u, d): mu + B c_i, of a fit without coupling, log-odds per raw unit.
     covariance
         (d, d): Sigma of that fit.
+    position
+        Log-odds in favour of the left that the fit found.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def null_scores(comparisons: Comparisons, centre: Array, covariance: Array) -> S
     """
     scale = comparisons.feature_scale
     rows, sigma = comparisons.difference / scale, covariance * np.outer(scale, scale)
-    mean = np.einsum("nf,nf->n", comparisons.difference, centre[comparisons.user])
+    mean = position + np.einsum("nf,nf->n", comparisons.difference, centre[comparisons.user])
     variance = np.einsum("nf,fg,ng->n", rows, sigma, rows)
     p = expected_choice(mean, variance)
     step = 0.01  # central difference: off by step^2 / 6 of the third derivative, at most 1e-6
@@ -180,6 +184,7 @@ def gate(
     comparisons: Comparisons,
     centre: Array,
     covariance: Array,
+    position: float = 0.0,
     *,
     permutations: int,
     rng: np.random.Generator,
@@ -192,13 +197,15 @@ def gate(
         The data.
     centre, covariance
         (u, d) and (d, d): mu + B c_i and Sigma of the fit.
+    position
+        Its left-hand effect, if it has one.
     permutations
         How many.
     rng
         Where they come from.
     """
     return permutation_p_value(
-        null_scores(comparisons, centre, covariance),
+        null_scores(comparisons, centre, covariance, position),
         exposures(comparisons),
         centred_covariates(comparisons),
         permutations=permutations,

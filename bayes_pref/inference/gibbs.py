@@ -25,6 +25,7 @@ from bayes_pref.inference.gibbs_chains import Chain, HierarchicalChain, PooledCh
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.models.base import RewardModel
+from bayes_pref.models.choice_law import POSITION_SD
 
 Array = NDArray[np.float64]
 
@@ -35,9 +36,9 @@ LEAST = 4  # draws a chain, below which an interrupted run is not worth keeping
 class Gibbs(Engine):
     """Exact Gibbs sampler for logistic choices of Gaussian users; the default where it applies.
 
-    Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates. Chains
-    run in parallel threads, start dispersed, and depend on the seed alone. Ctrl-C keeps the draws
-    so far.
+    Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates, and with a
+    left-hand effect (`position`). Chains run in parallel threads, start dispersed, and depend on
+    the seed alone. Ctrl-C keeps the draws so far.
 
     Parameters
     ----------
@@ -77,6 +78,9 @@ class Gibbs(Engine):
         """Return why this engine cannot run the model, or None if it can."""
         if model.gaussian_users(comparisons) is None:
             return "Gibbs needs logistic choices of users with Gaussian weights"
+        reason = model.beyond_logistic(comparisons)
+        if reason is not None:
+            return f"Gibbs needs logistic choices, and here is {reason}; use bp.NUTS()"
         return None
 
     def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:
@@ -84,7 +88,7 @@ class Gibbs(Engine):
         users = model.gaussian_users(comparisons)
         if users is None:
             raise TypeError(f"{type(model).__name__} has no Gaussian users")
-        problem = Problem.build(users, comparisons)
+        problem = Problem.build(users, comparisons, POSITION_SD if model.position else None)
         checkpoint = self._checkpoint(problem, seed)
         shapes = self._shapes(problem)
         store = Store(
@@ -134,7 +138,7 @@ class Gibbs(Engine):
         n_users = 0 if problem.covariance == "none" else problem.population.design.shape[0]
         n_features = problem.population.precision.shape[1]
         return {
-            "theta": (*first, problem.n_parameters),
+            "theta": (*first, problem.n_columns),
             "weights": (*first, n_users, n_features),
             "stats": (*first, 2),
         }
@@ -152,6 +156,7 @@ class Gibbs(Engine):
             "seed": seed,
             "covariance": problem.covariance,
             "concentration": population.concentration,
+            "position": problem.position_sd,
             "data and priors": data,
         }
         return Checkpoint(Path(self.checkpoint), run, self._shapes(problem))

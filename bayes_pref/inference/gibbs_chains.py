@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,18 +94,28 @@ class HierarchicalChain(Chain):
         super().__init__(problem, warmup, thin, rng, store)
         self.theta, self.weights = problem.start(rng)
         self.psi = np.empty(problem.rows.starts.size - 1)
+        self.position = None
+        if problem.position_sd is not None:
+            self.position = Position(problem, rng)
+            self.problem = problem = self.position.problem
         log_odds(problem.rows, self.weights, self.psi)
         self.adaptation = Adaptation(problem, warmup)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays that the next sweep depends on."""
         own = {"theta": self.theta, "weights": self.weights, "psi": self.psi}
+        if self.position is not None:
+            own |= self.position.arrays()
         return own | self.adaptation.arrays()
 
     def advance(self) -> int:
         """Run some more sweeps, within warm-up or after it; returns how many."""
         warming = self.done < self.warmup
         sweeps = min(CHUNK, (self.warmup if warming else self.total) - self.done)
+        if self.position is not None:
+            sweeps = 1
+            self.position.move(self.psi, self.rng)
+        keeps, draw = self.keeps, self.kept
         state = (self.problem, self.theta, self.weights, self.psi, self.adaptation.move, self.rng)
         kept = (sweeps, self.store, self.done - self.warmup, self.thin)
         if self.problem.population.full:
@@ -113,10 +123,49 @@ class HierarchicalChain(Chain):
             acceptance = sweep_full(*state, *kept, settled=settled)
         else:
             acceptance = sweep_diagonal(*state, *kept)
+        if self.position is not None and keeps:
+            self.position.keep(self.store, draw)
         self.done += sweeps
         if warming:
             self.adaptation.update(self.done, self.theta, self.weights, self.psi, acceptance)
         return sweeps
+
+
+class Position:
+    """The left-hand effect: one coefficient that all rows share.
+
+    Given Polya-Gamma variables of its own, drawn anew, and everything else, it is Gaussian. The
+    sweeps see it as a shift of the rows' log-odds.
+    """
+
+    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
+        assert problem.position_sd is not None
+        self.precision = 1 / problem.position_sd**2
+        self.value = 0.5 * rng.standard_normal(1)
+        # A copy: chains run side by side, each with a shift of its own.
+        self.rows = problem.rows._replace(shift=problem.rows.signs * self.value)
+        self.problem = replace(problem, rows=self.rows)
+        self.omega = np.empty_like(self.rows.shift)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays that the next move depends on."""
+        return {"position": self.value, "shift": self.rows.shift}
+
+    def move(self, psi: Array, rng: np.random.Generator) -> None:
+        """Draw the effect given all else; `psi` (n,) and the rows' shift follow."""
+        rows, omega = self.rows, self.omega
+        draw_polya_gamma(psi, omega, right_table(), rng)
+        psi -= rows.shift
+        score = rows.signs @ (0.5 - omega * psi)
+        precision = omega.sum() + self.precision  # signs are 1 or -1
+        self.value[0] = score / precision + rng.standard_normal() / np.sqrt(precision)
+        rows.shift[...] = rows.signs * self.value
+        psi += rows.shift
+
+    def keep(self, store: Store, draw: int) -> None:
+        """Write the effect down, and its prior's part of the density."""
+        store.theta[draw, -1] = self.value[0]
+        store.stats[draw, 1] -= 0.5 * self.precision * self.value[0] ** 2
 
 
 class Adaptation:
@@ -208,7 +257,11 @@ class PooledChain(Chain):
         self.signed = np.zeros((n_rows, problem.population.precision.shape[1]))
         row = np.repeat(np.arange(n_rows), np.diff(rows.starts))
         self.signed[row, rows.columns] = rows.values
-        self.prior = np.diag(problem.population.precision[0])
+        precision = problem.population.precision[0]
+        if problem.position_sd is not None:  # one more column, the same for all before signing
+            self.signed = np.column_stack([self.signed, rows.signs])
+            precision = np.append(precision, 1 / problem.position_sd**2)
+        self.prior = np.diag(precision)
         self.linear = self.signed.sum(axis=0) / 2
         self.mu: Array = 0.5 * rng.standard_normal(self.linear.shape)
         self.omega = np.empty(n_rows)

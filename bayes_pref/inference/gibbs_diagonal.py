@@ -62,7 +62,7 @@ def draw_users(
             for e in range(rows.starts[n], rows.starts[n + 1]):
                 k = rows.columns[e]
                 a = rows.values[e]
-                linear[k] += 0.5 * a
+                linear[k] += a * (0.5 - omega[n] * rows.shift[n])
                 a *= omega[n]
                 # Columns ascend within a row, so this fills the lower triangle only.
                 for f in range(rows.starts[n], e + 1):

@@ -29,6 +29,8 @@ class Problem:
     feature_scale, covariate_scale
         (n_features,) and (n_covariates,): raw units are scaled units divided by these. The rows of
         gamma after the covariates' belong to exposures, which have no unit.
+    position_sd
+        Prior sd of the left-hand effect; None: there is none. Draws of it stand after theta's.
     """
 
     rows: Rows
@@ -36,13 +38,17 @@ class Problem:
     covariance: str
     feature_scale: Array
     covariate_scale: Array
+    position_sd: float | None = None
 
     @classmethod
-    def build(cls, users: GaussianUsers, comparisons: Comparisons) -> Problem:
+    def build(
+        cls, users: GaussianUsers, comparisons: Comparisons, position_sd: float | None = None
+    ) -> Problem:
         """Scale the data, and the priors with them."""
         scale = comparisons.feature_scale
         covariate_scale = users.covariates.std(axis=0)
-        signed = (2 * comparisons.choice - 1)[:, None] * comparisons.difference / scale
+        signs = 2 * comparisons.choice - 1
+        signed = signs[:, None] * comparisons.difference / scale
         prior_sd = np.vstack(
             [
                 users.mean_sd * scale,
@@ -59,8 +65,8 @@ class Problem:
             concentration=float(users.concentration),
             full=users.covariance == "full",
         )
-        rows = build_rows(signed, comparisons.user, comparisons.offsets)
-        return cls(rows, population, users.covariance, scale, covariate_scale)
+        rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
+        return cls(rows, population, users.covariance, scale, covariate_scale, position_sd)
 
     @property
     def n_means(self) -> int:
@@ -73,6 +79,11 @@ class Problem:
         d: int = self.population.precision.shape[1]
         scales = {"none": 0, "diagonal": d, "full": d * (d + 1) // 2}
         return self.n_means + scales[self.covariance]
+
+    @property
+    def n_columns(self) -> int:
+        """Number of draws kept beside the weights: theta, and the left-hand effect if any."""
+        return self.n_parameters + (self.position_sd is not None)
 
     def start(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Return theta and weights far from each other between chains, tau never near zero."""
@@ -89,7 +100,7 @@ class Problem:
         d = self.population.precision.shape[1]
         lower = np.zeros((*theta.shape[:-1], d, d))
         row, column = np.tril_indices(d) if self.population.full else np.diag_indices(d)
-        lower[..., row, column] = theta[..., self.n_means :]
+        lower[..., row, column] = theta[..., self.n_means : self.n_parameters]
         return lower
 
     def deviations(self, theta: Array, weights: Array) -> Array:
@@ -99,11 +110,16 @@ class Problem:
         return np.ascontiguousarray(solve_triangular(self.lower(theta), centred.T, lower=True).T)
 
     def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
-        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
+        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place.
+
+        `theta` has `n_columns`.
+        """
         gamma = theta[..., : self.n_means].reshape(
             *theta.shape[:2], *self.population.precision.shape
         )
         values = {"mu": gamma[:, :, 0] / self.feature_scale}
+        if self.position_sd is not None:
+            values["position"] = theta[..., -1]
         if self.covariance == "none":
             return values
         last = 1 + self.covariate_scale.size

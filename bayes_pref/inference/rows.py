@@ -1,7 +1,8 @@
 """Comparisons as the samplers read them: signed, scaled, sparse, grouped by user.
 
 A row is a_n = (2 choice - 1) d_n / scale, so that the chosen side always has positive log-odds
-psi_n = a_n . w_i and the likelihood is the product of sigmoid(psi_n).
+psi_n = a_n . w_i and the likelihood is the product of sigmoid(psi_n). Where there is a left-hand
+effect, psi_n = a_n . w_i + shift_n, with shift_n = (2 choice - 1) position.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Rows(NamedTuple):
         A block holds one user's entries of one feature: ``block_starts[b]:block_starts[b + 1]``.
     entry_rows, entry_values
         Those entries.
+    signs, shift
+        (n,): 2 choice - 1, and what is added to the log-odds of each row.
     """
 
     offsets: Codes
@@ -44,6 +47,8 @@ class Rows(NamedTuple):
     block_starts: Codes
     entry_rows: Codes
     entry_values: Array
+    signs: Array
+    shift: Array
 
     @property
     def density(self) -> float:
@@ -52,8 +57,8 @@ class Rows(NamedTuple):
         return self.values.size / max(cells, 1)
 
 
-def build_rows(signed: Array, user: Codes, offsets: Codes) -> Rows:
-    """Build `Rows` from signed, scaled rows (n, d) grouped by user."""
+def build_rows(signed: Array, user: Codes, offsets: Codes, signs: Array) -> Rows:
+    """Build `Rows` without shifts from signed, scaled rows (n, d) grouped by user."""
     by_row = sparse.csr_matrix(signed)
     by_feature = by_row.tocsc()
     n_features = signed.shape[1]
@@ -73,15 +78,17 @@ def build_rows(signed: Array, user: Codes, offsets: Codes) -> Rows:
         block_starts=np.append(first, entry_rows.size).astype(np.int64),
         entry_rows=entry_rows,
         entry_values=by_feature.data,
+        signs=signs,
+        shift=np.zeros(len(signs)),
     )
 
 
 @compiled_reordering
 def log_odds(rows: Any, weights: Array, psi: Array) -> None:
-    """Fill `psi` (n,) with a_n . w_i for weights (n_users, n_features)."""
+    """Fill `psi` (n,) with a_n . w_i + shift_n for weights (n_users, n_features)."""
     for i in range(weights.shape[0]):
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
-            total = 0.0
+            total = rows.shift[n]
             for e in range(rows.starts[n], rows.starts[n + 1]):
                 total += rows.values[e] * weights[i, rows.columns[e]]
             psi[n] = total
@@ -96,7 +103,7 @@ def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> fl
             gradient[i, k] = 0.0
         product = 1.0  # of 1 + exp(-|psi|): one logarithm serves many rows
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
-            value = 0.0
+            value = rows.shift[n]
             for e in range(rows.starts[n], rows.starts[n + 1]):
                 value += rows.values[e] * weights[i, rows.columns[e]]
             psi[n] = value

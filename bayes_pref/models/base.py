@@ -8,9 +8,10 @@ units: a prior sd on the scaled feature is divided by the feature's scale.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +23,8 @@ from numpy.typing import NDArray
 from pyro.infer import Predictive
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.likelihood import choice_distribution, probability
+from bayes_pref.models.choice_law import ChoiceLaw
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class GaussianUsers:
-    """A model with logistic choices and Gaussian users, in the form that exact samplers read.
+    """A model of Gaussian users, in the form that exact samplers read; choices are a `ChoiceLaw`.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class GaussianUsers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardModel(ABC):
+class RewardModel(ChoiceLaw, ABC):
     """Base of all models: frozen prior settings whose call is an ordinary Pyro model.
 
     Parameters
@@ -85,6 +85,10 @@ class RewardModel(ABC):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
+    link, lapse, position, ties
+        How rewards become choices, see `ChoiceLaw`: "logit" or "probit"; whether some answers are
+        given at random; whether the left side has an effect of its own; Davidson's ties, by default
+        where the data have any. Graded answers are described where the data are graded.
 
     Examples
     --------
@@ -93,6 +97,8 @@ class RewardModel(ABC):
     True
     >>> bp.PooledReward(mean_sd=1.0).settings()
     {'model': 'PooledReward', 'mean_sd': 1.0, 'scale': 'rms'}
+    >>> bp.HierarchicalReward(lapse=True, position=True).law_settings()
+    {'lapse': True, 'position': True}
     """
 
     mean_sd: float = 2.0
@@ -112,6 +118,7 @@ class RewardModel(ABC):
             raise ModelError(
                 f"{type(self).__name__}(scale={self.scale!r}): expected 'rms' or 'raw'"
             )
+        self.check_law()
 
     @abstractmethod
     def __call__(self, comparisons: Comparisons) -> None:
@@ -131,15 +138,8 @@ class RewardModel(ABC):
     ) -> xr.DataArray:
         """Weights of a user drawn from the population, one per draw: (chain, draw, feature)."""
 
-    def choice_law(self, comparisons: Comparisons) -> Callable[[torch.Tensor], Any]:
-        """Return what gives the distribution of choices at log-odds (..., n).
-
-        Called once within the model, before any plate, so that it can sample sites of its own.
-        """
-        return choice_distribution
-
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
-        """Return the model as `GaussianUsers`, or None where it is not of that kind."""
+        """Return the model as `GaussianUsers`, or None where its users are not of that kind."""
         return None
 
     def check(self, comparisons: Comparisons) -> None:
@@ -148,7 +148,8 @@ class RewardModel(ABC):
         Raises
         ------
         ModelError
-            If there are ties, or a feature's unit is out of all proportion.
+            If the choices are of a kind that the law of choices has no place for, or a feature's
+            unit is out of all proportion.
         """
         for name, scale in zip(comparisons.feature_names, comparisons.feature_scale, strict=True):
             # Weights are per unit of a feature, and their squares must be numbers, too.
@@ -158,17 +159,13 @@ class RewardModel(ABC):
                     f"{'large' if scale > 1.0 else 'small'} a number for weights per unit; "
                     "give it in another unit"
                 )
-        ties = np.flatnonzero(comparisons.choice == 0.5)
-        if ties.size:
-            raise ModelError(
-                f"{type(self).__name__} has no ties: {ties.size:,} of {len(comparisons):,} choices "
-                f"are 0.5, the first in row {shown(comparisons.rows[ties[0]])}; leave those rows "
-                "out, for example comparisons.take(comparisons.choice != 0.5)"
-            )
+        self.check_choices(comparisons)
 
     def settings(self) -> dict[str, Any]:
-        """Return the model's name and settings, ready for JSON."""
-        return {"model": type(self).__name__, **asdict(self)}
+        """Return the model's name and settings, ready for JSON; of the law what is not usual."""
+        law = {field.name for field in fields(ChoiceLaw)}
+        own = {name: value for name, value in asdict(self).items() if name not in law}
+        return {"model": type(self).__name__, **own, **self.law_settings()}
 
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
@@ -206,16 +203,21 @@ class RewardModel(ABC):
         variables = self.variables(comparisons)
         # Predictive keeps a dimension of size one for the plate that a population site is not in.
         values = {
-            name: sample[name].numpy().reshape(1, draws, *sample[name].shape[-len(dims) :])
+            name: sample[name].numpy().reshape(1, draws, *_last(sample[name].shape, len(dims)))
             for name, dims in {**variables, "choice": ("comparison",)}.items()
         }
         data = label({name: values[name] for name in variables}, variables, comparisons)
         weights = self.user_weights(data).transpose("chain", "draw", "user", "feature").to_numpy()
         eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], comparisons.difference)
+        chance = self.law(data).preferred(eta[0].T).T[None]
         dims = ("chain", "draw", "comparison")
         return data.assign_coords(comparison=comparisons.rows).assign(
-            probability=(dims, probability(eta)), choice=(dims, values["choice"])
+            probability=(dims, chance), choice=(dims, values["choice"])
         )
+
+
+def _last(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+    return shape[len(shape) - count :]
 
 
 def feature_units(model: RewardModel, comparisons: Comparisons) -> Array:
@@ -267,6 +269,7 @@ def label(
         "feature_bis": list(comparisons.feature_names),
         "covariate": list(comparisons.covariate_names),
         "context": list(comparisons.features.contexts),
+        "cutpoint": [f"{low} | {high}" for low, high in pairwise(comparisons.levels or ())],
     }
     # Users are named even where no variable has them: a pooled model still answers for each.
     used = {"user"} | {dim for dims in variables.values() for dim in dims}

@@ -6,7 +6,7 @@
     G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True
     R ~ LKJ(concentration)                                  covariance="full"
     w_i ~ Normal(mu + B (c_i - mean c) + G z_i, Sigma),  Sigma = diag(tau) R diag(tau)
-    choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
+    choice_n ~ the law of choices at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
 
 s_k is the root mean square of feature k's differences and r_j the sd of covariate j over users
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
@@ -72,12 +72,14 @@ class HierarchicalReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences (and
         covariates divided by their sd); "raw": on both as given.
+    link, lapse, position, ties
+        How rewards become choices, as in `RewardModel`.
 
     Raises
     ------
     ModelError
-        If a setting is not a positive number, the data have ties or only one user, or `exposure`
-        is asked of data without contexts.
+        If a setting is out of range, the data are of a kind that the settings exclude or of only
+        one user, or `exposure` is asked of data without contexts.
 
     Examples
     --------
@@ -111,7 +113,8 @@ class HierarchicalReward(RewardModel):
         Raises
         ------
         ModelError
-            If there are ties, a single user, or with `exposure` no contexts.
+            If the choices do not suit the law, or there is a single user, or with `exposure` no
+            contexts.
         """
         super().check(comparisons)
         if comparisons.n_users < 2:
@@ -173,7 +176,7 @@ class HierarchicalReward(RewardModel):
         if self.covariance == "full":
             names["correlation"] = ("feature", "feature_bis")
         names["weights"] = ("user", "feature")
-        return names
+        return names | self.law_variables(comparisons)
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
         """Return the model as exact samplers read it."""

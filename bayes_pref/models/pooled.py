@@ -30,11 +30,13 @@ class PooledReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
+    link, lapse, position, ties
+        How rewards become choices, as in `RewardModel`.
 
     Raises
     ------
     ModelError
-        If a setting is not a positive number, or the data have ties.
+        If a setting is out of range, or the data are of a kind that the settings exclude.
 
     Examples
     --------
@@ -60,7 +62,7 @@ class PooledReward(RewardModel):
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
-        return {"mu": ("feature",)}
+        return {"mu": ("feature",), **self.law_variables(comparisons)}
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
         """Return the model as exact samplers read it."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from bayes_pref.errors import DataError
-from bayes_pref.models.likelihood import probability
+from bayes_pref.models.likelihood import Law
 
 Floats = NDArray[np.float64]
 
@@ -69,15 +69,17 @@ def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
     return lambda values: describe(values, interval)
 
 
-def describe_choices(eta: Floats, interval: float) -> dict[str, Floats]:
+def describe_choices(eta: Floats, law: Law, interval: float) -> dict[str, Floats]:
     """Describe choices with log-odds (user, comparison, sample); entropies in bits."""
-    chance = probability(eta)
-    aleatoric = (entr(chance) + entr(1.0 - chance)).mean(axis=-1) / np.log(2.0)
+    chance = law.probabilities(eta)
+    aleatoric = entr(chance).sum(axis=0).mean(axis=-1) / np.log(2.0)
     mean = chance.mean(axis=-1)
-    whole = (entr(mean) + entr(1.0 - mean)) / np.log(2.0)
+    whole = entr(mean).sum(axis=0) / np.log(2.0)
     # Rounding alone could make the epistemic part negative.
     parts = {"epistemic": np.maximum(whole - aleatoric, 0.0), "aleatoric": aleatoric}
-    return describe(chance, interval) | parts
+    if len(mean) % 2:
+        parts["tie"] = mean[len(mean) // 2]
+    return describe(chance[(len(chance) + 1) // 2 :].sum(axis=0), interval) | parts
 
 
 def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, Floats]) -> pd.DataFrame:

@@ -4,9 +4,10 @@ User i's reward of an item with features phi is phi . w_i in log-odds, where w_i
 each draw of the posterior. Every answer is computed draw by draw and then described, so that its
 interval carries all of the uncertainty: that of the user, and that of the population.
 
-For a comparison with log-odds eta and p = P(left preferred), the entropy of the next choice, in
-bits, splits into two parts (Houlsby et al. 2011): the aleatoric part E[H(p)] is left even when the
-weights are known, the epistemic part H(E[p]) - E[H(p)] is what more data would remove.
+For a comparison with log-odds eta and probabilities p of its outcomes, by the model's own law of
+choices, the entropy of the next choice, in bits, splits into two parts (Houlsby et al. 2011): the
+aleatoric part E[H(p)] is left even when the weights are known, the epistemic part H(E[p]) - E[H(p)]
+is what more data would remove.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError
 from bayes_pref.models import RewardModel, from_settings
-from bayes_pref.models.likelihood import probability
+from bayes_pref.models.likelihood import Law
 from bayes_pref.posterior import predictions, storage
 from bayes_pref.posterior.describe import as_html, as_text
 from bayes_pref.posterior.estimates import (
@@ -306,6 +307,11 @@ class Posterior:
     ) -> pd.DataFrame:
         """Estimate the probability that users prefer left, and what the uncertainty consists of.
 
+        That is the probability that somebody asked says so, by the model's law: what is shown on
+        the left has its `position` effect, some answers are lapses, and a tie is not for left
+        (``mean`` and ``tie`` leave the rest to right). Of graded answers, all those that find left
+        better count.
+
         Parameters
         ----------
         left, right
@@ -318,7 +324,8 @@ class Posterior:
 
         Returns
         -------
-        frame: `user`, `comparison`, `mean`, `sd`, `lower`, `upper`, `epistemic`, `aleatoric`
+        frame: `user`, `comparison`, `mean`, `sd`, `lower`, `upper`, `epistemic`, `aleatoric`, and
+        `tie` where the model has ties or a middle level: the mean probability of that answer
 
             `comparison` is the label of left's row. `aleatoric` is the expected entropy of the
             choice (bits) if the weights were known, `epistemic` what is on top of it because they
@@ -342,8 +349,9 @@ class Posterior:
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
         weights, people = self._weights(users)
+        law = self.law
         check_interval(interval)
-        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, interval))
+        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, law, interval))
         return estimate_frame({"user": people, "comparison": labels}, columns)
 
     def preference_draws(
@@ -363,14 +371,18 @@ class Posterior:
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
         eta = self._projected(matrix, labels, "comparison", users)
-        return eta.copy(data=probability(eta.to_numpy())).rename("preference")
+        samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
+        chance = self.law.preferred(samples_last.reshape(*samples_last.shape[:2], -1))
+        chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
+        return eta.copy(data=chance).rename("preference")
 
     def amce(self, *, interval: float = 0.9) -> pd.DataFrame:
         """Estimate the average marginal component effect of each attribute.
 
-        P(left preferred) - P(right preferred), from -1 to 1, when left has one raw unit more of
-        the attribute and the items are otherwise the same; averaged over users and, for an
-        attribute that interacts with contexts, over the contexts of each user's comparisons.
+        P(preferred) - P(the other preferred), from -1 to 1, of an item that has one raw unit more
+        of the attribute and is otherwise the same; averaged over its being shown on the left and on
+        the right, over users and, for an attribute that interacts with contexts, over the contexts
+        of each user's comparisons. A tie or a middle level is for neither.
 
         Parameters
         ----------
@@ -403,7 +415,7 @@ class Posterior:
     def amce_draws(self) -> xr.DataArray:
         """Return draws of the average marginal component effects, (chain, draw, feature)."""
         weights, _ = self._weights(None)
-        effects = predictions.marginal_effects(weights, self.comparisons)
+        effects = predictions.marginal_effects(weights, self.law, self.comparisons)
         coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
         shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
         return xr.DataArray(
@@ -421,7 +433,8 @@ class Posterior:
         from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
 
         weights, _ = self._weights(None)
-        predicted = predictions.predict(weights, self.comparisons, self._generator(_REPLICATION))
+        rng = self._generator(_REPLICATION)
+        predicted = predictions.predict(weights, self.law, self.comparisons, rng)
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats} | predicted
         return arviz_bridge.to_idata(groups)
 
@@ -499,6 +512,11 @@ class Posterior:
     def _repr_html_(self) -> str:
         """Describe the same for notebooks."""
         return as_html(self)
+
+    @property
+    def law(self) -> Law:
+        """The law of choices at these draws: link, ties, levels, lapses, position."""
+        return self.model.law(self.draws)
 
     def _weights(self, users: Users) -> tuple[xr.DataArray, pd.Index]:
         """Draws (chain, draw, user, feature) of the users asked for, and their labels."""

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import IntArray
-from bayes_pref.models.likelihood import log_likelihood, probability
+from bayes_pref.models.likelihood import Law
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 
 Floats = NDArray[np.float64]
@@ -56,9 +56,18 @@ def log_odds(
 
 
 def predict(
-    weights: xr.DataArray, comparisons: Comparisons, rng: np.random.Generator
+    weights: xr.DataArray, law: Law, comparisons: Comparisons, rng: np.random.Generator
 ) -> dict[str, xr.Dataset]:
     """Log-likelihood and replicated choices of every row, and the choices themselves.
+
+    Parameters
+    ----------
+    weights, law
+        (chain, draw, user, feature) and the law of choices at the same draws.
+    comparisons
+        The rows.
+    rng
+        Of the replicated choices.
 
     Returns
     -------
@@ -67,10 +76,11 @@ def predict(
     """
     chains, draws, rows = weights.sizes["chain"], weights.sizes["draw"], len(comparisons)
     likelihood = np.empty((chains * draws, rows))
-    replicated = np.empty((chains * draws, rows), dtype=np.int8)
+    kind = np.int8 if law.outcomes == 2 else np.float32
+    replicated = np.empty((chains * draws, rows), dtype=kind)
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        likelihood[:, part] = log_likelihood(eta, comparisons.choice[part, None]).T
-        replicated[:, part] = (rng.random(eta.shape) < probability(eta)).T
+        likelihood[:, part] = law.log_likelihood(eta, comparisons.choice[part]).T
+        replicated[:, part] = law.draw(eta, rng).T
     dims, shape = ("chain", "draw", "comparison"), (chains, draws, rows)
     sampled = {dim: weights.indexes[dim] for dim in dims[:2] if dim in weights.indexes}
     labels = comparisons.rows
@@ -78,7 +88,7 @@ def predict(
         labels = pd.Index([str(label) for label in labels])
     # Renamed: xarray takes the name of an index for that of its dimension.
     named = {"comparison": labels.rename("comparison")}
-    choice = comparisons.choice if comparisons.has_ties else comparisons.choice.astype(np.int8)
+    choice = comparisons.choice.astype(kind)
     return {
         "log_likelihood": xr.Dataset(
             {"choice": (dims, likelihood.reshape(shape))}, coords=sampled | named
@@ -90,12 +100,12 @@ def predict(
     }
 
 
-def marginal_effects(weights: xr.DataArray, comparisons: Comparisons) -> Floats:
+def marginal_effects(weights: xr.DataArray, law: Law, comparisons: Comparisons) -> Floats:
     """Average marginal component effects (sample, attribute), in [-1, 1].
 
-    P(left) - P(right) when the left item has one unit more of the attribute and nothing else
-    differs: averaged over each user's own contexts where the attribute interacts with any, and
-    then over users.
+    P(preferred) - P(the other preferred) of an item that has one unit more of the attribute and
+    nothing else that differs, on either side: averaged over each user's own contexts where the
+    attribute interacts with any, and then over users.
     """
     features, samples = comparisons.features, weights.sizes["chain"] * weights.sizes["draw"]
     count = len(features.attributes)
@@ -109,8 +119,8 @@ def marginal_effects(weights: xr.DataArray, comparisons: Comparisons) -> Floats:
             unit[:, k] = 1.0
             unit = features.expand(unit, comparisons.context)
             for part, eta in log_odds(weights, comparisons.user, unit):
-                effects[:, k] += share[part] @ (2.0 * probability(eta) - 1.0)
+                effects[:, k] += share[part] @ law.advantage(eta)
         else:
-            own = weights.isel(feature=k).transpose("chain", "draw", "user").to_numpy()
-            effects[:, k] = (2.0 * probability(own) - 1.0).mean(axis=2).ravel()
+            own = weights.isel(feature=k).transpose("user", "chain", "draw").to_numpy()
+            effects[:, k] = law.advantage(own.reshape(len(own), -1)).mean(axis=0)
     return effects

@@ -150,6 +150,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
         "choice_name": comparisons.choice_name,
+        "levels": comparisons.levels,
         "items": None if catalogue is None else encode_index(catalogue.index),
         "item_columns": None if catalogue is None else encode_index(catalogue.columns),
     }
@@ -196,6 +197,8 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         catalogue=catalogue,
         user_name=described["user_name"],
         choice_name=described["choice_name"],
+        # Files from before there were graded answers have none.
+        levels=tuple(described["levels"]) if described.get("levels") else None,
     )
 
 

@@ -31,11 +31,13 @@ class Truth:
         (users, contexts), in sds: what decides the contexts that a user is shown.
     comparisons
         One row a comparison, in the order of `world.comparisons.rows`: probability (that this
-        user chooses left, when neither tying nor lapsing), p_do and p_obs (of all users, and of
-        those who are shown such a context), shift (p_obs - p_do), kind ("choice", "tie" or
-        "lapse": how the answer came about).
+        user chooses left, when neither tying nor lapsing and but for `position`), p_do
+        and p_obs (of all users, and of those who are shown such a context), shift (p_obs - p_do),
+        kind ("choice", "tie" or "lapse": how the answer came about).
     nu
         Davidson's tie parameter; 0 without ties.
+    position
+        Log-odds in favour of the left side.
     """
 
     weights: pd.DataFrame
@@ -47,6 +49,7 @@ class Truth:
     exposure: pd.DataFrame
     comparisons: pd.DataFrame
     nu: float
+    position: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)

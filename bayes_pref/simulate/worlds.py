@@ -48,6 +48,7 @@ def simulate(
     aliased: int = 0,
     ties: float = 0.0,
     lapses: float = 0.0,
+    position: float = 0.0,
     seed: int = 0,
 ) -> World:
     """Simulate users, what they are shown and what they choose, and keep the truth.
@@ -87,7 +88,9 @@ def simulate(
     aliased
         Number of features, the last ones, whose differences copy those of the first ones.
     ties, lapses
-        0 to 1: expected share of ties, and of choices made by tossing a coin.
+        0 to 1: expected share of ties, and of choices made by tossing a coin (never a tie).
+    position
+        Log-odds that being shown on the left adds to a choice.
     seed
         Any integer from 0.
 
@@ -112,6 +115,7 @@ def simulate(
     shares = {"confounding": confounding, "intraclass": intraclass, "overlap": overlap}
     for knob, share in (shares | {"ties": ties, "lapses": lapses}).items():
         _check(knob, share, upper=1)
+    _check("position", position, lower=-np.inf)
     _check("users", users, lower=1, whole=True)
     _check("seed", seed, whole=True)
     coding, traits = _names(features, contexts, covariates, interactions)
@@ -143,7 +147,7 @@ def simulate(
     difference[:, k - aliased :] = difference[:, :aliased]
     design = coding.expand(difference, context)
     log_odds = np.einsum("nf,nf->n", design, weights[user])
-    choice, kind, nu = _answers(log_odds, ties, lapses, streams[7])
+    choice, kind, nu = _answers(log_odds + position, ties, lapses, streams[7])
 
     labels = _labels(users)
     people = pd.DataFrame(covariate, labels, traits) if traits else None
@@ -165,6 +169,7 @@ def simulate(
         exposure=pd.DataFrame(exposure, labels, coding.contexts),
         comparisons=rows,
         nu=nu,
+        position=float(position),
     )
     return World(data, frame, people, truth)
 
@@ -300,7 +305,8 @@ def _check(
 ) -> None:
     kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not number or not lower <= value <= upper or value == np.inf:
+    if not number or not lower <= value <= upper or abs(value) == np.inf:
         span = f"of at least {lower:g}" if upper == np.inf else f"from {lower:g} to {upper:g}"
+        span = "that is finite" if lower == -np.inf else span
         what = "an integer" if whole else "a number"
         raise DataError(f"{knob} must be {what} {span}, got {shown(value)}")
