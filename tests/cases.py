@@ -19,6 +19,8 @@ MODELS: dict[str, bp.RewardModel] = {
     "full, strong prior": bp.HierarchicalReward(
         covariance="full", concentration=5.0, spread_sd=0.3
     ),
+    "diagonal, position": bp.HierarchicalReward(position=True),
+    "full, position": bp.HierarchicalReward(covariance="full", position=True),
 }
 
 

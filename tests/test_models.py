@@ -179,7 +179,7 @@ def test_a_model_survives_its_settings() -> None:
         assert from_settings(model.settings()) == model
 
 
-def test_ties_are_refused_by_name_and_row() -> None:
+def test_ties_are_refused_by_name_and_row_where_there_are_to_be_none() -> None:
     comparisons = small_comparisons()
     frame = comparisons.to_frame()
     frame["choice"] = frame["choice"].astype(float)
@@ -187,8 +187,8 @@ def test_ties_are_refused_by_name_and_row() -> None:
     tied = bp.Comparisons.from_frame(
         frame, user="person", choice="choice", difference=["brief", "polite"]
     )
-    with pytest.raises(bp.ModelError, match=r"HierarchicalReward has no ties: 1 of 60 .* row 7"):
-        bp.fit(bp.HierarchicalReward(), tied)
+    with pytest.raises(bp.ModelError, match=r"ties=False\) has no ties: 1 of 60 .* row 7"):
+        bp.fit(bp.HierarchicalReward(ties=False), tied)
 
 
 def test_one_user_is_refused_by_a_model_of_differences_between_users() -> None:

@@ -222,7 +222,7 @@ class Outcomes(dist.TorchDistribution):  # type: ignore[misc]
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Outcomes:
         """Return the same law for a larger batch."""
-        return Outcomes(self.log_probabilities.expand(self._steps + 1, *batch_shape), False)
+        return Outcomes(self._widened(batch_shape), False)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw choices."""
@@ -235,9 +235,14 @@ class Outcomes(dist.TorchDistribution):  # type: ignore[misc]
         """Log probability of choices."""
         places = torch.round(value * self._steps).long()
         shape = np.broadcast_shapes(places.shape, self.batch_shape)
-        whole = self.log_probabilities.expand(self._steps + 1, *shape)
-        found: Tensor = whole.gather(0, places.expand(shape)[None])[0]
+        found: Tensor = self._widened(shape).gather(0, places.expand(shape)[None])[0]
         return found
+
+    def _widened(self, batch_shape: Any) -> Tensor:
+        """Log probabilities (K, *batch_shape); the outcomes come first, so gaps follow them."""
+        count, *batch = self.log_probabilities.shape
+        gaps = (1,) * (len(batch_shape) - len(batch))
+        return self.log_probabilities.reshape(count, *gaps, *batch).expand(count, *batch_shape)
 
 
 def _cutpoints(shares: Tensor, link: Link) -> Tensor:

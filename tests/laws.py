@@ -1,0 +1,124 @@
+"""Laws of choices written a second time, in NumPy and SciPy, and small data for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from cases import small_comparisons
+from numpy.typing import NDArray
+from scipy.special import expit, logit, logsumexp
+from scipy.stats import norm
+
+import bayes_pref as bp
+from bayes_pref.inference.engine import Draws
+
+Array = NDArray[np.float64]
+
+LEVELS = ["far worse", "worse", "better", "far better"]
+LAWS: dict[str, bp.RewardModel] = {
+    "ties": bp.PooledReward(),
+    "lapse": bp.PooledReward(lapse=True),
+    "probit": bp.PooledReward(link="probit"),
+    "graded": bp.PooledReward(),
+    "position": bp.PooledReward(position=True),
+    "ties, lapse, position": bp.PooledReward(lapse=True, position=True),
+}
+
+
+def graded(comparisons: bp.Comparisons, seed: int = 5) -> bp.Comparisons:
+    """The same pairs with answers on four levels."""
+    frame = comparisons.to_frame()
+    noise = np.random.default_rng(seed).logistic(size=len(frame))
+    eta = frame["brief"] - 0.2 * frame["polite"] + noise
+    frame["choice"] = np.array(LEVELS)[np.searchsorted([-1.5, -0.2, 1.0], eta)]
+    return bp.Comparisons.from_frame(
+        frame,
+        user="person",
+        choice="choice",
+        difference=["brief", "polite"],
+        context=["hard"],
+        levels=LEVELS,
+    )
+
+
+def law_comparisons(name: str, *, users: int = 6, each: int = 5) -> bp.Comparisons:
+    comparisons = small_comparisons(users=users, each=each)
+    if name == "graded":
+        return graded(comparisons)
+    if "ties" in name:
+        tied = np.arange(len(comparisons)) % 4 == 1
+        return replace(comparisons, choice=np.where(tied, 0.5, comparisons.choice))
+    return comparisons
+
+
+def outcome_probabilities(eta: Array, link: str, sites: dict[str, Array]) -> Array:
+    """(outcome, ...) from right to left, by the textbook's formulas."""
+    F = expit if link == "logit" else norm.cdf
+    eta = eta + sites.get("position", 0.0)
+    if "cutpoints" in sites:
+        below = [F(cut - eta) for cut in np.moveaxis(sites["cutpoints"], -1, 0)]
+        made = np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
+    elif "tie" in sites:
+        odds = np.exp(eta)
+        tie = np.exp(sites["tie"]) * np.sqrt(odds)
+        made = np.array([np.ones_like(odds), tie, odds]) / (1 + odds + tie)
+    else:
+        made = np.array([F(-eta), F(eta)])
+    lapse = sites.get("lapse", 0.0)
+    return (1 - lapse) * made + lapse / len(made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighing(bp.Engine):
+    """Draws from the prior, resampled by the likelihood: exact but for Monte Carlo error.
+
+    The settings are wrong priors, for checks that must fail.
+    """
+
+    candidates: int = 10_000
+    tie_mean: float = -1.0
+    lapse_mean: float = 0.05
+    position_sd: float = 1.0
+    steepness: float = 1.0
+
+    def refusal(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> str | None:
+        return None if isinstance(model, bp.PooledReward) else "pooled models only"
+
+    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> Draws:
+        rng = np.random.default_rng(seed)
+        count, names = self.candidates, model.variables(comparisons)
+        sites = {"mu": rng.normal(0, 2, (count, 2)) / comparisons.feature_scale}
+        if "position" in names:
+            sites["position"] = rng.normal(0, self.position_sd, count)
+        if "tie" in names:
+            sites["tie"] = rng.normal(self.tie_mean, 1.5, count)
+        if "lapse" in names:
+            sites["lapse"] = rng.beta(20 * self.lapse_mean, 20 * (1 - self.lapse_mean), count)
+        if "cutpoints" in names:
+            shares = rng.dirichlet(np.ones(len(comparisons.levels)), count)
+            below = shares[:, :-1].cumsum(axis=1)
+            sites["cutpoints"] = (logit if model.link == "logit" else norm.ppf)(below)
+        law = {name: value for name, value in sites.items() if name != "mu"}
+        outcomes = {0.0: 0, 0.5: 1, 1.0: 2} if "tie" in names else None
+        total = np.zeros(count)
+        for row, choice in zip(comparisons.difference, comparisons.choice, strict=True):
+            chance = outcome_probabilities(self.steepness * sites["mu"] @ row, model.link, law)
+            made = outcomes[choice] if outcomes else round(choice * (len(chance) - 1))
+            total += np.log(np.maximum(chance[made], 1e-300))
+        weight = np.exp(total - logsumexp(total))
+        kept = rng.choice(count, self.chains * self.draws, p=weight)
+        shape = (self.chains, self.draws)
+        return Draws({k: v[kept].reshape(*shape, *v.shape[1:]) for k, v in sites.items()}, {}, True)
+
+
+def items_frame(rows: list[tuple[str, str, int, int, int]]) -> pd.DataFrame:
+    """Votes from a table of (left, right, left preferred, right preferred, ties)."""
+    made = [
+        {"judge": 0, "left": left, "right": right, "choice": choice}
+        for left, right, *counts in rows
+        for choice, count in zip((1.0, 0.0, 0.5), counts, strict=True)
+        for _ in range(count)
+    ]
+    return pd.DataFrame(made)
