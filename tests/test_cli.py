@@ -89,6 +89,16 @@ def test_a_fit_writes_results_that_say_the_same(run: Run, folder: Path) -> None:
     assert all(name in out for name in written)
 
 
+@pytest.mark.slow
+def test_ties_are_modelled_and_sampled_by_nuts(run: Run, folder: Path) -> None:
+    tied = votes().assign(won=votes()["won"].where(votes().index % 5 > 0, 0.5))
+    tied.to_csv(folder / "tied.csv", index=False)
+    status, _, err = run(*fit_votes(file="tied.csv"))
+    assert (status, err) == (0, "")
+    assert bp.Posterior.load("run/posterior.nc").engine["name"] == "NUTS"
+    assert "tie" in pd.read_csv("run/population.csv", index_col="parameter").index
+
+
 def test_pictures_are_pictures(run: Run) -> None:
     before = mpl.get_backend(), pyplot.get_fignums()
     run(*fit_votes())
@@ -199,7 +209,6 @@ def people_file(frame: pd.DataFrame) -> Callable[[], None]:
 
 WITH_PEOPLE = ["--covariates", "people.csv"]
 ONE_USER = votes().assign(who=7).to_csv(index=False)
-TIED = votes().assign(won=votes()["won"].where(votes().index != 15, 0.5)).to_csv(index=False)
 BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "missing file": (
         lambda: Path("votes.csv").unlink(),
@@ -268,11 +277,6 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
         people_file(people().assign(who=["1.0", "2.0", "3.0", "12.0"])),
         WITH_PEOPLE,
         ["people.csv, column 'who'", "user '1.0' made no comparison", "such as '3', '1', '2'"],
-    ),
-    "ties": (
-        replaced("votes.csv", TIED),
-        [],
-        ["votes.csv", "no ties", "17", "leave those rows out"],
     ),
     "constant feature": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),

@@ -15,8 +15,10 @@ from bayes_pref.cli.options import SAVED, build_parser
 from bayes_pref.cli.reading import prepare
 from bayes_pref.cli.screen import paragraph, summary_text
 from bayes_pref.errors import BayesPrefError, ConvergenceWarning
+from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
+from bayes_pref.inference.nuts import NUTS
 from bayes_pref.output_folder import OutputFolder
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import check_interval
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fit(options: argparse.Namespace) -> int:
     begin = time.perf_counter()
     check_interval(options.interval)
-    engine = Gibbs(
+    gibbs = Gibbs(
         draws=options.draws,
         warmup=options.warmup,
         thin=options.thin,
@@ -75,6 +77,10 @@ def _fit(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
     )
     comparisons, model, text = prepare(options)
+    engine: Engine = gibbs
+    if gibbs.refusal(model, comparisons) is not None:  # ties, say
+        names = ("draws", "warmup", "chains", "cores", "progress")
+        engine = NUTS(**{name: getattr(gibbs, name) for name in names})
     folder = OutputFolder(options.out, "choose another folder with --out")
     _say(f"{text}\n\nSampling; the first time on a machine, the sampler is compiled before.\n")
     with warnings.catch_warnings():

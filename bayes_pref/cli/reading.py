@@ -15,7 +15,6 @@ from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
 # What messages advise those who write Python, and what it is called here.
 _ADVICE = {
     "features=[...]": "--features",
-    ", for example comparisons.take(comparisons.choice != 0.5)": "",
 }
 
 
