@@ -26,7 +26,7 @@ from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.inference.nuts import NUTS
 from bayes_pref.inference.sample import Sample
 from bayes_pref.inference.svi import SVI
-from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
+from bayes_pref.models import HierarchicalReward, LowRankReward, PooledReward, RewardModel
 from bayes_pref.posterior import Finding, Posterior
 from bayes_pref.simulate import World, simulate
 
@@ -47,6 +47,7 @@ __all__ = [
     "Finding",
     "Gibbs",
     "HierarchicalReward",
+    "LowRankReward",
     "ModelError",
     "PooledReward",
     "Posterior",

@@ -21,6 +21,9 @@ MODELS: dict[str, bp.RewardModel] = {
     ),
     "diagonal, position": bp.HierarchicalReward(position=True),
     "full, position": bp.HierarchicalReward(covariance="full", position=True),
+    "one taste": bp.LowRankReward(rank=1),
+    "one taste, position": bp.LowRankReward(rank=1, position=True),
+    "two tastes, no noise": bp.LowRankReward(rank=2, diagonal=False),
 }
 
 

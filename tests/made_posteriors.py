@@ -75,6 +75,7 @@ def made_posterior(
         "feature_bis": comparisons.n_features,
         "covariate": len(comparisons.covariate_names),
         "context": len(comparisons.features.contexts),
+        "taste": getattr(model, "rank", 0),
     }
     variables = model.variables(comparisons)
     values: dict[str, Any] = {}

@@ -29,7 +29,8 @@ def case(name: str) -> tuple[bp.RewardModel, bp.Comparisons]:
 def draws(name: str, engine: bp.Engine, seed: int) -> xr.Dataset:
     with warnings.catch_warnings():  # these tests judge the draws themselves
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
-        return bp.fit(*case(name), engine, seed=seed).draws
+        model, comparisons = case(name)
+        return model.invariant(bp.fit(model, comparisons, engine, seed=seed).draws)
 
 
 @cache

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import halfnorm, kstest, norm, truncnorm
+from scipy.stats import chi2, halfnorm, kstest, norm, truncnorm
 
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_factor import move_rows
 from bayes_pref.inference.gibbs_full import positive_normal, sweep_full
 from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.gibbs_tastes import move_along_weights, sweep_tastes
 from bayes_pref.inference.hmc import Move, Population
 from bayes_pref.inference.rows import build_rows, log_odds
 
@@ -140,6 +141,96 @@ def test_the_row_move_alone_leaves_the_prior_of_the_factor_as_it_is() -> None:
         for column in np.transpose(factors)
     ]
     assert min(found) > LEVEL / len(found), found
+
+
+RANK, LOADING_SD = 2, np.array([0.8, 0.4, 1.6])
+
+
+def replicate_tastes(noisy: bool, loading_sd: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """One replication of the sampler with tastes; what has a known law after the sweeps."""
+    rng = np.random.default_rng(seed)
+    known = np.column_stack([np.ones(USERS), rng.standard_normal(USERS)])
+    design = np.column_stack([known, rng.standard_normal((USERS, RANK))])
+    sds = np.vstack([np.full(FEATURES, MEAN_SD), np.full(FEATURES, EFFECT_SD)])
+    gamma = rng.standard_normal((2 + RANK, FEATURES))
+    gamma *= np.vstack([sds, np.tile(LOADING_SD, (RANK, 1))])
+    noise = np.abs(rng.standard_normal(FEATURES)) * SPREAD
+    own = rng.standard_normal((USERS, FEATURES)) if noisy else np.zeros((USERS, FEATURES))
+    weights = design @ gamma + noise * own
+    difference = rng.standard_normal((USERS * EACH, FEATURES))
+    difference *= rng.random(difference.shape) < 0.6
+    user = np.repeat(np.arange(USERS), EACH)
+    eta = (difference * weights[user]).sum(axis=1)
+    sign = np.where(rng.random(eta.size) < 1 / (1 + np.exp(-eta)), 1.0, -1.0)
+    rows = build_rows(sign[:, None] * difference, user, np.arange(USERS + 1) * EACH)
+    precision = 1 / np.vstack([sds, np.tile(loading_sd, (RANK, 1))]) ** 2
+    problem = Problem(
+        rows,
+        Population(design, precision, SPREAD, 1.0, False),
+        "diagonal" if noisy else "none",
+        np.ones(FEATURES),
+        np.ones(1),
+        RANK,
+    )
+    theta, psi = np.concatenate([gamma.ravel(), noise]), np.empty(eta.size)
+    log_odds(rows, weights, psi)
+    move = Move(0.4 * np.eye(theta.size), 0.7, 3)
+    sweep_tastes(problem, theta, weights, psi, move, rng, SWEEPS)
+    gamma, noise = theta[: gamma.size].reshape(gamma.shape), theta[gamma.size :]
+    loadings, z = gamma[2:] / LOADING_SD, design[:, 2:]
+    return {
+        "mean": np.concatenate([gamma[0] / MEAN_SD, gamma[1] / EFFECT_SD]),
+        "loading": loadings.ravel(),
+        "z": z[:2].ravel(),
+        "mean z": np.sqrt(USERS) * z.mean(axis=0),
+        "size of V": (loadings**2).sum(keepdims=True),
+        "size of z": (z**2).sum(keepdims=True),
+        "noise": noise / SPREAD if noisy else np.empty(0),
+        "u": ((weights - design @ gamma) / noise)[0] if noisy else np.empty(0),
+    }
+
+
+def taste_p_values(noisy: bool, loading_sd: np.ndarray = LOADING_SD) -> dict[str, float]:
+    laws = {
+        "noise": halfnorm(),
+        "size of V": chi2(RANK * FEATURES),
+        "size of z": chi2(RANK * USERS),
+    }
+    draws = [replicate_tastes(noisy, loading_sd, seed) for seed in range(REPLICATIONS)]
+    return {
+        f"{name} {k}": float(kstest(column, laws.get(name, norm()).cdf).pvalue)
+        for name in draws[0]
+        for k, column in enumerate(np.transpose([draw[name] for draw in draws]))
+    }
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+def test_sweeps_with_tastes_leave_the_prior_as_it_is(noisy: bool) -> None:
+    found = taste_p_values(noisy)
+    assert min(found.values()) > LEVEL / len(found), found
+
+
+def test_a_sweep_with_another_prior_of_the_tastes_is_caught() -> None:
+    found = taste_p_values(True, loading_sd=1.4 * LOADING_SD)
+    assert min(found.values()) < LEVEL / len(found), found
+
+
+def test_moves_along_the_weights_leave_them_and_the_prior_as_they_are() -> None:
+    # Without data, these moves alone: an error in a Jacobian is not hidden by the other steps.
+    sds, sizes = np.vstack([np.full(FEATURES, MEAN_SD), *np.tile(LOADING_SD, (RANK, 1))]), []
+    for seed in range(3000):
+        rng = np.random.default_rng(seed)
+        design = np.column_stack([np.ones(USERS), rng.standard_normal((USERS, RANK))])
+        gamma = rng.standard_normal(sds.shape) * sds
+        before = design @ gamma
+        for _ in range(5):
+            move_along_weights(RANK, 1 / sds**2, gamma, design, rng)
+        np.testing.assert_allclose(design @ gamma, before, atol=1e-9)
+        scaled = (gamma / sds) ** 2
+        sizes.append([scaled[0].sum(), scaled[1:].sum(), (design[:, 1:] ** 2).sum()])
+    laws = [chi2(FEATURES), chi2(RANK * FEATURES), chi2(RANK * USERS)]
+    for column, law in zip(np.transpose(sizes), laws, strict=True):
+        assert kstest(column, law.cdf).pvalue > LEVEL / 3
 
 
 @pytest.mark.parametrize("mean", [-8.0, -1.1, -0.5, 0.0, 3.0])

@@ -256,6 +256,7 @@ def everything(posterior: bp.Posterior) -> dict[str, tuple[Callable[..., Any], i
         "population": (lambda ax: plots.population(posterior, ax), 1),
         "heterogeneity": (lambda ax: plots.heterogeneity(posterior, ax), 1),
         "prior_predictive": (lambda ax: plots.prior_predictive(prior, ax=ax), 1),
+        "tastes": (lambda ax: plots.tastes(TASTES, ax), 1),
         "users": (lambda axes: plots.users(posterior, "u1", axes=axes), 2),
         "trace": (lambda axes: plots.trace(posterior, "mu", axes), 4),
         "rank": (lambda axes: plots.rank(posterior, "mu", axes), 2),
@@ -359,9 +360,15 @@ POOLED = pooled_posterior(small_comparisons())
 GOOD = made_posterior(small_comparisons())
 PRIOR = GOOD.model.prior_predictive(GOOD.comparisons, draws=5)
 ONE = pd.Series({"brief": 1.0})
+TASTES = made_posterior(small_comparisons(), bp.LowRankReward(rank=2))
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "pooled spread": (lambda: plots.heterogeneity(POOLED), "PooledReward has no differences"),
     "pooled users": (lambda: plots.users(POOLED), "PooledReward has no differences between users"),
+    "no tastes": (lambda: plots.tastes(GOOD), "HierarchicalReward has no tastes that users share"),
+    "one taste": (
+        lambda: plots.tastes(TASTES, tastes="taste_1"),
+        "tastes: name two of 'taste_1', 'taste_2', one for each axis",
+    ),
     "a frame": (lambda: plots.population(pd.DataFrame()), "got DataFrame but expected a Posterior"),
     "a list": (lambda: plots.trace([]), "got list but expected a Posterior"),
     "a figure": (lambda: plots.population(GOOD, pyplot.figure()), "ax: got Figure but expected"),
@@ -400,6 +407,36 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "the prior predictive holds none of these rows",
     ),
 }
+
+
+def test_users_stand_at_their_mean_positions_and_features_point_along_their_loadings() -> None:
+    ax = plots.tastes(TASTES)
+    draws = TASTES.draws
+    mean = draws["z"].mean(("chain", "draw")).transpose("user", "taste").to_numpy()
+    assert ax.get_xlabel().startswith("taste_1")
+    np.testing.assert_allclose(line(ax, "users' means").get_xydata(), mean)
+    sd = draws["z"].std(("chain", "draw"), ddof=1).transpose("user", "taste").to_numpy()
+    for k, segments in enumerate((bars(ax, "users' sd"), bars(ax, "_users' sd up"))):
+        np.testing.assert_allclose(np.abs(np.diff(segments[:, :, k], axis=1))[:, 0], 2 * sd[:, k])
+    loadings = draws["V"].mean(("chain", "draw")).transpose("feature", "taste").to_numpy()
+    scaled = loadings * TASTES.comparisons.feature_scale[:, None]
+    tips = np.array([drawn.xy for drawn in ax.texts if drawn.arrow_patch is not None])
+    np.testing.assert_allclose(tips / tips[0, 0], scaled / scaled[0, 0])
+    assert [drawn.get_text() for drawn in ax.texts if drawn.arrow_patch is None] == [
+        "brief",
+        "polite",
+    ]
+    ax.figure.canvas.draw()  # a layout that did not fit would warn
+
+
+def test_axes_of_tastes_are_those_asked_for_and_one_taste_stands_alone() -> None:
+    ax = plots.tastes(TASTES, tastes=["taste_2", "taste_1"])
+    mean = TASTES.draws["z"].mean(("chain", "draw")).transpose("user", "taste").to_numpy()
+    np.testing.assert_allclose(line(ax, "users' means").get_xydata(), mean[:, ::-1])
+    alone = made_posterior(small_comparisons(), bp.LowRankReward(rank=1))
+    ax = plots.tastes(alone)
+    mean = alone.draws["z"].mean(("chain", "draw")).to_numpy()[:, 0]
+    np.testing.assert_allclose(line(ax, "users' means").get_xdata(), np.sort(mean))
 
 
 @pytest.mark.parametrize("case", REFUSED)

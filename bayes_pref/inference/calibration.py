@@ -266,9 +266,10 @@ def _quantities(
 ) -> tuple[list[str], Floats]:
     """Name what is ranked and lay out its draws, (sample, quantity)."""
     names, columns = [], []
-    for name in model.variables(comparisons):
-        variable = draws[name].sel(user=users) if "user" in draws[name].dims else draws[name]
-        labels, values = parameters(variable.rename(name))
+    ranked = model.invariant(draws[list(model.variables(comparisons))])
+    for name, variable in ranked.data_vars.items():
+        chosen = variable.sel(user=users) if "user" in variable.dims else variable
+        labels, values = parameters(chosen.rename(name))
         names += labels
         columns.append(values.reshape(-1, len(labels)))
     weights = model.user_weights(draws)

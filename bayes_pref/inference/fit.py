@@ -98,7 +98,8 @@ def fit(
     start = time.perf_counter()
     drawn = engine.run(model, comparisons, seed)
     seconds = time.perf_counter() - start
-    draws = label(drawn.values, model.variables(comparisons), comparisons)
+    values = model.settle(drawn.values, comparisons)
+    draws = label(values, model.variables(comparisons), comparisons)
     stats = xr.Dataset(
         {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
         coords={"chain": draws["chain"], "draw": draws["draw"]},

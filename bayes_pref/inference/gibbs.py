@@ -1,8 +1,8 @@
 """Polya-Gamma Gibbs sampling: exact, and the fastest engine for logistic choices of Gaussian users.
 
 Given one Polya-Gamma variable per comparison the likelihood is Gaussian (Polson, Scott & Windle
-2013). The sweeps stand in `gibbs_diagonal` and `gibbs_full`, the chains that run them in
-`gibbs_chains`, and the scaling of the data in `gibbs_problem`.
+2013). The sweeps stand in `gibbs_diagonal`, `gibbs_full` and `gibbs_tastes`, the chains that run
+them in `gibbs_chains`, and the scaling of the data in `gibbs_problem`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ LEAST = 4  # draws a chain, below which an interrupted run is not worth keeping
 class Gibbs(Engine):
     """Exact Gibbs sampler for logistic choices of Gaussian users; the default where it applies.
 
-    Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates, and with a
-    left-hand effect (`position`). Chains run in parallel threads, start dispersed, and depend on
-    the seed alone. Ctrl-C keeps the draws so far.
+    Works for `PooledReward`, `HierarchicalReward`, diagonal or full, and `LowRankReward`, with
+    covariates and with a left-hand effect (`position`). Chains run in parallel threads, start
+    dispersed, and depend on the seed alone. Ctrl-C keeps the draws so far.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Gibbs(Engine):
             else {name: np.empty(shape) for name, shape in shapes.items()}
         )
         seeds = np.random.SeedSequence(seed).spawn(self.chains)
-        kind = PooledChain if users.covariance == "none" else HierarchicalChain
+        kind = PooledChain if problem.pooled else HierarchicalChain
 
         if kind is HierarchicalChain:
             compile_ahead(problem)
@@ -135,11 +135,10 @@ class Gibbs(Engine):
     def _shapes(self, problem: Problem) -> dict[str, tuple[int, ...]]:
         """Shapes of what the chains write, on scaled features."""
         first = (self.chains, self.draws)
-        n_users = 0 if problem.covariance == "none" else problem.population.design.shape[0]
-        n_features = problem.population.precision.shape[1]
+        n_users = 0 if problem.pooled else problem.population.design.shape[0]
         return {
             "theta": (*first, problem.n_columns),
-            "weights": (*first, n_users, n_features),
+            "weights": (*first, n_users, problem.n_values),
             "stats": (*first, 2),
         }
 

@@ -16,6 +16,7 @@ from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_full import sweep_full
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import Store
+from bayes_pref.inference.gibbs_tastes import sweep_tastes, unturned
 from bayes_pref.inference.hmc import STILL, Move, add_curvature, hmc_move
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
@@ -86,11 +87,12 @@ class Chain(ABC):
 
 
 class HierarchicalChain(Chain):
-    """A chain of the diagonal or the full sampler."""
+    """A chain of the diagonal or the full sampler, or of that with tastes."""
 
     def __init__(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
     ) -> None:
+        problem = problem.with_tastes(rng) if problem.rank else problem
         super().__init__(problem, warmup, thin, rng, store)
         self.theta, self.weights = problem.start(rng)
         self.psi = np.empty(problem.rows.starts.size - 1)
@@ -106,6 +108,8 @@ class HierarchicalChain(Chain):
         own = {"theta": self.theta, "weights": self.weights, "psi": self.psi}
         if self.position is not None:
             own |= self.position.arrays()
+        if self.problem.rank:
+            own["tastes"] = self.problem.population.design[:, -self.problem.rank :]
         return own | self.adaptation.arrays()
 
     def advance(self) -> int:
@@ -118,7 +122,9 @@ class HierarchicalChain(Chain):
         keeps, draw = self.keeps, self.kept
         state = (self.problem, self.theta, self.weights, self.psi, self.adaptation.move, self.rng)
         kept = (sweeps, self.store, self.done - self.warmup, self.thin)
-        if self.problem.population.full:
+        if self.problem.rank:
+            acceptance = sweep_tastes(*state, *kept)
+        elif self.problem.population.full:
             settled = self.done >= self.adaptation.first
             acceptance = sweep_full(*state, *kept, settled=settled)
         else:
@@ -227,6 +233,8 @@ class Adaptation:
         scales = np.repeat(tau, np.arange(1, d + 1)) if problem.population.full else tau
         prior = np.concatenate([problem.population.precision.ravel(), scales])
         metric = self.curvature / self.looks[0] + np.diag(prior)
+        if problem.rank:
+            metric = unturned(problem, metric)
         self.whiten[...] = np.linalg.inv(np.linalg.cholesky(metric)).T
 
 

@@ -161,7 +161,7 @@ def _draw_log_tau(
 
 
 @compiled_part
-def _draw_feature(
+def draw_feature(
     k: int,
     rows: Any,
     population: Any,
@@ -225,7 +225,7 @@ def _draw_feature(
 
 
 @compiled_part
-def _standardise(population: Any, theta: Array, weights: Array, z: Array) -> None:
+def standardise(population: Any, theta: Array, weights: Array, z: Array) -> None:
     """Fill z (n_users, d) with (w_ik - gamma_k' f_i) / tau_k."""
     p1, d = population.precision.shape
     for i in range(weights.shape[0]):
@@ -270,10 +270,10 @@ def _sweeps(
             draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
             log_odds(rows, weights, psi)
         for k in range(d):
-            _draw_feature(k, rows, population, omega, gamma, tau, weights, psi, rng)
+            draw_feature(k, rows, population, omega, gamma, tau, weights, psi, rng)
         acceptance, density = np.nan, np.nan
         if leaps:
-            _standardise(population, theta, weights, z)
+            standardise(population, theta, weights, z)
             acceptance, density = hmc_move(
                 rows, population, theta, z, weights, psi, whiten, step, leaps, rng
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ class Problem:
         gamma after the covariates' belong to exposures, which have no unit.
     position_sd
         Prior sd of the left-hand effect; None: there is none. Draws of it stand after theta's.
+    rank
+        Number of tastes: the last columns of the design are the users' positions z, unknown, and
+        the last rows of gamma are V'. The covariance is that of what they leave.
     """
 
     rows: Rows
@@ -39,6 +42,7 @@ class Problem:
     feature_scale: Array
     covariate_scale: Array
     position_sd: float | None = None
+    rank: int = 0
 
     @classmethod
     def build(
@@ -54,19 +58,20 @@ class Problem:
                 users.mean_sd * scale,
                 users.effect_sd.T * np.outer(covariate_scale, scale),
                 users.coupling_sd.T * scale,
+                *(users.loading_sd.T * scale),
             ]
         )
+        rank = users.loading_sd.shape[1]
+        known = [np.ones(comparisons.n_users), users.covariates / covariate_scale, users.exposure]
         population = Population(
-            design=np.column_stack(
-                [np.ones(comparisons.n_users), users.covariates / covariate_scale, users.exposure]
-            ),
+            design=np.column_stack([*known, np.zeros((comparisons.n_users, rank))]),
             precision=1 / prior_sd**2,
             spread=users.spread_sd * scale if users.spread_sd.size else np.ones_like(scale),
             concentration=float(users.concentration),
             full=users.covariance == "full",
         )
         rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
-        return cls(rows, population, users.covariance, scale, covariate_scale, position_sd)
+        return cls(rows, population, users.covariance, scale, covariate_scale, position_sd, rank)
 
     @property
     def n_means(self) -> int:
@@ -77,6 +82,8 @@ class Problem:
     def n_parameters(self) -> int:
         """Length of theta."""
         d: int = self.population.precision.shape[1]
+        if self.rank:
+            return self.n_means + d  # without noise, its scales are drawn from their prior
         scales = {"none": 0, "diagonal": d, "full": d * (d + 1) // 2}
         return self.n_means + scales[self.covariance]
 
@@ -85,15 +92,36 @@ class Problem:
         """Number of draws kept beside the weights: theta, and the left-hand effect if any."""
         return self.n_parameters + (self.position_sd is not None)
 
+    @property
+    def n_values(self) -> int:
+        """Length of what is kept of every user: positions, then weights."""
+        return 0 if self.pooled else int(self.population.precision.shape[1]) + self.rank
+
+    @property
+    def pooled(self) -> bool:
+        """Whether everyone has the same weights."""
+        return self.covariance == "none" and not self.rank
+
+    def with_tastes(self, rng: np.random.Generator) -> Problem:
+        """Return the same problem with positions of its own, which a chain may write into."""
+        design = self.population.design.copy()
+        design[:, design.shape[1] - self.rank :] = rng.standard_normal((len(design), self.rank))
+        return replace(self, population=self.population._replace(design=design))
+
     def start(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Return theta and weights far from each other between chains, tau never near zero."""
         p1, d = self.population.precision.shape
         gamma = np.zeros((p1, d))
         gamma[0] = rng.normal(0, 0.5, d)
+        if self.rank:
+            gamma[-self.rank :] = rng.normal(0, 0.5, (self.rank, d))
         tau = np.exp(rng.normal(np.log(0.5), 0.5, d))
         scale = np.diag(tau)[np.tril_indices(d)] if self.population.full else tau
         deviation = rng.standard_normal((self.population.design.shape[0], d))
-        return np.concatenate([gamma.ravel(), scale]), gamma[0] + tau * deviation
+        if self.covariance == "none":
+            deviation[...] = 0.0
+        weights = self.population.design @ gamma + tau * deviation
+        return np.concatenate([gamma.ravel(), scale]), weights
 
     def lower(self, theta: Array) -> Array:
         """Take L, (..., d, d), from theta (..., m)."""
@@ -112,7 +140,7 @@ class Problem:
     def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place.
 
-        `theta` has `n_columns`.
+        `theta` has `n_columns`; `weights` (chain, draw, user, n_values) have the positions first.
         """
         gamma = theta[..., : self.n_means].reshape(
             *theta.shape[:2], *self.population.precision.shape
@@ -120,15 +148,26 @@ class Problem:
         values = {"mu": gamma[:, :, 0] / self.feature_scale}
         if self.position_sd is not None:
             values["position"] = theta[..., -1]
-        if self.covariance == "none":
+        if self.pooled:
             return values
         last = 1 + self.covariate_scale.size
         if last > 1:
             units = np.outer(self.covariate_scale, self.feature_scale)
             values["B"] = (gamma[:, :, 1:last] / units).swapaxes(2, 3)
+        lower = self.lower(theta)
+        if self.rank:
+            loadings = gamma[:, :, -self.rank :]
+            values["V"] = (loadings / self.feature_scale).swapaxes(2, 3)
+            values["z"], weights = np.split(weights, [self.rank], axis=3)
+            square = (loadings**2).sum(axis=2)
+            if self.covariance == "diagonal":
+                values["noise"] = theta[..., self.n_means :] / self.feature_scale
+                square += theta[..., self.n_means :] ** 2
+            values["tau"] = np.sqrt(square) / self.feature_scale
+            values["weights"] = weights / self.feature_scale
+            return values
         if gamma.shape[2] > last:
             values["G"] = (gamma[:, :, last:] / self.feature_scale).swapaxes(2, 3)
-        lower = self.lower(theta)
         tau = np.sqrt((lower**2).sum(axis=-1))
         values["tau"] = tau / self.feature_scale
         if self.population.full:

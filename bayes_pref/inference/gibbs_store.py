@@ -20,7 +20,8 @@ class Store(NamedTuple):
     Attributes
     ----------
     theta, weights
-        (draw, n_parameters) and (draw, n_users, n_features).
+        (draw, n_parameters) and (draw, n_users, n_features); in a model with tastes the users'
+        positions come before their weights.
     stats
         (draw, 2): acceptance of the Hamiltonian move, log density.
     """

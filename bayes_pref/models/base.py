@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -61,6 +61,10 @@ class GaussianUsers:
         (n_users, n_covariates): centred over users, raw units.
     exposure
         (n_users, n_contexts): `exposures`; n_contexts is 0 in a model without the exposure term.
+    loading_sd
+        (n_features, rank): prior sd of V, log-odds per raw unit, in a model whose users have
+        positions z_i ~ Normal(0, I) that add V z_i to their weights; without any, rank is 0. The
+        covariance is then that of what V z_i leaves.
     """
 
     covariance: Literal["none", "diagonal", "full"]
@@ -71,6 +75,7 @@ class GaussianUsers:
     concentration: float
     covariates: Array
     exposure: Array
+    loading_sd: Array = field(default_factory=lambda: np.empty((0, 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +111,13 @@ class RewardModel(ChoiceLaw, ABC):
 
     def __post_init__(self) -> None:
         """Refuse settings that no prior can have."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(field.default, float) and not (
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(each.default, float) and not (
                 isinstance(value, int | float) and np.isfinite(value) and value > 0
             ):
                 raise ModelError(
-                    f"{type(self).__name__}({field.name}={value!r}): expected a positive number"
+                    f"{type(self).__name__}({each.name}={value!r}): expected a positive number"
                 )
         if self.scale not in ("rms", "raw"):
             raise ModelError(
@@ -137,6 +142,18 @@ class RewardModel(ChoiceLaw, ABC):
         self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
     ) -> xr.DataArray:
         """Weights of a user drawn from the population, one per draw: (chain, draw, feature)."""
+
+    def settle(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+        """Return draws (chain, draw, ...) by site, with what the model leaves open settled.
+
+        Called by `fit` on the draws of any engine. Where a posterior has symmetries, such as
+        directions that may be rotated, this is where every draw gets the same convention.
+        """
+        return values
+
+    def invariant(self, draws: xr.Dataset) -> xr.Dataset:
+        """Return what of the draws no convention of `settle` can change: what may be compared."""
+        return draws
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
         """Return the model as `GaussianUsers`, or None where its users are not of that kind."""
@@ -271,6 +288,10 @@ def label(
         "context": list(comparisons.features.contexts),
         "cutpoint": [f"{low} | {high}" for low, high in pairwise(comparisons.levels or ())],
     }
+    for name, dims in variables.items():
+        if "taste" in dims:
+            count = values[name].shape[2 + dims.index("taste")]
+            labels["taste"] = [f"taste_{number + 1}" for number in range(count)]
     # Users are named even where no variable has them: a pooled model still answers for each.
     used = {"user"} | {dim for dims in variables.values() for dim in dims}
     chains, draws = next(iter(values.values())).shape[:2]

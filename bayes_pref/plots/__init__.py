@@ -24,6 +24,7 @@ from bayes_pref.plots.elbo import elbo as elbo
 from bayes_pref.plots.panels import draw_users
 from bayes_pref.plots.parts import Units, forest
 from bayes_pref.plots.ranks import draw_calibration
+from bayes_pref.plots.tastes import tastes as tastes
 from bayes_pref.posterior import Posterior
 
 _CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain

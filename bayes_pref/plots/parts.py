@@ -31,6 +31,7 @@ _MEANINGS = {
     "mu": "population mean",
     "tau": "differences between users",
     "weights": "differences between users",
+    "V": "tastes that users share",
 }
 _TALLEST = 60.0  # inches: taller images are hard to open
 
@@ -57,9 +58,9 @@ def expect_variable(posterior: object, name: str | None) -> None:
             "as bp.fit returns it"
         )
     if name is not None and name not in posterior.draws:
+        other = "bp.LowRankReward()" if name == "V" else "bp.HierarchicalReward()"
         raise ModelError(
-            f"{type(posterior.model).__name__} has no {_MEANINGS[name]} to draw; "
-            "bp.HierarchicalReward() has"
+            f"{type(posterior.model).__name__} has no {_MEANINGS[name]} to draw; {other} has"
         )
 
 

@@ -2,10 +2,11 @@
 
 With exposure s_i ~ Normal(0, I) and covariates c_i ~ Normal(0, I), independent of each other,
 
-    w_i = mu + G s_i + B c_i + D u_i,   u_i ~ Normal(0, C),
+    w_i = mu + G s_i + B c_i + V z_i + D u_i,   z_i ~ Normal(0, I), u_i ~ Normal(0, C),
 
 where G = confounding * diag(heterogeneity) * Gamma has rows Gamma of unit length, and B and D share
 what G leaves of heterogeneity^2: a weight's spread over users never depends on the confounding.
+V = taste_sd * (orthonormal columns) adds to it the spread along a few directions.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Population:
         (d,) diagonal of D, log-odds per unit of a feature.
     correlation
         (d, d) C.
+    loadings
+        (d, k) V, log-odds per unit of a feature per sd of a taste.
     """
 
     mu: FloatArray
@@ -46,22 +49,29 @@ class Population:
     effects: FloatArray
     noise: FloatArray
     correlation: FloatArray
+    loadings: FloatArray
 
     @property
     def covariance(self) -> FloatArray:
         """(d, d) covariance of the weights of users with the same covariates."""
         own = np.outer(self.noise, self.noise) * self.correlation
-        return np.asarray(self.coupling @ self.coupling.T + own)
+        shared = np.hstack([self.coupling, self.loadings])
+        return np.asarray(shared @ shared.T + own)
 
     def weights(
-        self, exposure: FloatArray, covariates: FloatArray, rng: np.random.Generator
+        self,
+        exposure: FloatArray,
+        covariates: FloatArray,
+        positions: FloatArray,
+        rng: np.random.Generator,
     ) -> FloatArray:
-        """(u, d) weights of users with this exposure (u, q) and these covariates (u, p)."""
+        """(u, d) weights of users with exposure (u, q), covariates (u, p), positions z (u, k)."""
         # Not Cholesky, which fails on a singular correlation such as all ones.
         values, vectors = np.linalg.eigh(self.correlation)
         root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
         own = rng.standard_normal((len(exposure), len(self.mu))) @ root * self.noise
         shared = exposure @ self.coupling.T + covariates @ self.effects.T
+        shared = shared + positions @ self.loadings.T
         return np.asarray(self.mu + shared + own)
 
     def preferred(
@@ -103,6 +113,8 @@ def draw_population(
     heterogeneity: ArrayLike,
     correlation: ArrayLike,
     confounding: float,
+    tastes: int,
+    taste_sd: float,
     rng: np.random.Generator,
 ) -> Population:
     """Draw what the arguments of `simulate` leave open.
@@ -111,7 +123,7 @@ def draw_population(
     ----------
     sizes
         Numbers of features without interactions, of all features, contexts and covariates.
-    mean, heterogeneity, correlation, confounding
+    mean, heterogeneity, correlation, confounding, tastes, taste_sd
         As in `simulate`.
     rng
         Where the draws come from.
@@ -123,7 +135,7 @@ def draw_population(
     """
     plain, d, n_contexts, n_covariates = sizes
     # A stream for each, so that no argument changes what another one draws.
-    first, second, third, fourth = rng.spawn(4)
+    first, second, third, fourth, fifth = rng.spawn(5)
     drawn = np.concatenate([first.standard_normal(plain), 0.5 * second.standard_normal(d - plain)])
     spread = _per_feature("heterogeneity", heterogeneity, d)
     if (spread < 0).any():
@@ -136,6 +148,7 @@ def draw_population(
         effects=np.sqrt(explained) * rest[:, None] * _directions(d, n_covariates, fourth),
         noise=np.sqrt(1 - explained) * rest,
         correlation=_correlation(correlation, d),
+        loadings=taste_sd * np.linalg.qr(fifth.standard_normal((d, tastes)))[0],
     )
 
 

@@ -38,6 +38,11 @@ class Truth:
         Davidson's tie parameter; 0 without ties.
     position
         Log-odds in favour of the left side.
+    V
+        (features, tastes), log-odds per unit of a feature per sd of a taste; any rotation of V and
+        `tastes` together says the same.
+    tastes
+        (users, tastes), in sds: the users' positions.
     """
 
     weights: pd.DataFrame
@@ -49,6 +54,8 @@ class Truth:
     exposure: pd.DataFrame
     comparisons: pd.DataFrame
     nu: float
+    V: pd.DataFrame
+    tastes: pd.DataFrame
     position: float = 0.0
 
 

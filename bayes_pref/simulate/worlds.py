@@ -41,6 +41,8 @@ def simulate(
     mean: ArrayLike | None = None,
     heterogeneity: ArrayLike = 0.7,
     correlation: ArrayLike = 0.0,
+    tastes: int = 0,
+    taste_sd: float = 1.5,
     confounding: float = 0.0,
     intraclass: float = 0.5,
     overlap: float = 1.0,
@@ -77,6 +79,9 @@ def simulate(
     correlation
         Of the part of the weights that neither exposure nor covariates explain: one number for
         all pairs of features, or a matrix (features, features).
+    tastes, taste_sd
+        Number of directions of unit length, at right angles, along which users differ besides, and
+        the sd of their positions on each: log-odds per unit along it.
     confounding
         0 to 1: correlation of each weight with its user's exposure.
     intraclass
@@ -120,12 +125,14 @@ def simulate(
     _check("seed", seed, whole=True)
     coding, traits = _names(features, contexts, covariates, interactions)
     k, q = len(coding.attributes), len(coding.contexts)
+    _check("tastes", tastes, upper=len(coding.names), whole=True)
+    _check("taste_sd", taste_sd)
     _check("aliased", aliased, upper=k // 2, whole=True)
     if (confounding or interactions) and not q:
         knob = f"confounding={confounding}" if confounding else "interactions=True"
         raise DataError(f"{knob} needs at least one context, got contexts={contexts!r}")
 
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(8)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(9)]
     counts = _counts(users, comparisons, unequal, streams[0])
     population = draw_population(
         (k, len(coding.names), q, len(traits)),
@@ -133,12 +140,15 @@ def simulate(
         heterogeneity=heterogeneity,
         correlation=correlation,
         confounding=confounding,
+        tastes=tastes,
+        taste_sd=taste_sd,
         rng=streams[1],
     )
     exposure = streams[2].standard_normal((users, q))
     covariate = streams[3].standard_normal((users, len(traits)))
     covariate -= covariate.mean(axis=0)
-    weights = population.weights(exposure, covariate, streams[4])
+    positions = streams[8].standard_normal((users, tastes))
+    weights = population.weights(exposure, covariate, positions, streams[4])
 
     user, within = np.repeat(np.arange(users), counts), (1 - intraclass) * overlap**2
     context = np.sqrt(intraclass) * exposure[user]
@@ -150,6 +160,7 @@ def simulate(
     choice, kind, nu = _answers(log_odds + position, ties, lapses, streams[7])
 
     labels = _labels(users)
+    taste_names = [f"taste_{number + 1}" for number in range(tastes)]
     people = pd.DataFrame(covariate, labels, traits) if traits else None
     frame = pd.DataFrame(difference, columns=coding.attributes)
     frame[list(coding.contexts)] = context
@@ -170,6 +181,8 @@ def simulate(
         comparisons=rows,
         nu=nu,
         position=float(position),
+        V=pd.DataFrame(population.loadings, coding.names, taste_names),
+        tastes=pd.DataFrame(positions, labels, taste_names),
     )
     return World(data, frame, people, truth)
 

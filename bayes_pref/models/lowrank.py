@@ -1,0 +1,262 @@
+"""A few tastes that users share: their weights differ along k directions.
+
+    mu_f ~ Normal(0, (mean_sd / s_f)^2)
+    V_fr ~ Normal(0, (spread_sd / s_f)^2 / k)               r = 1 ... k, the tastes
+    noise_f ~ HalfNormal(noise_sd / s_f)                    diagonal=True
+    B_fj ~ Normal(0, (effect_sd / (s_f r_j))^2)             with covariates
+    z_i ~ Normal(0, I_k),  u_i ~ Normal(0, I)
+    w_i = mu + B (c_i - mean c) + V z_i + noise * u_i
+    choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
+
+s_f and r_j as in `hierarchical`. Given covariates, w_i has the covariance V V' + diag(noise^2) of
+factor analysis (Bartholomew, Knott & Moustaki 2011, "Latent variable models and factor analysis"),
+whose diagonal is `tau`^2: the sd of users, as in the other models.
+
+Neither the data nor the prior tell V and z_i from V R and R' z_i, for any rotation or reflection R.
+Every draw is sampled with an R of its own, and all are settled afterwards, whatever the engine, by
+orthogonal Procrustes rotation to their common mean (Assmann, Boysen-Hogrebe & Pape 2016, Journal of
+Econometrics 192; also Papastamoulis & Ntzoufras 2022, Statistics and Computing 32):
+
+1. The reference is the best matrix of rank k to the mean of V V', features scaled by s_f, which no
+   rotation changes. It does not favour any chain.
+2. Each draw of V, scaled, is rotated so that its squared distance to the reference is smallest, and
+   the reference becomes the mean of the draws rotated; again, until it stays.
+3. All are rotated alike so that the reference has orthogonal columns, the longest first and the
+   largest entry of each positive. z_i is rotated with V.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyro
+import pyro.distributions as dist
+import torch
+import xarray as xr
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import shown
+from bayes_pref.errors import ModelError
+from bayes_pref.models.base import (
+    Array,
+    GaussianUsers,
+    RewardModel,
+    centred_covariates,
+    covariate_units,
+    feature_units,
+)
+from bayes_pref.models.batch import Batch
+
+_ROUNDS = 100  # of alignment; a handful is the rule
+_STILL = 1e-8  # change of the reference, as a share of its size, that ends them
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowRankReward(RewardModel):
+    """Users differ along a few shared directions: w_i = mu + B c_i + V z_i + noise * u_i.
+
+    Each column of V is a taste: what somebody who is one sd further along it wants more of. Each
+    user is a point z_i in the space of tastes, which `bp.plots.tastes` draws. Few comparisons per
+    user then go further than in `HierarchicalReward`, if users do differ in few ways. V and z are
+    reported after one rotation of every draw, so that chains and draws speak of the same tastes.
+
+    Parameters
+    ----------
+    rank
+        k, the number of tastes; at most the number of features.
+    diagonal
+        Whether users also differ in each feature by itself, by sds `noise`; else `V` and covariates
+        are all there is to tell them apart.
+    mean_sd
+        Prior sd of `mu`, log-odds per scaled unit of a feature.
+    spread_sd
+        Root mean square that the prior expects of users' sds through all tastes together, log-odds
+        per scaled unit of a feature, whatever the rank.
+    noise_sd
+        Scale of the half-normal prior of `noise`, log-odds per scaled unit of a feature.
+    effect_sd
+        Prior sd of `B`, log-odds per scaled unit of a feature and sd of a covariate.
+    scale
+        "rms": priors are on features divided by the root mean square of their differences (and
+        covariates divided by their sd); "raw": on both as given.
+
+    Raises
+    ------
+    ModelError
+        If a setting is not a number in range, the data have ties or only one user, or there are
+        fewer features than tastes.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, features=6, tastes=2, heterogeneity=0.2, seed=0)
+    >>> bp.LowRankReward(rank=2).variables(world.comparisons)["V"]
+    ('feature', 'taste')
+    """
+
+    rank: int = 2
+    diagonal: bool = True
+    spread_sd: float = 1.0
+    noise_sd: float = 0.5
+    effect_sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no prior can have."""
+        super().__post_init__()
+        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
+            raise ModelError(
+                f"LowRankReward(rank={self.rank!r}): expected a whole number of at least 1"
+            )
+        if not isinstance(self.diagonal, bool):
+            raise ModelError(f"LowRankReward(diagonal={self.diagonal!r}): expected True or False")
+
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe.
+
+        Raises
+        ------
+        ModelError
+            If there are ties, a single user, or fewer features than tastes.
+        """
+        super().check(comparisons)
+        if comparisons.n_users < 2:
+            raise ModelError(
+                "LowRankReward needs at least two users to learn how users differ, and these "
+                f"{len(comparisons):,} comparisons are all of {shown(comparisons.users[0])}; "
+                "use PooledReward for one user, or check the user column"
+            )
+        if self.rank > comparisons.n_features:
+            raise ModelError(
+                f"LowRankReward(rank={self.rank}): these comparisons have {comparisons.n_features} "
+                f"features, and users cannot differ in more ways; use a rank of at most "
+                f"{comparisons.n_features}"
+            )
+
+    def __call__(self, comparisons: Comparisons) -> None:
+        """Run as a Pyro model: the sites of `variables` and the observed choices."""
+        self.check(comparisons)
+        prior = self.gaussian_users(comparisons)
+        mean_sd, loading_sd = torch.as_tensor(prior.mean_sd), torch.as_tensor(prior.loading_sd)
+        everyone = pyro.plate("user", comparisons.n_users, dim=-1)
+        batch = Batch.of(comparisons, everyone.indices)
+        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
+        loadings = pyro.sample(
+            "V", dist.Normal(torch.zeros_like(loading_sd), loading_sd).to_event(2)
+        )
+        square = (loadings**2).sum(-1)
+        centre = mu
+        if prior.covariates.shape[1]:
+            scale = torch.as_tensor(prior.effect_sd)
+            slope = pyro.sample("B", dist.Normal(torch.zeros_like(scale), scale).to_event(2))
+            centre = centre + (slope * batch.of_users(prior.covariates)[:, None, :]).sum(-1)
+        noise = None
+        if self.diagonal:
+            spread_sd = torch.as_tensor(prior.spread_sd)
+            noise = pyro.sample("noise", dist.HalfNormal(spread_sd).to_event(1))
+            square = square + noise**2
+        pyro.deterministic("tau", square.sqrt(), event_dim=1)
+        law = self.choice_law(comparisons)
+        with everyone:
+            # Standard noise of its own, not Normal(centre + V z, noise): there is no funnel, and
+            # whatever reads users one by one finds them independent given the population.
+            tastes = pyro.sample("z", _standard(loading_sd[0]))
+            weights = centre + (loadings * tastes[..., None, :]).sum(-1)
+            if noise is not None:
+                weights = weights + noise * pyro.sample("u", _standard(mean_sd))
+            pyro.deterministic("weights", weights, event_dim=1)
+        eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
+        with batch.plate():
+            pyro.sample("choice", law(eta), obs=batch.choice)
+
+    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the model's sites and the named dimensions of each."""
+        names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
+        if comparisons.covariate_names:
+            names["B"] = ("feature", "covariate")
+        names["V"] = ("feature", "taste")
+        if self.diagonal:
+            names["noise"] = ("feature",)
+        names |= {"z": ("user", "taste"), "weights": ("user", "feature")}
+        return names | self.law_variables(comparisons)
+
+    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
+        """Return the model as exact samplers read it."""
+        units = feature_units(self, comparisons)
+        loading_sd = self.spread_sd / np.sqrt(self.rank) / units
+        return GaussianUsers(
+            covariance="diagonal" if self.diagonal else "none",
+            mean_sd=self.mean_sd / units,
+            effect_sd=self.effect_sd / np.outer(units, covariate_units(self, comparisons)),
+            coupling_sd=np.empty((units.size, 0)),
+            spread_sd=self.noise_sd / units if self.diagonal else np.empty(0),
+            concentration=1.0,
+            covariates=centred_covariates(comparisons),
+            exposure=np.empty((comparisons.n_users, 0)),
+            loading_sd=np.tile(loading_sd[:, None], self.rank),
+        )
+
+    def settle(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+        """Return draws by site with V and z rotated draw by draw, all to the same tastes."""
+        rotation = _rotations(values["V"] * comparisons.feature_scale[:, None])
+        return values | {"V": values["V"] @ rotation, "z": values["z"] @ rotation}
+
+    def invariant(self, draws: xr.Dataset) -> xr.Dataset:
+        """Return the draws with V V' and V z_i in place of V and z, which a rotation changes."""
+        loadings = draws["V"]
+        return draws.drop_vars(["V", "z", "taste"], errors="ignore").assign(
+            shared_covariance=xr.dot(
+                loadings, loadings.rename(feature="feature_bis"), dim="taste"
+            ).transpose("chain", "draw", "feature", "feature_bis"),
+            shared=xr.dot(draws["z"], loadings, dim="taste").transpose(
+                "chain", "draw", "user", "feature"
+            ),
+        )
+
+    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
+        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
+        weights = draws["weights"]
+        return weights if users is None else weights.sel(user=users)
+
+    def new_user_weights(
+        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
+    ) -> xr.DataArray:
+        """Return weights of a user drawn from the population: (chain, draw, feature).
+
+        Their covariates are those of one of these users, drawn at random.
+        """
+        mu = draws["mu"].transpose("chain", "draw", "feature")
+        loadings = draws["V"].transpose("chain", "draw", "feature", "taste").to_numpy()
+        tastes = rng.standard_normal((*loadings.shape[:2], loadings.shape[3], 1))
+        weights = mu + (loadings @ tastes)[..., 0]
+        if "noise" in draws:
+            noise = draws["noise"].transpose("chain", "draw", "feature")
+            weights = weights + noise * rng.standard_normal(mu.shape)
+        if "B" in draws:
+            pick = rng.integers(comparisons.n_users, size=mu.shape[:2])
+            slope = draws["B"].transpose("chain", "draw", "feature", "covariate").to_numpy()
+            weights = weights + (slope @ centred_covariates(comparisons)[pick][..., None])[..., 0]
+        return weights.rename("weights")
+
+
+def _standard(like: torch.Tensor) -> dist.Distribution:
+    return dist.Normal(torch.zeros_like(like), torch.ones_like(like)).to_event(1)
+
+
+def _rotations(loadings: Array) -> Array:
+    """Rotations (chain, draw, k, k) that align draws (chain, draw, feature, k), as above."""
+    rank = loadings.shape[-1]
+    flat = loadings.reshape(-1, *loadings.shape[-2:])
+    values, vectors = np.linalg.eigh(np.einsum("nfr,ngr->fg", flat, flat) / len(flat))
+    reference = vectors[:, -rank:] * np.sqrt(values[-rank:].clip(0.0))
+    for _ in range(_ROUNDS):
+        left, _, right = np.linalg.svd(np.swapaxes(flat, 1, 2) @ reference)
+        rotation = left @ right
+        before, reference = reference, (flat @ rotation).mean(axis=0)
+        if np.linalg.norm(reference - before) <= _STILL * np.linalg.norm(reference):
+            break
+    axes, _, turn = np.linalg.svd(reference, full_matrices=False)
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(rank)]
+    turn = turn.T * np.where(largest < 0.0, -1.0, 1.0)
+    return np.asarray((rotation @ turn).reshape(*loadings.shape[:2], rank, rank))
