@@ -183,8 +183,8 @@ def replicate_tastes(noisy: bool, loading_sd: np.ndarray, seed: int) -> dict[str
         "loading": loadings.ravel(),
         "z": z[:2].ravel(),
         "mean z": np.sqrt(USERS) * z.mean(axis=0),
-        "size of V": (loadings**2).sum(keepdims=True),
-        "size of z": (z**2).sum(keepdims=True),
+        "size of V": np.array([(loadings**2).sum()]),
+        "size of z": np.array([(z**2).sum()]),
         "noise": noise / SPREAD if noisy else np.empty(0),
         "u": ((weights - design @ gamma) / noise)[0] if noisy else np.empty(0),
     }

@@ -188,7 +188,7 @@ def _draw_growth(power: float, square: float, inverse: float, rng: np.random.Gen
             high = value
 
 
-@compiled_part
+@compiled
 def move_along_weights(
     rank: int, precision: Array, gamma: Array, design: Array, rng: np.random.Generator
 ) -> None:
