@@ -89,10 +89,13 @@ def test_the_default_engine_of_each_model_is_calibrated(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", [Shrunk, Believing])
-def test_a_wrong_engine_is_found_out(wrong: type[bp.Gibbs]) -> None:
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("diagonal", Shrunk), ("diagonal", Believing), ("two tastes, no noise", Believing)],
+)
+def test_a_wrong_engine_is_found_out(name: str, wrong: type[bp.Gibbs]) -> None:
     found = bp.calibrate(
-        MODELS["diagonal"],
+        MODELS[name],
         comparisons(),
         wrong(**gibbs()),
         replications=REPLICATIONS,

@@ -109,6 +109,7 @@ def test_what_is_invariant_says_all_but_the_rotation() -> None:
     expected = np.einsum("cdfr,cdgr->cdfg", values["V"], values["V"])
     np.testing.assert_allclose(found["shared_covariance"], expected)
     np.testing.assert_allclose(found["shared"], values["z"] @ np.swapaxes(values["V"], 2, 3))
+    assert set(bp.LowRankReward(diagonal=False).invariant(draws)) == {"shared_covariance"}
 
 
 def test_the_posterior_answers_in_named_tastes_and_its_parts_fit_together() -> None:

@@ -203,16 +203,20 @@ class LowRankReward(RewardModel):
         return values | {"V": values["V"] @ rotation, "z": values["z"] @ rotation}
 
     def invariant(self, draws: xr.Dataset) -> xr.Dataset:
-        """Return the draws with V V' and V z_i in place of V and z, which a rotation changes."""
+        """Return the draws with V V' and V z_i in place of V and z, which a rotation changes.
+
+        V z_i is left out where it is nothing but weights less their mean: without noise.
+        """
         loadings = draws["V"]
-        return draws.drop_vars(["V", "z", "taste"], errors="ignore").assign(
+        kept = draws.drop_vars(["V", "z", "taste"], errors="ignore").assign(
             shared_covariance=xr.dot(
                 loadings, loadings.rename(feature="feature_bis"), dim="taste"
-            ).transpose("chain", "draw", "feature", "feature_bis"),
-            shared=xr.dot(draws["z"], loadings, dim="taste").transpose(
-                "chain", "draw", "user", "feature"
-            ),
+            ).transpose("chain", "draw", "feature", "feature_bis")
         )
+        if not self.diagonal:
+            return kept
+        shared = xr.dot(draws["z"], loadings, dim="taste")
+        return kept.assign(shared=shared.transpose("chain", "draw", "user", "feature"))
 
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
         """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
