@@ -7,7 +7,7 @@ of new processes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
 from typing import TypeVar
 
@@ -44,14 +44,17 @@ def run_chains(
         tqdm(total=chains * steps, desc=title, unit="sweep", disable=not progress) as bar,
         ThreadPoolExecutor(max_workers=workers) as pool,
     ):
-        futures = [pool.submit(chain, index, bar.update, stop) for index in range(chains)]
-        pending = set(futures)
-        while pending:
+        futures: list[Future[Result]] = []
+        while True:
             try:
+                while len(futures) < chains:
+                    futures.append(pool.submit(chain, len(futures), bar.update, stop))
                 # Short waits: a signal is handled between them.
-                done, pending = wait(pending, timeout=0.1)
+                done, pending = wait(futures, timeout=0.1)
                 if any(future.exception() for future in done):
                     stop.set()
+                if not pending:
+                    break
             except KeyboardInterrupt:
                 interrupted = True
                 stop.set()

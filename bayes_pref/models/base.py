@@ -75,7 +75,7 @@ class GaussianUsers:
     concentration: float
     covariates: Array
     exposure: Array
-    loading_sd: Array = field(default_factory=lambda: np.empty((0, 0)))
+    loading_sd: Array = field(default_factory=lambda: np.empty((1, 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
