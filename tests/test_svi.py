@@ -20,7 +20,7 @@ from bayes_pref.inference.climb import ClippedAdam, Progress
 from bayes_pref.inference.flat import double_precision
 from bayes_pref.inference.guides import latent_sites
 from bayes_pref.inference.mini_batch import ChosenIndices
-from bayes_pref.inference.per_user import Candidates, PerUserGuide
+from bayes_pref.inference.per_user import Candidates, PerUserGuide, _positive
 from bayes_pref.inference.user_model import Prior, UserModel, read_users
 from bayes_pref.models.base import seeded
 
@@ -246,6 +246,7 @@ def test_candidates_of_a_normal_model_weigh_the_same_and_give_its_exact_evidence
         total = torch.zeros(6).index_add(0, SHOP, SALES)
         guide.precision = count[:, None, None] / 4.0
         guide.shift = total[:, None] / 4.0
+        guide.trust = 1.0  # no wider than what is exact here
         found = guide._candidates()
         assert float(found.log_weight.std(0).max().detach()) < 1e-10
         mean = found.population["mean"]
@@ -473,3 +474,36 @@ def test_bad_settings_are_refused() -> None:
         bp.fit(bp.HierarchicalReward(), comparisons, svi(batch=11))
     with pytest.raises(bp.ModelError, match=r"low_rank' ties all users together"):
         bp.fit(bp.HierarchicalReward(), comparisons, svi(batch=5, guide="low_rank"))
+
+
+def test_curvature_is_that_of_each_user_s_own_rows() -> None:
+    def model(difference: torch.Tensor, user: torch.Tensor, choice: torch.Tensor) -> None:
+        spread = pyro.sample("spread", dist.HalfNormal(1.0))
+        with pyro.plate("user", 3):
+            weights = pyro.sample("w", dist.Normal(torch.zeros(2), spread).to_event(1))
+        eta = (difference * weights[user]).sum(-1)
+        with pyro.plate("row", len(choice)):
+            pyro.sample("choice", dist.Bernoulli(logits=eta), obs=choice)
+
+    with double_precision(), seeded(0):
+        difference, user = torch.randn(9, 2), torch.arange(9) % 3
+        choice = (torch.rand(9) < 0.5).double()
+        users = read(model, difference, user, choice)
+        assert users is not None
+        values = torch.randn(4, 3, 2)
+        slope, hessian = users.curvature({"spread": torch.tensor(1.0)}, values)
+        left = torch.sigmoid((difference * values[:, user]).sum(-1))
+        for at in range(3):
+            rows = user == at
+            d, p = difference[rows], left[:, rows]
+            torch.testing.assert_close(slope[:, at], (choice[rows] - p) @ d)
+            expected = -torch.einsum("cn,ni,nj->cij", p * (1 - p), d, d)
+            torch.testing.assert_close(hessian[:, at], expected)
+
+
+def test_what_is_not_positive_is_made_so_and_the_rest_is_left() -> None:
+    good, bad = torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.tensor([[1.0, 2.0], [2.0, 1.0]])
+    found = _positive(torch.stack([good, bad, torch.zeros(2, 2)]).double())
+    torch.testing.assert_close(found[0], good.double())
+    torch.testing.assert_close(found[1], torch.full((2, 2), 1.5, dtype=torch.float64))
+    assert not found[2].any()

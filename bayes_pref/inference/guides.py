@@ -35,9 +35,10 @@ LIMITS = {
         "Gibbs, NUTS or guide='auto' before you rely on intervals"
     ),
     "auto": (
-        "guide='auto' cannot represent a population that is not Gaussian once it is unconstrained: "
-        "a spread (tau) that may well be zero has a long tail in log tau, so its interval and sd "
-        "are off; compare with Gibbs or NUTS before you rely on them"
+        "guide='auto' cannot represent users whose answers all point one way, so that their "
+        "posterior is skewed, nor a spread (tau) that may well be zero: where users differ most, "
+        "the mean and the spread come out too small, by two sds at worst on real data; compare "
+        "with Gibbs or NUTS before you rely on them"
     ),
     "own": (
         "your guide is far from the posterior; give it more of the posterior's correlations, or "

@@ -5,10 +5,10 @@
 
 P_i and h_i stand for a user's choices: what follows moves and widens with the population exactly
 as the prior says, so neither the funnel between a spread and the weights that it spreads nor the
-shared uncertainty about the mean is lost. They are set so that q has the mean and the covariance
-of the user's posterior, estimated by importance weights among candidates drawn from q itself
-(Cappe et al. 2008): no gradient through hundreds of thousands of numbers, and tails as wide as the
-posterior's, which is skewed.
+shared uncertainty about the mean is lost. They are the mean curvature of the log-likelihood under
+q, and the slope that goes with it: where they stay put, q is the Gaussian with the highest bound
+(Opper & Archambeau 2009), and steps towards them are natural gradients (Khan & Lin 2017). Being no
+covariance of the candidates, they do not shrink when a few candidates carry all the weight.
 
 A Gaussian user leaves the evidence bound loose by a little, and by more the more users differ;
 over hundreds of users that would pull the population's spread towards zero by whole posterior sds.
@@ -32,9 +32,10 @@ from bayes_pref.inference.user_model import Prior, Sites, UserModel
 Tensor = torch.Tensor
 
 _LOG_2PI = math.log(2 * math.pi)
-_FIRST_LOOKS = 10.0  # that the prior, where users' moments start, counts for
+_FIRST_LOOKS = 10.0  # that the prior, where users start, counts for
 _FORGETTING = 0.7  # the weight of a user's k-th look is k to minus this
-_LEAST = 1e-6  # variance, in units of the prior's
+_TRUST = 0.75  # of the curvature, so that candidates reach into the tails of skewed users
+_LOOKS = 2  # candidates at which a user's curvature is looked at in one step
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,7 @@ class PerUserGuide:
     def __init__(self, model: UserModel, count: int) -> None:
         self.model = model
         self.count = count
+        self.trust = _TRUST
         self.population = AutoMultivariateNormal(
             poutine.block(model.model, hide=list(model.shapes)), init_scale=0.1
         )
@@ -111,8 +113,6 @@ class PerUserGuide:
             start = self.population.median()
             prior = model.prior(start)
         users, size = prior.loc.shape
-        self.mean = torch.zeros(users, size)
-        self.second = torch.eye(size).repeat(users, 1, 1)
         self.precision = torch.zeros(users, size, size)
         self.shift = torch.zeros(users, size)
         self.looks = torch.full((users,), _FIRST_LOOKS)
@@ -120,7 +120,7 @@ class PerUserGuide:
         self.noise = torch.randn(count, users, size)
 
     def loss(self, *_: object, **__: object) -> Tensor:
-        """What Pyro's SVI descends; users' moments are updated on the way."""
+        """What Pyro's SVI descends; what stands for users moves on the way."""
         found = self._candidates()
         with torch.no_grad():
             self._learn(found)
@@ -148,8 +148,10 @@ class PerUserGuide:
         S, users = prior.scale, prior.users
         precision, shift = self.precision[users], self.shift[users]
         pull = shift - (precision @ prior.loc[..., None])[..., 0]
-        factor = torch.linalg.cholesky(torch.eye(S.shape[-1]) + S.mT @ precision @ S)
-        mean = torch.cholesky_solve((S.mT @ pull[..., None]), factor)[..., 0]
+        identity, told = torch.eye(S.shape[-1]), S.mT @ precision @ S
+        tight = torch.linalg.cholesky(identity + told)
+        mean = torch.cholesky_solve((S.mT @ pull[..., None]), tight)[..., 0]
+        factor = torch.linalg.cholesky(identity + self.trust * told)
         # One solve a user for all candidates.
         step = torch.linalg.solve_triangular(factor.mT, noise.permute(1, 2, 0), upper=True)
         x = mean + step.permute(2, 0, 1)
@@ -157,9 +159,9 @@ class PerUserGuide:
         # Normalising constants cancel between prior and guide, as does |scale|.
         log_weight = 0.5 * (noise**2).sum(-1) - 0.5 * (x**2).sum(-1) - log_factor
         rows = self.model.log_rows(population, _place(prior, x))
-        owner = self.owner if len(users) == len(self.mean) else self._owner(population, prior)
+        owner = self.owner if len(users) == len(self.shift) else self._owner(population, prior)
         total = rows.new_zeros(len(x), len(users) + 1).index_add(-1, owner, rows)
-        scale = len(self.mean) / len(users)
+        scale = len(self.shift) / len(users)
         shared = total[0, -1]  # rows of nobody are the same for every candidate
         log_weight = log_weight + total[:, :-1] / scale
         log_population = prior.log_population + shared - log_guide
@@ -192,27 +194,29 @@ class PerUserGuide:
         return {name: node["value"] for name, node in sites.items()}, log_density
 
     def _learn(self, found: Candidates) -> None:
-        """Move users' moments towards those of the weighed candidates."""
-        users, x = found.prior.users, found.standard
-        weight = found.log_weight.softmax(0)
+        """Move what stands for users' choices towards the mean of their curvature under q."""
+        prior, users = found.prior, found.prior.users
+        values = _place(prior, found.standard[:_LOOKS]).detach()
+        population = {name: value.detach() for name, value in found.population.items()}
+        slope, curvature = self.model.curvature(population, values)
+        precision = (-curvature / found.scale).mean(0)
+        pull = slope / found.scale - (curvature @ values[..., None])[..., 0] / found.scale
         self.looks[users] += 1
         rate = self.looks[users] ** -_FORGETTING
-        mean, second = self.mean[users], self.second[users]
-        mean = mean + rate[:, None] * (torch.einsum("ku,kui->ui", weight, x) - mean)
-        outer = torch.einsum("ku,kui,kuj->uij", weight, x, x)
-        second = second + rate[:, None, None] * (outer - second)
-        self.mean[users], self.second[users] = mean, second
-        # The moments are in units of the prior, averaged over populations; the choices that they
-        # stand for are in the model's units, so that they mean the same at every population.
-        variance, axes = torch.linalg.eigh(second - mean[..., :, None] * mean[..., None, :])
-        variance = variance.clamp(_LEAST, 1.0)
-        prior = self.model.prior(self.population.median())
-        identity = torch.eye(x.shape[-1]).expand_as(prior.scale)
-        back = torch.linalg.solve_triangular(prior.scale, identity, upper=False).mT @ axes
-        precision = (back * (1 / variance - 1)[..., None, :]) @ back.mT
-        pull = (back @ (axes.mT @ mean[..., None] / variance[..., None]))[..., 0]
-        self.precision[users] = precision
-        self.shift[users] = pull + (precision @ prior.loc[..., None])[..., 0]
+        old = self.precision[users]
+        self.precision[users] = _positive(old + rate[:, None, None] * (precision - old))
+        self.shift[users] += rate[:, None] * (pull.mean(0) - self.shift[users])
+
+
+def _positive(matrices: Tensor) -> Tensor:
+    """Set negative eigenvalues, which a likelihood that is not log-concave may give, to zero."""
+    lowest = 1e-9 * matrices.diagonal(dim1=-2, dim2=-1).abs().sum(-1) + 1e-12
+    ridge = torch.diag_embed(lowest[:, None].expand(matrices.shape[:-1]))
+    bad = torch.linalg.cholesky_ex(matrices + ridge).info > 0
+    if bad.any():
+        size, axes = torch.linalg.eigh(matrices[bad])
+        matrices[bad] = (axes * size.clamp_min(0.0)[:, None, :]) @ axes.mT
+    return matrices
 
 
 def _place(prior: Prior, standard: Tensor) -> Tensor:

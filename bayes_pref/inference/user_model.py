@@ -108,6 +108,30 @@ class UserModel:
         except RuntimeError:  # whatever torch cannot batch, such as a branch, a loop can still run
             return torch.stack([one(each) for each in values])
 
+    def curvature(self, population: Sites, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient and Hessian of the log probability of every user's observations.
+
+        Parameters
+        ----------
+        values
+            (count, users, size)
+
+        Returns
+        -------
+        gradient: (count, users, size)
+        hessian: (count, users, size, size); a row depends on one user, so users do not mix
+        """
+        with torch.enable_grad():
+            at = values.detach().requires_grad_()
+            total = self.log_rows(population, at).sum()
+            (slope,) = torch.autograd.grad(total, at, create_graph=True)
+            size = at.shape[-1]
+            columns = [
+                torch.autograd.grad(slope[..., k].sum(), at, retain_graph=k + 1 < size)[0]
+                for k in range(size)
+            ]
+        return slope.detach(), torch.stack(columns, dim=-1)
+
     def owners(self, population: Sites, prior: Prior) -> Tensor | None:
         """Place of the user of each row, (rows,); the number of users where it is nobody's.
 
