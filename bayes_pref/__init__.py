@@ -7,7 +7,7 @@ users, ``fit`` draws from its posterior, and a ``Posterior`` answers questions i
 from bayes_pref import progress  # noqa: F401 (before Pyro, whose import would warn)
 
 # isort: split
-from bayes_pref import plots
+from bayes_pref import plots, text
 from bayes_pref.data import Comparisons, Features
 from bayes_pref.diagnostics.diagnose import diagnose
 from bayes_pref.diagnostics.report import Report
@@ -26,7 +26,13 @@ from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.inference.nuts import NUTS
 from bayes_pref.inference.sample import Sample
 from bayes_pref.inference.svi import SVI
-from bayes_pref.models import HierarchicalReward, LowRankReward, PooledReward, RewardModel
+from bayes_pref.models import (
+    HierarchicalReward,
+    LowRankReward,
+    PooledReward,
+    RepresentationReward,
+    RewardModel,
+)
 from bayes_pref.posterior import Finding, Posterior
 from bayes_pref.simulate import World, simulate
 
@@ -52,6 +58,7 @@ __all__ = [
     "PooledReward",
     "Posterior",
     "Report",
+    "RepresentationReward",
     "RewardModel",
     "Sample",
     "World",
@@ -60,4 +67,5 @@ __all__ = [
     "fit",
     "plots",
     "simulate",
+    "text",
 ]

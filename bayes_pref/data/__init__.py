@@ -2,5 +2,6 @@
 
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features
+from bayes_pref.data.representation import Representation
 
-__all__ = ["Comparisons", "Features"]
+__all__ = ["Comparisons", "Features", "Representation"]

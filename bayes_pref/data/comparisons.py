@@ -30,6 +30,7 @@ from bayes_pref.data.levels import (
     level_labels,
     shares,
 )
+from bayes_pref.data.representation import Representation
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.validate import (
     FloatArray,
@@ -41,6 +42,7 @@ from bayes_pref.data.validate import (
     listed,
     shown,
 )
+from bayes_pref.encoding import TextFeatures
 from bayes_pref.errors import DataError, DataWarning
 
 __all__ = ["Comparisons"]
@@ -82,6 +84,13 @@ class Comparisons:
         The caller's names of the user and the choice columns.
     levels
         (K,) labels of the levels of graded answers, "right is much better" first; None: choices.
+    right
+        (n, k) attributes of the right item, where both sides are known; the left item's are these
+        plus the first k columns of `difference`. Models whose reward is not linear need them.
+    text
+        How texts became the attributes, where they did.
+    representation
+        The network that made the attributes, where one did.
 
     Raises
     ------
@@ -123,11 +132,15 @@ class Comparisons:
     user_name: str = "user"
     choice_name: str = "choice"
     levels: tuple[Any, ...] | None = None
+    right: FloatArray | None = None
+    text: TextFeatures | None = None
+    representation: Representation | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and refuse parts that do not fit together."""
-        for name in ("difference", "choice", "context", "covariates"):
-            object.__setattr__(self, name, _frozen(getattr(self, name), np.float64))
+        for name in ("difference", "choice", "context", "covariates", "right"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _frozen(getattr(self, name), np.float64))
         object.__setattr__(self, "user", _frozen(self.user, np.int64))
         object.__setattr__(self, "users", pd.Index(self.users))
         object.__setattr__(self, "rows", pd.Index(self.rows))
@@ -140,6 +153,8 @@ class Comparisons:
             "covariates": (u, len(self.covariate_names)),
             "rows": (n,),
         }
+        if self.right is not None:
+            expected["right"] = (n, len(self.features.attributes))
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 got = getattr(self, name).shape
@@ -277,7 +292,9 @@ class Comparisons:
                 f"features has {len(attributes)} names for {len(given or ours)} features"
             )
         with np.errstate(over="ignore"):  # what overflows is refused by name further on
-            values = table.numbers(given) if given else table.numbers(ours) - table.numbers(theirs)
+            beside = None if given else table.numbers(theirs)
+            values = table.numbers(given if beside is None else ours)
+            values = values if beside is None else values - beside
         pairs = interaction_pairs(interactions, attributes, contexts)
         return cls._grouped(
             table,
@@ -288,6 +305,7 @@ class Comparisons:
             choice,
             covariates,
             levels,
+            beside,
         )
 
     @classmethod
@@ -385,6 +403,7 @@ class Comparisons:
         choice: str,
         covariates: TableLike | None,
         levels: Levels | None,
+        right: FloatArray | None = None,
     ) -> Self:
         """Group the rows of a table whose attribute differences are known already."""
         reserved = [name for name in (user, choice) if name in features.attributes]
@@ -413,6 +432,7 @@ class Comparisons:
             user,
             choice,
             labels,
+            None if right is None else _given(right[order]),
         )
         for message in made._limits():
             warnings.warn(message, DataWarning, stacklevel=3)
@@ -560,6 +580,9 @@ class Comparisons:
             self.user_name,
             self.choice_name,
             self.levels,
+            None if self.right is None else _given(self.right[chosen]),
+            self.text,
+            self.representation,
         )
 
     def split(

@@ -1,0 +1,299 @@
+"""Prompts, responses and votes to `Comparisons`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import TableLike, column_names, listed
+from bayes_pref.encoding import (
+    EmbeddingCache,
+    Projection,
+    TextFeatures,
+    as_encoder,
+    surface_names,
+)
+from bayes_pref.encoding import surface as surface_of
+from bayes_pref.encoding.features import EncoderLike
+from bayes_pref.errors import DataError
+from bayes_pref.text.records import Fields, Records, Votes, read_votes
+
+Floats = NDArray[np.float64]
+_PARTS = ("prompt", "left", "right")
+
+
+def comparisons(
+    records: Records,
+    *,
+    encoder: EncoderLike | None = None,
+    user: str | None = None,
+    prompt: str = "prompt",
+    chosen: str = "chosen",
+    rejected: str = "rejected",
+    left: str | None = None,
+    right: str | None = None,
+    winner: str | None = None,
+    surface: bool | Sequence[str] = True,
+    components: int | None = 16,
+    prompt_components: int = 0,
+    context: Sequence[str] | None = None,
+    interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
+    covariates: TableLike | None = None,
+    train: ArrayLike | None = None,
+    features: TextFeatures | None = None,
+    embeddings: Mapping[str, ArrayLike] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    skip: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> Comparisons:
+    """Read votes on responses to prompts, and turn the texts into features.
+
+    Parameters
+    ----------
+    records
+        A JSON lines file (also ``.gz``), a table, or a list of dictionaries, one a vote. Prompts
+        and responses are text, lists of messages, or whole conversations (HH-RLHF), of which the
+        shared beginning is the prompt.
+    encoder
+        A callable from n texts to an array (n, d); a local sentence-transformers folder, which
+        is never looked for on the network; or the name of a model. None: interpretable features
+        alone.
+    user
+        Field of the users' labels; None: all votes are of one user, ``"everyone"``.
+    prompt, chosen, rejected
+        Fields. Which side the chosen response is on is decided by a hash of seed, prompt and
+        response that does not know who won: were it always left, every choice would be 1.
+    left, right, winner
+        Instead of `chosen` and `rejected`: both responses, kept on their sides, and which won:
+        ``"left"``, ``"right"``, ``"tie"``, a field's name, ``"a"``, ``"model_b"``, or 1, 0, 0.5.
+    surface
+        Interpretable features: True for all that ever differ, none, or some of length, lists,
+        hedges, questions, positive, negative, code and reading_ease.
+    components, prompt_components
+        Number of principal components of responses (features) and of prompts (contexts).
+        ``components=None`` keeps the whole embedding.
+    context, interactions, covariates
+        As for `Comparisons.from_frame`; contexts are the prompt's components (``prompt_1``, ...)
+        and the fields named here.
+    train
+        (n,) mask over the records: components are fitted on these alone; None: on all.
+    features
+        The `text` of other comparisons, to apply what was fitted there to these.
+    embeddings
+        Arrays (n, d) known already, by ``"prompt"`` and the names of the two sides' fields.
+    cache
+        Folder that keeps embeddings by their content, from run to run.
+    skip
+        Leave out records without two different responses, with a warning, instead of refusing.
+    seed
+        Of the sides.
+    progress
+        Whether to show a bar while encoding takes long.
+
+    Returns
+    -------
+    comparisons: its `text` applies the same features to other texts
+
+    Raises
+    ------
+    DataError
+        For anything that cannot be used as it stands; names the line, row or record.
+
+    Warns
+    -----
+    DataWarning
+        As `Comparisons.from_frame`, and for records left out.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> votes = [
+    ...     {"who": "ann", "prompt": "Hi", "chosen": "Hello there, Ann.", "rejected": "Hm."},
+    ...     {"who": "ann", "prompt": "Why?", "chosen": "Because.", "rejected": "Maybe. Why not?"},
+    ... ]
+    >>> read = bp.text.comparisons(votes, user="who", surface=["length", "questions"])
+    >>> read.feature_names, read.text.frame(["Hi"], ["Well?"]).round(2).values.tolist()
+    (('length', 'questions'), [[0.69, 0.69]])
+    """
+    fields = _fields(prompt, chosen, rejected, left, right, winner)
+    votes = read_votes(records, fields, seed=seed, skip=skip)
+    known = _known(embeddings, fields, votes)
+    source = None if encoder is None else as_encoder(encoder)
+    if features is None:
+        features = _fit(
+            votes,
+            known,
+            _mask(train, votes),
+            TextFeatures(
+                _surface(surface, votes),
+                whole=components is None,
+                encoder=source,
+                cache=EmbeddingCache(cache),
+            ),
+            (components, prompt_components),
+            progress=progress,
+        )
+    elif source is not None:
+        features = features.with_encoder(source, cache)
+    return _assemble(
+        votes, known, features, user, column_names(context), interactions, covariates, progress
+    )
+
+
+def _fields(
+    prompt: str, chosen: str, rejected: str, left: str | None, right: str | None, winner: str | None
+) -> Fields:
+    if left is None and right is None and winner is None:
+        return Fields(prompt, chosen, rejected, None)
+    if left is None or right is None or winner is None:
+        raise DataError("give left=, right= and winner= together, or none of them")
+    return Fields(prompt, left, right, winner)
+
+
+def _known(
+    embeddings: Mapping[str, ArrayLike] | None, fields: Fields, votes: Votes
+) -> dict[str, Floats]:
+    """Embeddings of "prompt", "left" and "right" of the votes, where they came as arrays."""
+    names = dict(zip((fields.prompt, fields.left, fields.right), _PARTS, strict=True))
+    found: dict[str, Floats] = {}
+    for name, values in (embeddings or {}).items():
+        if name not in names:
+            raise DataError(f"embeddings: unknown {name!r}; expected {listed(names)}")
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim != 2 or len(array) <= votes.rows.max():
+            raise DataError(
+                f"embeddings of {name!r} have shape {array.shape}; expected one row a record"
+            )
+        array = array[votes.rows]
+        bad = ~np.isfinite(array).all(axis=1)
+        if bad.any():
+            raise DataError(
+                f"embeddings of {name!r} hold NaN or infinity at {votes.where[int(bad.argmax())]}"
+            )
+        found[names[name]] = array
+    if ("left" in found) != ("right" in found):
+        raise DataError("embeddings of one response came without those of the other")
+    if "left" in found:
+        swap = votes.swapped[:, None]
+        one, other = found["left"], found["right"]
+        found |= {"left": np.where(swap, other, one), "right": np.where(swap, one, other)}
+    return found
+
+
+def _surface(asked: bool | Sequence[str], votes: Votes) -> tuple[str, ...]:
+    """Names of the interpretable features; all: without those that differ in no pair."""
+    names = surface_names(asked)
+    if asked is not True:
+        return names
+    left, right = (surface_of(votes.frame[side].tolist(), names) for side in ("left", "right"))
+    differs = (left != right).any(axis=0)
+    return tuple(name for name, kept in zip(names, differs, strict=True) if kept)
+
+
+def _mask(train: ArrayLike | None, votes: Votes) -> NDArray[np.bool_]:
+    if train is None:
+        return np.ones(len(votes.rows), dtype=bool)
+    mask = np.asarray(train)
+    if mask.dtype != np.bool_ or mask.ndim != 1 or len(mask) <= votes.rows.max():
+        raise DataError("train must be a mask with True or False for each record")
+    mask = mask[votes.rows]
+    if not mask.any():
+        raise DataError("train leaves no record to fit components on")
+    return np.asarray(mask)
+
+
+def _fit(
+    votes: Votes,
+    known: dict[str, Floats],
+    train: NDArray[np.bool_],
+    bare: TextFeatures,
+    components: tuple[int | None, int],
+    *,
+    progress: bool,
+) -> TextFeatures:
+    """Fit components to the training votes; embeddings join `known` on the way."""
+    wanted = {"left", "right"} if components[0] != 0 else set()
+    wanted |= {"prompt"} if components[1] else set()
+    if bare.encoder is None and not known:
+        if components[1]:
+            raise DataError("prompt_components need an encoder=, or embeddings={'prompt': ...}")
+        wanted = set()  # interpretable features alone
+    missing = [part for part in _PARTS if part in wanted and part not in known]
+    if missing:
+        texts = [text for part in missing for text in votes.frame[part]]
+        where = [f"the {_called(part)} in {place}" for part in missing for place in votes.where]
+        split = np.split(bare.embed(texts, where, progress=progress), len(missing))
+        known |= dict(zip(missing, split, strict=True))
+    responses = prompts = None
+    if "left" in wanted:
+        both = np.vstack([known["left"][train], known["right"][train]])
+        responses = Projection.fit(both, components[0], "responses")
+    if "prompt" in wanted:
+        prompts = Projection.fit(known["prompt"][train], components[1], "prompts")
+    if not (bare.surface or responses):
+        raise DataError("no features: give an encoder=, embeddings= or surface=")
+    return replace(bare, responses=responses, prompts=prompts)
+
+
+def _called(part: str) -> str:
+    return "prompt" if part == "prompt" else f"{part} response"
+
+
+def _assemble(
+    votes: Votes,
+    known: Mapping[str, Floats],
+    features: TextFeatures,
+    user: str | None,
+    context: tuple[str, ...],
+    interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+    covariates: TableLike | None,
+    progress: bool,
+) -> Comparisons:
+    columns: dict[str, Any] = {}
+    sides: dict[str, list[str]] = {}
+    for side in ("left", "right"):
+        where = [f"the {side} response in {place}" for place in votes.where]
+        values = features.attributes(
+            votes.frame[side].tolist(), known.get(side), where=where, progress=progress
+        )
+        sides[side] = [f"{side} {name}" for name in features.names]
+        columns |= dict(zip(sides[side], values.T, strict=True))
+    where = [f"the prompt in {place}" for place in votes.where]
+    asked = features.contexts(
+        votes.frame["prompt"].tolist(), known.get("prompt"), where=where, progress=progress
+    )
+    columns |= dict(zip(features.context_names, asked.T, strict=True))
+    frame = pd.DataFrame(columns, index=votes.frame.index)
+    for name in (*([user] if user else []), *context):
+        if name not in votes.records:
+            raise DataError(f"no record has the field {name!r}")
+        absent = votes.records[name].isna().to_numpy()
+        if absent.any():
+            raise DataError(f"{votes.where[int(absent.argmax())]} has no {name!r}")
+        frame[name] = votes.records[name]
+    label, choice = user or "user", "choice"
+    if user is None:
+        frame[label] = "everyone"
+    while choice in frame:
+        choice = f"_{choice}"
+    frame[choice] = votes.frame["choice"]
+    made = Comparisons.from_frame(
+        frame,
+        user=label,
+        choice=choice,
+        left=sides["left"],
+        right=sides["right"],
+        features=features.names,
+        context=[*features.context_names, *context],
+        interactions=interactions,
+        covariates=covariates,
+    )
+    return replace(made, text=features)

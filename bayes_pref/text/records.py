@@ -1,0 +1,222 @@
+"""Votes on texts as files and frames have them, read strictly: a refusal names the line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data.validate import Table, TableLike, listed, shown
+from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.text.conversations import split
+
+Records: TypeAlias = str | os.PathLike[str] | TableLike | Sequence[Mapping[str, Any]]
+
+_WINNERS = {"left": 1.0, "a": 1.0, "model_a": 1.0, "response_a": 1.0, "tie": 0.5}
+_WINNERS |= {"right": 0.0, "b": 0.0, "model_b": 0.0, "response_b": 0.0, "tie (bothbad)": 0.5}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which field of a record is what; `winner` None: `left` is the chosen response."""
+
+    prompt: str
+    left: str
+    right: str
+    winner: str | None
+
+    def side(self, record: Mapping[str, Any]) -> float:
+        """Return 1 if left was preferred, 0 if right, 0.5 for a tie.
+
+        Raises
+        ------
+        DataError
+            If the winner is none of these.
+        """
+        if self.winner is None:
+            return 1.0
+        value = record[self.winner]
+        if isinstance(value, bool | int | float | np.number | np.bool_):
+            if float(value) in (0.0, 0.5, 1.0):
+                return float(value)
+        elif isinstance(value, str):
+            names = _WINNERS | {self.left.lower(): 1.0, self.right.lower(): 0.0}
+            if value.strip().lower() in names:
+                return names[value.strip().lower()]
+        raise DataError(
+            f"has winner {shown(value)}; expected 'left', 'right' or 'tie' ('a' and 'b', "
+            f"{self.left!r} and {self.right!r}), or 1, 0 or 0.5"
+        )
+
+
+class Votes(NamedTuple):
+    """Votes that can be used.
+
+    Attributes
+    ----------
+    frame
+        (n, ...): `prompt`, `left`, `right` (text) and `choice`, under the caller's row labels (the
+        line numbers of a file).
+    records
+        (n, ...): the records themselves, in the same rows.
+    rows
+        (n,) positions among all records.
+    swapped
+        (n,) whether left and right have changed places.
+    where
+        (n,) where each stands, for messages.
+    """
+
+    frame: pd.DataFrame
+    records: pd.DataFrame
+    rows: np.ndarray[Any, np.dtype[np.intp]]
+    swapped: np.ndarray[Any, np.dtype[np.bool_]]
+    where: list[str]
+
+
+def read_votes(records: Records, fields: Fields, *, seed: int, skip: bool) -> Votes:
+    """Read votes, one by one.
+
+    Parameters
+    ----------
+    records
+        A JSON lines file (also ``.gz``), a table, or a list of dictionaries.
+    fields
+        Which field is what.
+    seed
+        Decides who is left where the data say only which response was chosen: the one with the
+        smaller hash of seed, prompt and response, which has nothing to do with who won.
+    skip
+        Whether to leave out records without two different responses, with a warning, instead of
+        refusing.
+
+    Raises
+    ------
+    DataError
+        For the first record that cannot be used; names its line.
+    """
+    found, labels, place = _read(records)
+    kept, swapped, usable, reasons = [], [], [], []
+    # A loop over records: each has a form of its own.
+    for n, record in enumerate(found):
+        where = place.format(shown(labels[n]))
+        absent = [name for name in (fields.left, fields.right, fields.winner) if name is not None]
+        absent = [name for name in absent if _missing(record.get(name))]
+        if absent:
+            known = listed([name for name in record if not _missing(record[name])], limit=12)
+            raise DataError(f"{where} has no {absent[0]!r}; its fields are {known}")
+        try:
+            prompt = record.get(fields.prompt)
+            prompt = None if _missing(prompt) else prompt
+            pair = split(prompt, record[fields.left], record[fields.right])
+            choice = fields.side(record)
+        except DataError as err:
+            raise DataError(f"{where} {err}") from err
+        reason = _unusable(pair.left, pair.right, fields)
+        if reason and not skip:
+            raise DataError(f"{where} {reason}; mend it, or leave such lines out with skip=True")
+        if reason:
+            reasons.append(f"{where} {reason}")
+            continue
+        swap = fields.winner is None and _later(seed, pair.prompt, pair.left, pair.right)
+        left, right = (pair.right, pair.left) if swap else (pair.left, pair.right)
+        kept.append((pair.prompt, left, right, 1.0 - choice if swap else choice))
+        swapped.append(swap)
+        usable.append(n)
+    if reasons:
+        warnings.warn(
+            f"{len(reasons):,} of {len(found):,} records are left out: {reasons[0]}",
+            DataWarning,
+            stacklevel=3,
+        )
+    if not kept:
+        raise DataError("no records: at least 1 that can be used is needed")
+    index = labels[usable]
+    return Votes(
+        pd.DataFrame(kept, columns=["prompt", "left", "right", "choice"], index=index),
+        pd.DataFrame([found[n] for n in usable], index=index),
+        np.array(usable, dtype=np.intp),
+        np.array(swapped),
+        [place.format(shown(labels[n])) for n in usable],
+    )
+
+
+def _unusable(left: str, right: str, fields: Fields) -> str:
+    for text, name in ((left, fields.left), (right, fields.right)):
+        if not text:
+            return f"has an empty response in {name!r}"
+    return "has two identical responses, which no vote can tell apart" if left == right else ""
+
+
+def _later(seed: int, prompt: str, one: str, other: str) -> bool:
+    """Whether `one` comes after `other` in the order that the seed gives."""
+
+    def rank(response: str) -> bytes:
+        parts = [
+            str(seed).encode(),
+            *(t.encode("utf-8", "surrogatepass") for t in (prompt, response)),
+        ]
+        return hashlib.sha256(b"\x00".join(parts)).digest()
+
+    return rank(one) > rank(other)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA
+
+
+def _read(records: Records) -> tuple[list[dict[str, Any]], pd.Index, str]:
+    """All records as dictionaries, their labels, and how a message says where one stands."""
+    if isinstance(records, str | os.PathLike):
+        found, lines = _lines(Path(records))
+        return found, pd.Index(lines, name="line"), f"line {{}} of {Path(records).name}"
+    if isinstance(records, Sequence):
+        copied: list[dict[str, Any]] = []
+        for n, record in enumerate(records):
+            if not isinstance(record, Mapping):
+                raise DataError(f"record {n} is {type(record).__name__}; expected a dictionary")
+            copied.append(dict(record))
+        return copied, pd.RangeIndex(len(copied)), "record {}"
+    frame = Table.read(records, "records").frame
+    names = [str(name) for name in frame.columns]
+    rows = frame.itertuples(index=False, name=None)
+    return [dict(zip(names, row, strict=True)) for row in rows], frame.index, "row {}"
+
+
+def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+    except (OSError, EOFError) as err:
+        raise DataError(f"cannot read {path}: {getattr(err, 'strerror', None) or err}") from err
+    found, numbers = [], []
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as err:
+            raise DataError(
+                f"line {number} of {path.name} is not UTF-8 (byte {err.start} of the line); save "
+                "the file as UTF-8"
+            ) from err
+        except json.JSONDecodeError as err:
+            raise DataError(
+                f"line {number} of {path.name} is not JSON ({err.msg} at column {err.colno}); "
+                "expected one object a line"
+            ) from err
+        if not isinstance(record, dict):
+            raise DataError(f"line {number} of {path.name} is not an object with named fields")
+        found.append(record)
+        numbers.append(number)
+    return found, numbers
