@@ -40,6 +40,8 @@ class Draws:
         What the posterior's `engine` should also say of the run, ready for JSON.
     findings
         What the engine itself found wrong.
+    comparisons
+        What the draws are about, where training made others of those given.
     """
 
     values: dict[str, Array]
@@ -48,6 +50,7 @@ class Draws:
     pareto_k: float | None = None
     info: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    comparisons: Comparisons | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

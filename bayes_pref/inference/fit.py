@@ -15,6 +15,7 @@ from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.inference.nuts import NUTS
 from bayes_pref.inference.sample import Sample
+from bayes_pref.inference.svi import SVI
 from bayes_pref.models.base import RewardModel, label
 from bayes_pref.posterior import Posterior
 
@@ -49,7 +50,8 @@ def fit(
         The data: `Comparisons`, or what a Pyro model of your own takes.
     engine
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
-        is `Gibbs` for logistic choices of Gaussian users and `NUTS` for the rest.
+        is `Gibbs` for logistic choices of Gaussian users, `SVI` where a network is to be trained,
+        and `NUTS` for the rest.
     seed
         Makes the draws reproducible, whatever the number of cores.
 
@@ -89,7 +91,7 @@ def fit(
     if engine is None:
         engine = next(
             candidate
-            for candidate in (Gibbs(), NUTS())
+            for candidate in (Gibbs(), NUTS(), SVI())
             if candidate.refusal(model, comparisons) is None
         )
     refusal = engine.refusal(model, comparisons)
@@ -98,6 +100,7 @@ def fit(
     start = time.perf_counter()
     drawn = engine.run(model, comparisons, seed)
     seconds = time.perf_counter() - start
+    comparisons = drawn.comparisons or comparisons
     values = model.settle(drawn.values, comparisons)
     draws = label(values, model.variables(comparisons), comparisons)
     stats = xr.Dataset(

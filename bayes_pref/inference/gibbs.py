@@ -76,6 +76,8 @@ class Gibbs(Engine):
 
     def refusal(self, model: RewardModel, comparisons: Comparisons) -> str | None:
         """Return why this engine cannot run the model, or None if it can."""
+        if model.untrained(comparisons):
+            return "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
         if model.gaussian_users(comparisons) is None:
             return "Gibbs needs logistic choices of users with Gaussian weights"
         reason = model.beyond_logistic(comparisons)

@@ -104,7 +104,9 @@ class NUTS(Engine):
             )
 
     def refusal(self, model: RewardModel, comparisons: Comparisons) -> str | None:
-        """Return None: every model can be run."""
+        """Return why this engine cannot run the model, or None if it can."""
+        if model.untrained(comparisons):
+            return "its network is trained by gradients, not sampled; use SVI"
         return None
 
     def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
+from bayes_pref.inference import convergence
 from bayes_pref.inference.climb import Average, ClippedAdam, Progress
 from bayes_pref.inference.convergence import PARETO_K
 from bayes_pref.inference.engine import Draws, Engine
@@ -146,9 +147,92 @@ class SVI(Engine):
         return None
 
     def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:
-        """Fit the guide and draw from it."""
+        """Fit the guide and draw from it; a model's own parameters are trained before."""
+        findings: tuple[Finding, ...] = ()
+        learned = None
+        if model.untrained(comparisons):
+            comparisons, findings = self._train(model, comparisons, seed)
+            learned = comparisons
         names = list(model.variables(comparisons))
-        return self._draw(model, (comparisons,), {}, seed, names)[0]
+        drawn = self._draw(model, (comparisons,), {}, seed, names)[0]
+        return replace(drawn, comparisons=learned, findings=findings + drawn.findings)
+
+    def train(self, model: RewardModel, comparisons: Comparisons, *, seed: int = 0) -> Comparisons:
+        """Train a model's own parameters, such as a network, and draw nothing.
+
+        Parameters
+        ----------
+        model, comparisons
+            As for `bayes_pref.fit`.
+        seed
+            Makes the result reproducible.
+
+        Returns
+        -------
+        comparisons as the trained parameters see them, ready for another engine
+
+        Raises
+        ------
+        ModelError
+            If the model cannot describe the data, or has nothing to train.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training had not settled.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> world = bp.simulate(users=20, features=["length", "tone"], contexts=0, seed=0)
+        >>> frame = world.frame.assign(nothing=0.0, zero=0.0)
+        >>> sides = bp.Comparisons.from_frame(
+        ...     frame,
+        ...     user="user",
+        ...     choice="choice",
+        ...     left=["length", "tone"],
+        ...     right=["nothing", "zero"],
+        ...     features=["length", "tone"],
+        ... )
+        >>> model = bp.RepresentationReward(size=2, hidden=8)
+        >>> bp.SVI(progress=False).train(model, sides).feature_names
+        ('z_1', 'z_2')
+        """
+        model.check(comparisons)
+        if not model.untrained(comparisons):
+            raise ModelError(f"{type(model).__name__} has nothing to train on these comparisons")
+        learned, findings = self._train(model, comparisons, seed)
+        convergence.warn(findings)
+        return learned
+
+    def _train(
+        self, model: RewardModel, comparisons: Comparisons, seed: int
+    ) -> tuple[Comparisons, tuple[Finding, ...]]:
+        """Climb with the model's parameters and a mean-field guide; keep the former."""
+        args = (comparisons,)
+        with _one_thread(), seeded(seed), pyro.get_param_store().scope():
+            with torch.no_grad():
+                nodes = sample_nodes(model, args, {})
+            with double_precision():
+                plate = None
+                if self.batch is not None:
+                    plate = plate_of_latents(latent_sites(nodes), self.batch)
+                family = build("mean_field", model, args, {}, nodes, candidates=8, rank=1)
+                progress, _, complete = self._climb(family, args, {}, plate, seed)
+                values = {
+                    name: value.detach().numpy().copy()
+                    for name, value in pyro.get_param_store().items()
+                    if "." in name and not name.startswith("Auto")
+                }
+        found = () if progress.done or not complete else (self._unsettled(),)
+        return model.trained(comparisons, values), found
+
+    def _unsettled(self) -> Finding:
+        message = (
+            f"the ELBO had not settled after {self.steps:,} steps: take more, for example "
+            f"SVI(steps={2 * self.steps})"
+        )
+        return Finding("elbo", "", float(self.steps), float(self.steps), 1, message)
 
     def sample(self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any) -> Sample:
         """Approximate the posterior of any Pyro model, which need not be about preferences.
@@ -329,11 +413,7 @@ class SVI(Engine):
             message = LIMITS.get(self._name, LIMITS["own"]).format(rank=self.rank, size=size)
             found.append(Finding("guide", "", pareto_k, PARETO_K, size, message))
         if complete and not progress.done:
-            message = (
-                f"the ELBO had not settled after {self.steps:,} steps: take more, for example "
-                f"SVI(steps={2 * self.steps})"
-            )
-            found.append(Finding("elbo", "", float(self.steps), float(self.steps), 1, message))
+            found.append(self._unsettled())
         return tuple(found)
 
 

@@ -8,7 +8,7 @@ units: a prior sd on the scaled feature is divided by the feature's scale.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
@@ -157,6 +157,22 @@ class RewardModel(ChoiceLaw, ABC):
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
         """Return the model as `GaussianUsers`, or None where its users are not of that kind."""
+        return None
+
+    def untrained(self, comparisons: Comparisons) -> bool:
+        """Whether the model has parameters that must be trained by gradients before any sampling.
+
+        If so, its call runs as a Pyro model with `pyro.param`s, and `trained` makes of them what
+        the posterior is about.
+        """
+        return False
+
+    def trained(self, comparisons: Comparisons, values: Mapping[str, Array]) -> Comparisons:
+        """Return the comparisons as trained parameters, by name, see them."""
+        return comparisons
+
+    def group_label(self, comparisons: Comparisons, user: Hashable) -> Any:
+        """Group that a user's rewards are computed for, where a representation asks for it."""
         return None
 
     def check(self, comparisons: Comparisons) -> None:

@@ -13,6 +13,7 @@ is what more data would remove.
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -47,6 +48,7 @@ from bayes_pref.posterior.queries import (
     item_matrix,
     user_positions,
 )
+from bayes_pref.posterior.text_reward import TextReward
 
 Floats = NDArray[np.float64]
 
@@ -437,6 +439,48 @@ class Posterior:
         predicted = predictions.predict(weights, self.law, self.comparisons, rng)
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats} | predicted
         return arviz_bridge.to_idata(groups)
+
+    def reward_model(self, user: Hashable = POPULATION) -> TextReward:
+        """Return a torch module that scores texts as a user would, with its uncertainty.
+
+        Parameters
+        ----------
+        user
+            A user's label, or ``"population"`` for a new user.
+
+        Returns
+        -------
+        module: called with prompts and responses, gives `mean` and `sd` (n,), log-odds against the
+            average response of the data; for best-of-n, and for the reward of a training loop
+
+        Raises
+        ------
+        DataError
+            If the user is unknown, or the comparisons were not read from texts.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> short, long = "It is four.", "Let me explain at some length why the answer is four."
+        >>> votes = [
+        ...     {"who": who, "prompt": "2 + 2?", "chosen": pair[0], "rejected": pair[1]}
+        ...     for who, pair in [("ann", (short, long)), ("bob", (long, short))]
+        ...     for _ in range(10)
+        ... ]
+        >>> read = bp.text.comparisons(votes, user="who", surface=["length"])
+        >>> engine = bp.Gibbs(warmup=1000, thin=4, progress=False)
+        >>> posterior = bp.fit(bp.HierarchicalReward(), read, engine)
+        >>> answers = ["Seven.", "I would say that it comes to seven, all things considered."]
+        >>> for user in ("ann", "bob"):
+        ...     scores = posterior.reward_model(user)("3 + 4?", answers)
+        ...     print(user, answers[int(scores.mean.argmax())])
+        ann Seven.
+        bob I would say that it comes to seven, all things considered.
+        """
+        weights, _ = self._weights(user if user == POPULATION else [user])
+        values = weights.transpose("chain", "draw", "user", "feature").to_numpy()
+        group = self.model.group_label(self.comparisons, user)
+        return TextReward(self.comparisons, values.reshape(-1, values.shape[-1]), group)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to one NetCDF file, comparisons included; the file is written whole or not at all.

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_pref.data import Comparisons, Features
+from bayes_pref.data import Comparisons, Features, Representation
+from bayes_pref.encoding import TextFeatures
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.labels import decode_index, encode_index
 
@@ -166,6 +167,15 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
     )
     if catalogue is not None:
         dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
+    if comparisons.right is not None:
+        dataset["right"] = (("comparison", "attribute"), comparisons.right)
+    for name, part in (("text", comparisons.text), ("network", comparisons.representation)):
+        if part is not None:
+            described, arrays = part.state()
+            dataset[name] = (f"{name}_byte", _bytes(described))
+            for key, values in arrays.items():
+                dims = [f"{name}_{key}_{axis}" for axis in range(values.ndim)]
+                dataset[f"{name}_{key}"] = (dims, values)
     return dataset
 
 
@@ -179,6 +189,7 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
             index=decode_index(described["items"]),
             columns=decode_index(described["item_columns"]),
         )
+    text, network = _part(dataset, "text"), _part(dataset, "network")
     return Comparisons(
         difference=dataset["difference"].to_numpy(),
         choice=dataset["choice"].to_numpy(),
@@ -199,7 +210,23 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         choice_name=described["choice_name"],
         # Files from before there were graded answers have none.
         levels=tuple(described["levels"]) if described.get("levels") else None,
+        right=dataset["right"].to_numpy() if "right" in dataset else None,
+        text=None if text is None else TextFeatures.from_state(*text),
+        representation=None if network is None else Representation.from_state(*network),
     )
+
+
+def _part(dataset: xr.Dataset, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Settings and arrays of a part that comparisons may have."""
+    if name not in dataset:
+        return None
+    prefix = f"{name}_"
+    arrays = {
+        str(key).removeprefix(prefix): values.to_numpy()
+        for key, values in dataset.data_vars.items()
+        if str(key).startswith(prefix)
+    }
+    return _from_bytes(dataset[name].to_numpy()), arrays
 
 
 def _stored(dataset: xr.Dataset) -> xr.Dataset:

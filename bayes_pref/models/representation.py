@@ -1,0 +1,357 @@
+"""Features learned from what was shown: a small network shared by all, and a head for each user.
+
+    z(x, y) = V tanh(U s(x, y) + a)                s: attributes of y and contexts of x, scaled
+    mu ~ Normal(0, mean_sd^2),  tau ~ HalfNormal(spread_sd),  w_i ~ Normal(mu, tau^2)
+    choice_n ~ Bernoulli(sigmoid((z(x_n, left) - z(x_n, right)) . w_i(n)))
+
+The network is trained first, with a Normal prior on U and V as its weight decay; given z, heads are
+a `HierarchicalReward` like any other, and can be sampled exactly. With balance = lambda > 0 a
+second network tells from z of either response whose group asked, and the gradient of its loss
+reaches z reversed, times lambda (Ganin & Lempitsky 2015), as in Kobalczyk & van der Schaar (2025).
+Their Multihead model is lambda = 0, and their Base model heads="joined": one head for all, and the
+group as an input of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+import pyro
+import pyro.distributions as dist
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons, Features, Representation
+from bayes_pref.data.selection import rows_of
+from bayes_pref.errors import ModelError
+from bayes_pref.models.base import GaussianUsers, RewardModel
+from bayes_pref.models.batch import Batch
+from bayes_pref.models.hierarchical import HierarchicalReward
+from bayes_pref.models.pooled import PooledReward
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepresentationReward(RewardModel):
+    """Rewards are linear in features z that a small network learns; every user has a head.
+
+    `fit` trains the network by `SVI` and then draws the heads; the posterior's comparisons are on
+    z, so that everything that works on features, the flags included, works on z, and
+    ``bp.fit(posterior.model, posterior.comparisons)`` samples the heads exactly by `Gibbs`. The
+    uncertainty is that of the heads: the network is one estimate.
+
+    Parameters
+    ----------
+    size, hidden
+        Number of learned features, and of the network's hidden units.
+    heads
+        "user": a head for each user, from a population (to have one for each group, name the
+        column of groups as the user); "joined": one head, and the group as an input.
+    balance
+        Weight of the adversary; 0: none.
+    group
+        Covariate whose values are the groups; None: every user is a group.
+    network_sd
+        Prior sd of the network's weights, over the root of their number of inputs: the smaller,
+        the smoother.
+    mean_sd, spread_sd
+        Prior sds of the heads' mean and of their spread, log-odds per scaled unit.
+    scale
+        "rms": priors of heads are on z divided by the root mean square of its differences.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of range, the data do not say what both sides were, have interactions
+        (the network finds its own), or `heads` or `balance` need groups that they lack.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> bp.RepresentationReward(size=2, balance=1.0).settings()["balance"]
+    1.0
+    """
+
+    size: int = 8
+    hidden: int = 32
+    heads: Literal["user", "joined"] = "user"
+    balance: float = 0.0
+    group: str | None = None
+    network_sd: float = 1.0
+    spread_sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no network or prior can have."""
+        name = type(self).__name__
+        if not (isinstance(self.balance, int | float) and 0.0 <= self.balance < np.inf):
+            raise ModelError(f"{name}(balance={self.balance!r}): expected a number of at least 0")
+        if self.balance:  # the base asks of every number that it be positive
+            super().__post_init__()
+        else:
+            replace(self, balance=1.0)
+        for key in ("size", "hidden"):
+            value = getattr(self, key)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ModelError(f"{name}({key}={value!r}): expected a whole number of at least 1")
+        if self.heads not in ("user", "joined"):
+            raise ModelError(f"{name}(heads={self.heads!r}): expected 'user' or 'joined'")
+
+    def untrained(self, comparisons: Comparisons) -> bool:
+        """Whether these comparisons are still on what the network is to read."""
+        return comparisons.representation is None
+
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe.
+
+        Raises
+        ------
+        ModelError
+            As the class says.
+        """
+        if not self.untrained(comparisons):
+            self._given_z().check(comparisons)
+            return
+        super().check(comparisons)
+        if comparisons.right is None:
+            raise ModelError(
+                "RepresentationReward needs both sides of each pair, not only their difference: "
+                "read the data with left=[...] and right=[...], or with bp.text.comparisons"
+            )
+        if comparisons.features.interactions:
+            raise ModelError(
+                "RepresentationReward finds interactions with the context by itself: leave "
+                "interactions out"
+            )
+        groups = self._labels(comparisons)
+        if (self.balance or self.heads == "joined") and len(set(groups)) < 2:
+            raise ModelError(
+                "RepresentationReward with balance= or heads='joined' needs at least two groups, "
+                "and these comparisons have one: check group= or the user column"
+            )
+        if self.heads == "user" and comparisons.n_users < 2:
+            raise ModelError(
+                "RepresentationReward needs at least two users to learn how heads differ; use "
+                "heads='joined' with a group, or check the user column"
+            )
+
+    def __call__(self, comparisons: Comparisons) -> None:
+        """Run as a Pyro model: on z, that of the heads; before, with the network's parameters."""
+        self.check(comparisons)
+        if not self.untrained(comparisons):
+            self._given_z()(comparisons)
+            return
+        inputs = _Inputs.of(self, comparisons)
+        network = self._network(inputs.centre.shape[0])
+        mean_sd = torch.full((self.size,), float(self.mean_sd), dtype=torch.float64)
+        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
+        everyone = pyro.plate("user", comparisons.n_users, dim=-1)
+        batch = Batch.of(comparisons, everyone.indices)
+        rows = slice(None) if batch.users is None else rows_of(batch.users, comparisons.offsets)
+        left, right = (_represent(network, part[rows]) for part in inputs.sides)
+        heads = mu
+        if self.heads == "user":
+            spread = torch.full_like(mean_sd, float(self.spread_sd))
+            tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
+            with everyone:
+                weights = pyro.sample("weights", dist.Normal(mu, tau).to_event(1))
+            heads = weights[..., batch.user, :]
+        eta = ((left - right) * heads).sum(-1)
+        if self.balance:
+            self._adversary(left, right, inputs.groups[rows], len(inputs.labels), batch.scale)
+        law = self.choice_law(comparisons)
+        with batch.plate():
+            pyro.sample("choice", law(eta), obs=batch.choice)
+
+    def _network(self, inputs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """U, a and V as parameters, whose priors are factors."""
+        shapes = {"inner": (self.hidden, inputs), "outer": (self.size, self.hidden)}
+        found = {}
+        for name, shape in shapes.items():
+            sd = self.network_sd / shape[1] ** 0.5
+            found[name] = _parameter(f"network.{name}", shape, sd)
+            pyro.factor(f"prior.{name}", dist.Normal(0.0, sd).log_prob(found[name]).sum())
+        return found["inner"], _parameter("network.bias", (self.hidden,), 0.0), found["outer"]
+
+    def _adversary(
+        self,
+        left: torch.Tensor,
+        right: torch.Tensor,
+        group: torch.Tensor,
+        count: int,
+        scale: float,
+    ) -> None:
+        """Tell the group from z of either response; z is moved the other way."""
+        z = torch.cat([left, right])
+        reversed_ = (1.0 + self.balance) * z.detach() - self.balance * z
+        inner = _parameter("adversary.inner", (self.hidden, self.size), self.size**-0.5)
+        bias = _parameter("adversary.bias", (self.hidden,), 0.0)
+        outer = _parameter("adversary.outer", (count, self.hidden), self.hidden**-0.5)
+        logits = torch.tanh(reversed_ @ inner.T + bias) @ outer.T
+        found = torch.log_softmax(logits, -1)[torch.arange(len(z)), torch.cat([group, group])]
+        pyro.factor("adversary", scale * found.sum())
+
+    def trained(self, comparisons: Comparisons, values: Mapping[str, Array]) -> Comparisons:
+        """Return the comparisons on z, given the trained parameters by name."""
+        inputs = _Inputs.of(self, comparisons)
+        network = Representation(
+            comparisons.features.attributes,
+            comparisons.features.contexts,
+            inputs.labels if self.heads == "joined" else (),
+            inputs.centre,
+            inputs.scale,
+            *(np.array(values[f"network.{name}"]) for name in ("inner", "bias", "outer")),
+        )
+        return self.represented(comparisons, network)
+
+    def represented(self, comparisons: Comparisons, network: Representation) -> Comparisons:
+        """Comparisons on the features that a trained network makes, such as held-out ones.
+
+        Parameters
+        ----------
+        comparisons
+            On the columns that the network was trained on.
+        network
+            ``posterior.comparisons.representation``.
+
+        Raises
+        ------
+        ModelError
+            If the columns differ from those, or do not say what both sides were.
+        """
+        features = comparisons.features
+        known = (network.attributes, network.contexts)
+        if comparisons.right is None or (features.attributes, features.contexts) != known:
+            raise ModelError(
+                "the network was trained on other columns; read these comparisons as those were"
+            )
+        groups = None
+        if network.groups:
+            groups = [self._labels(comparisons)[code] for code in comparisons.user]
+        count = len(features.attributes)
+        right = network(comparisons.right, comparisons.context, groups)
+        left = comparisons.right + comparisons.difference[:, :count]
+        return replace(
+            comparisons,
+            difference=network(left, comparisons.context, groups) - right,
+            right=right,
+            features=Features(network.names, features.contexts),
+            catalogue=None,
+            representation=network,
+        )
+
+    def group_label(self, comparisons: Comparisons, user: Hashable) -> Any:
+        """Group that a user's rewards are computed for, where the network has it as an input."""
+        if self.heads != "joined" or user not in comparisons.users:
+            return None
+        return self._labels(comparisons)[comparisons.users.tolist().index(user)]
+
+    def _labels(self, comparisons: Comparisons) -> list[Any]:
+        """Group of each user."""
+        if self.group is None:
+            return comparisons.users.tolist()
+        if self.group not in comparisons.covariate_names:
+            raise ModelError(
+                f"RepresentationReward(group={self.group!r}): there is no covariate of that name"
+            )
+        column = comparisons.covariate_names.index(self.group)
+        return list(comparisons.covariates[:, column].tolist())
+
+    def _given_z(self) -> HierarchicalReward | PooledReward:
+        shared = {each.name: getattr(self, each.name) for each in fields(PooledReward)}
+        if self.heads == "joined":
+            return PooledReward(**shared)
+        return HierarchicalReward(**shared, spread_sd=self.spread_sd)
+
+    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the heads' sites and the named dimensions of each."""
+        return self._given_z().variables(comparisons)
+
+    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
+        """Return the heads as exact samplers read them, given z; before, None."""
+        if self.untrained(comparisons):
+            return None
+        return self._given_z().gaussian_users(comparisons)
+
+    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
+        """Return users' heads: (chain, draw, user, feature), log-odds per unit of z."""
+        return self._given_z().user_weights(draws, users)
+
+    def new_user_weights(
+        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
+    ) -> xr.DataArray:
+        """Return heads of a user drawn from the population: (chain, draw, feature)."""
+        return self._given_z().new_user_weights(draws, comparisons, rng)
+
+    def prior_predictive(
+        self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
+    ) -> xr.Dataset:
+        """Simulate choices from the prior of the heads given z; see `RewardModel`.
+
+        Raises
+        ------
+        ModelError
+            If the network is not trained.
+        """
+        if self.untrained(comparisons):
+            raise ModelError(
+                "RepresentationReward has a prior predictive of its heads alone: fit it, and ask "
+                "with posterior.comparisons"
+            )
+        return super().prior_predictive(comparisons, draws=draws, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What the network reads: (n, p) of both sides, scaled, and the group of each row."""
+
+    sides: tuple[torch.Tensor, ...]
+    groups: torch.Tensor
+    labels: tuple[Any, ...]
+    centre: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, model: RepresentationReward, comparisons: Comparisons) -> _Inputs:
+        """Read the comparisons, or remember what was read: the model runs at every step."""
+        made = _REMEMBERED.setdefault(comparisons, {})
+        key = (model.heads, model.group)
+        if key not in made:
+            made[key] = cls._read(model, comparisons)
+        return made[key]
+
+    @classmethod
+    def _read(cls, model: RepresentationReward, comparisons: Comparisons) -> _Inputs:
+        if comparisons.right is None:
+            raise TypeError("no sides")
+        codes, labels = pd.factorize(pd.Series(model._labels(comparisons), dtype=object))
+        groups = codes[comparisons.user].astype(np.int64)
+        beside = comparisons.context
+        if model.heads == "joined":
+            beside = np.hstack([beside, np.eye(len(labels))[groups]])
+        left = np.hstack([comparisons.right + comparisons.difference, beside])
+        right = np.hstack([comparisons.right, beside])
+        both = np.vstack([left, right])
+        centre, scale = both.mean(axis=0), both.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        sides = tuple(torch.tensor((side - centre) / scale) for side in (left, right))
+        return cls(sides, torch.tensor(groups), tuple(labels.tolist()), centre, scale)
+
+
+_REMEMBERED: WeakKeyDictionary[Comparisons, dict[Any, _Inputs]] = WeakKeyDictionary()
+
+
+def _parameter(name: str, shape: tuple[int, ...], sd: float) -> torch.Tensor:
+    found: torch.Tensor = pyro.param(name, lambda: sd * torch.randn(shape, dtype=torch.float64))
+    return found
+
+
+def _represent(network: tuple[torch.Tensor, ...], inputs: torch.Tensor) -> torch.Tensor:
+    inner, bias, outer = network
+    return torch.tanh(inputs @ inner.T + bias) @ outer.T

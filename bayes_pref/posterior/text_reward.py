@@ -1,0 +1,117 @@
+"""A posterior as a torch module that scores texts, for best-of-n and for training loops.
+
+The reward of response y to prompt x is measured from that of the average response in the data, so
+that its sd is that of a difference, which alone has a meaning:
+
+    f = phi(x, y) - phi(x, mean y),   r = f . w,   mean r = f . E w,   var r = f' Cov(w) f
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.validate import listed
+from bayes_pref.errors import DataError
+
+Floats = NDArray[np.float64]
+
+
+class Score(NamedTuple):
+    """Posterior mean and sd of rewards, both (n,), log-odds against the average response."""
+
+    mean: torch.Tensor
+    sd: torch.Tensor
+
+
+class TextReward(torch.nn.Module):
+    """Scores (prompt, response) texts as one user would; made by `Posterior.reward_model`.
+
+    Parameters
+    ----------
+    comparisons
+        What the posterior was learned from, which knows how texts become features.
+    weights
+        (s, d) draws of the user's weights.
+    group
+        The user's group, where the representation has one as an input.
+
+    Raises
+    ------
+    DataError
+        If the features did not come from texts, or are not all known from texts.
+    """
+
+    mean: torch.Tensor
+    root: torch.Tensor
+
+    def __init__(self, comparisons: Comparisons, weights: Floats, group: Any = None) -> None:
+        super().__init__()
+        text = comparisons.text
+        if text is None:
+            raise DataError(
+                "these comparisons did not come from texts, so no text can be scored; read them "
+                "with bp.text.comparisons, or use posterior.reward(items)"
+            )
+        network = comparisons.representation
+        used = {context for _, context in comparisons.features.interactions}
+        used |= set(network.contexts) if network else set()
+        unknown = used - set(text.context_names)
+        if unknown:
+            raise DataError(
+                f"rewards depend on {listed(sorted(unknown))}, which a text does not tell: use "
+                "posterior.reward(items) with these columns"
+            )
+        self.text, self.network, self.group = text, network, group
+        self.described = comparisons.features
+        count = len(self.described.attributes)
+        right = comparisons.right
+        if right is None:
+            raise DataError("these comparisons do not say what either side was")
+        self.average = (right + comparisons.difference[:, :count] / 2.0).mean(axis=0)
+        cov = np.atleast_2d(np.cov(weights, rowvar=False))
+        values, axes = np.linalg.eigh(cov)
+        self.register_buffer("mean", torch.tensor(weights.mean(axis=0)))
+        self.register_buffer("root", torch.tensor(axes * np.sqrt(np.clip(values, 0.0, None))))
+
+    def features(self, prompts: Sequence[str], responses: Sequence[str]) -> torch.Tensor:
+        """Features (n, d) of responses, measured from the average one in the same context."""
+        if isinstance(prompts, str):
+            prompts = [prompts] * len(responses)
+        if len(prompts) != len(responses):
+            raise DataError(f"{len(prompts)} prompts for {len(responses)} responses: pair them")
+        attributes = self.text.attributes(responses)
+        contexts = self.text.contexts(prompts)
+        if self.network is not None:
+            groups = None if self.group is None else [self.group] * len(responses)
+            attributes = self.network(attributes, contexts[:, : len(self.network.contexts)], groups)
+        all_contexts = np.zeros((len(responses), len(self.described.contexts)))
+        all_contexts[:, : contexts.shape[1]] = contexts  # the text's come first
+        found = self.described.expand(attributes - self.average, all_contexts)
+        return torch.as_tensor(found, device=self.mean.device).to(self.mean.dtype)
+
+    def score(self, features: torch.Tensor) -> Score:
+        """Score features (n, d) as `features` returns them; differentiable."""
+        return Score(features @ self.mean, torch.linalg.vector_norm(features @ self.root, dim=-1))
+
+    def forward(self, prompts: Sequence[str] | str, responses: Sequence[str]) -> Score:
+        """Score responses.
+
+        Parameters
+        ----------
+        prompts
+            (n,) or one prompt for all.
+        responses
+            (n,)
+
+        Returns
+        -------
+        mean, sd
+            (n,) each, log-odds against the average response of the data.
+        """
+        return self.score(self.features(prompts, responses))
