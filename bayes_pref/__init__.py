@@ -29,9 +29,11 @@ from bayes_pref.inference.svi import SVI
 from bayes_pref.models import (
     HierarchicalReward,
     LowRankReward,
+    MixtureReward,
     PooledReward,
     RepresentationReward,
     RewardModel,
+    SharedCauseReward,
 )
 from bayes_pref.posterior import Finding, Posterior
 from bayes_pref.simulate import World, simulate
@@ -54,6 +56,7 @@ __all__ = [
     "Gibbs",
     "HierarchicalReward",
     "LowRankReward",
+    "MixtureReward",
     "ModelError",
     "PooledReward",
     "Posterior",
@@ -61,6 +64,7 @@ __all__ = [
     "RepresentationReward",
     "RewardModel",
     "Sample",
+    "SharedCauseReward",
     "World",
     "calibrate",
     "diagnose",

@@ -24,6 +24,11 @@ MODELS: dict[str, bp.RewardModel] = {
     "one taste": bp.LowRankReward(rank=1),
     "one taste, position": bp.LowRankReward(rank=1, position=True),
     "two tastes, no noise": bp.LowRankReward(rank=2, diagonal=False),
+    "mixture": bp.MixtureReward(types=2),
+    # Raw: priors of contexts must not depend on the contexts where these are simulated, too.
+    "mixture, exposure": bp.MixtureReward(types=2, exposure=True, scale="raw"),
+    "shared cause": bp.SharedCauseReward(scale="raw"),
+    "shared cause, full": bp.SharedCauseReward(covariance="full", scale="raw"),
 }
 
 

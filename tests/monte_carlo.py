@@ -53,12 +53,14 @@ def sd_z_scores(first: Array, second: Array, error: float = 0.0) -> Array:
 def axes(first: Array, second: Array) -> Array:
     """Principal axes (parameter, axis) of draws (chain, draw, parameter), variances of one.
 
-    Along them parameters do not correlate, so that errors of their means hardly do.
+    Along them parameters do not correlate, so that errors of their means hardly do. What the
+    others decide, such as the last of several shares, gives no axis.
     """
     covariance = sum(np.cov(draws.reshape(-1, draws.shape[2]).T) for draws in (first, second)) / 2
     scale = np.sqrt(np.diag(np.atleast_2d(covariance)))
     values, vectors = np.linalg.eigh(np.atleast_2d(covariance) / np.outer(scale, scale))
-    return vectors / np.sqrt(values) / scale[:, None]
+    kept = values > 1e-9 * values[-1]
+    return vectors[:, kept] / np.sqrt(values[kept]) / scale[:, None]
 
 
 def chi_square(first: Array, second: Array, error: float = 0.0) -> float:

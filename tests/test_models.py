@@ -34,6 +34,7 @@ def test_every_variable_is_a_site_of_the_declared_shape(name: str) -> None:
     comparisons = small_comparisons(covariates=True)
     sizes = {"user": 10, "feature": 2, "feature_bis": 2, "covariate": 1, "context": 1}
     sizes["taste"] = getattr(MODELS[name], "rank", 0)
+    sizes["kind"] = 2
     with seeded(0):
         trace = poutine.trace(MODELS[name]).get_trace(comparisons)
     for variable, dims in MODELS[name].variables(comparisons).items():

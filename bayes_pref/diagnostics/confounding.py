@@ -46,12 +46,14 @@ from bayes_pref.data.validate import listed
 from bayes_pref.diagnostics.exposure_law import collinear, draw_exposure, varying
 from bayes_pref.diagnostics.pairs import Pairs
 from bayes_pref.diagnostics.permutation import gate
+from bayes_pref.diagnostics.shared_shift import joint_shifts, without_cause
 from bayes_pref.diagnostics.shifts import Population, carried, describe_shifts
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs import Gibbs
 from bayes_pref.models.base import RewardModel, centred_covariates, exposures
 from bayes_pref.models.hierarchical import HierarchicalReward
+from bayes_pref.models.shared_cause import SharedCauseReward
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import check_interval, describe_parameters
 
@@ -129,6 +131,8 @@ def couple(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Pos
     1
     """
     model = posterior.model
+    if isinstance(model, SharedCauseReward):
+        return posterior
     if isinstance(model, HierarchicalReward):
         # A mean-field guide makes the intervals of shifts too narrow: it holds G and mu apart.
         if model.exposure and posterior.engine.get("guide") != "mean_field":
@@ -255,7 +259,8 @@ def assess(
     comparisons, model = coupled.comparisons, coupled.model
     _check(threshold, certainty, level, permutations)
     check_interval(interval)
-    if "G" not in coupled.draws:
+    joint = isinstance(model, SharedCauseReward)
+    if not joint and "G" not in coupled.draws:
         raise ModelError(
             f"{type(model).__name__} has no exposure term: fit "
             "bp.HierarchicalReward(exposure=True), or let couple(posterior) do it"
@@ -264,9 +269,15 @@ def assess(
     if reason is not None:
         raise DataError(reason)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2)]
-    population = Population.read(coupled)
-    exposure = draw_exposure(comparisons, len(population.mu), streams[0])
-    frame = describe_shifts(population, exposure, pairs, threshold, interval)
+    share = None
+    if joint:
+        frame = joint_shifts(coupled, pairs, threshold=threshold, interval=interval)
+    else:
+        population = Population.read(coupled)
+        exposure = draw_exposure(comparisons, len(population.mu), streams[0])
+        frame = describe_shifts(population, exposure, pairs, threshold, interval)
+        if comparisons.covariate_names:
+            share = carried(population, exposure, comparisons)
     p = gate(
         comparisons,
         *_without_coupling(model, comparisons, seed, coupled.engine.get("cores")),
@@ -279,7 +290,7 @@ def assess(
         sure & (p <= level),
         p,
         _coupling(coupled, interval),
-        carried(population, exposure, comparisons) if comparisons.covariate_names else None,
+        share,
         _notes(comparisons),
         threshold,
         certainty,
@@ -297,6 +308,8 @@ def _without_coupling(
 
     Fitted without exposures.
     """
+    if isinstance(model, SharedCauseReward):
+        model = without_cause(model)
     assert isinstance(model, HierarchicalReward)
     # Few draws: the test's level does not depend on how well this is known, and posterior means
     # are known well enough long before intervals are.
@@ -315,7 +328,10 @@ def _without_coupling(
 
 def _coupling(posterior: Posterior, interval: float) -> pd.DataFrame:
     """Describe G, feature by feature and context by context."""
-    draws = posterior.draws["G"].transpose("chain", "draw", "feature", "context")
+    name = "G" if "G" in posterior.draws else "Gamma"
+    draws = posterior.draws[name].transpose("chain", "draw", "feature", "context")
+    if name == "Gamma":  # in sds of the cause, as G is in sds of exposure
+        draws = draws * posterior.draws["between"]
     keys = pd.MultiIndex.from_product(
         [posterior.comparisons.feature_names, posterior.comparisons.features.contexts],
         names=["feature", "context"],

@@ -86,7 +86,7 @@ def refusal(posterior: Posterior) -> str | None:
             "independent and so cannot show which features the data never separate; fit again "
             "with bp.Gibbs(), bp.NUTS() or another guide"
         )
-    if posterior.model.gaussian_users(posterior.comparisons) is None or "mu" not in posterior.draws:
+    if _prior(posterior) is None or "mu" not in posterior.draws:
         return (
             f"{model} has no population mean weights with a normal prior, whose posterior "
             "covariance shows what the data never separate; fit a HierarchicalReward to the same "
@@ -100,6 +100,13 @@ def refusal(posterior: Posterior) -> str | None:
             f"{posterior.comparisons.n_features:,} weights; draw at least {needed:,}"
         )
     return None
+
+
+def _prior(posterior: Posterior) -> GaussianUsers | None:
+    """The Gaussian users of the model, given what else it says of them."""
+    model, comparisons = posterior.model, posterior.comparisons
+    cause = model.shared_cause(comparisons)
+    return model.gaussian_users(comparisons) if cause is None else cause.gaussian
 
 
 def units(comparisons: Comparisons, difference: FloatArray) -> FloatArray:
@@ -239,8 +246,8 @@ def _information(posterior: Posterior, shown: FloatArray, scale: FloatArray) -> 
     basis, energy = row_space(shown)
     if not energy.size:
         return np.zeros((len(scale), len(scale)))
-    prior = posterior.model.gaussian_users(posterior.comparisons)
-    assert isinstance(prior, GaussianUsers)  # or `refusal` had given a reason
+    prior = _prior(posterior)
+    assert prior is not None  # or `refusal` had given a reason
     draws = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
     # One unit of each coordinate is what all rows together could tell at most four times.
     towards = basis * np.sqrt(energy)

@@ -223,6 +223,8 @@ def calibrate(
     for number in tqdm(range(replications), desc="calibrate", unit="fit", disable=not progress):
         truth = prior.isel(draw=[number])
         simulated = replace(comparisons, choice=truth["choice"].to_numpy().ravel().astype(float))
+        if "context" in model.observed(comparisons):
+            simulated = replace(simulated, context=truth["context"].to_numpy()[0, 0])
         drawn = engine.run(model, simulated, int(rng.integers(2**31)))
         draws = label(drawn.values, model.variables(comparisons), comparisons)
         names, found = _quantities(model, simulated, draws, chosen)

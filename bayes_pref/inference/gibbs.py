@@ -2,7 +2,8 @@
 
 Given one Polya-Gamma variable per comparison the likelihood is Gaussian (Polson, Scott & Windle
 2013). The sweeps stand in `gibbs_diagonal`, `gibbs_full` and `gibbs_tastes`, the chains that run
-them in `gibbs_chains`, and the scaling of the data in `gibbs_problem`.
+them in `gibbs_chains`, and the scaling of the data in `gibbs_problem`; kinds of users in
+`gibbs_kinds`, a shared cause in `gibbs_shared`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.chains import Tick, run_chains
-from bayes_pref.inference.checkpoint import Checkpoint, digest
+from bayes_pref.inference.checkpoint import Checkpoint
 from bayes_pref.inference.engine import Draws, Engine
 from bayes_pref.inference.gibbs_chains import Chain, HierarchicalChain, PooledChain, compile_ahead
+from bayes_pref.inference.gibbs_kinds import Kinds, KindsChain
 from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.gibbs_shared import Shared, SharedChain
 from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice_law import POSITION_SD
@@ -37,7 +40,8 @@ class Gibbs(Engine):
     """Exact Gibbs sampler for logistic choices of Gaussian users; the default where it applies.
 
     Works for `PooledReward`, `HierarchicalReward`, diagonal or full, and `LowRankReward`, with
-    covariates and with a left-hand effect (`position`). Chains run in parallel threads, start
+    covariates and with a left-hand effect (`position`); for `MixtureReward`, and for
+    `SharedCauseReward` of contexts that are numbers. Chains run in parallel threads, start
     dispersed, and depend on the seed alone. Ctrl-C keeps the draws so far.
 
     Parameters
@@ -78,19 +82,21 @@ class Gibbs(Engine):
         """Return why this engine cannot run the model, or None if it can."""
         if model.untrained(comparisons):
             return "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
-        if model.gaussian_users(comparisons) is None:
+        cause, kinds = model.shared_cause(comparisons), model.kinds_of_users(comparisons)
+        if cause is None and kinds is None and model.gaussian_users(comparisons) is None:
             return "Gibbs needs logistic choices of users with Gaussian weights"
+        if cause is not None and cause.categories:
+            return "Gibbs needs contexts that are numbers, and these are indicators of a choice"
         reason = model.beyond_logistic(comparisons)
+        if model.position and (cause is not None or kinds is not None):
+            reason = "a left-hand effect"
         if reason is not None:
             return f"Gibbs needs logistic choices, and here is {reason}; use bp.NUTS()"
         return None
 
     def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:
         """Draw from the model's posterior."""
-        users = model.gaussian_users(comparisons)
-        if users is None:
-            raise TypeError(f"{type(model).__name__} has no Gaussian users")
-        problem = Problem.build(users, comparisons, POSITION_SD if model.position else None)
+        problem, kind = _read(model, comparisons)
         checkpoint = self._checkpoint(problem, seed)
         shapes = self._shapes(problem)
         store = Store(
@@ -99,9 +105,7 @@ class Gibbs(Engine):
             else {name: np.empty(shape) for name, shape in shapes.items()}
         )
         seeds = np.random.SeedSequence(seed).spawn(self.chains)
-        kind = PooledChain if problem.pooled else HierarchicalChain
-
-        if kind is HierarchicalChain:
+        if isinstance(problem, Problem) and not problem.pooled:
             compile_ahead(problem)
 
         def chain(index: int, tick: Tick, stop: Event) -> int:
@@ -134,33 +138,44 @@ class Gibbs(Engine):
         columns = [stats[..., 2 - len(names) + place] for place in range(len(names))]
         return Draws(problem.raw(theta, weights), dict(zip(names, columns, strict=True)), complete)
 
-    def _shapes(self, problem: Problem) -> dict[str, tuple[int, ...]]:
+    def _shapes(self, problem: Problem | Kinds | Shared) -> dict[str, tuple[int, ...]]:
         """Shapes of what the chains write, on scaled features."""
         first = (self.chains, self.draws)
-        n_users = 0 if problem.pooled else problem.population.design.shape[0]
         return {
             "theta": (*first, problem.n_columns),
-            "weights": (*first, n_users, problem.n_values),
+            "weights": (*first, *problem.weights_shape),
             "stats": (*first, 2),
         }
 
-    def _checkpoint(self, problem: Problem, seed: int) -> Checkpoint | None:
+    def _checkpoint(self, problem: Problem | Kinds | Shared, seed: int) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        population = problem.population
-        data = digest(*problem.rows, population.design, population.precision, population.spread)
         run = {
             "draws": self.draws,
             "chains": self.chains,
             "warmup": self.warmup,
             "thin": self.thin,
             "seed": seed,
-            "covariance": problem.covariance,
-            "concentration": population.concentration,
-            "position": problem.position_sd,
-            "data and priors": data,
+            **problem.identity(),
         }
         return Checkpoint(Path(self.checkpoint), run, self._shapes(problem))
+
+
+def _read(
+    model: RewardModel, comparisons: Comparisons
+) -> tuple[Problem | Kinds | Shared, Callable[..., Chain]]:
+    """Read the model as what its chains work on, and find the kind of chain."""
+    kinds = model.kinds_of_users(comparisons)
+    if kinds is not None:
+        return Kinds(kinds, comparisons), KindsChain
+    cause = model.shared_cause(comparisons)
+    if cause is not None:
+        return Shared(cause, comparisons), SharedChain
+    users = model.gaussian_users(comparisons)
+    if users is None:
+        raise TypeError(f"{type(model).__name__} has no Gaussian users")
+    problem = Problem.build(users, comparisons, POSITION_SD if model.position else None)
+    return problem, PooledChain if problem.pooled else HierarchicalChain
 
 
 def _run(

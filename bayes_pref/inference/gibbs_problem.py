@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayes_pref.data import Comparisons
+from bayes_pref.inference.checkpoint import digest
 from bayes_pref.inference.hmc import Population
 from bayes_pref.inference.rows import Rows, build_rows
 from bayes_pref.models.base import GaussianUsers
@@ -58,7 +60,7 @@ class Problem:
                 users.mean_sd * scale,
                 users.effect_sd.T * np.outer(covariate_scale, scale),
                 users.coupling_sd.T * scale,
-                *(users.loading_sd.T * scale),
+                *(row * scale for row in users.loading_sd.T),
             ]
         )
         rank = users.loading_sd.shape[1]
@@ -101,6 +103,22 @@ class Problem:
     def pooled(self) -> bool:
         """Whether everyone has the same weights."""
         return self.covariance == "none" and not self.rank
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Users and values of each that a draw holds; no users where all are alike."""
+        return 0 if self.pooled else self.population.design.shape[0], self.n_values
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the posterior, ready for JSON."""
+        population = self.population
+        arrays = (*self.rows, population.design, population.precision, population.spread)
+        return {
+            "covariance": self.covariance,
+            "concentration": population.concentration,
+            "position": self.position_sd,
+            "data and priors": digest(*arrays),
+        }
 
     def with_tastes(self, rng: np.random.Generator) -> Problem:
         """Return the same problem with positions of its own, which a chain may write into."""

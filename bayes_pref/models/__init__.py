@@ -3,14 +3,18 @@
 from bayes_pref.models.base import RewardModel, from_settings
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.lowrank import LowRankReward
+from bayes_pref.models.mixture import MixtureReward
 from bayes_pref.models.pooled import PooledReward
 from bayes_pref.models.representation import RepresentationReward
+from bayes_pref.models.shared_cause import SharedCauseReward
 
 __all__ = [
     "HierarchicalReward",
     "LowRankReward",
+    "MixtureReward",
     "PooledReward",
     "RepresentationReward",
     "RewardModel",
+    "SharedCauseReward",
     "from_settings",
 ]

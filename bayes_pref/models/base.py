@@ -78,6 +78,53 @@ class GaussianUsers:
     loading_sd: Array = field(default_factory=lambda: np.empty((1, 0)))
 
 
+@dataclass(frozen=True)
+class KindsOfUsers:
+    """A model with logistic choices and a few kinds of Gaussian users, as exact samplers read it.
+
+    Attributes
+    ----------
+    gaussian
+        The users given the kinds, diagonal, without covariates; `mean_sd` is of every kind's mu.
+    types
+        Number of kinds.
+    concentration
+        Of the symmetric Dirichlet prior of their shares.
+    exposure
+        Whether the contexts that a user is shown tell of their kind.
+    centre, context_sd
+        (n_contexts,): prior mean of a, and prior sd of a, `between` and `within`; raw units.
+    """
+
+    gaussian: GaussianUsers
+    types: int
+    concentration: float
+    exposure: bool
+    centre: Array
+    context_sd: Array
+
+
+@dataclass(frozen=True)
+class SharedCause:
+    """A model with logistic choices and Gaussian users who share a cause with what they are shown.
+
+    Attributes
+    ----------
+    gaussian
+        The users given the cause, which takes the place of the exposures; `coupling_sd` is of
+        Gamma, log-odds per raw unit of both.
+    categories
+        Whether the contexts are indicators of a choice, else Gaussian.
+    centre, context_sd
+        (n_contexts,): prior mean of a, and prior sd of a, `between` and `within`; raw units.
+    """
+
+    gaussian: GaussianUsers
+    categories: bool
+    centre: Array
+    context_sd: Array
+
+
 @dataclass(frozen=True, kw_only=True)
 class RewardModel(ChoiceLaw, ABC):
     """Base of all models: frozen prior settings whose call is an ordinary Pyro model.
@@ -175,6 +222,18 @@ class RewardModel(ChoiceLaw, ABC):
         """Group that a user's rewards are computed for, where a representation asks for it."""
         return None
 
+    def kinds_of_users(self, comparisons: Comparisons) -> KindsOfUsers | None:
+        """Return the model as `KindsOfUsers`, or None where it is not of that kind."""
+        return None
+
+    def shared_cause(self, comparisons: Comparisons) -> SharedCause | None:
+        """Return the model as `SharedCause`, or None where it is not of that kind."""
+        return None
+
+    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the sites that are data, and the named dimensions of each."""
+        return {"choice": ("comparison",)}
+
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
 
@@ -217,7 +276,8 @@ class RewardModel(ChoiceLaw, ABC):
         Returns
         -------
         Dataset with the model's sites, `probability` (chain, draw, comparison) that left is
-        preferred, and simulated `choice` (chain, draw, comparison); one chain.
+        preferred, and simulated `choice` (chain, draw, comparison); one chain. A model that also
+        describes what users are shown simulates `context`, too.
 
         Examples
         --------
@@ -228,7 +288,8 @@ class RewardModel(ChoiceLaw, ABC):
         ('chain', 'draw', 'comparison')
         """
         blank = comparisons.take(np.arange(len(comparisons)))
-        names = [*self.variables(comparisons), "choice"]
+        observed = self.observed(comparisons)
+        names = [*self.variables(comparisons), *observed]
         with seeded(seed), torch.no_grad():
             sample = Predictive(poutine.uncondition(self), num_samples=draws, return_sites=names)(
                 blank
@@ -237,16 +298,17 @@ class RewardModel(ChoiceLaw, ABC):
         # Predictive keeps a dimension of size one for the plate that a population site is not in.
         values = {
             name: sample[name].numpy().reshape(1, draws, *_last(sample[name].shape, len(dims)))
-            for name, dims in {**variables, "choice": ("comparison",)}.items()
+            for name, dims in {**variables, **observed}.items()
         }
         data = label({name: values[name] for name in variables}, variables, comparisons)
         weights = self.user_weights(data).transpose("chain", "draw", "user", "feature").to_numpy()
         eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], comparisons.difference)
         chance = self.law(data).preferred(eta[0].T).T[None]
-        dims = ("chain", "draw", "comparison")
-        return data.assign_coords(comparison=comparisons.rows).assign(
-            probability=(dims, chance), choice=(dims, values["choice"])
-        )
+        if "context" in observed:
+            data = data.assign_coords(context=list(comparisons.features.contexts))
+        found = {name: (("chain", "draw", *dims), values[name]) for name, dims in observed.items()}
+        found["probability"] = (("chain", "draw", "comparison"), chance)
+        return data.assign_coords(comparison=comparisons.rows).assign(found)
 
 
 def _last(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -296,13 +358,14 @@ def label(
     values: dict[str, Array], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
 ) -> xr.Dataset:
     """Name the dimensions of draws (chain, draw, ...) with the caller's own labels."""
-    labels = {
+    labels: dict[str, Any] = {
         "user": comparisons.users.rename("user"),
         "feature": list(comparisons.feature_names),
         "feature_bis": list(comparisons.feature_names),
         "covariate": list(comparisons.covariate_names),
         "context": list(comparisons.features.contexts),
         "cutpoint": [f"{low} | {high}" for low, high in pairwise(comparisons.levels or ())],
+        "context_bis": list(comparisons.features.contexts),
     }
     for name, dims in variables.items():
         if "taste" in dims:
@@ -310,6 +373,10 @@ def label(
             labels["taste"] = [f"taste_{number + 1}" for number in range(count)]
     # Users are named even where no variable has them: a pooled model still answers for each.
     used = {"user"} | {dim for dims in variables.values() for dim in dims}
+    # What the model itself counts, such as kinds, is numbered from 1.
+    for name, dims in variables.items():
+        for dim, size in zip(dims, values[name].shape[2:], strict=True):
+            labels.setdefault(dim, list(range(1, size + 1)))
     chains, draws = next(iter(values.values())).shape[:2]
     return xr.Dataset(
         {name: (("chain", "draw", *dims), values[name]) for name, dims in variables.items()},

@@ -17,7 +17,8 @@ _SHOWN = 20
 
 def population_table(posterior: Posterior) -> pd.DataFrame:
     """Population weights by feature: of the mean `mu`, and the mean of the users' spread `tau`."""
-    if "mu" not in posterior.draws:
+    # Of kinds of users, the weights of each are in the summary; here is no room for all.
+    if "mu" not in posterior.draws or "kind" in posterior.draws["mu"].dims:
         return pd.DataFrame(columns=list(COLUMNS))
     mu = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
     features = pd.Index(posterior.comparisons.feature_names)

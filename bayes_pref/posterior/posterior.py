@@ -24,8 +24,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import DataError
-from bayes_pref.models import RewardModel, from_settings
+from bayes_pref.errors import DataError, ModelError
+from bayes_pref.models import MixtureReward, RewardModel, from_settings
 from bayes_pref.models.likelihood import Law
 from bayes_pref.posterior import predictions, storage
 from bayes_pref.posterior.describe import as_html, as_text
@@ -238,6 +238,48 @@ class Posterior:
         (4, 1000, 3, 4)
         """
         return self._weights(users)[0].rename("weights")
+
+    def kinds(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """Estimate how probable it is that each user is of each kind; for `MixtureReward`.
+
+        Parameters
+        ----------
+        interval
+            Probability inside the central credible interval.
+
+        Returns
+        -------
+        frame: `user`, `kind`, `mean`, `sd`, `lower`, `upper`
+
+            `mean` is the probability given the data. The rest describe the probability given the
+            user's weights and the population, over their draws.
+
+        Raises
+        ------
+        ModelError
+            If the model has no kinds of users.
+        DataError
+            If `interval` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> world = bp.simulate(users=20, seed=0)
+        >>> engine = bp.Gibbs(draws=100, chains=1, progress=False)
+        >>> posterior = bp.fit(bp.MixtureReward(types=1), world.comparisons, engine)
+        >>> posterior.kinds()[["kind", "mean"]].drop_duplicates().values.tolist()
+        [[1.0, 1.0]]
+        """
+        if not isinstance(self.model, MixtureReward):
+            raise ModelError(
+                f"{type(self.model).__name__} has no kinds of users; fit bp.MixtureReward(types=2)"
+            )
+        check_interval(interval)
+        probabilities = self.model.kind_probabilities(self.draws, self.comparisons)
+        size, _, kinds = probabilities.shape
+        columns = describe_parameters(probabilities.reshape(1, size, -1), interval)
+        labels = pd.Index(np.arange(1, kinds + 1))
+        return estimate_frame({"user": self.comparisons.users, "kind": labels}, columns)
 
     def reward(
         self, items: Items = None, users: Users = None, *, interval: float = 0.9

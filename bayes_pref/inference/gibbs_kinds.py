@@ -1,0 +1,345 @@
+"""Gibbs sampling of kinds of users: a sweep for Gaussian users whose regressors are their kinds.
+
+Given the kinds t(i), users are Gaussian with a regressor for each kind, 1 for their own and 0 for
+the others: w_i = mu' f_i + tau u_i, which `gibbs_diagonal` sweeps. Between two of its sweeps,
+
+1. Polya-Gamma variables are drawn anew, and given them and with w_i integrated out each user's
+   kind, with N(mu_t, tau^2) for w_i, then w_i itself; not given w_i, which would tie a user to the
+   kind whose weights they have;
+2. the shares are drawn from their Dirichlet, and where contexts tell of the kinds, a from its
+   Gaussian, `between` and `within` by slice sampling (Neal 2003), the users' deviations s_i
+   integrated out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.checkpoint import digest
+from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
+from bayes_pref.inference.compiled import compiled
+from bayes_pref.inference.gibbs_chains import HierarchicalChain
+from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
+from bayes_pref.inference.gibbs_problem import Problem
+from bayes_pref.inference.gibbs_store import Store
+from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.inference.rows import log_odds
+from bayes_pref.models.base import KindsOfUsers, mean_contexts
+
+Array = NDArray[np.float64]
+
+_WIDTH = 0.5  # of the first slice, in log sd
+_STEPS = 30  # of stepping out, each side
+
+
+class Kinds:
+    """What a chain needs of the kinds beside the rows: priors, and what users are shown.
+
+    Attributes
+    ----------
+    problem
+        On scaled features; its design has a column for each kind.
+    count, mean, square
+        (u, 1) number of each user's contexts, (u, q) their mean around the prior's centre and (q,)
+        the sum of squares within users, all users; q = 0 where contexts do not tell of the kind.
+    """
+
+    def __init__(self, users: KindsOfUsers, comparisons: Comparisons) -> None:
+        problem = Problem.build(users.gaussian, comparisons)
+        population = problem.population
+        self.problem = replace(
+            problem,
+            population=population._replace(
+                design=np.zeros((comparisons.n_users, users.types)),
+                precision=np.tile(population.precision, (users.types, 1)),
+            ),
+        )
+        self.users = users
+        shown = slice(None) if users.exposure else slice(0)
+        mean = mean_contexts(comparisons)
+        within = (comparisons.context - mean[comparisons.user])[:, shown]
+        self.count = comparisons.counts[:, None].astype(np.float64)
+        self.mean = (mean - users.centre)[:, shown]
+        self.square = (within**2).sum(axis=0)
+        self.sd = users.context_sd[shown]
+
+    @property
+    def n_columns(self) -> int:
+        """Length of a draw: gamma and tau, shares, then a, between and within."""
+        q = self.sd.size
+        return int(self.problem.n_parameters + self.users.types * (1 + q) + 2 * q)
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Users and features of the weights that a draw holds."""
+        return self.problem.weights_shape
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the posterior, ready for JSON."""
+        shown = digest(self.count, self.mean, self.square, self.sd, self.users.centre)
+        kinds = {"kinds": self.users.types, "shares": self.users.concentration, "shown": shown}
+        return self.problem.identity() | kinds
+
+    def log_means(self, a: Array, between: Array, within: Array) -> Array:
+        """Log density of the users' mean contexts for every kind, (u, kinds)."""
+        variance = between**2 + within**2 / self.count
+        distance = (self.mean[:, None] - a) ** 2 / variance[:, None]
+        return np.asarray(-0.5 * (distance + np.log(variance)[:, None]).sum(axis=2))
+
+    def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
+        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
+        k, q, d = self.users.types, self.sd.size, self.problem.feature_scale.size
+        sizes = [k * d, d, k, k * q, q, q]
+        mu, tau, share, a, between, within = np.split(draws, np.cumsum(sizes)[:-1], axis=2)
+        weights /= self.problem.feature_scale  # in place: these are most of the memory
+        values = {
+            "share": share,
+            "mu": mu.reshape(*mu.shape[:2], k, d) / self.problem.feature_scale,
+            "tau": tau / self.problem.feature_scale,
+        }
+        if q:
+            centred = a.reshape(*a.shape[:2], k, q)
+            values |= {"a": self.users.centre + centred, "between": between, "within": within}
+        return values | {"weights": weights}
+
+
+class KindsChain(HierarchicalChain):
+    """A chain of the sampler of kinds."""
+
+    def __init__(
+        self, kinds: Kinds, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> None:
+        population = kinds.problem.population
+        self.design = population.design.copy()  # this chain's own
+        own = replace(kinds.problem, population=population._replace(design=self.design))
+        super().__init__(own, warmup, thin, rng, store)
+        self.kinds = kinds
+        self.kind = np.zeros(len(self.design), dtype=np.int64)
+        self.share = np.full(kinds.users.types, 1 / kinds.users.types)
+        self.between, self.within = 0.5 * kinds.sd, 0.5 * kinds.sd
+        self.a = np.zeros((kinds.users.types, kinds.sd.size))
+        self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start from clusters of rough estimates of each user, other ones in every chain."""
+        from sklearn.cluster import KMeans  # takes a second to import; only this needs it
+
+        rough = rough_weights(self.problem)
+        shown = self.kinds.mean / self.kinds.sd
+        described = np.hstack([rough, shown]) + 0.1 * self.rng.standard_normal(
+            (len(rough), rough.shape[1] + shown.shape[1])
+        )
+        clusters = KMeans(
+            self.kinds.users.types, n_init=1, random_state=int(self.rng.integers(2**31))
+        ).fit(described)
+        self.kind[:] = clusters.labels_
+        mu = clusters.cluster_centers_[:, : rough.shape[1]]
+        self.theta[: mu.size] = mu.ravel()
+        self.a[:] = clusters.cluster_centers_[:, rough.shape[1] :] * self.kinds.sd
+        tau = self.theta[mu.size :]
+        self.weights[:] = mu[self.kind] + tau * self.rng.standard_normal(self.weights.shape)
+        log_odds(self.problem.rows, self.weights, self.psi)
+        self._write_design()
+
+    def _write_design(self) -> None:
+        self.design[:] = self.kind[:, None] == np.arange(self.design.shape[1])
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays that the next sweep depends on."""
+        names = ("design", "share", "a", "between", "within")
+        return super().arrays() | {name: getattr(self, name) for name in names}
+
+    def advance(self) -> int:
+        """Run one more sweep."""
+        log_kind = self._draw_kinds()
+        move = self.adaptation.move
+        acceptance = sweep_diagonal(
+            self.problem, self.theta, self.weights, self.psi, move, self.rng, 1, self.last, 0
+        )
+        if self.keeps:
+            kept = self.store.theta[self.kept]
+            parts = (self.theta, self.share, self.a.ravel(), self.between, self.within)
+            kept[:] = np.concatenate(parts)
+            self.store.weights[self.kept] = self.weights
+            place = np.arange(len(self.kind)), self.design.argmax(axis=1)
+            self.store.stats[self.kept] = acceptance, self.last.stats[0, 1] + log_kind[place].sum()
+        self.done += 1
+        if self.done <= self.warmup:
+            self.adaptation.update(self.done, self.theta, self.weights, self.psi, acceptance)
+        return 1
+
+    def _draw_kinds(self) -> Array:
+        """Draw kinds and all that depends on them alone; the kinds' log prior, (u, kinds)."""
+        kinds, users, problem = self.kinds, self.kinds.users, self.problem
+        omega = np.empty(self.psi.size)
+        draw_polya_gamma(self.psi, omega, right_table(), self.rng)
+        d = problem.feature_scale.size
+        mu = self.theta[: users.types * d].reshape(users.types, d)
+        tau = self.theta[users.types * d :]
+        shown = kinds.log_means(self.a, self.between, self.within)
+        log_kind = np.log(self.share) + shown
+        draw_kinds(problem.rows, omega, log_kind, mu, tau, self.kind, self.weights, self.rng)
+        log_odds(problem.rows, self.weights, self.psi)
+        self._write_design()
+        counts = self.design.sum(axis=0)
+        # Not below the smallest float, whose logarithm a kind without users would need.
+        drawn = self.rng.dirichlet(users.concentration + counts).clip(np.finfo(float).tiny)
+        self.share[:] = drawn
+        if kinds.sd.size:
+            self._draw_contexts()
+        return np.asarray(np.log(self.share) + kinds.log_means(self.a, self.between, self.within))
+
+    def _draw_contexts(self) -> None:
+        """Draw a, between and within given the kinds, every user's deviation integrated out."""
+        kinds, rng = self.kinds, self.rng
+        variance = self.between**2 + self.within**2 / kinds.count
+        precision = self.design.T @ (1 / variance) + 1 / kinds.sd**2
+        pull = self.design.T @ (kinds.mean / variance)
+        self.a[:] = pull / precision + rng.standard_normal(pull.shape) / np.sqrt(precision)
+        distance = (kinds.mean - self.design @ self.a) ** 2
+        # A user's first context tells of the mean, each further one of the variance within.
+        further = kinds.count.sum() - len(kinds.count)
+        for q, sd in enumerate(kinds.sd):
+
+            def means(b: float, w: float, q: int = q) -> float:
+                v = b**2 + w**2 / kinds.count[:, 0]
+                return float(-0.5 * (np.log(v) + distance[:, q] / v).sum())
+
+            def of_between(log_b: float, q: int = q, sd: float = sd) -> float:
+                b = np.exp(log_b)
+                return float(means(b, self.within[q]) - 0.5 * (b / sd) ** 2 + log_b)
+
+            def of_within(log_w: float, q: int = q, sd: float = sd) -> float:
+                w = np.exp(log_w)
+                own = -further * log_w - 0.5 * kinds.square[q] / w**2
+                return float(means(self.between[q], w) + own - 0.5 * (w / sd) ** 2 + log_w)
+
+            self.between[q] = np.exp(slice_move(np.log(self.between[q]), of_between, rng))
+            self.within[q] = np.exp(slice_move(np.log(self.within[q]), of_within, rng))
+
+
+def rough_weights(problem: Problem) -> Array:
+    """Estimate each user's weights, (u, d), by one step of a ridge logit from zero."""
+    rows = problem.rows
+    n, d = rows.starts.size - 1, problem.feature_scale.size
+    signed = np.zeros((n, d))
+    signed[np.repeat(np.arange(n), np.diff(rows.starts)), rows.columns] = rows.values
+    first = rows.offsets[:-1]
+    score = np.add.reduceat(signed, first, axis=0) / 2
+    information = np.add.reduceat(np.einsum("nk,nm->nkm", signed, signed), first, axis=0) / 4
+    return np.asarray(np.linalg.solve(information + np.eye(d), score[:, :, None])[:, :, 0])
+
+
+def slice_move(
+    start: float, log_density: Callable[[float], float], rng: np.random.Generator
+) -> float:
+    """One update of slice sampling, stepping out and shrinking (Neal 2003)."""
+    height = log_density(start) - rng.standard_exponential()
+    low = start - _WIDTH * rng.random()
+    high = low + _WIDTH
+    for _ in range(_STEPS):
+        if log_density(low) <= height:
+            break
+        low -= _WIDTH
+    for _ in range(_STEPS):
+        if log_density(high) <= height:
+            break
+        high += _WIDTH
+    while True:
+        value = float(rng.uniform(low, high))
+        if log_density(value) > height:
+            return value
+        if value < start:
+            low = value
+        else:
+            high = value
+
+
+@compiled
+def draw_kinds(
+    rows: Any,
+    omega: Array,
+    log_kind: Array,
+    mu: Array,
+    tau: Array,
+    kind: NDArray[np.int64],
+    weights: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Draw every user's kind, weights integrated out, then their weights; both in place.
+
+    Parameters
+    ----------
+    log_kind
+        (u, kinds): log probability of each kind but for the choices.
+    mu, tau
+        (kinds, d) and (d,).
+    """
+    n_users, d = weights.shape
+    types = mu.shape[0]
+    information = np.empty((d, d))
+    precision = np.empty((d, d))
+    score = np.empty(d)
+    pulls = np.empty((types, d))
+    chance = np.empty(types)
+    for i in range(n_users):
+        for k in range(d):
+            score[k] = 0.0
+            for m in range(d):
+                information[k, m] = 0.0
+        for n in range(rows.offsets[i], rows.offsets[i + 1]):
+            for e in range(rows.starts[n], rows.starts[n + 1]):
+                k = rows.columns[e]
+                a = rows.values[e]
+                score[k] += 0.5 * a
+                a *= omega[n]
+                # Columns ascend within a row, so this fills the lower triangle only.
+                for f in range(rows.starts[n], e + 1):
+                    information[k, rows.columns[f]] += a * rows.values[f]
+        for k in range(d):
+            for m in range(k):
+                information[m, k] = information[k, m]
+        for k in range(d):
+            for m in range(d):
+                precision[k, m] = information[k, m]
+            precision[k, k] += 1.0 / (tau[k] * tau[k])
+        factor(precision, d)
+        largest = -np.inf
+        for t in range(types):
+            # exp(score' w - w' information w / 2) around mu_t, e = w - mu_t integrated out.
+            value = log_kind[i, t]
+            pull = pulls[t]
+            for k in range(d):
+                moved = 0.0
+                for m in range(d):
+                    moved += information[k, m] * mu[t, m]
+                value += mu[t, k] * (score[k] - 0.5 * moved)
+                pull[k] = score[k] - moved
+            solve_lower(precision, pull, d)
+            for k in range(d):
+                value += 0.5 * pull[k] * pull[k]
+            chance[t] = value
+            largest = max(largest, value)
+        total = 0.0
+        for t in range(types):
+            chance[t] = np.exp(chance[t] - largest)
+            total += chance[t]
+        at = rng.random() * total
+        chosen = 0
+        while chosen < types - 1 and at > chance[chosen]:
+            at -= chance[chosen]
+            chosen += 1
+        kind[i] = chosen
+        pull = pulls[chosen]
+        for k in range(d):
+            pull[k] += rng.standard_normal()
+        solve_upper(precision, pull, d)
+        for k in range(d):
+            weights[i, k] = mu[chosen, k] + pull[k]

@@ -1,0 +1,334 @@
+"""Kinds of users, each with a reward of its own, and a spread within: a finite mixture.
+
+    share ~ Dirichlet(concentration, ..., concentration)
+    mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each kind t
+    tau_k ~ HalfNormal(spread_sd / s_k)
+    t(i) ~ share                                             the kind, summed out
+    w_i = mu_t(i) + tau u_i,  u_i ~ Normal(0, I)
+    choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
+
+and with exposure=True what a user is shown tells of their kind, too:
+
+    x_n given i ~ Normal(a_t(i) + s_i, within^2),  s_i ~ Normal(0, between^2),    each context apart
+    a_tq ~ Normal(m_q, (context_sd c_q)^2),  between_q, within_q ~ HalfNormal(context_sd c_q)
+
+s_k is the root mean square of feature k's differences, m_q and c_q the mean and the sd of context q
+(1, 0 and 1 with scale="raw"). s_i is integrated out: of n contexts with mean x_i, the mean alone
+tells of the kind, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts of one user do
+not count as independent evidence. A hierarchical Bayes logit whose population is a mixture of
+normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi, Allenby & McCulloch 2005).
+
+The kind is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
+mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a kind
+nevertheless: it is the one that `pick`, a standard normal that nothing else depends on, chooses by
+the kinds' probabilities given u_i and the choices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyro
+import pyro.distributions as dist
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.selection import rows_of
+from bayes_pref.errors import ModelError
+from bayes_pref.models.base import (
+    GaussianUsers,
+    KindsOfUsers,
+    RewardModel,
+    feature_units,
+    label,
+    mean_contexts,
+)
+from bayes_pref.models.batch import Batch
+from bayes_pref.models.kinds import KindMixture, add_by_user, permuted, relabelled
+
+Array = NDArray[np.float64]
+
+_BLOCK = 2**23  # weights looked at together
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureReward(RewardModel):
+    """Each user is of one of a few kinds: w_i ~ Normal(mu_t(i), tau^2), the kind t(i) unknown.
+
+    Covariates are not used. `posterior.kinds()` says who is of which kind.
+
+    **Labels.** Which kind is called the first means nothing to the model. After sampling, the kinds
+    of each draw are permuted so that all draws classify the users alike (Stephens 2000), and
+    numbered by falling posterior share. Where two kinds have the same weights, or one of them next
+    to nobody, there are no labels to find: the draws then differ in what a number means, and so do
+    chains, which a `ConvergenceWarning` points out by its R-hat. So it does where chains have
+    settled on different mixtures: then take fewer kinds, more comparisons a user, or longer chains.
+
+    Parameters
+    ----------
+    types
+        Number of kinds, at most as many as there are users.
+    exposure
+        Whether the contexts that a user is shown tell of their kind as well as their choices do.
+    mean_sd
+        Prior sd of each kind's weights `mu`, log-odds per scaled unit of a feature.
+    spread_sd
+        Scale of the half-normal prior of `tau`, the sd of users around their kind: log-odds per
+        scaled unit of a feature. Small, since kinds are meant to say what users have in common.
+    concentration
+        Of the Dirichlet prior of the kinds' `share`; 1: all shares are equally likely. Less lets
+        kinds be empty, more makes them equal.
+    context_sd
+        Prior sd of `a`, what a kind is shown on average, around the mean over comparisons, and
+        scale of the half-normal priors of `between` and `within`, in sds of a context.
+    scale
+        "rms": priors are on features divided by the root mean square of their differences, and
+        contexts standardised; "raw": on both as given.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of range, there are more kinds than users, the data have ties, or
+        exposure=True and a context is missing or does not vary within users.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=40, seed=0)
+    >>> model = bp.MixtureReward(types=2)
+    >>> model.variables(world.comparisons)["mu"]
+    ('kind', 'feature')
+    """
+
+    types: int
+    exposure: bool = False
+    spread_sd: float = 0.5
+    concentration: float = 1.0
+    context_sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no prior can have."""
+        super().__post_init__()
+        if not isinstance(self.types, int) or isinstance(self.types, bool) or self.types < 1:
+            raise ModelError(
+                f"MixtureReward(types={self.types!r}): expected a whole number of at least 1"
+            )
+        if not isinstance(self.exposure, bool):
+            raise ModelError(f"MixtureReward(exposure={self.exposure!r}): expected True or False")
+
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe."""
+        super().check(comparisons)
+        if self.types > comparisons.n_users:
+            raise ModelError(
+                f"MixtureReward(types={self.types}) needs at least as many users as kinds, and "
+                f"these comparisons have {comparisons.n_users:,}; take fewer types"
+            )
+        if not self.exposure:
+            return
+        names = comparisons.features.contexts
+        if not names:
+            raise ModelError(
+                "MixtureReward(exposure=True) needs the contexts in which users were asked, and "
+                "these comparisons have none; pass their columns as context=[...] when reading the "
+                "data, or leave exposure out"
+            )
+        within = comparisons.context - mean_contexts(comparisons)[comparisons.user]
+        size = np.abs(comparisons.context).max(axis=0)
+        alone = len(comparisons) == comparisons.n_users
+        for name, largest, scale in zip(names, np.abs(within).max(axis=0), size, strict=True):
+            if largest <= 1e-12 * scale and not alone:
+                raise ModelError(
+                    f"MixtureReward(exposure=True): context {name!r} never varies within a user, "
+                    "so its variance there cannot be learned; leave that context out"
+                )
+
+    def __call__(self, comparisons: Comparisons) -> None:
+        """Run as a Pyro model: the sites of `variables` and what is observed of each user."""
+        self.check(comparisons)
+        prior = self.kinds_of_users(comparisons)
+        mean_sd = torch.as_tensor(prior.gaussian.mean_sd).expand(self.types, -1)
+        everyone = pyro.plate("user", comparisons.n_users, dim=-1)
+        batch = Batch.of(comparisons, everyone.indices)
+        users = len(everyone.indices)
+        equal = torch.full((self.types,), self.concentration, dtype=torch.float64)
+        if self.types > 1:
+            share = pyro.sample("share", dist.Dirichlet(equal))
+        else:
+            share = pyro.deterministic("share", torch.ones_like(equal))
+        log_kind = share.log().expand(users, -1)
+        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(2))
+        spread = torch.as_tensor(prior.gaussian.spread_sd)
+        tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
+        if self.exposure:
+            log_kind = self._shown(comparisons, prior, everyone, batch, log_kind)
+        law = self.choice_law(comparisons)
+        with everyone:
+            own = tau * pyro.sample(
+                "deviation", dist.Normal(torch.zeros_like(spread), 1.0).to_event(1)
+            )
+            pick = pyro.sample("pick", dist.Normal(torch.zeros(users, dtype=torch.float64), 1.0))
+            eta = batch.difference @ mu.mT + (batch.difference * own[batch.user]).sum(-1)[:, None]
+            mixture = KindMixture(
+                log_kind,
+                lambda choice: add_by_user(
+                    law(eta).log_prob(choice[:, None]), batch.user, len(log_kind)
+                ),
+                lambda kind: law(eta.gather(1, kind[batch.user][:, None])[:, 0]).sample(),
+            )
+            choice = pyro.sample("choice", mixture, obs=batch.choice)
+            kind = _picked(mixture.joint(choice).softmax(-1), torch.special.ndtr(pick))
+            pyro.deterministic("weights", mu[kind] + own, event_dim=1)
+
+    def _shown(
+        self,
+        comparisons: Comparisons,
+        prior: KindsOfUsers,
+        everyone: pyro.plate,
+        batch: Batch,
+        log_kind: torch.Tensor,
+    ) -> torch.Tensor:
+        """Observe the contexts; log probabilities of the kinds given them, (users, kinds)."""
+        centre, sd = torch.as_tensor(prior.centre), torch.as_tensor(prior.context_sd)
+        many = centre.expand(self.types, -1)
+        a = pyro.sample("a", dist.Normal(many, sd.expand_as(many)).to_event(2))
+        between = pyro.sample("between", dist.HalfNormal(sd).to_event(1))
+        within = pyro.sample("within", dist.HalfNormal(sd).to_event(1))
+        rows = comparisons.context
+        if batch.users is not None:
+            rows = rows[rows_of(batch.users, comparisons.offsets)]
+        count = add_by_user(torch.ones_like(batch.choice), batch.user, len(log_kind))[:, None]
+        deviation = (between**2 + within**2 / count).sqrt()  # of a user's mean around a
+
+        def by_kind(context: torch.Tensor) -> torch.Tensor:
+            mean = add_by_user(context, batch.user, len(log_kind)) / count
+            square = add_by_user((context - mean[batch.user]) ** 2, batch.user, len(log_kind))
+            # Of a user's contexts, the mean tells of the kind; the rest is noise around it.
+            rest = -(count - 1) * (within.log() + _LOG_2PI / 2) - square / (2 * within**2)
+            means = dist.Normal(a, deviation[:, None]).log_prob(mean[:, None]).sum(-1)
+            found: torch.Tensor = means + (rest - count.log() / 2).sum(-1, keepdim=True)
+            return found
+
+        def draw(kind: torch.Tensor) -> torch.Tensor:
+            user = torch.normal(a[kind], between.expand(len(kind), -1))
+            return torch.normal(user[batch.user], within.expand(len(batch.user), -1))
+
+        with everyone:
+            mixture = KindMixture(log_kind, by_kind, draw)
+            context = pyro.sample("context", mixture, obs=torch.tensor(rows))
+        return mixture.joint(context).log_softmax(-1)
+
+    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the model's sites and the named dimensions of each."""
+        names: dict[str, tuple[str, ...]] = {
+            "share": ("kind",),
+            "mu": ("kind", "feature"),
+            "tau": ("feature",),
+        }
+        if self.exposure:
+            names |= {"a": ("kind", "context"), "between": ("context",), "within": ("context",)}
+        return names | self.law_variables(comparisons) | {"weights": ("user", "feature")}
+
+    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the sites that are data, and the named dimensions of each."""
+        shown = {"context": ("comparison", "context")} if self.exposure else {}
+        return shown | {"choice": ("comparison",)}
+
+    def kinds_of_users(self, comparisons: Comparisons) -> KindsOfUsers:
+        """Return the model as exact samplers read it."""
+        units = feature_units(self, comparisons)
+        users, contexts = comparisons.n_users, len(comparisons.features.contexts)
+        raw = self.scale == "raw" or not self.exposure
+        return KindsOfUsers(
+            gaussian=GaussianUsers(
+                covariance="diagonal",
+                mean_sd=self.mean_sd / units,
+                effect_sd=np.empty((units.size, 0)),
+                coupling_sd=np.empty((units.size, 0)),
+                spread_sd=self.spread_sd / units,
+                concentration=1.0,
+                covariates=np.empty((users, 0)),
+                exposure=np.empty((users, 0)),
+            ),
+            types=self.types,
+            concentration=self.concentration,
+            exposure=self.exposure,
+            centre=np.zeros(contexts) if raw else comparisons.context.mean(axis=0),
+            context_sd=self.context_sd
+            * (np.ones(contexts) if raw else comparisons.context.std(axis=0)),
+        )
+
+    def kind_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
+        """Probability of each user's kind given the weights and the population of each draw.
+
+        Returns
+        -------
+        (draw, user, kind), the chains' draws one after another
+        """
+        order = ("chain", "draw", "user", "kind", "context", "feature")
+        part = {
+            name: draws[name].transpose(*order, missing_dims="ignore").to_numpy()
+            for name in self.variables(comparisons)
+        }
+        part = {name: each.reshape(-1, *each.shape[2:]) for name, each in part.items()}
+        with np.errstate(divide="ignore"):  # a share of exactly zero
+            log_share = np.log(part["share"])
+        mean, count = (
+            (mean_contexts(comparisons), comparisons.counts[:, None]) if self.exposure else (0, 0)
+        )
+        size, users, _ = part["weights"].shape
+        found = np.empty((size, users, self.types))
+        step = max(1, _BLOCK // part["weights"][0].size)
+        # A loop over blocks of draws: deviations from every kind are as large as the weights.
+        for start in range(0, size, step):
+            some = slice(start, start + step)
+            tau = part["tau"][some, None]
+            for t in range(self.types):
+                z = (part["weights"][some] - part["mu"][some, None, t]) / tau
+                found[some, :, t] = log_share[some, None, t] - 0.5 * (z**2).sum(axis=2)
+                if self.exposure:
+                    variance = part["between"][some, None] ** 2
+                    variance = variance + part["within"][some, None] ** 2 / count
+                    distance = (mean - part["a"][some, None, t]) ** 2 / variance
+                    found[some, :, t] -= 0.5 * distance.sum(axis=2)
+        found -= logsumexp(found, axis=2, keepdims=True)
+        return np.asarray(np.exp(found, out=found))
+
+    def settle(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+        """Permute the kinds of each draw so that all draws classify the users alike."""
+        draws = label(values, self.variables(comparisons), comparisons)
+        draws = relabelled(draws, lambda some: self.kind_probabilities(some, comparisons))
+        return {str(name): each.to_numpy() for name, each in draws.data_vars.items()}
+
+    def invariant(self, draws: xr.Dataset) -> xr.Dataset:
+        """Order the kinds of each draw by their weight of the first feature, falling."""
+        first = draws["mu"].transpose("chain", "draw", "kind", "feature").to_numpy()[..., 0]
+        return permuted(draws, np.argsort(-first, axis=2))
+
+    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
+        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
+        weights = draws["weights"]
+        return weights if users is None else weights.sel(user=users)
+
+    def new_user_weights(
+        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
+    ) -> xr.DataArray:
+        """Return weights of a user of a kind drawn by the shares: (chain, draw, feature)."""
+        share = draws["share"].transpose("chain", "draw", "kind").to_numpy()
+        kind = (share.cumsum(axis=2) < rng.random((*share.shape[:2], 1))).sum(axis=2)
+        place = xr.DataArray(kind.clip(max=self.types - 1), dims=("chain", "draw"))
+        mu = draws["mu"].drop_vars("kind").isel(kind=place).transpose("chain", "draw", "feature")
+        noise = rng.standard_normal(mu.shape)
+        return (mu + draws["tau"].transpose("chain", "draw", "feature") * noise).rename("weights")
+
+
+def _picked(probability: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Category (users,) of probabilities (users, kinds) that uniform numbers (users,) fall in."""
+    ends = probability.cumsum(-1)[..., :-1]
+    return (ends < uniform[..., None]).sum(-1)

@@ -1,0 +1,340 @@
+"""One cause of what users are shown and of what they prefer: a joint model of both.
+
+    s_i ~ Normal(0, Sigma_between)                           what user i asks about
+    x_n given i ~ Normal(a + s_i, Sigma_within)              contexts that are numbers
+    x_n given i ~ Categories(softmax(a + s_i))               contexts that are 0/1 indicators
+    w_i ~ Normal(mu + B c_i + Gamma s_i, Sigma)
+    choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
+
+with the priors of `hierarchical` for mu, B, tau and the correlations of Sigma, and
+
+    Gamma_kq ~ Normal(0, (effect_sd / (s_k c_q))^2)
+    a_q ~ Normal(m_q, (context_sd c_q)^2)
+    sds of Sigma_between and Sigma_within ~ HalfNormal(context_sd c_q), correlations ~ LKJ
+
+s_k is the root mean square of feature k's differences, m_q and c_q the mean and the sd of context q
+(1, 0 and 1 with scale="raw", and 0 and 1 for indicators, whose a and s are log-odds). This is case
+C -> X and C -> R of Kobalczyk & van der Schaar (2025, arXiv 2506.05967) as a generative model: a
+factor model of assignment and outcome (Heckman 1979, Econometrica 47; Wang & Blei 2019, J. Am.
+Stat. Assoc. 114). Where `HierarchicalReward(exposure=True)` takes a user's mean context as it is,
+here its error as a measure of s_i is part of the model.
+
+Indicators are of one choice: at most one of them is 1 in a row. Rows of zeros are a category of
+their own, with log-odds 0; without such rows the log-odds are told apart by their priors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyro
+import pyro.distributions as dist
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.selection import rows_of
+from bayes_pref.data.validate import shown
+from bayes_pref.errors import ModelError
+from bayes_pref.models.base import (
+    GaussianUsers,
+    RewardModel,
+    SharedCause,
+    centred_covariates,
+    covariate_units,
+    feature_units,
+    mean_contexts,
+)
+from bayes_pref.models.batch import Batch
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCauseReward(RewardModel):
+    """What a user is shown and what they prefer have a cause in common, s_i.
+
+    Parameters
+    ----------
+    covariance
+        Of users' weights around mu + B c_i + Gamma s_i: "diagonal" or "full".
+    contexts
+        "numbers": Gaussian around a + s_i; "categories": 0/1 indicators of one choice among
+        several; "auto": categories where all contexts are 0 or 1 and at most one in a row is 1.
+    mean_sd
+        Prior sd of `mu`, log-odds per scaled unit of a feature.
+    spread_sd
+        Scale of the half-normal prior of `tau`, the sd of users around what their cause and their
+        covariates say, log-odds per scaled unit of a feature.
+    effect_sd
+        Prior sd of `B`, log-odds per scaled unit of a feature and sd of a covariate; and of
+        `Gamma`, log-odds per scaled unit of a feature and of s.
+    context_sd
+        Prior sd of `a` and scale of the half-normal priors of `between` and `within`, the sds of
+        contexts between users and within a user: in sds of a context, or log-odds.
+    concentration
+        Of the LKJ priors of all correlations.
+    scale
+        "rms": priors are on features divided by the root mean square of their differences, and on
+        standardised contexts and covariates; "raw": on all as given.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of range, the data have ties, there are no contexts or fewer than two
+        users, or a context that is a number never varies within a user.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, confounding=0.5, seed=0)
+    >>> bp.SharedCauseReward().variables(world.comparisons)["Gamma"]
+    ('feature', 'context')
+    """
+
+    covariance: Literal["diagonal", "full"] = "diagonal"
+    contexts: Literal["auto", "numbers", "categories"] = "auto"
+    spread_sd: float = 1.0
+    effect_sd: float = 1.0
+    context_sd: float = 1.0
+    concentration: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no prior can have."""
+        super().__post_init__()
+        for name, allowed in (
+            ("covariance", ("diagonal", "full")),
+            ("contexts", ("auto", "numbers", "categories")),
+        ):
+            if getattr(self, name) not in allowed:
+                expected = ", ".join(repr(each) for each in allowed[:-1])
+                raise ModelError(
+                    f"SharedCauseReward({name}={getattr(self, name)!r}): expected {expected} or "
+                    f"{allowed[-1]!r}"
+                )
+
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe."""
+        super().check(comparisons)
+        names = comparisons.features.contexts
+        if not names:
+            raise ModelError(
+                "SharedCauseReward needs the contexts in which users were asked, and these "
+                "comparisons have none; pass their columns as context=[...] when reading the data"
+            )
+        if comparisons.n_users < 2:
+            raise ModelError(
+                f"SharedCauseReward is about differences between users, and these comparisons are "
+                f"all of {shown(comparisons.users[0])}; use PooledReward for one user"
+            )
+        if self.categories(comparisons):
+            if not _indicators(comparisons.context):
+                raise ModelError(
+                    "SharedCauseReward(contexts='categories') needs contexts that are 0 or 1, at "
+                    "most one of them 1 in a row; use contexts='numbers' for others"
+                )
+            return
+        within = np.abs(comparisons.context - mean_contexts(comparisons)[comparisons.user])
+        size = np.abs(comparisons.context).max(axis=0)
+        for name, largest, scale in zip(names, within.max(axis=0), size, strict=True):
+            if largest <= 1e-12 * scale:
+                raise ModelError(
+                    f"SharedCauseReward: context {name!r} never varies within a user, so its "
+                    "variance there cannot be learned; leave that context out"
+                )
+
+    def categories(self, comparisons: Comparisons) -> bool:
+        """Whether the contexts are taken for indicators of a choice among several."""
+        if self.contexts == "auto":
+            return _indicators(comparisons.context)
+        return self.contexts == "categories"
+
+    def __call__(self, comparisons: Comparisons) -> None:
+        """Run as a Pyro model: the sites of `variables`, observed contexts and choices."""
+        self.check(comparisons)
+        prior = self.shared_cause(comparisons)
+        users = prior.gaussian
+        mean_sd = torch.as_tensor(users.mean_sd)
+        everyone = pyro.plate("user", comparisons.n_users, dim=-1)
+        batch = Batch.of(comparisons, everyone.indices)
+        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
+        tau = pyro.sample("tau", dist.HalfNormal(torch.as_tensor(users.spread_sd)).to_event(1))
+        centre = mu
+        if users.covariates.shape[1]:
+            sd = torch.as_tensor(users.effect_sd)
+            effect = pyro.sample("B", dist.Normal(torch.zeros_like(sd), sd).to_event(2))
+            centre = centre + (effect * batch.of_users(users.covariates)[:, None, :]).sum(-1)
+        sd = torch.as_tensor(users.coupling_sd)
+        coupling = pyro.sample("Gamma", dist.Normal(torch.zeros_like(sd), sd).to_event(2))
+        lower = tau.diag_embed()
+        if self.covariance == "full":
+            lower = tau[:, None] * self._factor("correlation", len(mean_sd))
+        context_sd = torch.as_tensor(prior.context_sd)
+        a = pyro.sample("a", dist.Normal(torch.as_tensor(prior.centre), context_sd).to_event(1))
+        between = self._scale("between", context_sd)
+        within = None if prior.categories else self._scale("within", context_sd)
+        law = self.choice_law(comparisons)
+        with everyone:
+            cause = pyro.sample(
+                "s", dist.MultivariateNormal(torch.zeros_like(context_sd), scale_tril=between)
+            )
+            mean = centre + cause @ coupling.mT
+            weights = pyro.sample(
+                "weights",
+                dist.Normal(mean, tau).to_event(1)
+                if self.covariance == "diagonal"
+                else dist.MultivariateNormal(mean, scale_tril=lower),
+            )
+        rows = comparisons.context
+        if batch.users is not None:
+            rows = rows[rows_of(batch.users, comparisons.offsets)]
+        place = (a + cause)[..., batch.user, :]
+        eta = batch.log_odds(weights)
+        with batch.plate():
+            pyro.sample(
+                "context",
+                Indicators(place, rest=bool((rows.sum(axis=1) == 0).any()))
+                if within is None
+                else dist.MultivariateNormal(place, scale_tril=within),
+                obs=torch.tensor(rows),
+            )
+            pyro.sample("choice", law(eta), obs=batch.choice)
+
+    def _factor(self, name: str, size: int) -> torch.Tensor:
+        """Sample correlations; their Cholesky factor."""
+        concentration = torch.tensor(self.concentration, dtype=torch.float64)
+        factor: torch.Tensor = pyro.sample(f"{name}_factor", dist.LKJCholesky(size, concentration))
+        pyro.deterministic(name, factor @ factor.mT)
+        return factor
+
+    def _scale(self, name: str, scale: torch.Tensor) -> torch.Tensor:
+        """Sample sds, and correlations if there is more than one; the covariance's factor."""
+        sd: torch.Tensor = pyro.sample(name, dist.HalfNormal(scale).to_event(1))
+        if len(scale) == 1:
+            return sd[:, None]
+        return sd[:, None] * self._factor(f"{name}_correlation", len(scale))
+
+    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the model's sites and the named dimensions of each."""
+        names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
+        if comparisons.covariate_names:
+            names["B"] = ("feature", "covariate")
+        names["Gamma"] = ("feature", "context")
+        if self.covariance == "full":
+            names["correlation"] = ("feature", "feature_bis")
+        names["a"] = ("context",)
+        for part in ("between",) if self.categories(comparisons) else ("between", "within"):
+            names[part] = ("context",)
+            if len(comparisons.features.contexts) > 1:
+                names[f"{part}_correlation"] = ("context", "context_bis")
+        names |= self.law_variables(comparisons)
+        return names | {"s": ("user", "context"), "weights": ("user", "feature")}
+
+    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
+        """Return the sites that are data, and the named dimensions of each."""
+        return {"context": ("comparison", "context"), "choice": ("comparison",)}
+
+    def shared_cause(self, comparisons: Comparisons) -> SharedCause:
+        """Return the model as exact samplers read it."""
+        units = feature_units(self, comparisons)
+        q = len(comparisons.features.contexts)
+        categories = self.categories(comparisons)
+        raw = self.scale == "raw" or categories
+        size = np.ones(q) if raw else comparisons.context.std(axis=0)
+        return SharedCause(
+            gaussian=GaussianUsers(
+                covariance=self.covariance,
+                mean_sd=self.mean_sd / units,
+                effect_sd=self.effect_sd / np.outer(units, covariate_units(self, comparisons)),
+                coupling_sd=self.effect_sd / np.outer(units, size),
+                spread_sd=self.spread_sd / units,
+                concentration=self.concentration,
+                covariates=centred_covariates(comparisons),
+                exposure=np.zeros((comparisons.n_users, q)),
+            ),
+            categories=categories,
+            centre=np.zeros(q) if raw else comparisons.context.mean(axis=0),
+            context_sd=self.context_sd * size,
+        )
+
+    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
+        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
+        weights = draws["weights"]
+        return weights if users is None else weights.sel(user=users)
+
+    def new_user_weights(
+        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
+    ) -> xr.DataArray:
+        """Return weights of a user drawn from the population: (chain, draw, feature).
+
+        Their covariates are those of one of these users, drawn at random; their cause is new.
+        """
+        mu = draws["mu"].transpose("chain", "draw", "feature")
+        own = covariance_factor(draws, "tau", "correlation", "feature")
+        cause = covariance_factor(draws, "between", "between_correlation", "context")
+        coupling = draws["Gamma"].transpose("chain", "draw", "feature", "context").to_numpy()
+        weights: xr.DataArray = mu + np.einsum(
+            "cdfg,cdg->cdf", own, rng.standard_normal(own.shape[:-1])
+        )
+        s = np.einsum("cdqr,cdr->cdq", cause, rng.standard_normal(cause.shape[:-1]))
+        weights = weights + np.einsum("cdfq,cdq->cdf", coupling, s)
+        if "B" in draws:
+            effect = draws["B"].transpose("chain", "draw", "feature", "covariate").to_numpy()
+            covariates = centred_covariates(comparisons)
+            pick = rng.integers(len(covariates), size=mu.shape[:2])
+            weights = weights + np.einsum("cdfp,cdp->cdf", effect, covariates[pick])
+        return weights.rename("weights")
+
+
+class Indicators(dist.TorchDistribution):  # type: ignore[misc]
+    """One choice among categories as 0/1 indicators, event (q,).
+
+    Parameters
+    ----------
+    logits
+        (..., q): log-odds of the categories that have an indicator.
+    rest
+        Whether there is a category without an indicator, with log-odds 0.
+    """
+
+    has_rsample = False
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 (torch's own interface)
+
+    def __init__(self, logits: torch.Tensor, *, rest: bool) -> None:
+        self.logits = logits
+        self.rest = rest
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=False)
+
+    def _all(self) -> torch.Tensor:
+        if not self.rest:
+            return self.logits
+        return torch.cat([self.logits, torch.zeros_like(self.logits[..., :1])], dim=-1)
+
+    def log_prob(self, value: torch.Tensor) -> torch.Tensor:
+        """Log probability of indicators (..., q)."""
+        return (value * self.logits).sum(-1) - torch.logsumexp(self._all(), dim=-1)
+
+    def sample(self, sample_shape: Any = ()) -> torch.Tensor:
+        """Draw indicators."""
+        drawn: torch.Tensor = dist.OneHotCategorical(logits=self._all()).sample(
+            torch.Size(sample_shape)
+        )
+        return drawn[..., : self.logits.shape[-1]]
+
+
+def covariance_factor(draws: xr.Dataset, sd: str, correlation: str, dim: str) -> Array:
+    """Cholesky factors (chain, draw, k, k) of covariances; diagonal where nothing correlates."""
+    sds = draws[sd].transpose("chain", "draw", dim).to_numpy()
+    if correlation not in draws:
+        return np.asarray(sds[..., None] * np.eye(sds.shape[-1]))
+    alike = draws[correlation].transpose("chain", "draw", dim, f"{dim}_bis").to_numpy()
+    return np.asarray(sds[..., None] * np.linalg.cholesky(alike))
+
+
+def _indicators(context: Array) -> bool:
+    """Whether contexts are 0/1 indicators, at most one of them 1 in a row."""
+    return bool(np.isin(context, (0.0, 1.0)).all() and (context.sum(axis=1) <= 1).all())
