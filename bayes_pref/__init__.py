@@ -19,6 +19,7 @@ from bayes_pref.errors import (
     DataWarning,
     ModelError,
 )
+from bayes_pref.evaluate import Evaluation, LeaveOneOut, check, compare, evaluate, loo
 from bayes_pref.inference.calibration import Calibration, calibrate
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
@@ -51,10 +52,12 @@ __all__ = [
     "DataError",
     "DataWarning",
     "Engine",
+    "Evaluation",
     "Features",
     "Finding",
     "Gibbs",
     "HierarchicalReward",
+    "LeaveOneOut",
     "LowRankReward",
     "MixtureReward",
     "ModelError",
@@ -67,8 +70,12 @@ __all__ = [
     "SharedCauseReward",
     "World",
     "calibrate",
+    "check",
+    "compare",
     "diagnose",
+    "evaluate",
     "fit",
+    "loo",
     "plots",
     "simulate",
     "text",

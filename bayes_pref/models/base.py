@@ -25,6 +25,7 @@ from pyro.infer import Predictive
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.choice_law import ChoiceLaw
+from bayes_pref.models.population import Population
 
 Array = NDArray[np.float64]
 
@@ -233,6 +234,13 @@ class RewardModel(ChoiceLaw, ABC):
     def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the sites that are data, and the named dimensions of each."""
         return {"choice": ("comparison",)}
+
+    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population | None:
+        """Return the law of the weights of each of these users before any of their choices.
+
+        What leaves a user out or replaces them asks for it. None: the model has no such law.
+        """
+        return None
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.

@@ -40,6 +40,7 @@ from bayes_pref.models.base import (
     feature_units,
 )
 from bayes_pref.models.batch import Batch
+from bayes_pref.models.population import Population, stacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,3 +220,19 @@ class HierarchicalReward(RewardModel):
                 slope = draws[name].transpose("chain", "draw", "feature", dim).to_numpy()
                 weights = weights + np.einsum("cdfp,cdp->cdf", slope, values(comparisons)[pick])
         return weights.rename("weights")
+
+    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
+        """Return the law of users' weights before their choices: Normal(mu + B c + G z, Sigma)."""
+        mean = stacked(draws, "mu", "feature")[:, None]
+        for name, dim, values in (
+            ("B", "covariate", centred_covariates),
+            ("G", "context", exposures),
+        ):
+            if name in draws:
+                slope = stacked(draws, name, "feature", dim)
+                mean = mean + values(comparisons) @ slope.swapaxes(1, 2)
+        tau = stacked(draws, "tau", "feature")
+        if self.covariance == "full":
+            correlation = stacked(draws, "correlation", "feature", "feature_bis")
+            return Population.gaussian(mean, tau[:, :, None] * np.linalg.cholesky(correlation))
+        return Population.gaussian(mean, tau[:, :, None] * np.eye(tau.shape[1]))

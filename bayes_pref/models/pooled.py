@@ -13,6 +13,7 @@ import xarray as xr
 
 from bayes_pref.data import Comparisons
 from bayes_pref.models.base import GaussianUsers, RewardModel, feature_units
+from bayes_pref.models.population import Population, stacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +89,8 @@ class PooledReward(RewardModel):
     ) -> xr.DataArray:
         """Return mu: a new user is like everyone. (chain, draw, feature)."""
         return draws["mu"]
+
+    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
+        """Return the law of users' weights before their choices: all of it at mu."""
+        mu = stacked(draws, "mu", "feature")
+        return Population.gaussian(mu[:, None], np.empty((*mu.shape, 0)))

@@ -21,6 +21,8 @@ from bayes_pref.errors import DataError
 from bayes_pref.inference.calibration import Calibration
 from bayes_pref.plots.chains import draw_chains
 from bayes_pref.plots.elbo import elbo as elbo
+from bayes_pref.plots.evaluations import checks as checks
+from bayes_pref.plots.evaluations import reliability as reliability
 from bayes_pref.plots.panels import draw_users
 from bayes_pref.plots.parts import Units, forest
 from bayes_pref.plots.ranks import draw_calibration

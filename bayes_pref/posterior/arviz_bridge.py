@@ -154,11 +154,44 @@ def pareto_k(log_weights: np.ndarray[Any, Any]) -> float:
     >>> pareto_k(0.1 * draws) < 0.7 < pareto_k(0.7 * draws**2)
     True
     """
-    if HAS_INFERENCE_DATA:
-        return float(arviz.psislw(log_weights)[1])
-    from arviz_stats.base import array_stats
+    return float(smoothed(np.asarray(log_weights)[None])[1][0])
 
-    return float(array_stats.psislw(log_weights)[1])
+
+def smoothed(
+    log_weights: np.ndarray[Any, Any], relative_efficiency: float = 1.0
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Pareto-smooth importance weights (Vehtari et al. 2024).
+
+    Parameters
+    ----------
+    log_weights
+        (row, draw), each row up to a constant.
+    relative_efficiency
+        Effective sample size of the draws as a share of their number.
+
+    Returns
+    -------
+    log_weights, k
+        (row, draw) smoothed and summing to one in every row, and the Pareto k (row,) of each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draws = np.random.default_rng(0).normal(size=(1, 2000))
+    >>> weights, k = smoothed(0.1 * draws)
+    >>> bool(k[0] < 0.7), round(float(np.exp(weights).sum()), 6)
+    (True, 1.0)
+    """
+    if HAS_INFERENCE_DATA:
+        found, k = arviz.psislw(log_weights, reff=relative_efficiency)
+    else:
+        from arviz_stats.base import array_stats
+
+        found, k = array_stats.psislw(log_weights, r_eff=relative_efficiency)
+    found = np.asarray(found, dtype=np.float64)
+    top = found.max(axis=-1, keepdims=True)
+    total = np.log(np.exp(found - top).sum(axis=-1, keepdims=True)) + top
+    return found - total, np.asarray(k, dtype=np.float64)
 
 
 @contextmanager

@@ -1,0 +1,162 @@
+"""log p(choices of a user | population), the user's own weights integrated out, for many draws.
+
+With eta = b + A z, z ~ Normal(0, I_r), p(y) = E_z p(y | eta). The integrand is log-concave in z for
+logistic choices: for each draw its mode z* and curvature H = I + A' W A are found by Newton's
+method, and
+
+    p(y) = mean_k p(y | b + A z_k) Normal(z_k; 0, I) / q(z_k)
+
+over points z_k of a scrambled Sobol sequence, 64 to 4,096, as many as the error asks for. They
+follow q, a mixture of Normal(z*, H^-1), which is near the integrand, and of the multivariate t with
+the same centre and scale and 8 degrees of freedom, whose tails are heavier than the prior's, so
+that the weights are bounded whatever the choices say (importance sampling: Geweke 1989,
+Econometrica 57; with a defensive mixture: Hesterberg 1995, Technometrics 37). Where a user has
+fewer comparisons than r, the integral is over the space that the comparisons see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, gammaincinv, gammaln, logsumexp, ndtri
+from scipy.stats import qmc
+
+Array = NDArray[np.float64]
+# Log-odds (sample, point, row), and which samples these are -> (sample, point).
+LogLikelihood = Callable[[Array, slice], Array]
+
+_FREEDOM = 8.0  # of the multivariate t
+_WIDE = 0.25  # its share of the points
+_STEPS = 60  # of Newton's method, at most; half a dozen is the rule
+_DECREMENT = 1e-3  # expected gain of a step, in log density, that ends them
+_FEWEST, _MOST = 64, 4096  # points, powers of two
+_ERROR = 0.05  # of log p(y), for which points are doubled until there are enough
+_PILOT = 16  # draws that decide it
+_BLOCK = 2**22  # log-odds held at once
+
+
+def log_marginal(
+    centre: Array,
+    design: Array,
+    choice: Array,
+    law: LogLikelihood,
+    *,
+    seed: int = 0,
+) -> Array:
+    """Log probability of choices at each draw, (sample,).
+
+    Parameters
+    ----------
+    centre, design
+        b (sample, row) and A (sample, row, r).
+    choice
+        (row,) 1 left, 0 right, or between: what the mode is looked for with.
+    law
+        What gives the log probability of all the choices, at log-odds (sample, point, row) of
+        some samples.
+    seed
+        Of the points. One for each user keeps their errors from adding up.
+
+    Examples
+    --------
+    >>> def law(eta, part):
+    ...     return -np.logaddexp(0.0, -eta).sum(axis=-1)
+    >>> half = log_marginal(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), law)
+    >>> bool(abs(np.exp(half[0]) - 0.5) < 0.02)  # a user who may be of either opinion
+    True
+    """
+    samples, rows, size = design.shape
+    if not size or not design.any():
+        return law(centre[:, None], slice(None))[:, 0]
+    if size > rows:
+        # A = R' Q', and Q' z is as normal as z.
+        design = np.linalg.qr(design.swapaxes(1, 2))[1].swapaxes(1, 2)
+        size = rows
+    mode, precision = _mode(centre, design, choice)
+    # L L' = H; z = z* + L'^-1 e has the covariance H^-1 where e has I.
+    root = np.linalg.cholesky(precision)
+    inverse = np.linalg.inv(root)
+    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+
+    def ratios(part: slice, points: int) -> Array:
+        e, log_density = _points(size, points, seed)
+        z = mode[part, None] + e @ inverse[part]
+        eta = centre[part, None] + z @ design[part].swapaxes(1, 2)
+        prior = -0.5 * (z**2).sum(axis=2) - 0.5 * size * np.log(2 * np.pi)
+        return np.asarray(law(eta, part) + prior - log_density)
+
+    points, few = _FEWEST, slice(None, None, -(-samples // _PILOT))
+    while points < _MOST and _error(ratios(few, points)) > _ERROR:
+        points *= 2
+    out = np.empty(samples)
+    step = max(1, _BLOCK // (points * max(rows, size)))
+    # A loop over blocks of draws: all points of all draws at once would need gigabytes.
+    for start in range(0, samples, step):
+        part = slice(start, start + step)
+        out[part] = logsumexp(ratios(part, points), axis=1) - np.log(points) - log_det[part]
+    return out
+
+
+def _error(ratios: Array) -> float:
+    """Typical relative error of the mean of the weights, were the points independent."""
+    weights = np.exp(ratios - ratios.max(axis=1, keepdims=True))
+    variation = weights.std(axis=1) / weights.mean(axis=1)
+    return float(np.median(variation) / np.sqrt(ratios.shape[1]))
+
+
+def _points(size: int, count: int, seed: int) -> tuple[Array, Array]:
+    """Points (count, size) of the proposal around 0 with unit scale, and log densities (count,).
+
+    They come in pairs e and -e, which cancel what is skewed.
+    """
+    uniform = qmc.Sobol(size + 1, rng=np.random.default_rng(seed)).random(count // 2)
+    e = ndtri(uniform[:, 1:])
+    wide = uniform[:, 0] < _WIDE
+    # What is left of the uniform number is uniform, too.
+    scale = 2.0 * gammaincinv(_FREEDOM / 2, uniform[wide, 0] / _WIDE) / _FREEDOM
+    e[wide] /= np.sqrt(scale)[:, None]
+    square = (e**2).sum(axis=1)
+    normal = -0.5 * (square + size * np.log(2 * np.pi))
+    student = gammaln((_FREEDOM + size) / 2) - gammaln(_FREEDOM / 2)
+    student = student - 0.5 * size * np.log(_FREEDOM * np.pi)
+    student = student - 0.5 * (_FREEDOM + size) * np.log1p(square / _FREEDOM)
+    density = np.logaddexp(np.log(1 - _WIDE) + normal, np.log(_WIDE) + student)
+    return np.concatenate([e, -e]), np.concatenate([density, density])
+
+
+def _mode(centre: Array, design: Array, choice: Array) -> tuple[Array, Array]:
+    """Mode (sample, r) of z under logistic choices, and the precision (sample, r, r) there."""
+    samples, _, size = design.shape
+    z = np.zeros((samples, size))
+
+    def loss(z: Array) -> Array:
+        eta = centre + (design @ z[:, :, None])[:, :, 0]
+        found = np.logaddexp(0.0, eta) - choice * eta
+        return np.asarray(found.sum(axis=1) + 0.5 * (z**2).sum(axis=1))
+
+    def slopes(z: Array) -> tuple[Array, Array]:
+        p = expit(centre + (design @ z[:, :, None])[:, :, 0])
+        gradient = ((p - choice)[:, None] @ design)[:, 0] + z
+        weighted = design * (p * (1.0 - p))[:, :, None]
+        return gradient, design.swapaxes(1, 2) @ weighted + np.eye(size)
+
+    current = loss(z)
+    gradient, precision = slopes(z)
+    for _ in range(_STEPS):
+        step = -np.linalg.solve(precision, gradient[:, :, None])[:, :, 0]
+        if (-step * gradient).sum(axis=1).max() < _DECREMENT:
+            break
+        length = np.ones(samples)
+        # The loss is convex, so a step short enough lowers it.
+        for _ in range(_STEPS):
+            ahead = loss(z + length[:, None] * step)
+            worse = ahead > current + 1e-9
+            if not worse.any():
+                break
+            length[worse] /= 2.0
+        z = z + length[:, None] * step
+        current = ahead
+        gradient, precision = slopes(z)
+    return z, precision

@@ -1,0 +1,60 @@
+"""Means and sums of scores over comparisons, with errors that allow for users to differ.
+
+Scores of one user's comparisons go together, so the errors cluster by user. With e_i the sum over
+user i's rows of score minus mean, and G users, a mean over N rows has the standard error
+
+    sqrt(G / (G - 1) sum_i e_i^2) / N
+
+(Liang & Zeger 1986, Biometrika 73; Cameron & Miller 2015, J. Human Resources 50).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t
+
+from bayes_pref.posterior.estimates import COLUMNS
+
+Array = NDArray[np.float64]
+
+
+def clustered_error(scores: Array, user: NDArray[np.int64]) -> float:
+    """Standard error of the mean of scores (row,), clustered by user; nan for a single user.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> user = np.array([0, 0, 1, 1])
+    >>> clustered_error(np.array([1.0, 1.0, 0.0, 0.0]), user)  # two opinions, not four
+    0.5
+    """
+    _, code = np.unique(user, return_inverse=True)
+    groups = int(code.max(initial=-1)) + 1
+    if groups < 2:
+        return float("nan")
+    sums = np.bincount(code, scores - scores.mean())
+    return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(scores))
+
+
+def mean_with_error(scores: Array, user: NDArray[np.int64], interval: float) -> dict[str, float]:
+    """Mean of scores, its standard error as `sd`, and a confidence interval of Student's t.
+
+    Parameters
+    ----------
+    scores, user
+        (row,); the scores of a single user's rows count as of a user each.
+    interval
+        Probability that the interval covers the true mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = mean_with_error(np.array([1.0, 0.0, 1.0, 1.0]), np.arange(4), 0.9)
+    >>> [round(value, 2) for value in found.values()]
+    [0.75, 0.25, 0.16, 1.34]
+    """
+    error, groups = clustered_error(scores, user), len(np.unique(user))
+    mean = float(scores.mean())
+    reach = float(t.ppf(0.5 + interval / 2, groups - 1)) * error if groups > 1 else float("nan")
+    return dict(zip(COLUMNS, (mean, error, mean - reach, mean + reach), strict=True))
