@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self, TypeVar
 
@@ -31,6 +31,7 @@ from bayes_pref.data.levels import (
     shares,
 )
 from bayes_pref.data.representation import Representation
+from bayes_pref.data.rankings import Stages
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.validate import (
     FloatArray,
@@ -91,6 +92,8 @@ class Comparisons:
         How texts became the attributes, where they did.
     representation
         The network that made the attributes, where one did.
+    stage
+        (n,) nondecreasing codes of the stages of rankings; None: every row is a choice of its own.
 
     Raises
     ------
@@ -135,6 +138,7 @@ class Comparisons:
     right: FloatArray | None = None
     text: TextFeatures | None = None
     representation: Representation | None = None
+    stage: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and refuse parts that do not fit together."""
@@ -166,6 +170,13 @@ class Comparisons:
         if self.users.has_duplicates:
             raise DataError("users must be different labels")
         check_choices(self.choice, self.levels)
+        if self.stage is not None:
+            object.__setattr__(self, "stage", _frozen(self.stage, np.int64))
+            first = np.flatnonzero(np.diff(self.stage, prepend=-1))
+            if self.stage.shape != (n,) or not np.array_equal(
+                self.stage[first], np.arange(len(first))
+            ):
+                raise DataError("stage must hold codes from 0, row by row, in nondecreasing order")
         self._refuse_infinite("feature", self.features.names, self.difference, self.rows)
         self._refuse_infinite("context", self.features.contexts, self.context, self.rows)
         self._refuse_infinite("covariate", self.covariate_names, self.covariates, self.users)
@@ -393,6 +404,91 @@ class Comparisons:
         return made
 
     @classmethod
+    def from_rankings(
+        cls,
+        frame: TableLike,
+        items: TableLike | None = None,
+        *,
+        user: str,
+        ranking: str,
+        item: str,
+        rank: str,
+        context: Sequence[str] | None = None,
+        interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
+        covariates: TableLike | None = None,
+    ) -> Self:
+        """Read rankings, one row for every item that a ranking shows.
+
+        They are modelled by Plackett and Luce, not broken into pairs: see `models.plackett_luce`.
+        Fit them with `NUTS` or `SVI`.
+
+        Parameters
+        ----------
+        frame
+            One row an item in a ranking.
+        items
+            The items' attributes, as in `from_items`. None: every item has a reward of its own.
+        user, ranking, item
+            Columns of the users' labels, of what tells rankings apart, and of the items' ids.
+        rank
+            Column of the ranks: 1 for the best, 2, 3, ..., and nothing (missing) for items that
+            were shown and not ranked, which are below all that are. Best-of-k: 1 and nothing else.
+        context, interactions, covariates
+            As in `from_frame`; contexts are the same in all rows of a ranking.
+
+        Returns
+        -------
+        comparisons: one row for each item chosen and each one it was chosen over, labelled by
+        ranking and both items; the rows of one choice have the same `stage`
+
+        Raises
+        ------
+        DataError
+            As `from_frame`, and for ties, gaps and repeated or unknown items in a ranking.
+
+        Warns
+        -----
+        DataWarning
+            As `from_frame`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayes_pref as bp
+        >>> frame = pd.DataFrame(
+        ...     {
+        ...         "who": ["ann", "ann", "ann", "bob", "bob", "bob"],
+        ...         "id": [1, 1, 1, 2, 2, 2],
+        ...         "drink": ["tea", "milk", "mate", "tea", "milk", "mate"],
+        ...         "place": [2, 1, 3, None, 1, None],
+        ...     }
+        ... )
+        >>> ranked = bp.Comparisons.from_rankings(
+        ...     frame, user="who", ranking="id", item="drink", rank="place"
+        ... )
+        >>> ranked.stage.tolist()  # milk, then tea; bob: milk
+        [0, 0, 1, 2, 2]
+        """
+        table = Table.read(frame)
+        contexts, user = column_names(context), str(user)
+        table.require_roles(
+            {"user": [user], "ranking": [ranking], "item": [item], "rank": [rank]}
+            | {"context": contexts}
+        )
+        _same_throughout(table, ranking, [user, *contexts])
+        read = Stages.read(table, ranking, item, rank, items)
+        names = tuple(read.catalogue.columns)
+        pairs = interaction_pairs(interactions, names, contexts)
+        features = Features(names, contexts, pairs, indicators=items is None)
+        rows = table.frame[[user, *contexts]].iloc[read.first].set_axis(read.label)
+        exploded = Table(rows.assign(**{rank: 1.0}), table.name)
+        made = cls._grouped(
+            exploded, features, read.difference(), read.catalogue, user, rank, covariates
+        )
+        order = np.argsort(exploded.codes(user)[0], kind="stable")
+        return replace(made, stage=pd.factorize(read.stage[order])[0].astype(np.int64))
+
+    @classmethod
     def _grouped(
         cls,
         table: Table,
@@ -583,6 +679,7 @@ class Comparisons:
             None if self.right is None else _given(self.right[chosen]),
             self.text,
             self.representation,
+            None if self.stage is None else _whole(self.stage, chosen),
         )
 
     def split(
@@ -626,6 +723,8 @@ class Comparisons:
         hold_out = {"user": hold_out_users, "comparison": hold_out_rows}.get(by)
         if hold_out is None:
             raise DataError(f"by must be 'user' or 'comparison', got {by!r}")
+        if self.stage is not None and by == "comparison":
+            raise DataError("rankings cannot be split by comparison; use by='user'")
         held = hold_out(self.offsets, test, np.random.default_rng(seed))
         return self.take(~held), self.take(held)
 
@@ -667,6 +766,8 @@ class Comparisons:
         lines = [
             ("Comparisons", f"{len(self):,} comparisons by {self.n_users:,} users ({each} each)")
         ]
+        if self.stage is not None:
+            parts = [f"{self.stage[-1] + 1:,}, each of the best of those that are left"]
         for title, found in (
             ("item" if self.features.indicators else "feature", self.feature_names),
             ("context", self.features.contexts),
@@ -692,6 +793,32 @@ class Comparisons:
             for title, text in self._described()
         )
         return f"<table>{rows}</table>"
+
+
+def _whole(stage: IntArray, chosen: IntArray) -> IntArray:
+    """Codes of the stages of the rows chosen, each of which must be there as a whole."""
+    codes, kept = pd.factorize(stage[chosen])
+    size = np.bincount(stage)
+    if (np.diff(codes) < 0).any() or (np.bincount(codes) != size[kept]).any():
+        raise DataError(
+            "the rows of one choice in a ranking belong together, in order; select users, or "
+            "rows by comparisons.stage"
+        )
+    return codes.astype(np.int64)
+
+
+def _same_throughout(table: Table, ranking: str, columns: Sequence[str]) -> None:
+    """Refuse rankings that change their user or a context from row to row."""
+    codes, _ = table.codes(ranking)
+    for column in columns:
+        values = table.labels(column)
+        first = values.groupby(codes).transform("first")
+        apart = (values != first).to_numpy()
+        if apart.any():
+            row = int(np.argmax(apart))
+            found = f"{shown(values.iloc[row])} beside {shown(first.iloc[row])}"
+            name = shown(table.frame[ranking].iloc[row])
+            table.refuse(column, row, f"{found} in ranking {name}", "a ranking has one of each")
 
 
 def _frozen(array: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:

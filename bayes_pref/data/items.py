@@ -45,14 +45,14 @@ class Votes:
             # Row by row, so that items come in the order in which a reader of the table meets them.
             both = both.take(np.arange(2 * len(votes.frame)).reshape(2, -1).ravel(order="F"))
             codes, labels = Table(both.to_frame("item"), votes.name).codes("item")
-            catalogue = _one_reward_each(labels)
+            catalogue = catalogue_of(labels)
             made = cls(catalogue, codes[::2], codes[1::2])
         else:
-            catalogue = _catalogue(items)
+            catalogue = catalogue_of(items)
             made = cls(
                 catalogue,
-                _positions(votes, left, catalogue.index),
-                _positions(votes, right, catalogue.index),
+                item_positions(votes, left, catalogue.index),
+                item_positions(votes, right, catalogue.index),
             )
         same = made.left == made.right
         if same.any():
@@ -97,6 +97,11 @@ class Votes:
         )
 
 
+def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
+    """Attributes of the items of a table; of bare labels, one indicator each."""
+    return _one_reward_each(items) if isinstance(items, pd.Index) else _catalogue(items)
+
+
 def _one_reward_each(labels: pd.Index[Any]) -> pd.DataFrame:
     names = [str(label) for label in labels]
     return pd.DataFrame(np.eye(len(names)), index=labels, columns=names)
@@ -120,7 +125,8 @@ def _catalogue(items: TableLike) -> pd.DataFrame:
     return pd.DataFrame(numbers, index=index.rename("item"), columns=columns)
 
 
-def _positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
+def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
+    """Positions of a column of items in the catalogue; refuse those that are unknown."""
     labels = votes.labels(column)
     found = known.get_indexer(pd.Index(labels))
     if (found < 0).any():

@@ -78,7 +78,7 @@ def diagnose(
         If `comparisons` lack a column, or hold what is not a number.
     ModelError
         If that is no posterior, `threshold` is not between 0 and 1, or rewards are not in log-odds
-        of a choice: the probit link and graded answers are refused. With ties or a lapse rate, all
+        of a choice: the probit link, graded answers and rankings are refused. With ties or a lapse rate, all
         but confounding is assessed.
 
     Examples
@@ -94,6 +94,11 @@ def diagnose(
         raise ModelError(
             f"posterior: got {type(posterior).__name__} but expected a Posterior, "
             "as bp.fit returns it"
+        )
+    if posterior.comparisons.stage is not None:
+        raise ModelError(
+            "diagnose is for choices between two, and these are rankings; "
+            "posterior.weights() and posterior.preference() answer for them"
         )
     if not 0.0 < threshold < 1.0:
         raise ModelError(f"threshold={threshold!r}: expected a probability between 0 and 1")

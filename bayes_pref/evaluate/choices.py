@@ -10,8 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import ModelError
+from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.likelihood import log_likelihood, probability
+from bayes_pref.models.plackett_luce import log_stages
 from bayes_pref.posterior import Posterior
 
 Array = NDArray[np.float64]
@@ -39,8 +40,11 @@ class Choices:
         """Log probability of choices (row,), at log-odds (row, sample): (row, sample)."""
         return log_likelihood(eta, choice[:, None])
 
-    def of_users(self, eta: Array, choice: Array, part: slice) -> Array:
-        """Log probability of all choices (row,), at log-odds (sample, point, row), some samples."""
+    def of_user(self, eta: Array, comparisons: Comparisons, rows: slice, part: slice) -> Array:
+        """Log probability of a user's choices, at log-odds (sample, point, row) of some samples."""
+        choice = comparisons.choice[rows]
+        if comparisons.stage is not None:
+            return np.asarray(log_stages(eta, comparisons.stage[rows]).sum(axis=-1))
         return np.asarray(log_likelihood(eta, choice).sum(axis=-1))
 
     def replicate(self, eta: Array, rng: np.random.Generator) -> Array:
@@ -55,6 +59,12 @@ def expect_posterior(value: object, argument: str = "posterior") -> Posterior:
             f"{argument}: got {type(value).__name__} but expected a Posterior, as bp.fit returns it"
         )
     return value
+
+
+def refuse_rankings(comparisons: Comparisons, what: str, instead: str) -> None:
+    """Refuse what has a meaning for choices between two only."""
+    if comparisons.stage is not None:
+        raise DataError(f"{what} is for choices between two, and these are rankings; {instead}")
 
 
 def some(draws: xr.Dataset, most: int) -> xr.Dataset:

@@ -22,7 +22,7 @@ from scipy.special import logsumexp, ndtri
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.evaluate.choices import Choices, expect_posterior
+from bayes_pref.evaluate.choices import Choices, expect_posterior, refuse_rankings
 from bayes_pref.evaluate.scores import mean_with_error
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, check_interval, describe
@@ -139,6 +139,8 @@ def _check(posterior: Posterior, held_out: Comparisons) -> None:
             f"held_out: got {type(held_out).__name__} but expected Comparisons, like the second "
             "part of comparisons.split()"
         )
+    instead = "use bp.loo(posterior, by='user')"
+    refuse_rankings(held_out, "evaluate", instead)
     fitted = posterior.comparisons
     if held_out.feature_names != fitted.feature_names:
         raise DataError(

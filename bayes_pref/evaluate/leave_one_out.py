@@ -31,7 +31,7 @@ from scipy.special import logsumexp
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import ConvergenceWarning, DataError, ModelError
-from bayes_pref.evaluate.choices import Choices, expect_posterior, some
+from bayes_pref.evaluate.choices import Choices, expect_posterior, refuse_rankings, some
 from bayes_pref.evaluate.integrate import log_marginal
 from bayes_pref.evaluate.scores import clustered_error
 from bayes_pref.inference.convergence import PARETO_K
@@ -155,6 +155,8 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
     posterior = expect_posterior(posterior)
     if by not in ("comparison", "user"):
         raise DataError(f"by must be 'comparison' or 'user', got {shown(by)}")
+    if by == "comparison":
+        refuse_rankings(posterior.comparisons, "leaving out comparisons", "use by='user'")
     found = _comparisons(posterior) if by == "comparison" else _users(posterior)
     result = LeaveOneOut(by, found, posterior.comparisons)
     _warn(result)
@@ -210,8 +212,8 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
         difference, choice = comparisons.difference[rows], comparisons.choice[rows]
         log_share, mean = population.of_user(user)
 
-        def of_rows(eta: Array, part: slice, choice: Array = choice) -> Array:
-            return law.of_users(eta, choice, part)
+        def of_rows(eta: Array, part: slice, rows: slice = rows) -> Array:
+            return law.of_user(eta, comparisons, rows, part)
 
         kinds = [
             log_share[:, kind]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.evaluate.choices import Choices, expect_posterior, some
+from bayes_pref.evaluate.choices import Choices, expect_posterior, refuse_rankings, some
 from bayes_pref.evaluate.statistics import (
     Statistic,
     cyclic_triads,
@@ -94,6 +94,7 @@ def check(
     if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
         raise DataError(f"draws={draws!r}: expected a whole number of at least 1")
     comparisons = posterior.comparisons
+    refuse_rankings(comparisons, "check", "use bp.loo(posterior, by='user')")
     if not np.isin(comparisons.choice, (0.0, 1.0)).all():
         raise DataError("check knows choices of left and right only, and here are others, too")
     replicated = _replicate(posterior, users, draws, np.random.default_rng(seed))

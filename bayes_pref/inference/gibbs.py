@@ -82,6 +82,8 @@ class Gibbs(Engine):
         """Return why this engine cannot run the model, or None if it can."""
         if model.untrained(comparisons):
             return "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
+        if comparisons.stage is not None:
+            return "Gibbs has no sampler for rankings; use bp.NUTS() or bp.SVI()"
         cause, kinds = model.shared_cause(comparisons), model.kinds_of_users(comparisons)
         if cause is None and kinds is None and model.gaussian_users(comparisons) is None:
             return "Gibbs needs logistic choices of users with Gaussian weights"

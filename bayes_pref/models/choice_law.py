@@ -26,6 +26,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import ModelError
 from bayes_pref.models.likelihood import Law, Link, log_outcomes
+from bayes_pref.models.plackett_luce import ranking_law
 
 Tensor = torch.Tensor
 
@@ -102,9 +103,16 @@ class ChoiceLaw:
         ------
         ModelError
             If there are ties and the link is probit or `ties` False; if answers are graded and
-            `position` or `ties` is asked for.
+            `position` or `ties` is asked for; if they are rankings and anything is.
         """
         name = type(self).__name__
+        if comparisons.stage is not None:
+            beyond = {"link='probit'": self.link == "probit", "ties=True": bool(self.ties)}
+            beyond |= {"lapse=True": self.lapse, "position=True": self.position}
+            for setting, holds in beyond.items():
+                if holds:
+                    raise ModelError(f"{name}({setting}): rankings are logit choices; leave it out")
+            return
         if comparisons.levels is not None:
             if self.position:
                 raise ModelError(
@@ -134,6 +142,7 @@ class ChoiceLaw:
     def beyond_logistic(self, comparisons: Comparisons) -> str | None:
         """Name what makes the choices other than logistic in the weights and `position`, if any."""
         reasons = {
+            "rankings": comparisons.stage is not None,
             "graded answers": comparisons.levels is not None,
             "the probit link": self.link == "probit",
             "ties": self.tied(comparisons),
@@ -148,6 +157,8 @@ class ChoiceLaw:
         Called once within the model, before any plate, so that it can sample sites of its own.
         """
         self.check_choices(comparisons)
+        if comparisons.stage is not None:
+            return ranking_law(comparisons.stage)
         made: dict[str, Tensor] = {}
         if self.position:
             made["position"] = pyro.sample("position", dist.Normal(_double(0.0), POSITION_SD))

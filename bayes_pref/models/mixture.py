@@ -125,6 +125,11 @@ class MixtureReward(RewardModel):
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe."""
         super().check(comparisons)
+        if comparisons.stage is not None:
+            raise ModelError(
+                "MixtureReward has no rankings: the choices of each kind are summed up row by row; "
+                "use HierarchicalReward"
+            )
         if self.types > comparisons.n_users:
             raise ModelError(
                 f"MixtureReward(types={self.types}) needs at least as many users as kinds, and "

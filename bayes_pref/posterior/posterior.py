@@ -476,6 +476,10 @@ class Posterior:
         """
         from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
 
+        if self.comparisons.stage is not None:
+            # Rows of one choice in a ranking have no likelihood and no replication of their own.
+            groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
+            return arviz_bridge.to_idata(groups)
         weights, _ = self._weights(None)
         rng = self._generator(_REPLICATION)
         predicted = predictions.predict(weights, self.law, self.comparisons, rng)

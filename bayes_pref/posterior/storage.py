@@ -165,6 +165,8 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
             "described": ("described_byte", _bytes(described)),
         }
     )
+    if comparisons.stage is not None:
+        dataset["stage"] = ("comparison", comparisons.stage)
     if catalogue is not None:
         dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
     if comparisons.right is not None:
@@ -213,6 +215,7 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         right=dataset["right"].to_numpy() if "right" in dataset else None,
         text=None if text is None else TextFeatures.from_state(*text),
         representation=None if network is None else Representation.from_state(*network),
+        stage=dataset["stage"].to_numpy() if "stage" in dataset else None,
     )
 
 
