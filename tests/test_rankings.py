@@ -87,6 +87,48 @@ def test_probabilities_are_those_of_the_textbook_and_sum_to_one() -> None:
         assert total == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("orders", "ranked", "published"),
+    [
+        (
+            [[0, 1, 2], [3, 2, 0], [1, 3]],
+            [3, 3, 2],
+            [-0.44328117, 0.69506219, -0.67061442, 0.4188334],
+        ),
+        ([[0, 1], [1, 2], [2, 0, 1]], [1, 1, 1], [0.16040395, -0.32080789, 0.16040394]),
+    ],
+    ids=["rankings of some of the items", "best of two or three"],
+)
+def test_maximum_likelihood_is_that_of_choix(
+    orders: list[list[int]], ranked: list[int], published: list[float]
+) -> None:
+    """The reference cases rankings-2 and top1-2 of choix (Maystre 2015), solved by Hunter's MM."""
+    rows = [
+        (f"u{ranking}", ranking, str(item), place + 1 if place < places else None)
+        for ranking, (order, places) in enumerate(zip(orders, ranked, strict=True))
+        for place, item in enumerate(order)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.DataWarning)  # users with a single row
+        data = read(pd.DataFrame(rows, columns=list(COLUMNS.values())))
+
+    def solved(stage: np.ndarray) -> np.ndarray:
+        def loss(worth: np.ndarray) -> float:
+            # The first term settles what no ranking tells: the mean.
+            return worth.mean() ** 2 - log_stages(data.difference @ worth, stage).sum()
+
+        start = np.zeros(len(published))
+        found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
+        worth = pd.Series(found.x, index=data.feature_names).sort_index().to_numpy()
+        return np.asarray(worth - worth.mean())
+
+    assert data.stage is not None
+    # Their iterations stop when estimates move by less than 1e-4 or so.
+    assert solved(data.stage) == pytest.approx(published, abs=1e-4)
+    # The wrong partner: every row a choice of its own, which is to break rankings into pairs.
+    assert np.abs(solved(np.arange(len(data))) - published).max() > 0.01
+
+
 def test_replications_of_a_choice_have_its_probabilities() -> None:
     eta = torch.tensor([0.5, -1.0, 0.2], dtype=torch.float64)
     law = ranking_law(np.array([0, 0, 1]))(eta)
