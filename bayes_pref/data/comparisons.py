@@ -30,8 +30,8 @@ from bayes_pref.data.levels import (
     level_labels,
     shares,
 )
-from bayes_pref.data.representation import Representation
 from bayes_pref.data.rankings import Stages
+from bayes_pref.data.representation import Representation
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.validate import (
     FloatArray,
@@ -173,9 +173,8 @@ class Comparisons:
         if self.stage is not None:
             object.__setattr__(self, "stage", _frozen(self.stage, np.int64))
             first = np.flatnonzero(np.diff(self.stage, prepend=-1))
-            if self.stage.shape != (n,) or not np.array_equal(
-                self.stage[first], np.arange(len(first))
-            ):
+            counted = np.array_equal(self.stage[first], np.arange(len(first)))
+            if self.stage.shape != (n,) or not counted:
                 raise DataError("stage must hold codes from 0, row by row, in nondecreasing order")
         self._refuse_infinite("feature", self.features.names, self.difference, self.rows)
         self._refuse_infinite("context", self.features.contexts, self.context, self.rows)
@@ -483,7 +482,7 @@ class Comparisons:
         rows = table.frame[[user, *contexts]].iloc[read.first].set_axis(read.label)
         exploded = Table(rows.assign(**{rank: 1.0}), table.name)
         made = cls._grouped(
-            exploded, features, read.difference(), read.catalogue, user, rank, covariates
+            exploded, features, read.difference(), read.catalogue, user, rank, covariates, None
         )
         order = np.argsort(exploded.codes(user)[0], kind="stable")
         return replace(made, stage=pd.factorize(read.stage[order])[0].astype(np.int64))
@@ -766,8 +765,6 @@ class Comparisons:
         lines = [
             ("Comparisons", f"{len(self):,} comparisons by {self.n_users:,} users ({each} each)")
         ]
-        if self.stage is not None:
-            parts = [f"{self.stage[-1] + 1:,}, each of the best of those that are left"]
         for title, found in (
             ("item" if self.features.indicators else "feature", self.feature_names),
             ("context", self.features.contexts),
@@ -779,6 +776,9 @@ class Comparisons:
                 lines.append((count, ", ".join(found[:8]) + more))
         if self.constant:
             lines.append(("never differ within a pair", listed(self.constant)))
+        if self.stage is not None:
+            text = f"{self.stage[-1] + 1:,}, each of the best of those that are left"
+            return [*lines, ("choices", text)]
         return [*lines, ("choices", ", ".join(shares(self.choice, self.levels)))]
 
     def __repr__(self) -> str:

@@ -78,8 +78,8 @@ def diagnose(
         If `comparisons` lack a column, or hold what is not a number.
     ModelError
         If that is no posterior, `threshold` is not between 0 and 1, or rewards are not in log-odds
-        of a choice: the probit link, graded answers and rankings are refused. With ties or a lapse rate, all
-        but confounding is assessed.
+        of a choice: the probit link, graded answers and rankings are refused. With ties or a lapse
+        rate, all but confounding is assessed.
 
     Examples
     --------

@@ -5,51 +5,46 @@ The only place in this package that knows the law from log-odds to choices.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.likelihood import log_likelihood, probability
+from bayes_pref.models.likelihood import Law, log_likelihood
 from bayes_pref.models.plackett_luce import log_stages
 from bayes_pref.posterior import Posterior
 
 Array = NDArray[np.float64]
 
 
-class Choices:
-    """The law of choices of a posterior at its draws.
+def of_user(law: Law, eta: Array, comparisons: Comparisons, rows: slice, part: slice) -> Array:
+    """Log probability of all of a user's choices, (sample, point).
 
     Parameters
     ----------
-    posterior
-        Whose law.
-    draws
-        Its draws, or some of them; log-odds have these draws, chains one after the other.
+    law
+        At all samples.
+    eta
+        (sample, point, row): log-odds of the user's rows at some of the samples.
+    comparisons, rows
+        The data, and which of its rows are the user's.
+    part
+        Which samples they are.
     """
-
-    def __init__(self, posterior: Posterior, draws: xr.Dataset | None = None) -> None:
-        self.draws = posterior.draws if draws is None else draws
-
-    def left(self, eta: Array) -> Array:
-        """Probability that left is preferred, at log-odds (row, sample)."""
-        return probability(eta)
-
-    def log_likelihood(self, eta: Array, choice: Array) -> Array:
-        """Log probability of choices (row,), at log-odds (row, sample): (row, sample)."""
-        return log_likelihood(eta, choice[:, None])
-
-    def of_user(self, eta: Array, comparisons: Comparisons, rows: slice, part: slice) -> Array:
-        """Log probability of a user's choices, at log-odds (sample, point, row) of some samples."""
-        choice = comparisons.choice[rows]
-        if comparisons.stage is not None:
-            return np.asarray(log_stages(eta, comparisons.stage[rows]).sum(axis=-1))
+    choice = comparisons.choice[rows]
+    if comparisons.stage is not None:
+        stage = comparisons.stage[rows]
+        return np.asarray(log_stages(eta, stage - stage[0]).sum(axis=-1))
+    if law.plain:
         return np.asarray(log_likelihood(eta, choice).sum(axis=-1))
-
-    def replicate(self, eta: Array, rng: np.random.Generator) -> Array:
-        """Choices drawn at log-odds (row, sample)."""
-        return (rng.random(eta.shape) < probability(eta)).astype(np.float64)
+    names = ("position", "tie", "cutpoints", "lapse")
+    given = {name: getattr(law, name) for name in names}
+    some_law = replace(law, **{k: v[..., part] for k, v in given.items() if v is not None})
+    # Laws have the row first and the sample last.
+    return np.asarray(some_law.log_likelihood(eta.transpose(2, 1, 0), choice).sum(axis=0).T)
 
 
 def expect_posterior(value: object, argument: str = "posterior") -> Posterior:

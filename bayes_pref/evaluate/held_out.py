@@ -22,7 +22,7 @@ from scipy.special import logsumexp, ndtri
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.evaluate.choices import Choices, expect_posterior, refuse_rankings
+from bayes_pref.evaluate.choices import expect_posterior, refuse_rankings
 from bayes_pref.evaluate.scores import mean_with_error
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, check_interval, describe
@@ -185,7 +185,7 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     known = codes >= 0
     count = len(held_out)
     columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
-    law = Choices(posterior)
+    law = posterior.law
     for which, users in ((known, None), (~known, POPULATION)):
         # Rows in the order of their users in the posterior, which draws are looked up by.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
@@ -197,7 +197,7 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
             here = order[part]
             made = law.log_likelihood(eta, held_out.choice[here])
             columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            for name, values in describe(law.left(eta), interval).items():
+            for name, values in describe(law.preferred(eta), interval).items():
                 columns[name][here] = values
     choice, left = held_out.choice, columns["mean"]
     right_about = np.where(left == 0.5, 0.5, (left > 0.5) == (choice == 1.0))

@@ -31,7 +31,7 @@ from scipy.special import logsumexp
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import ConvergenceWarning, DataError, ModelError
-from bayes_pref.evaluate.choices import Choices, expect_posterior, refuse_rankings, some
+from bayes_pref.evaluate.choices import expect_posterior, of_user, refuse_rankings, some
 from bayes_pref.evaluate.integrate import log_marginal
 from bayes_pref.evaluate.scores import clustered_error
 from bayes_pref.inference.convergence import PARETO_K
@@ -165,7 +165,7 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
 
 def _comparisons(posterior: Posterior) -> pd.DataFrame:
     """Leave out one row at a time, given the weights of its user."""
-    comparisons, law = posterior.comparisons, Choices(posterior)
+    comparisons, law = posterior.comparisons, posterior.law
     weights = posterior.weights_draws()
     efficiency = _relative_efficiency(posterior)
     parts = []
@@ -204,7 +204,7 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
             "which leaving users out needs; use by='comparison', or hold users out: "
             "comparisons.split(by='user')"
         )
-    law = Choices(posterior, draws)
+    law = posterior.model.law(draws)
     out = np.empty((comparisons.n_users, len(population.factor)))
     # A loop over users: each one's comparisons are few, and all draws are integrated at once.
     for user in range(comparisons.n_users):
@@ -213,7 +213,7 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
         log_share, mean = population.of_user(user)
 
         def of_rows(eta: Array, part: slice, rows: slice = rows) -> Array:
-            return law.of_user(eta, comparisons, rows, part)
+            return of_user(law, eta, comparisons, rows, part)
 
         kinds = [
             log_share[:, kind]

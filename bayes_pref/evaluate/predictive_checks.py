@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bayes_pref.data.validate import shown
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.evaluate.choices import Choices, expect_posterior, refuse_rankings, some
+from bayes_pref.evaluate.choices import expect_posterior, refuse_rankings, some
 from bayes_pref.evaluate.statistics import (
     Statistic,
     cyclic_triads,
@@ -151,10 +151,10 @@ def _replicate(posterior: Posterior, users: str, draws: int, rng: np.random.Gene
             )
         drawn = population.draw(comparisons.n_users, rng)[None]
         weights = xr.DataArray(drawn, dims=("chain", "draw", "user", "feature"))
-    law = Choices(posterior, chosen)
+    law = posterior.model.law(chosen)
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     out = np.empty((samples, len(comparisons)))
     # A loop over blocks of rows, as everywhere.
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        out[:, part] = law.replicate(eta, rng).T
+        out[:, part] = law.draw(eta, rng).T
     return out

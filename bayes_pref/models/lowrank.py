@@ -48,6 +48,7 @@ from bayes_pref.models.base import (
     feature_units,
 )
 from bayes_pref.models.batch import Batch
+from bayes_pref.models.population import Population, stacked
 
 _ROUNDS = 100  # of alignment; a handful is the rule
 _STILL = 1e-8  # change of the reference, as a share of its size, that ends them
@@ -242,6 +243,18 @@ class LowRankReward(RewardModel):
             slope = draws["B"].transpose("chain", "draw", "feature", "covariate").to_numpy()
             weights = weights + (slope @ centred_covariates(comparisons)[pick][..., None])[..., 0]
         return weights.rename("weights")
+
+    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
+        """Return the law of users' weights before their choices: along the tastes, and noise."""
+        mean = stacked(draws, "mu", "feature")[:, None]
+        if "B" in draws:
+            slope = stacked(draws, "B", "feature", "covariate")
+            mean = mean + centred_covariates(comparisons) @ slope.swapaxes(1, 2)
+        factor = stacked(draws, "V", "feature", "taste")
+        if "noise" in draws:
+            noise = stacked(draws, "noise", "feature")[:, :, None] * np.eye(factor.shape[1])
+            factor = np.concatenate([factor, noise], axis=2)
+        return Population.gaussian(mean, factor)
 
 
 def _standard(like: torch.Tensor) -> dist.Distribution:

@@ -50,6 +50,7 @@ from bayes_pref.models.base import (
 )
 from bayes_pref.models.batch import Batch
 from bayes_pref.models.kinds import KindMixture, add_by_user, permuted, relabelled
+from bayes_pref.models.population import Population, stacked
 
 Array = NDArray[np.float64]
 
@@ -331,6 +332,21 @@ class MixtureReward(RewardModel):
         mu = draws["mu"].drop_vars("kind").isel(kind=place).transpose("chain", "draw", "feature")
         noise = rng.standard_normal(mu.shape)
         return (mu + draws["tau"].transpose("chain", "draw", "feature") * noise).rename("weights")
+
+    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
+        """Return the law of users' weights before their choices, given what they are shown."""
+        with np.errstate(divide="ignore"):  # a share of exactly zero
+            log_share = np.log(stacked(draws, "share", "kind"))[:, None]
+        if self.exposure:
+            between, within = (stacked(draws, k, "context")[:, None] for k in ("between", "within"))
+            variance = between**2 + within**2 / comparisons.counts[:, None]
+            a = stacked(draws, "a", "kind", "context")[:, None]
+            distance = (mean_contexts(comparisons)[:, None] - a) ** 2 / variance[:, :, None]
+            log_share = log_share - 0.5 * distance.sum(axis=3)
+            log_share = log_share - logsumexp(log_share, axis=2, keepdims=True)
+        tau = stacked(draws, "tau", "feature")
+        factor = (tau[:, :, None] * np.eye(tau.shape[1]))[:, None]
+        return Population(log_share, stacked(draws, "mu", "kind", "feature")[:, None], factor)
 
 
 def _picked(probability: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
