@@ -261,6 +261,7 @@ def test_users_are_integrated_out_under_the_law_of_their_choices() -> None:
             assert found[sample, point] == pytest.approx(rows.sum())
 
 
+@pytest.mark.slow
 def test_the_population_of_a_model_has_the_moments_of_its_new_users() -> None:
     comparisons = made_comparisons(covariates=True)
     rng = np.random.default_rng(0)

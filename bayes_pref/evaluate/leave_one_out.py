@@ -219,7 +219,7 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
             log_share[:, kind]
             + log_marginal(
                 mean[:, kind] @ difference.T,
-                difference @ population.factor[:, min(kind, population.factor.shape[1] - 1)],
+                difference @ population.of_kind(kind),
                 choice,
                 of_rows,
                 seed=user,

@@ -31,7 +31,7 @@ class Population:
     factor
         (sample, kind, feature, r): a root of the covariance of each kind, log-odds per raw unit.
 
-    In all of them, an axis `user` of length 1 says that it is the same for everyone.
+    An axis `user` or, of `factor`, `kind` of length 1 says that it is the same for all.
     """
 
     log_share: Array
@@ -53,6 +53,10 @@ class Population:
         pick = [min(user, values.shape[1] - 1) for values in (self.log_share, self.mean)]
         return self.log_share[:, pick[0]], self.mean[:, pick[1]]
 
+    def of_kind(self, kind: int) -> Array:
+        """Factor (sample, feature, r) of one kind."""
+        return self.factor[:, min(kind, self.factor.shape[1] - 1)]
+
     def draw(self, users: int, rng: np.random.Generator) -> Array:
         """Draw weights of as many new users, (sample, user, feature), in place of the old ones.
 
@@ -71,7 +75,7 @@ class Population:
         z = rng.standard_normal((samples, users, self.factor.shape[3]))
         # A loop over kinds, of which there are few: a factor for every user would fill the memory.
         for t in range(kinds):
-            own = z @ self.factor[:, t].swapaxes(1, 2)
+            own = z @ self.of_kind(t).swapaxes(1, 2)
             weights = weights + np.where((kind == t)[:, :, None], own, 0.0)
         return weights
 
