@@ -28,7 +28,7 @@ MODELS: dict[str, bp.RewardModel] = {
     # Raw: priors of contexts must not depend on the contexts where these are simulated, too.
     "mixture, exposure": bp.MixtureReward(types=2, exposure=True, scale="raw"),
     "shared cause": bp.SharedCauseReward(scale="raw"),
-    "shared cause, full": bp.SharedCauseReward(covariance="full", scale="raw"),
+    "shared cause, full": bp.SharedCauseReward(covariance="full", scale="raw", effect_sd=0.1),
 }
 
 
