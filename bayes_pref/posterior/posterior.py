@@ -265,7 +265,7 @@ class Posterior:
         --------
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(draws=100, chains=1, progress=False)
+        >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.MixtureReward(types=1), world.comparisons, engine)
         >>> posterior.kinds()[["kind", "mean"]].drop_duplicates().values.tolist()
         [[1.0, 1.0]]
