@@ -31,6 +31,12 @@ MODELS: dict[str, bp.RewardModel] = {
     "shared cause, full": bp.SharedCauseReward(covariance="full", scale="raw", effect_sd=0.1),
 }
 
+# Other settings of samplers that are calibrated under another name.
+VARIANTS = {
+    *("diagonal, raw scale", "full, strong prior", "full, exposure", "full, position"),
+    *("one taste, position", "shared cause, full"),
+}
+
 
 class Entry(NamedTuple):
     """An engine whose draws are compared with every other's.
@@ -46,8 +52,8 @@ class Entry(NamedTuple):
 
 
 ENGINES: dict[str, Entry] = {
-    "Gibbs": Entry(bp.Gibbs(draws=20_000, warmup=1000, chains=2, progress=False)),
-    "NUTS": Entry(bp.NUTS(draws=2000, warmup=500, chains=2, progress=False)),
+    "Gibbs": Entry(bp.Gibbs(draws=8000, warmup=1000, chains=2, progress=False)),
+    "NUTS": Entry(bp.NUTS(draws=1500, warmup=500, chains=2, progress=False)),
     # The centred funnel needs small steps, or NUTS is biased where tau is near zero.
     "NUTS, centred": Entry(
         bp.NUTS(

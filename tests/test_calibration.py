@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
-from cases import MODELS, small_comparisons
+from cases import MODELS, VARIANTS, small_comparisons
 from matplotlib import pyplot
 
 import bayes_pref as bp
@@ -75,7 +75,7 @@ class Idle(bp.Gibbs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in VARIANTS])
 def test_the_default_engine_of_each_model_is_calibrated(name: str) -> None:
     engine = bp.Gibbs(**gibbs())
     assert (
