@@ -83,7 +83,7 @@ def test_the_default_engine_of_each_model_is_calibrated(name: str) -> None:
         == bp.calibrate(MODELS[name], comparisons(), replications=1, progress=False).engine["name"]
     )
     found = bp.calibrate(
-        MODELS[name], comparisons(), engine, replications=REPLICATIONS, seed=1, progress=False
+        MODELS[name], comparisons(), engine, replications=REPLICATIONS // 2, seed=1, progress=False
     )
     assert found.passed(LEVEL), found.summary()
 

@@ -179,8 +179,9 @@ class Problem:
             values["z"], weights = np.split(weights, [self.rank], axis=3)
             square = (loadings**2).sum(axis=2)
             if self.covariance == "diagonal":
-                values["noise"] = theta[..., self.n_means :] / self.feature_scale
-                square += theta[..., self.n_means :] ** 2
+                noise = theta[..., self.n_means : self.n_parameters]
+                values["noise"] = noise / self.feature_scale
+                square += noise**2
             values["tau"] = np.sqrt(square) / self.feature_scale
             values["weights"] = weights / self.feature_scale
             return values
