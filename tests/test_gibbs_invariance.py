@@ -162,7 +162,7 @@ def replicate_tastes(noisy: bool, loading_sd: np.ndarray, seed: int) -> dict[str
     user = np.repeat(np.arange(USERS), EACH)
     eta = (difference * weights[user]).sum(axis=1)
     sign = np.where(rng.random(eta.size) < 1 / (1 + np.exp(-eta)), 1.0, -1.0)
-    rows = build_rows(sign[:, None] * difference, user, np.arange(USERS + 1) * EACH)
+    rows = build_rows(sign[:, None] * difference, user, np.arange(USERS + 1) * EACH, sign)
     precision = 1 / np.vstack([sds, np.tile(loading_sd, (RANK, 1))]) ** 2
     problem = Problem(
         rows,
