@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from confounding_study import sweep
+from confounding_study import people, people_report, sweep
 
 
 class Part(NamedTuple):
@@ -30,9 +31,13 @@ class Part(NamedTuple):
 
     run: Callable[[sweep.Task], sweep.Outcome]
     report: Callable[[pd.DataFrame], str]
+    picture: Callable[[pd.DataFrame], Figure] | None = None
 
 
-PARTS = {"sweep": Part(sweep.run, sweep.report)}
+PARTS = {
+    "sweep": Part(sweep.run, sweep.report),
+    "people": Part(people.run, people_report.report, people_report.picture),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(text)
         (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
+        if part.picture is not None:
+            part.picture(records).savefig(asked.out / f"{name}.png", dpi=150)
     return 0
 
 

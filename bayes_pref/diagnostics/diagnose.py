@@ -19,9 +19,10 @@ from bayes_pref.data.validate import FloatArray, listed
 from bayes_pref.diagnostics import confounding, identifiability, overlap
 from bayes_pref.diagnostics.differences import describe_differences, learned_shares
 from bayes_pref.diagnostics.pairs import Candidates, Pairs, read_pairs
+from bayes_pref.diagnostics.prompts import Described, Prompts, read_described
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.verdicts import MEANINGS, Grounds, decide, sentences
-from bayes_pref.errors import ModelError
+from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.base import mean_contexts
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import check_interval
@@ -39,6 +40,7 @@ def diagnose(
     posterior: Posterior,
     comparisons: Candidates = None,
     *,
+    prompts: Prompts | None = None,
     threshold: float = 0.03,
     interval: float = 0.9,
     seed: int = 0,
@@ -59,6 +61,11 @@ def diagnose(
         table with the attributes' differences (left minus right), the contexts and the user column
         of the fitted ones; users who were never asked, or no user column at all, are answered for
         as new users.
+    prompts
+        What describes the prompts for the overlap, such as their whole embeddings, instead of the
+        contexts: numbers, one row a fitted comparison in the order of `posterior.comparisons.rows`,
+        or a frame indexed by these labels. With `comparisons` a pair of them: for those that were
+        fitted, and for these.
     threshold
         Smallest shift in the probability of a choice that matters.
     interval
@@ -75,7 +82,7 @@ def diagnose(
     Raises
     ------
     DataError
-        If `comparisons` lack a column, or hold what is not a number.
+        If `comparisons` lack a column, or hold what is not a number, or `prompts` do not fit them.
     ModelError
         If that is no posterior, `threshold` is not between 0 and 1, or rewards are not in log-odds
         of a choice: the probit link, graded answers and rankings are refused. With ties or a lapse
@@ -105,10 +112,11 @@ def diagnose(
     check_interval(interval)
     _refuse_other_units(posterior)
     pairs = read_pairs(posterior, comparisons)
+    described = _described(prompts, posterior, pairs, fitted=comparisons is None)
     notes: list[str] = []
     shifts = _shifts(posterior, pairs, threshold, interval, seed, progress, notes)
     learned = _learned(posterior, pairs, notes)
-    shown = overlap.assess(posterior, pairs, seed=seed)
+    shown = overlap.assess(posterior, pairs, described=described, seed=seed)
     if shown.note:
         notes.append(_sentence(shown.note))
     personal = "weights" in posterior.draws
@@ -149,6 +157,19 @@ def diagnose(
         threshold=threshold,
         interval=interval,
     )
+
+
+def _described(
+    prompts: Prompts | None, posterior: Posterior, pairs: Pairs, *, fitted: bool
+) -> Described | None:
+    """Refuse prompts that do not fit, before anything is computed."""
+    if prompts is None:
+        return None
+    if fitted and isinstance(prompts, tuple):
+        raise DataError("prompts: got several arrays, but expected one, of the fitted comparisons")
+    both = (prompts, prompts) if fitted else prompts
+    # Anything but two arrays is refused here.
+    return read_described(both, posterior.comparisons, pairs)  # type: ignore[arg-type]
 
 
 def _refuse_other_units(posterior: Posterior) -> None:

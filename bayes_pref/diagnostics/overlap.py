@@ -9,8 +9,9 @@ Overlap, for user i and context x: how common x is among people like i, relative
     overlap(i, x) = min(1, p(x | people like i) / p(x)).
 
 With several kinds of users it is sum_k P(i is of kind k) P(kind k | x) / P(kind k): the kinds from
-choices and exposure together, P(kind | x) by regularised logistic regression on the contexts of
-other users only (cross-fitted over users), if that predicts the kinds of users held out. With one
+choices and exposure together (those of `MixtureReward` where that was fitted), P(kind | x) by
+regularised logistic regression on what other users were asked (cross-fitted over users), if that
+predicts the kinds of users held out: on the contexts, or on what describes prompts better. With one
 kind, or kinds that contexts do not tell apart, people like i are those whose exposure is
 like theirs, and the densities are normal. A context does not vouch for itself: for a pair that the
 user was shown, their exposure is taken from their other comparisons.
@@ -31,7 +32,9 @@ from bayes_pref.data.validate import FloatArray, IntArray
 from bayes_pref.diagnostics.identifiability import units
 from bayes_pref.diagnostics.kinds import Exposure, user_kinds
 from bayes_pref.diagnostics.pairs import UNASKED, Pairs
+from bayes_pref.diagnostics.prompts import Described, by_kind, read_described
 from bayes_pref.errors import DataError
+from bayes_pref.models.mixture import MixtureReward
 from bayes_pref.posterior import Posterior
 
 Flags: TypeAlias = NDArray[np.bool_]
@@ -40,9 +43,6 @@ BORROWED = 0.1  # share above which a user's own data are said to say nothing of
 _AT_ONCE = 4_000_000  # numbers in one block: 32 MB
 _RANK = 1e-6  # of the largest singular value
 _LIKE = 0.1  # variance, in that between users, among people who count as alike in exposure
-_FOLDS = 5
-_PENALTIES = (0.01, 0.1, 1.0)  # C of the logistic regression, the best by held-out likelihood
-_CLEARLY = 2.0  # standard errors by which contexts must predict the kinds of held-out users
 _GRID = 11  # contexts in the map of users by contexts
 
 
@@ -147,6 +147,7 @@ def assess(
     *,
     least: float = 0.2,
     kinds: int | None = None,
+    described: Described | None = None,
     seed: int = 0,
 ) -> Overlap:
     """Tell whether people like each pair's user are shown contexts like the pair's.
@@ -160,7 +161,11 @@ def assess(
     least
         Overlap below which there is none to speak of.
     kinds
-        How many kinds of users there are; None: as many as the data show.
+        How many kinds of users there are; None: those of a `MixtureReward`, or else as many as the
+        data show.
+    described
+        What tells prompts apart, such as their embeddings: (n, m) for the fitted comparisons, and
+        (n, m) for the pairs, in their order, or frames indexed by their labels; None: the contexts.
     seed
         Of the mixture's starts and the folds.
 
@@ -171,7 +176,7 @@ def assess(
     Raises
     ------
     DataError
-        If `kinds` is not a number of kinds that these users can be of.
+        If `kinds` is not a number of kinds that these users can be of, or `described` does not fit.
 
     Notes
     -----
@@ -192,6 +197,7 @@ def assess(
     """
     comparisons = posterior.comparisons
     _check_kinds(kinds, comparisons.n_users)
+    seen, asked = read_described(described, comparisons, pairs)
     exposure = Exposure.of(comparisons)
     note = _missing(comparisons, exposure)
     if note:
@@ -199,94 +205,51 @@ def assess(
         values[_shown_to_nobody(comparisons, pairs.context)] = 0.0
         everyone = _kinds_frame(np.ones((comparisons.n_users, 1)), comparisons)
         return Overlap(_frame(values, least), everyone, pd.DataFrame(), note)
-    kind = user_kinds(posterior, exposure, kinds, seed)
-    user, context = _map_points(comparisons, exposure)
-    whose = np.concatenate([pairs.user, np.repeat(user, len(context))])
-    where = np.vstack([pairs.context, np.tile(context, (len(user), 1))])
+    kind = _kinds(posterior, exposure, kinds, seed)
+    user, marks = _map_points(comparisons, exposure)
+    whose = np.concatenate([pairs.user, np.repeat(user, len(marks))])
+    where = np.vstack([pairs.context, np.tile(comparisons.context[marks], (len(user), 1))])
     several = kind.shape[1] > 1
-    ratio = _by_kind(comparisons, kind, whose, where, seed) if several else None
-    if ratio is not None:
+    found = (
+        by_kind(comparisons, kind, seen, asked, pairs.user, marks=marks, seed=seed)
+        if several
+        else None
+    )
+    if found is not None:
+        ratio = np.concatenate([found[0], found[1][user].ravel()])
         note = (
             f"{kind.shape[1]} kinds of users were found by their choices and contexts; overlap "
-            "compares the contexts of a user's kind with everyone's"
+            f"compares the {'contexts' if described is None else 'prompts'} of a user's kind with "
+            "everyone's"
         )
     else:
         own = np.zeros(len(whose), dtype=bool)
         own[: len(pairs)] = _own_contexts(comparisons, pairs)
         ratio = _by_exposure(exposure, whose, where, own)
-        found = (
+        who = (
             f"{kind.shape[1]} kinds of users were found, who are shown like contexts"
             if several
             else "one kind of user was found"
         )
-        note = (
-            f"{found}; overlap compares the contexts of users with a like exposure with everyone's"
-        )
+        note = f"{who}; overlap compares the contexts of users with a like exposure with everyone's"
     ratio[whose == UNASKED] = 1.0
     ratio[_shown_to_nobody(comparisons, where)] = 0.0
     values, grid = np.split(ratio.clip(0.0, 1.0), [len(pairs)])
-    place = exposure.coordinates(context)[:, 0]
+    place = exposure.coordinates(comparisons.context[marks])[:, 0]
     table = pd.DataFrame(
-        grid.reshape(len(user), len(context)), comparisons.users[user], place.round(2)
+        grid.reshape(len(user), len(marks)), comparisons.users[user], place.round(2)
     )
     return Overlap(_frame(values, least), _kinds_frame(kind, comparisons), table, note)
 
 
-def _by_kind(
-    comparisons: Comparisons, kind: FloatArray, user: IntArray, context: FloatArray, seed: int
-) -> FloatArray | None:
-    """(n,) sum over kinds of P(user is of it) P(it | context) / P(it), cross-fitted over users.
-
-    None if contexts do not predict the kinds of users held out.
-    """
-    spread = comparisons.context.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    centre = comparisons.context.mean(axis=0)
-    seen, asked = ((values - centre) / spread for values in (comparisons.context, context))
-    of_row = kind[comparisons.user]
-    share = of_row.mean(axis=0)
-    fold = np.random.default_rng(seed).permutation(comparisons.n_users) % _FOLDS
-    fold_of = fold[comparisons.user], np.where(user < 0, 0, fold[user])
-    gains, answers = zip(
-        *(_classified(seen, asked, of_row, fold_of, penalty) for penalty in _PENALTIES),
-        strict=True,
-    )
-    best = int(np.argmax([gain.sum() for gain in gains]))
-    # In log likelihood against the shares alone, users being the independent units. A classifier
-    # that tells nothing of people it has not seen still ranks contexts, by chance.
-    gain = np.bincount(comparisons.user, gains[best])
-    if gain.mean() < _CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain)):
-        return None
-    whose = np.where((user < 0)[:, None], share, kind[user])
-    return np.asarray((whose * answers[best] / share).sum(axis=1))
-
-
-def _classified(
-    seen: FloatArray,
-    asked: FloatArray,
-    of_row: FloatArray,
-    fold_of: tuple[IntArray, IntArray],
-    penalty: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Held-out gain in log likelihood of each row, and P(kind | context) of what is asked."""
-    from sklearn.linear_model import LogisticRegression  # see user_kinds
-
-    gain, answer = np.empty(len(seen)), np.empty((len(asked), of_row.shape[1]))
-    for part in range(_FOLDS):
-        held, mine = (fold == part for fold in fold_of)
-        share = of_row[~held].mean(axis=0)
-        model = LogisticRegression(C=penalty, max_iter=2000)
-        # A row of an uncertain user stands in every kind, with its probability as weight.
-        model.fit(
-            np.tile(seen[~held], (len(share), 1)),
-            np.repeat(np.arange(len(share)), (~held).sum()),
-            sample_weight=of_row[~held].T.ravel(),
+def _kinds(posterior: Posterior, exposure: Exposure, kinds: int | None, seed: int) -> FloatArray:
+    """(u, k) probabilities that users are of each kind: the model's own kinds, if it has any."""
+    model = posterior.model
+    if kinds is None and isinstance(model, MixtureReward):
+        return np.asarray(
+            model.kind_probabilities(posterior.draws, posterior.comparisons).mean(axis=0)
         )
-        told = model.predict_log_proba(seen[held]) - np.log(share)
-        gain[held] = (told * of_row[held]).sum(axis=1)
-        if mine.any():
-            answer[mine] = model.predict_proba(asked[mine])
-    return gain, answer
+    return user_kinds(posterior, exposure, kinds, seed)
 
 
 def _by_exposure(exposure: Exposure, user: IntArray, context: FloatArray, own: Flags) -> FloatArray:
@@ -341,13 +304,14 @@ def _missing(comparisons: Comparisons, exposure: Exposure) -> str:
     return ""
 
 
-def _map_points(comparisons: Comparisons, exposure: Exposure) -> tuple[IntArray, FloatArray]:
-    """Users in order of exposure, and contexts from the data spread over the leading axis."""
+def _map_points(comparisons: Comparisons, exposure: Exposure) -> tuple[IntArray, IntArray]:
+    """Users in order of exposure, and comparisons spread over the leading axis of contexts."""
     user = np.argsort(exposure.mean[:, 0], kind="stable")
     along = exposure.coordinates(comparisons.context)[:, 0]
     order = np.argsort(along, kind="stable")
     marks = np.linspace(0.02, 0.98, _GRID) * (len(order) - 1)
-    return user, comparisons.context[order[np.unique(marks.round().astype(np.int64))]]
+    row: IntArray = order[np.unique(marks.round().astype(np.int64))].astype(np.int64)
+    return user.astype(np.int64), row
 
 
 def _frame(values: FloatArray, least: float) -> pd.DataFrame:
