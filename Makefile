@@ -7,10 +7,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test test-long lint clean
 
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 8
 
 venv: $(INSTALLED)  ## .venv with the pinned versions and the package, editable (PYTHON=, PIP_ARGS=)
 
@@ -25,8 +25,11 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 demo: venv  ## a fit to a small world whose truth is known; plots in demo/
 	$(BIN)/bayes-pref demo
 
-test: venv  ## every test: fast, slow, doctests and notebooks
-	$(BIN)/python -m pytest -m "" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+test: venv  ## fast and slow tests, doctests and notebooks
+	$(BIN)/python -m pytest -m "not long" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+
+test-long: venv  ## what takes longest: calibration of every sampler and law, case studies
+	$(BIN)/python -m pytest -m long --numprocesses=2 --dist=worksteal --durations=15
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -37,6 +37,9 @@ VARIANTS = {
     *("one taste, position", "shared cause, full"),
 }
 
+# Whose sampler takes longest: compared and calibrated by make test-long.
+LONG = {"mixture, exposure", "shared cause", "shared cause, full"}
+
 
 class Entry(NamedTuple):
     """An engine whose draws are compared with every other's.

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import xarray as xr
-from cases import ENGINES, MODELS, small_comparisons
+from cases import ENGINES, LONG, MODELS, small_comparisons
 from monte_carlo import agree, chi_square, largest_allowed, sd_z_scores, z_scores
 from scipy.signal import lfilter
 
@@ -45,7 +45,13 @@ def allowed(name: str, engine: str) -> bool:
 
 
 TRIED = {name: [engine for engine in ENGINES if allowed(name, engine)] for name in CASES}
-PAIRS = [(name, *pair) for name, engines in TRIED.items() for pair in combinations(engines, 2)]
+PAIRS = [
+    pytest.param(
+        *(name, *pair), marks=pytest.mark.long if name in LONG or "NUTS, centred" in pair else ()
+    )
+    for name, engines in TRIED.items()
+    for pair in combinations(engines, 2)
+]
 
 
 def test_every_model_is_fitted_by_two_engines_and_every_engine_fits_a_model() -> None:
@@ -82,7 +88,7 @@ class Wrong(bp.Gibbs):
 # the other; with sds a seventh too small, the interval holds 84 %.
 @pytest.mark.slow
 @pytest.mark.parametrize("wrong", [{"moved": 0.2}, {"shrunk": 6 / 7}], ids=str)
-@pytest.mark.parametrize("name", ["pooled", "full, covariates", "one taste", "shared cause"])
+@pytest.mark.parametrize("name", ["pooled", "full, covariates", "one taste", "mixture"])
 def test_a_wrong_engine_is_found_out(name: str, wrong: dict[str, float]) -> None:
     engine = Wrong(draws=5000, warmup=1000, chains=2, progress=False, **wrong)
     assert not agree(draws(name, engine, seed=1), fitted(name, "NUTS"))

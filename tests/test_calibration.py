@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
-from cases import MODELS, VARIANTS, small_comparisons
+from cases import LONG, MODELS, VARIANTS, small_comparisons
 from matplotlib import pyplot
 
 import bayes_pref as bp
@@ -74,8 +74,15 @@ class Idle(bp.Gibbs):
         return Draws({name: prior[name].to_numpy() for name in names}, {}, True)
 
 
+CALIBRATED = [
+    pytest.param(name, marks=pytest.mark.long if name in LONG else ())
+    for name in MODELS
+    if name not in VARIANTS
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in VARIANTS])
+@pytest.mark.parametrize("name", CALIBRATED)
 def test_the_default_engine_of_each_model_is_calibrated(name: str) -> None:
     engine = bp.Gibbs(**gibbs())
     assert (

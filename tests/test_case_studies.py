@@ -23,6 +23,7 @@ def test_the_share_of_informative_pairs_is_that_of_the_formula(rho: float) -> No
         assert abs(share - (1 - rho) / 2) > tolerance
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_less_factors_part_the_less_the_ratio_is_known_and_at_one_the_verdict_names_both() -> (
     None
@@ -160,6 +161,7 @@ def test_targets_are_met_within_error_or_missed() -> None:
     assert again[objective, "kinds by both", "0.8"] == "within error"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_hidden_objectives_are_found_flags_are_raised_and_overlap_is_told(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch

@@ -356,6 +356,7 @@ def test_nuts_agrees_with_weighed_draws_from_the_prior_and_not_with_wrong_ones(n
         assert agree(drawn, found.draws) == same
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS)
 def test_each_law_is_calibrated(name: str) -> None:
@@ -365,6 +366,7 @@ def test_each_law_is_calibrated(name: str) -> None:
     assert found.passed(1e-3), found.summary()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "wrong"),

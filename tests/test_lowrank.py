@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
@@ -187,15 +186,3 @@ def test_two_tastes_are_found() -> None:
     assert sum(each < 15.0 for each in angles) >= 9, angles
     # Between two planes in eight dimensions that have nothing to do with each other it is large.
     assert angle(0, fitted_to=1) > 40.0
-
-
-@pytest.mark.slow
-def test_a_thousand_users_take_minutes_at_most() -> None:
-    world = bp.simulate(users=1000, comparisons=15, features=8, contexts=0, tastes=2, seed=0)
-    settings = {"chains": 1, "cores": 1}
-    quiet(bp.LowRankReward(), world.comparisons, draws=4, warmup=5, **settings)  # compiles
-    start = time.process_time()
-    quiet(bp.LowRankReward(), world.comparisons, draws=100, warmup=100, **settings)
-    seconds = time.process_time() - start
-    # The default, 4 chains of 1,500 sweeps on 2 cores, is to take less than 3 minutes.
-    assert seconds / 200 * 4 * 1500 / 2 < 180.0

@@ -208,6 +208,7 @@ class Alike(bp.Gibbs):
         return super().run(other, comparisons, seed)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_calibration_finds_out_an_engine_with_another_prior() -> None:
     found = bp.calibrate(

@@ -61,6 +61,7 @@ def accuracy(posterior: bp.Posterior, comparisons: bp.Comparisons) -> float:
     return float(((eta > 0) == (comparisons.choice == 1)).mean())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_network_learns_a_reward_that_no_linear_one_has_and_gibbs_draws_the_heads(
     tmp_path: Path,
@@ -110,6 +111,7 @@ def leak(learned: bp.Comparisons) -> float:
     return float(fit.score(z[~half] / z.std(axis=0), learned.user[~half]))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_adversary_takes_who_asked_out_of_the_representation_and_leaves_the_reward() -> None:
     comparisons = confounded()

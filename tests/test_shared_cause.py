@@ -216,6 +216,7 @@ class Deaf(bp.Gibbs):
         return super().run(model, replace(comparisons, context=shuffled), seed)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_calibration_finds_out_an_engine_that_ignores_who_is_shown_what() -> None:
     found = bp.calibrate(
