@@ -38,7 +38,10 @@ VARIANTS = {
 }
 
 # Whose sampler takes longest: compared and calibrated by make test-long.
-LONG = {"mixture, exposure", "shared cause", "shared cause, full"}
+LONG = {
+    *("mixture", "mixture, exposure", "shared cause", "shared cause, full"),
+    "two tastes, no noise",
+}
 
 
 class Entry(NamedTuple):
