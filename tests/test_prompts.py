@@ -111,8 +111,11 @@ def test_frames_are_read_by_row_label_and_arrays_by_position(world: World) -> No
 
 def test_diagnose_takes_prompts_of_the_fitted_and_of_others(world: World) -> None:
     seen, asked = world.prompts
-    posterior = world.posterior
+    # With the exposure term, so that nothing has to be fitted for the other flags.
+    coupled = bp.HierarchicalReward(exposure=True)
+    posterior = bp.fit(coupled, world.posterior.comparisons, ENGINE)
     report = bp.diagnose(posterior, prompts=seen, progress=False)
+    assert any("compares the prompts" in note for note in report.notes)
     own = assess(posterior, read_pairs(posterior), described=(seen, seen))
     np.testing.assert_array_equal(report.comparisons["overlap"], own.comparisons["overlap"])
     pairs = world.pairs
