@@ -65,6 +65,7 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
     """One row a figure and model, one column a rho: mean and standard error over draws."""
     cells = records.groupby(["figure", "model", "rho"], sort=False)["value"]
     wide = cells.agg(lambda values: _number(*_summary(values))).unstack("rho").fillna("")
+    wide = wide[sorted(wide.columns)]
     wide.columns = [f"{rho:.1f}" for rho in wide.columns]
     return wide.reset_index()
 
@@ -138,9 +139,9 @@ def picture(records: pd.DataFrame) -> Figure:
         (axes[0, 0], "consistent", "Held-out pairs of the type the user asks for"),
         (axes[0, 1], "inconsistent", "Held-out pairs of the other type"),
     ):
-        for name in (*MODELS, ORACLE):
-            _line(ax, records, name, figure_name, name)
-        ax.set(title=title, ylabel="share answered right", ylim=(0.48, 0.66))
+        for place, name in enumerate((*MODELS, ORACLE)):
+            _line(ax, records, name, figure_name, name, beside=0.004 * (place - 2.5))
+        ax.set(title=title, ylabel="share answered right", ylim=(0.48, 0.69))
     axes[0, 0].legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
     for name in ("kinds by choices", "kinds by both"):
         _line(axes[1, 0], records, name, "AUROC of the objective", f"objective, {name}")
@@ -161,12 +162,20 @@ def picture(records: pd.DataFrame) -> Figure:
 
 
 def _line(
-    ax: plt.Axes, records: pd.DataFrame, model: str, figure: str, label: str, color: str = ""
+    ax: plt.Axes,
+    records: pd.DataFrame,
+    model: str,
+    figure: str,
+    label: str,
+    color: str = "",
+    *,
+    beside: float = 0.0,
 ) -> None:
+    """Draw means and standard errors, a little beside their rho where bars would cover others."""
     mine = records[(records["model"] == model) & (records["figure"] == figure)]
     cells = mine.groupby("rho")["value"]
     ax.errorbar(
-        cells.mean().index,
+        cells.mean().index + beside,
         cells.mean(),
         yerr=cells.sem().fillna(0.0),
         marker="o",
