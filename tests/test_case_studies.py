@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bayes_pref as bp
 import case_positivity
 from confounding_study import data, people, people_report, population, sweep
 
@@ -172,13 +173,13 @@ def test_hidden_objectives_are_found_flags_are_raised_and_overlap_is_told(
     for rho in (0.5, 1.0):
         who = population.draw(judged, rho, 0)
         both = people.fitted(who, "kinds by both")
-        frame, _ = people.flags(people.fitted(who, "coupled"), judged, who)
+        report = bp.diagnose(people.fitted(who, "coupled"), progress=False)
         found[rho] = (
             people.objective_auroc(both, who),
             people.auroc_within(
                 people.overlaps(both, judged, who), judged.consistent[who.held_row], who.held_user
             ),
-            (frame["verdict"] == "confounded").mean(),
+            (report.comparisons["verdict"] == "confounded").mean(),
         )
     recovered, overlap, flagged = zip(found[0.5], found[1.0], strict=True)
     assert recovered[1] >= 0.95
