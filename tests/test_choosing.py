@@ -54,6 +54,7 @@ def kinds_apart() -> bp.Comparisons:
     return bp.Comparisons.from_frame(frame, user="who", choice="left", difference=names)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_tastes_are_preferred_where_there_are_two() -> None:
     sizes = {"users": 150, "comparisons": 20, "features": 6, "contexts": 0}
@@ -63,6 +64,7 @@ def test_two_tastes_are_preferred_where_there_are_two() -> None:
         assert errors_ahead(found, "rank 2", other) > CLEAR, other
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_kinds_are_preferred_where_they_lie_apart() -> None:
     found = left_out(kinds_apart(), "pooled", "hierarchical", "mixture")
@@ -70,6 +72,7 @@ def test_kinds_are_preferred_where_they_lie_apart() -> None:
         assert errors_ahead(found, "mixture", other) > CLEAR, other
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_neither_is_preferred_where_everyone_differs_in_each_feature_by_itself() -> None:
     sizes = {"users": 150, "comparisons": 20, "features": 4, "contexts": 0}

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
+from scipy.stats import t
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.validate import shown
@@ -237,23 +238,24 @@ def _overall(rows: pd.DataFrame, user: NDArray[np.int64], interval: float) -> pd
 
 
 def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.DataFrame:
-    found = []
-    offsets = held_out.offsets
-    # A loop over users: each has a few rows, and an interval of its own degrees of freedom.
-    for code, label in enumerate(held_out.users):
-        own = rows.iloc[offsets[code] : offsets[code + 1]]
-        for score in SCORES:
-            scores = own[score].to_numpy()
-            found.append(
-                {
-                    "user": label,
-                    "score": score,
-                    "known": bool(own["known"].iloc[0]),
-                    **mean_with_error(scores, np.arange(len(scores)), interval),
-                    "comparisons": len(scores),
-                }
-            )
-    return pd.DataFrame(found)
+    user, counts = held_out.user, held_out.counts
+    scores = rows[list(SCORES)].to_numpy(dtype=np.float64)
+    mean = np.add.reduceat(scores, held_out.offsets[:-1], axis=0) / counts[:, None]
+    square = np.add.reduceat((scores - mean[user]) ** 2, held_out.offsets[:-1], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # nan for users with a single row
+        error = np.sqrt(square / (counts * (counts - 1))[:, None])
+    reach = np.asarray(t.ppf(0.5 + interval / 2, counts - 1))[:, None] * error
+    columns = dict(zip(COLUMNS, (mean, error, mean - reach, mean + reach), strict=True))
+    each = len(SCORES)
+    return pd.DataFrame(
+        {
+            "user": np.repeat(held_out.users, each),
+            "score": np.tile(SCORES, len(counts)),
+            "known": np.repeat(rows["known"].to_numpy()[held_out.offsets[:-1]], each),
+            **{name: values.ravel() for name, values in columns.items()},
+            "comparisons": np.repeat(counts, each),
+        }
+    )
 
 
 def _calibration(
