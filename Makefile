@@ -25,6 +25,10 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 demo: venv  ## a fit to a small world whose truth is known; plots in demo/
 	$(BIN)/bayes-pref demo
 
+# Two workers fill two cores: threads within them would wait for each other.
+test test-long: export OMP_NUM_THREADS = 1
+test test-long: export OPENBLAS_NUM_THREADS = 1
+
 test: venv  ## fast and slow tests, doctests and notebooks
 	$(BIN)/python -m pytest -m "not long" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,12 @@ GLOBALS: dict[str, Callable[[], Any]] = {
     # Legacy on purpose: this is the generator that library code must leave alone.
     "NumPy's global generator": lambda: repr(np.random.get_state(legacy=False)["state"]),  # noqa: NPY002
 }
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C: shells start what runs in the background deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

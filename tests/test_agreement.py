@@ -45,10 +45,15 @@ def allowed(name: str, engine: str) -> bool:
 
 
 TRIED = {name: [engine for engine in ENGINES if allowed(name, engine)] for name in CASES}
+
+
+def takes_long(name: str, pair: tuple[str, ...]) -> bool:
+    references = {"NUTS, centred", "NUTS of Pyro"}
+    return name in LONG or (name != "pooled" and not references.isdisjoint(pair))
+
+
 PAIRS = [
-    pytest.param(
-        *(name, *pair), marks=pytest.mark.long if name in LONG or "NUTS, centred" in pair else ()
-    )
+    pytest.param(name, *pair, marks=pytest.mark.long if takes_long(name, pair) else ())
     for name, engines in TRIED.items()
     for pair in combinations(engines, 2)
 ]

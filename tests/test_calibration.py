@@ -75,7 +75,7 @@ class Idle(bp.Gibbs):
 
 
 CALIBRATED = [
-    pytest.param(name, marks=pytest.mark.long if name in LONG else ())
+    pytest.param(name, marks=pytest.mark.long if name in {*LONG, "diagonal, position"} else ())
     for name in MODELS
     if name not in VARIANTS
 ]
@@ -98,7 +98,11 @@ def test_the_default_engine_of_each_model_is_calibrated(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("diagonal", Shrunk), ("diagonal", Believing), ("two tastes, no noise", Believing)],
+    [
+        ("diagonal", Shrunk),
+        ("diagonal", Believing),
+        pytest.param("two tastes, no noise", Believing, marks=pytest.mark.long),
+    ],
 )
 def test_a_wrong_engine_is_found_out(name: str, wrong: type[bp.Gibbs]) -> None:
     found = bp.calibrate(

@@ -541,6 +541,7 @@ def test_unknown_options_stop_with_status_2(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_bank_study_converges_and_loads_elsewhere_with_the_same_rewards(
     shared_data: Path, run: Run
 ) -> None:

@@ -193,16 +193,9 @@ def test_flagged_comparisons_stand_beside_the_truth(fits: Fits) -> None:
     assert f"{len(rows):,} comparisons are flagged as confounded, and for {right:,}" in score
 
 
-def _untimed(told: list[str]) -> list[str]:
-    return [re.sub(r"\d+\.\d s;", "", text) for text in told]
-
-
-def test_a_run_tells_its_story_repeats_itself_and_draws(tmp_path: Path) -> None:
+def test_a_run_tells_its_story_and_draws(tmp_path: Path) -> None:
     told: list[str] = []
     run_demo(OutputFolder(tmp_path / "demo"), seed=2, say=told.append, draws=40)
-    again: list[str] = []
-    run_demo(OutputFolder(tmp_path / "again"), seed=2, say=again.append, draws=40)
-    assert _untimed(again) == _untimed(told)
     assert len(told) == 10
     assert "correlation 0.6" in flowing(told[0])
     train, held_out = assistant_world(seed=2).comparisons.split(by="comparison", seed=2)

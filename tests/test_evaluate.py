@@ -272,9 +272,9 @@ def test_the_population_of_a_model_has_the_moments_of_its_new_users() -> None:
         bp.MixtureReward(types=2),
     ):
         if isinstance(model, bp.MixtureReward):
-            draws = model.prior_predictive(comparisons, draws=4000)
+            draws = model.prior_predictive(comparisons, draws=400)
         else:
-            draws = made_posterior(comparisons, model, draws=4000).draws
+            draws = made_posterior(comparisons, model, draws=1000).draws
         law = model.population(draws, comparisons)
         assert isinstance(law, Population)
         drawn = law.draw(comparisons.n_users, rng).reshape(-1, 3)

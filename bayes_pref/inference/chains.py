@@ -7,10 +7,13 @@ of new processes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
+from bayes_pref.inference.interrupts import on_interrupt
 from bayes_pref.progress import tqdm
 
 Tick = Callable[[int], object]
@@ -39,23 +42,18 @@ def run_chains(
     A first Ctrl-C sets ``stop`` and waits for what the chains have; they answer within a step.
     """
     stop = Event()
-    interrupted = False
     with (
         tqdm(total=chains * steps, desc=title, unit="sweep", disable=not progress) as bar,
+        on_interrupt(stop.set) as interrupted,
+        # Chains fill the cores; threads of linear algebra would wait for each other beside them.
+        threadpool_limits(1 if min(chains, workers) > 1 else None, user_api="blas"),
         ThreadPoolExecutor(max_workers=workers) as pool,
     ):
-        futures: list[Future[Result]] = []
-        while True:
-            try:
-                while len(futures) < chains:
-                    futures.append(pool.submit(chain, len(futures), bar.update, stop))
-                # Short waits: a signal is handled between them.
-                done, pending = wait(futures, timeout=0.1)
-                if any(future.exception() for future in done):
-                    stop.set()
-                if not pending:
-                    break
-            except KeyboardInterrupt:
-                interrupted = True
+        futures = [pool.submit(chain, index, bar.update, stop) for index in range(chains)]
+        pending = set(futures)
+        while pending:
+            # Short waits: a signal is handled between them.
+            done, pending = wait(futures, timeout=0.1)
+            if any(future.exception() for future in done):
                 stop.set()
-        return [future.result() for future in futures], not interrupted
+        return [future.result() for future in futures], not interrupted.is_set()

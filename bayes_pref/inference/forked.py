@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.chains import Tick, run_chains
+from bayes_pref.inference.interrupts import on_interrupt
 from bayes_pref.progress import tqdm
 
 Array = NDArray[np.float64]
@@ -87,22 +88,18 @@ def run_forked(
             )
         return complete
     run = _Run(chain, chains)
-    interrupted = False
-    with tqdm(total=chains * steps, desc=title, unit="draw", disable=not progress) as bar:
+    with (
+        tqdm(total=chains * steps, desc=title, unit="draw", disable=not progress) as bar,
+        on_interrupt(run.stop.set) as interrupted,
+    ):
         try:
             while run.unfinished:
-                try:
-                    run.start(workers)
-                    run.watch(bar)
-                except KeyboardInterrupt:
-                    if interrupted:
-                        raise
-                    interrupted = True
-                    run.stop.set()
+                run.start(workers)
+                run.watch(bar)
         finally:
             run.end()
         bar.update(int(run.steps.sum()) - bar.n)
-    return not interrupted
+    return not interrupted.is_set()
 
 
 @contextmanager

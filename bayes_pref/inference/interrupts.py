@@ -1,0 +1,53 @@
+"""Ctrl-C as a request to stop and keep what there is, wherever the interpreter happens to be."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def on_interrupt(stop: Callable[[], object]) -> Iterator[threading.Event]:
+    """Call `stop` at a first Ctrl-C within the block; a second one interrupts as usual.
+
+    The exception that Ctrl-C raises by itself is lost where Python ignores exceptions, as in the
+    finalisers that a garbage collection runs, and the work would go on.
+
+    Parameters
+    ----------
+    stop
+        What asks the work to stop. In any thread but the main one, which alone hears of Ctrl-C,
+        it is never called.
+
+    Yields
+    ------
+    interrupted: set once there was a Ctrl-C
+
+    Examples
+    --------
+    >>> asked = []
+    >>> with on_interrupt(lambda: asked.append("stop")) as interrupted:
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> asked, interrupted.is_set()
+    (['stop'], True)
+    """
+    interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield interrupted
+        return
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            before(number, frame)
+        interrupted.set()
+        stop()
+
+    signal.signal(signal.SIGINT, heard)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
