@@ -93,6 +93,7 @@ def test_mean_field_is_too_narrow_and_is_caught(world: bp.Comparisons, exact: bp
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_covariance_and_covariates_agree_with_gibbs() -> None:
     comparisons = small_comparisons(users=30, each=10, covariates=True)
     model = bp.HierarchicalReward(covariance="full")
