@@ -38,6 +38,7 @@ MODELS: dict[str, tuple[bp.RewardModel, bp.Gibbs]] = {
     "kinds by both": (bp.MixtureReward(exposure=True, **_KINDS), _SHORT),
 }
 ORACLE = "told the objective"
+INTERACTING = "pooled, interactions"
 
 
 def run(task: Task, *, rhos: tuple[float, ...] = RHOS, contexts: str = "leading") -> Outcome:
@@ -81,6 +82,7 @@ def measured(judged: Judged, people: People, rho: float) -> Iterator[Figure]:
     if rho > 0.5:  # or there is nothing to leak
         yield "pooled", "leak", true.leak(_pooled_p_do(posteriors["pooled"]))
         yield "coupled", "leak", true.leak(report["p_do"].to_numpy())
+        yield INTERACTING, "leak", true.leak(_pooled_p_do(_interacting(people)))
     yield "coupled", "gate p < .01", float(report.attrs["gate_p"] <= 0.01)
     yield "coupled", "flagged confounded", float(flagged.mean())
     if flagged.any():
@@ -147,6 +149,23 @@ def _by_objective(people: People) -> Array:
         eta = people.held.loc[held, features].to_numpy() @ weights.T
         chance[held] = (1.0 / (1.0 + np.exp(-eta))).mean(axis=1)
     return chance
+
+
+def _interacting(people: People) -> bp.Posterior:
+    """Fit everyone's common weights, products of features with the context among them."""
+    known, features = people.comparisons, people.comparisons.features
+    comparisons = bp.Comparisons.from_frame(
+        known.to_frame(),
+        user=known.user_name,
+        choice=known.choice_name,
+        difference=features.attributes,
+        context=features.contexts,
+        interactions="all",
+    )
+    model, engine = MODELS["pooled"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        return bp.fit(model, comparisons, engine, seed=0)
 
 
 def _pooled_p_do(posterior: bp.Posterior) -> Array:
