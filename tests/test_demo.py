@@ -204,6 +204,16 @@ def test_a_run_tells_its_story_and_draws(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
+def test_a_run_repeats_itself(tmp_path: Path) -> None:
+    told: list[list[str]] = [[], []]
+    for part in told:
+        run_demo(OutputFolder(tmp_path / "demo"), seed=2, say=part.append, draws=40)
+    one, other = ([re.sub(r"\d+\.\d s;", "", text) for text in part] for part in told)
+    assert one == other
+
+
+@pytest.mark.slow
 def test_the_command_converges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from interrupting import interrupt_after
 from monte_carlo import mean_and_error
 from scipy.special import expit, logsumexp
 from scipy.stats import halfnorm, norm
+from threadpoolctl import threadpool_limits
 
 import bayes_pref as bp
 from bayes_pref.inference import chains
@@ -92,6 +93,17 @@ def test_draws_depend_on_the_seed_and_not_on_the_number_of_cores() -> None:
         two = quiet(gibbs(draws=20, warmup=20, chains=3, cores=3), model, comparisons)
         assert one.draws.identical(two.draws)
         assert not np.array_equal(one.draws["mu"][0], one.draws["mu"][1])
+
+
+def test_threads_of_linear_algebra_change_no_draw() -> None:
+    # Large enough that they would share the work, and round otherwise.
+    comparisons = bp.simulate(users=1000, comparisons=20, features=30, contexts=0).comparisons
+    engine = gibbs(draws=5, warmup=10, chains=2, cores=1)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(quiet(engine, bp.PooledReward(), comparisons).draws)
+    assert found[0].identical(found[1])
 
 
 def test_fit_alone_picks_gibbs_and_expects_its_own_kinds() -> None:

@@ -45,8 +45,9 @@ def run_chains(
     with (
         tqdm(total=chains * steps, desc=title, unit="sweep", disable=not progress) as bar,
         on_interrupt(stop.set) as interrupted,
-        # Chains fill the cores; threads of linear algebra would wait for each other beside them.
-        threadpool_limits(1 if min(chains, workers) > 1 else None, user_api="blas"),
+        # Threads of linear algebra would wait for each other beside the chains, and round as their
+        # number has it: draws are to depend on the seed alone.
+        threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(max_workers=workers) as pool,
     ):
         futures = [pool.submit(chain, index, bar.update, stop) for index in range(chains)]
