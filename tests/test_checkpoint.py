@@ -6,6 +6,7 @@ import itertools
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -91,6 +92,21 @@ def test_a_chain_goes_on_from_its_state_in_warm_up_and_after(
             break
     assert crashes >= 2
     assert resumed.draws.identical(whole.draws)
+
+
+def test_states_are_read_by_one_thread_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11's parser, which reads a NumPy file's header, can fail in threads side by side."""
+    load, readers = checkpoints.Checkpoint.load, []
+
+    def load_and_tell(self: checkpoints.Checkpoint, chain: int) -> dict | None:
+        readers.append(threading.current_thread())
+        return load(self, chain)
+
+    monkeypatch.setattr(checkpoints.Checkpoint, "load", load_and_tell)
+    fit(bp.PooledReward(), draws=20, checkpoint=tmp_path / "run")
+    assert readers == 2 * [threading.main_thread()]
 
 
 def test_a_checkpoint_of_another_run_is_refused(

@@ -107,15 +107,17 @@ class Gibbs(Engine):
             else {name: np.empty(shape) for name, shape in shapes.items()}
         )
         seeds = np.random.SeedSequence(seed).spawn(self.chains)
+        # Read here, not by the chains: NumPy parses a file's header as Python, and Python 3.11's
+        # parser can fail when threads parse at once.
+        states = [checkpoint.load(index) if checkpoint else None for index in range(self.chains)]
         if isinstance(problem, Problem) and not problem.pooled:
             compile_ahead(problem)
 
         def chain(index: int, tick: Tick, stop: Event) -> int:
             rng = np.random.default_rng(seeds[index])
             part = Store(*(np.asarray(array[index]) for array in store))
-            state = checkpoint.load(index) if checkpoint else None
             made = kind(problem, self.warmup, self.thin, rng, part)
-            return _run(made, index, checkpoint, state, tick, stop)
+            return _run(made, index, checkpoint, states[index], tick, stop)
 
         kept, complete = run_chains(
             chain,
