@@ -22,34 +22,29 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 # their meaning: a rejected proposal is recognised by them.
 REORDER = {"reassoc", "contract", "arcp", "nsz"}
 
+# Dividing by zero gives an infinity, as in NumPy: code that could raise compiles and runs slower.
+SHARED = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
 
 def compiled(kernel: Kernel) -> Kernel:
     """Compile a kernel at its first call; later processes read it from disk."""
-    return njit(cache=True, nogil=True, no_cfunc_wrapper=True)(kernel)  # type: ignore[no-any-return]
+    return njit(**SHARED)(kernel)  # type: ignore[no-any-return]
 
 
 def compiled_part(kernel: Kernel) -> Kernel:
     """Like `compiled`, for what only other kernels call."""
-    return njit(  # type: ignore[no-any-return]
-        cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True
-    )(kernel)
+    return njit(**SHARED, no_cpython_wrapper=True)(kernel)  # type: ignore[no-any-return]
 
 
 def compiled_reordering(kernel: Kernel) -> Kernel:
     """Like `compiled`, but sums may be reordered and fused."""
-    return njit(  # type: ignore[no-any-return]
-        cache=True, nogil=True, no_cfunc_wrapper=True, fastmath=REORDER
-    )(kernel)
+    return njit(**SHARED, fastmath=REORDER)(kernel)  # type: ignore[no-any-return]
 
 
 def compiled_reordering_part(kernel: Kernel) -> Kernel:
     """Like `compiled_reordering`, for what only other kernels call."""
     return njit(  # type: ignore[no-any-return]
-        cache=True,
-        nogil=True,
-        no_cfunc_wrapper=True,
-        no_cpython_wrapper=True,
-        fastmath=REORDER,
+        **SHARED, fastmath=REORDER, no_cpython_wrapper=True
     )(kernel)
 
 

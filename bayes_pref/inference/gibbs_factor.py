@@ -10,8 +10,12 @@ q = d + 2 c - 2, c the LKJ concentration.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtrs
+from scipy.stats import invwishart
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.compiled import compiled, compiled_part
@@ -119,30 +123,20 @@ def move_rows(
     return accepted
 
 
-@compiled_part
-def draw_wishart(scatter: Array, n_users: int, lower: Array, rng: np.random.Generator) -> None:
-    """Replace L by the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
-    d = lower.shape[0]
-    scale = np.empty((d, d))
-    for k in range(d):
-        for m in range(d):
-            scale[k, m] = scatter[k, m] + (1.0 if k == m else 0.0)
-    factor(scale, d)
-    # Sigma = C (A A')^-1 C' with scale = C C' and A the Bartlett factor of a Wishart: lower
-    # triangular, so its inverse transpose times C' gives a square root of Sigma to refactor.
-    bartlett = np.zeros((d, d))
-    for k in range(d):
-        bartlett[k, k] = np.sqrt(2.0 * rng.standard_gamma(0.5 * (n_users + d + 1 - k)))
-        for m in range(k):
-            bartlett[k, m] = rng.standard_normal()
-    root = np.zeros((d, d))
-    for k in range(d):
-        for m in range(k + 1):
-            root[k, m] = scale[k, m]
-        solve_lower(bartlett, root[k], d)
-    for k in range(d):
-        for m in range(k + 1):
-            lower[k, m] = 0.0
-            for q in range(d):
-                lower[k, m] += root[k, q] * root[m, q]
-    factor(lower, d)
+def draw_wishart(scatter: Array, n_users: int, rng: np.random.Generator) -> Array:
+    """Return the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
+    d = len(scatter)
+    law = invwishart(df=n_users + d + 1, scale=scatter + np.eye(d))
+    return np.linalg.cholesky(np.reshape(law.rvs(random_state=rng), (d, d)))
+
+
+def precision_of(lower: Array) -> Array:
+    """Return (L L')^-1."""
+    root = np.linalg.inv(lower)
+    return np.asarray(root.T @ root)
+
+
+def solve(lower: NDArray[Any], right: Array, *, transposed: bool = False) -> Array:
+    """Return L^-1 right, or L'^-1 right."""
+    # SciPy's solve_triangular looks at its arguments for longer than this takes.
+    return np.asarray(dtrtrs(lower, right, lower=1, trans=int(transposed))[0])

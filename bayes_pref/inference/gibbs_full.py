@@ -22,73 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
-from bayes_pref.inference.compiled import compiled, compiled_part
+from bayes_pref.inference.compiled import compiled
 from bayes_pref.inference.gibbs_diagonal import draw_users
-from bayes_pref.inference.gibbs_factor import draw_wishart, move_rows, square_of_row
+from bayes_pref.inference.gibbs_factor import (
+    draw_wishart,
+    move_rows,
+    precision_of,
+    solve,
+    square_of_row,
+)
 from bayes_pref.inference.gibbs_problem import Problem
-from bayes_pref.inference.gibbs_store import NEVER, Store, keep, nowhere
-from bayes_pref.inference.hmc import STILL, Move, hmc_move
+from bayes_pref.inference.gibbs_store import NEVER, Store
+from bayes_pref.inference.hmc import Move, Population, hmc_move
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
 
 ROW_MOVES = 2  # passes over the rows of L in a sweep
-
-
-@compiled_part
-def precision_from_factor(lower: Array, inverse: Array) -> None:
-    """Fill `inverse` with (L L')^-1."""
-    d = lower.shape[0]
-    column = np.empty(d)
-    for k in range(d):
-        for m in range(d):
-            column[m] = 1.0 if m == k else 0.0
-        solve_lower(lower, column, d)
-        solve_upper(lower, column, d)
-        for m in range(d):
-            inverse[m, k] = column[m]
-
-
-@compiled_part
-def draw_means(
-    gram: Array,
-    cross: Array,
-    precision: Array,
-    inverse: Array,
-    gamma: Array,
-    rng: np.random.Generator,
-) -> None:
-    """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1.
-
-    `gram` is F'F and `cross` F'W Sigma^-1, F the users' design and W their weights.
-    """
-    p1, d = gamma.shape
-    size = p1 * d
-    matrix = np.empty((size, size))
-    vector = np.empty(size)
-    for j in range(p1):
-        for k in range(d):
-            vector[j * d + k] = cross[j, k]
-            for m in range(p1):
-                for q in range(d):
-                    matrix[j * d + k, m * d + q] = gram[j, m] * inverse[k, q]
-            matrix[j * d + k, j * d + k] += precision[j, k]
-    factor(matrix, size)
-    solve_lower(matrix, vector, size)
-    for k in range(size):
-        vector[k] += rng.standard_normal()
-    solve_upper(matrix, vector, size)
-    for j in range(p1):
-        for k in range(d):
-            gamma[j, k] = vector[j * d + k]
-
-
-@compiled_part
-def _solve_users(lower: Array, z: Array) -> None:
-    """Replace each row of z (n_users, d) by L^-1 times it."""
-    for i in range(z.shape[0]):
-        solve_lower(lower, z[i], z.shape[1])
 
 
 @compiled
@@ -107,7 +58,7 @@ def positive_normal(mean: float, sd: float, rng: np.random.Generator) -> float:
             return float(mean + sd * value)
 
 
-@compiled_part
+@compiled
 def draw_scales(
     rows: Any,
     population: Any,
@@ -177,109 +128,19 @@ def draw_scales(
             weights[i, k] = weight
 
 
-@compiled_part
-def _draw_population(
-    population: Any,
-    gram: Array,
-    inverse: Array,
-    settled: bool,
-    gamma: Array,
-    lower: Array,
-    weights: Array,
-    z: Array,
-    rng: np.random.Generator,
-) -> None:
-    """Draw gamma, then L, given everyone's weights; leaves z = L^-1 (w - gamma' f)."""
-    p1, d = gamma.shape
-    n_users = weights.shape[0]
-    sums = np.zeros((p1, d))
-    cross = np.zeros((p1, d))
-    for i in range(n_users):
-        for j in range(p1):
-            for k in range(d):
-                sums[j, k] += population.design[i, j] * weights[i, k]
-    for j in range(p1):
-        for m in range(d):
-            for k in range(d):
-                cross[j, k] += sums[j, m] * inverse[m, k]
-    draw_means(gram, cross, population.precision, inverse, gamma, rng)
-    scatter = np.zeros((d, d))
-    for i in range(n_users):
-        for k in range(d):
-            z[i, k] = weights[i, k]
-            for j in range(p1):
-                z[i, k] -= population.design[i, j] * gamma[j, k]
-        for k in range(d):
-            for m in range(k + 1):
-                scatter[k, m] += z[i, k] * z[i, m]
-    if settled:
-        for _ in range(ROW_MOVES):
-            move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
-    else:
-        draw_wishart(scatter, n_users, lower, rng)
-    _solve_users(lower, z)
-
-
-@compiled
-def _sweeps(
-    rows: Any,
-    population: Any,
-    settled: bool,
-    table: Array,
-    theta: Array,
-    weights: Array,
-    psi: Array,
-    whiten: Array,
-    step: float,
-    leaps: int,
-    rng: np.random.Generator,
-    sweeps: int,
-    store: Any,
-    position: int,
-    thin: int,
-) -> float:
-    """Run sweeps, in place and into the store; see `sweep_full`."""
-    p1, d = population.precision.shape
-    gamma = theta[: p1 * d].reshape(p1, d)
-    omega = np.empty(psi.size)
-    z = np.empty(weights.shape)
-    inverse = np.empty((d, d))
-    lower = np.zeros((d, d))
-    gram = np.zeros((p1, p1))
-    for i in range(weights.shape[0]):
-        for j in range(p1):
-            for m in range(p1):
-                gram[j, m] += population.design[i, j] * population.design[i, m]
-    total = 0.0
-    for _ in range(sweeps):
-        at = p1 * d
-        for k in range(d):
-            for m in range(k + 1):
-                lower[k, m] = theta[at + m]
-            at += k + 1
-        draw_polya_gamma(psi, omega, table, rng)
-        precision_from_factor(lower, inverse)
-        draw_users(rows, omega, population.design, gamma, inverse, weights, rng)
-        log_odds(rows, weights, psi)
-        _draw_population(population, gram, inverse, settled, gamma, lower, weights, z, rng)
-        draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
-        at = p1 * d
-        for k in range(d):
-            for m in range(k + 1):
-                theta[at + m] = lower[k, m]
-            at += k + 1
-        acceptance, density = np.nan, np.nan
-        if leaps:
-            acceptance, density = hmc_move(
-                rows, population, theta, z, weights, psi, whiten, step, leaps, rng
-            )
-            for i in range(weights.shape[0]):
-                for k in range(d):
-                    density -= 0.5 * z[i, k] * z[i, k]
-        total += acceptance
-        position += 1
-        keep(store, position, thin, theta, weights, acceptance, density)
-    return total / sweeps
+def draw_means(
+    population: Population, weights: Array, inverse: Array, rng: np.random.Generator
+) -> Array:
+    """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1."""
+    design, shape = population.design, population.precision.shape
+    gram = design.T @ design
+    matrix = gram[:, None, :, None] * inverse[:, None, :]  # their Kronecker product
+    matrix = matrix.reshape(2 * (population.precision.size,))
+    matrix.flat[:: len(matrix) + 1] += population.precision.ravel()
+    root = np.linalg.cholesky(matrix)
+    vector = solve(root, (design.T @ weights @ inverse).ravel())
+    vector += rng.standard_normal(vector.size)
+    return solve(root, vector, transposed=True).reshape(shape)
 
 
 def sweep_full(
@@ -298,6 +159,9 @@ def sweep_full(
 ) -> float:
     """Run sweeps, in place; returns the mean acceptance of the Hamiltonian move.
 
+    Python leads from step to step: compiling all of a sweep as one kernel would take half as long
+    again, and what it saves (a tenth of a millisecond) is little beside a sweep of real data.
+
     Parameters
     ----------
     move, store, position, thin
@@ -306,21 +170,39 @@ def sweep_full(
         Until then L is drawn from an inverse Wishart without regard to its prior, which brings a
         chain from a far start to where the moves are efficient.
     """
-    move = STILL if move is None else move
-    return _sweeps(
-        problem.rows,
-        problem.population,
-        settled,
-        right_table(),
-        theta,
-        weights,
-        psi,
-        move.whiten,
-        move.step,
-        move.leaps,
-        rng,
-        sweeps,
-        store or nowhere(theta.size, *weights.shape),
-        position,
-        thin,
-    )
+    rows, population = problem.rows, problem.population
+    design, n_users = population.design, len(weights)
+    gamma = theta[: problem.n_means].reshape(population.precision.shape)
+    lower = problem.lower(theta)
+    below = np.tril_indices_from(lower)
+    omega = np.empty_like(psi)
+    total = 0.0
+    for _ in range(sweeps):
+        draw_polya_gamma(psi, omega, right_table(), rng)
+        inverse = precision_of(lower)
+        draw_users(rows, omega, design, gamma, inverse, weights, rng)
+        log_odds(rows, weights, psi)
+        gamma[...] = draw_means(population, weights, inverse, rng)
+        centred = weights - design @ gamma
+        scatter = centred.T @ centred
+        if settled:
+            for _ in range(ROW_MOVES):
+                move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
+        else:
+            lower = draw_wishart(scatter, n_users, rng)
+        z = solve(lower, centred.T).T
+        draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
+        theta[problem.n_means :] = lower[below]
+        acceptance, density = np.nan, np.nan
+        if move is not None:
+            acceptance, density = hmc_move(rows, population, theta, z, weights, psi, *move, rng)
+            density -= 0.5 * (z**2).sum()
+            lower[below] = theta[problem.n_means :]
+        total += acceptance
+        position += 1
+        if store and position > 0 and position % thin == 0:
+            draw = position // thin - 1
+            store.theta[draw, : theta.size] = theta
+            store.weights[draw] = weights
+            store.stats[draw] = acceptance, density
+    return total / sweeps

@@ -25,7 +25,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.inference.checkpoint import digest
 from bayes_pref.inference.gibbs_chains import HierarchicalChain
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
-from bayes_pref.inference.gibbs_factor import move_rows
+from bayes_pref.inference.gibbs_factor import move_rows, precision_of
 from bayes_pref.inference.gibbs_full import sweep_full
 from bayes_pref.inference.gibbs_kinds import slice_move
 from bayes_pref.inference.gibbs_problem import Problem
@@ -168,10 +168,10 @@ class SharedChain(HierarchicalChain):
         linear = score - (pulled.swapaxes(1, 2) @ pull)[:, :, 0]
         # Of the weights' means, m = centre + Gamma s; then of s, with what contexts say.
         linear -= (marginal @ centre[:, :, None])[:, :, 0]
-        precision = _inverse(self.between) + coupling.T @ marginal @ coupling
+        precision = precision_of(self.between) + coupling.T @ marginal @ coupling
         known = np.linalg.inv(precision)
         mean = (known @ (linear @ coupling)[:, :, None])[:, :, 0]
-        within = _inverse(self.within)
+        within = precision_of(self.within)
         noise = known + self.within @ self.within.T / shared.count[:, None, None]
         told = np.linalg.inv(noise)
         total = np.linalg.cholesky(told.sum(axis=0) + np.eye(len(within)))
@@ -203,7 +203,7 @@ class SharedChain(HierarchicalChain):
         """Stretch s and its sd together, context by context, the weights held."""
         shared = self.shared
         centre, coupling, lower = self._population()
-        weights, within = _inverse(lower), _inverse(self.within)
+        weights, within = precision_of(lower), precision_of(self.within)
         for q in range(self.a.size):
             column = self.s[:, q].copy()
             sd = np.sqrt((self.between[q] ** 2).sum())
@@ -230,16 +230,10 @@ class SharedChain(HierarchicalChain):
         shared = self.shared
         rest = shared.mean - self.a - self.s
         square = shared.square + rest.T @ (shared.count[:, None] * rest)
-        total = -0.5 * np.trace(_inverse(self.within) @ square) - 0.5 * self.a @ self.a
-        total -= 0.5 * np.trace(_inverse(self.between) @ (self.s.T @ self.s))
+        total = -0.5 * np.trace(precision_of(self.within) @ square) - 0.5 * self.a @ self.a
+        total -= 0.5 * np.trace(precision_of(self.between) @ (self.s.T @ self.s))
         total -= shared.count.sum() * np.log(np.diag(self.within)).sum()
         return float(total - len(self.s) * np.log(np.diag(self.between)).sum())
-
-
-def _inverse(lower: Array) -> Array:
-    """Inverse of L L'."""
-    root = np.linalg.inv(lower)
-    return np.asarray(root.T @ root)
 
 
 def _gaussian(factor: Any, linear: Any, rng: np.random.Generator) -> Array:

@@ -176,7 +176,7 @@ def _drift(whiten: Array, momentum: Array, step: float, theta: Array) -> None:
         theta[k] += step * total
 
 
-@compiled_part
+@compiled
 def hmc_move(
     rows: Any,
     population: Any,
