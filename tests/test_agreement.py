@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from cases import ENGINES, LONG, MODELS, small_comparisons
-from monte_carlo import agree, chi_square, largest_allowed, sd_z_scores, z_scores
+from monte_carlo import agree, chi_square, flat, largest_allowed, sd_z_scores, z_scores
 from scipy.signal import lfilter
 
 import bayes_pref as bp
 from bayes_pref.inference.engine import Draws
+from bayes_pref.posterior.mcmc_statistics import effective_sample_size
 
 COVARIATES = {"diagonal, covariates": "diagonal", "full, covariates": "full"}
 CASES = [*MODELS, *COVARIATES]
@@ -69,6 +70,18 @@ def test_every_model_is_fitted_by_two_engines_and_every_engine_fits_a_model() ->
 def test_engines_draw_from_the_same_posterior(name: str, one: str, other: str) -> None:
     error = ENGINES[one].error + ENGINES[other].error
     assert agree(fitted(name, one), fitted(name, other), error)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["diagonal", "full"])
+def test_gibbs_and_nuts_agree_by_a_thousand_effective_draws_each(name: str) -> None:
+    engines = (
+        bp.Gibbs(draws=8000, warmup=1000, chains=2, progress=False),
+        bp.NUTS(draws=4000, warmup=1000, chains=2, progress=False),
+    )
+    population = [flat(draws(name, engine, seed=5)[["mu", "tau"]]) for engine in engines]
+    assert min(effective_sample_size(values).min() for values in population) >= 1000
+    assert chi_square(*population) > 0.001
 
 
 @dataclass(frozen=True, kw_only=True)

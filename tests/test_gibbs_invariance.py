@@ -73,7 +73,10 @@ def replicate(full: bool, dense: bool, spread: np.ndarray, seed: int) -> tuple[n
         np.ones(1),
     )
     move = Move(0.5 * np.eye(theta.size), 0.7, 3)
-    (sweep_full if full else sweep_diagonal)(problem, theta, weights, psi, move, rng, SWEEPS)
+    if full:
+        sweep_full(problem, theta, weights, psi, (move, move), rng, SWEEPS)
+    else:
+        sweep_diagonal(problem, theta, weights, psi, move, rng, SWEEPS)
     return theta, weights, design
 
 

@@ -1,9 +1,9 @@
 """Polya-Gamma Gibbs sampling: exact, and the fastest engine for logistic choices of Gaussian users.
 
 Given one Polya-Gamma variable per comparison the likelihood is Gaussian (Polson, Scott & Windle
-2013). The sweeps stand in `gibbs_diagonal`, `gibbs_full` and `gibbs_tastes`, the chains that run
-them in `gibbs_chains`, and the scaling of the data in `gibbs_problem`; kinds of users in
-`gibbs_kinds`, a shared cause in `gibbs_shared`.
+2013). The sweeps stand in `gibbs_diagonal`, `gibbs_full` (on the density of `gibbs_marginal`) and
+`gibbs_tastes`, the chains that run them in `gibbs_chains`, and the scaling of the data in
+`gibbs_problem`; kinds of users in `gibbs_kinds`, a shared cause in `gibbs_shared`.
 """
 
 from __future__ import annotations

@@ -13,12 +13,13 @@ from scipy.linalg import cho_solve, solve_triangular
 
 from bayes_pref.inference.compiled import compile_beside
 from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
-from bayes_pref.inference.gibbs_full import sweep_full
+from bayes_pref.inference.gibbs_full import draw_scales, sweep_full
+from bayes_pref.inference.gibbs_marginal import Marginal
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.inference.gibbs_tastes import sweep_tastes, unturned
 from bayes_pref.inference.hmc import STILL, Move, add_curvature, hmc_move
-from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.inference.polya_gamma import draw_polya_gamma, mean_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
@@ -37,7 +38,8 @@ class Trajectory:
 
 # Measured on a conjoint study of 946 users and 14 features: effective draws per second.
 DIAGONAL = Trajectory(leaps=2, step=0.9, target=0.6)
-FULL = Trajectory(leaps=8, step=0.45, target=0.8)
+FULL = Trajectory(leaps=4, step=0.6, target=0.75)
+FULL_MARGINAL = Trajectory(leaps=8, step=0.45, target=0.8)
 
 
 class Chain(ABC):
@@ -120,21 +122,23 @@ class HierarchicalChain(Chain):
             sweeps = 1
             self.position.move(self.psi, self.rng)
         keeps, draw = self.keeps, self.kept
-        state = (self.problem, self.theta, self.weights, self.psi, self.adaptation.move, self.rng)
-        kept = (sweeps, self.store, self.done - self.warmup, self.thin)
-        if self.problem.rank:
-            acceptance = sweep_tastes(*state, *kept)
-        elif self.problem.population.full:
-            settled = self.done >= self.adaptation.first
-            acceptance = sweep_full(*state, *kept, settled=settled)
-        else:
-            acceptance = sweep_diagonal(*state, *kept)
+        acceptance = self.sweep(sweeps, self.store, self.done - self.warmup, self.thin)
         if self.position is not None and keeps:
             self.position.keep(self.store, draw)
         self.done += sweeps
         if warming:
-            self.adaptation.update(self.done, self.theta, self.weights, self.psi, acceptance)
+            self.adaptation.update(self.done, self.theta, self.weights, self.psi, *acceptance)
         return sweeps
+
+    def sweep(self, sweeps: int, store: Store, position: int, thin: int) -> tuple[float, ...]:
+        """Run sweeps of the kind the problem asks for; returns the acceptance of each move."""
+        moves = self.adaptation.moves
+        state = (self.problem, self.theta, self.weights, self.psi)
+        if self.problem.population.full:
+            return sweep_full(*state, moves, self.rng, sweeps, store, position, thin)
+        sweep = sweep_tastes if self.problem.rank else sweep_diagonal
+        move = moves[0] if moves else None
+        return (sweep(*state, move, self.rng, sweeps, store, position, thin),)
 
 
 class Position:
@@ -174,83 +178,110 @@ class Position:
         store.stats[draw, 1] -= 0.5 * self.precision * self.value[0] ** 2
 
 
-class Adaptation:
-    """Metric and step size of the Hamiltonian move, learned during warm-up and then frozen.
+class Metric:
+    """Metric and step size of one Hamiltonian move."""
 
-    The metric is the curvature of the log likelihood in theta, z held, averaged over warm-up from
-    a fifth of it on and afresh from two fifths, when a far start is forgotten; plus the prior's.
+    def __init__(self, size: int, trajectory: Trajectory) -> None:
+        self.trajectory = trajectory
+        self.whiten = np.eye(size)
+        self.curvature = np.zeros((size, size))
+        self.log_step = np.full(1, np.log(trajectory.step))
+
+    def arrays(self) -> dict[str, Array]:
+        """Return what has been learned, as arrays that can be written into."""
+        return {"whiten": self.whiten, "curvature": self.curvature, "log_step": self.log_step}
+
+    @property
+    def move(self) -> Move:
+        """The move as it is now."""
+        return Move(self.whiten, float(np.exp(self.log_step[0])), self.trajectory.leaps)
+
+
+class Adaptation:
+    """Metrics and step sizes of the Hamiltonian moves, learned during warm-up and then frozen.
+
+    The metric is the curvature of the log likelihood in theta, averaged over warm-up from a fifth
+    of it on and afresh from two fifths, when a far start is forgotten; plus the prior's. The
+    curvature is with z held, and where a sampler integrates the weights out (full covariance), for
+    the move that does so, the information given omega.
     """
 
     def __init__(self, problem: Problem, warmup: int) -> None:
         size = problem.n_parameters
         self.problem = problem
-        self.trajectory = FULL if problem.population.full else DIAGONAL
+        kinds = (FULL, FULL_MARGINAL) if problem.population.full else (DIAGONAL,)
+        self.metrics = [Metric(size, trajectory) for trajectory in kinds]
         self.first = warmup // 5
         self.restart = 2 * warmup // 5
         self.last = 9 * warmup // 10
-        self.whiten = np.eye(size)
-        self.curvature = np.zeros((size, size))
-        self.looks = np.zeros(1)  # at the curvature, in the average
-        self.log_step = np.full(1, np.log(self.trajectory.step))
+        self.looks = np.zeros(1)  # at the curvatures, in the average
         # A look at the curvature should stay cheap beside the sweeps between two of them.
         work = problem.population.design.shape[0] * size**2
-        self.every = CHUNK * int(np.ceil(work / 4e7))
+        cheap = 5e6 if problem.population.full else 4e7
+        self.every = CHUNK * int(np.ceil(work / cheap))
 
     def arrays(self) -> dict[str, Array]:
         """Return what has been learned, as arrays that can be written into."""
-        return {
-            "whiten": self.whiten,
-            "curvature": self.curvature,
-            "looks": self.looks,
-            "log_step": self.log_step,
-        }
+        learned = {"looks": self.looks}
+        for place, metric in enumerate(self.metrics):
+            learned |= {f"{name}_{place}": array for name, array in metric.arrays().items()}
+        return learned
 
     @property
-    def move(self) -> Move | None:
-        """The move as it is now, None until there is a metric."""
+    def moves(self) -> Any:
+        """The moves as they are now, None until there are metrics."""
         if not self.looks[0]:
             return None
-        return Move(self.whiten, float(np.exp(self.log_step[0])), self.trajectory.leaps)
+        return tuple(metric.move for metric in self.metrics)
 
     def update(
-        self, done: int, theta: Array, weights: Array, psi: Array, acceptance: float
+        self, done: int, theta: Array, weights: Array, psi: Array, *acceptances: float
     ) -> None:
-        """Learn from the state after `done` sweeps, and from the acceptance of the last of them."""
+        """Learn from the state after `done` sweeps and the acceptances of the last of them."""
         if self.looks[0]:
             gain = 0.5 / (1 + 0.05 * max(0, done - self.first))
-            self.log_step += gain * (acceptance - self.trajectory.target)
+            for metric, acceptance in zip(self.metrics, acceptances, strict=True):
+                metric.log_step += gain * (acceptance - metric.trajectory.target)
         if done < self.first or done > self.last or done % self.every:
             return
         if self.restart <= done < self.restart + self.every:
-            self.curvature[...] = 0.0
+            for metric in self.metrics:
+                metric.curvature[...] = 0.0
             self.looks[0] = 0
-        problem = self.problem
-        z = problem.deviations(theta, weights)
-        add_curvature(problem.rows, problem.population, z, psi, self.curvature)
         self.looks[0] += 1
-        d = problem.population.precision.shape[1]
-        tau = 1 / problem.population.spread**2
-        scales = np.repeat(tau, np.arange(1, d + 1)) if problem.population.full else tau
-        prior = np.concatenate([problem.population.precision.ravel(), scales])
-        metric = self.curvature / self.looks[0] + np.diag(prior)
-        if problem.rank:
-            metric = unturned(problem, metric)
-        self.whiten[...] = np.linalg.inv(np.linalg.cholesky(metric)).T
+        problem, population = self.problem, self.problem.population
+        z = problem.deviations(theta, weights)
+        add_curvature(problem.rows, population, z, psi, self.metrics[0].curvature)
+        if population.full:
+            marginal = Marginal(problem)
+            marginal.read(mean_polya_gamma(psi))
+            self.metrics[1].curvature += marginal.fisher(theta)
+        d = population.precision.shape[1]
+        tau = 1 / population.spread**2
+        scales = np.repeat(tau, np.arange(1, d + 1)) if population.full else tau
+        prior = np.diag(np.concatenate([population.precision.ravel(), scales]))
+        for metric in self.metrics:
+            matrix = metric.curvature / self.looks[0] + prior
+            if problem.rank:
+                matrix = unturned(problem, matrix)
+            metric.whiten[...] = np.linalg.inv(np.linalg.cholesky(matrix)).T
 
 
 def compile_ahead(problem: Problem) -> None:
-    """Have the Hamiltonian move compiled beside the rest of a sweep: it is a third of the wait."""
-    theta, weights = problem.start(np.random.default_rng(0))
-    psi = np.empty(problem.rows.starts.size - 1)
+    """Have what a sweep comes to last compiled beside the rest of it: that halves the wait."""
     rows, population, rng = problem.rows, problem.population, np.random.default_rng(0)
+    theta, weights = problem.start(rng)
+    psi = np.empty(rows.starts.size - 1)
     move = (theta, weights, weights, psi, STILL.whiten, STILL.step, STILL.leaps, rng)
-    curvature = (weights, psi, STILL.whiten)
-    compile_beside(
-        [
-            (hmc_move, (rows, population, *move)),
-            (add_curvature, (rows, population, *curvature)),
-        ]
-    )
+    kernels: list[tuple[Any, tuple[Any, ...]]] = [
+        (hmc_move, (rows, population, *move)),
+        (add_curvature, (rows, population, weights, psi, STILL.whiten)),
+    ]
+    if population.full:
+        gamma, lower = population.precision, STILL.whiten
+        scales = (rows, population, psi, weights, gamma, lower, weights, psi, rng)
+        kernels.append((draw_scales, scales))
+    compile_beside(kernels)
 
 
 class PooledChain(Chain):

@@ -33,7 +33,7 @@ SLICE_WIDTH = 0.6
 SLICE_STEPS = 30  # of stepping out, each side
 
 
-@compiled
+@compiled_part
 def draw_users(
     rows: Any,
     omega: Array,

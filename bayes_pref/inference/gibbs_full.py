@@ -3,15 +3,17 @@
 A sweep draws, in this order,
 
 1. the Polya-Gamma variables omega given the log-odds;
-2. every user's weights as one Gaussian block;
-3. gamma given the weights, a Gaussian;
-4. twice, row by row, the regression of one feature's deviations on those before it, which is a row
-   of L: proposed from its conditional without the prior, accepted with the prior's ratio; see
-   `gibbs_factor`;
-5. feature by feature, tau_k and gamma_k given omega, the correlations and z = L^-1 (w - gamma' f),
-   a Gaussian truncated at tau_k = 0: with z held instead of w, tau_k passes near zero, where a
-   sampler that draws it given the weights sticks (interweaving; Yu & Meng 2011);
-6. the Hamiltonian move of `hmc`, which moves gamma and all of L given z.
+2. gamma and L given omega, with everyone's weights integrated out, by a Hamiltonian move on the
+   density of `gibbs_marginal`;
+3. every user's weights as one Gaussian block, given all of these;
+4. feature by feature, tau_k and gamma_k given omega, the correlations and z = L^-1 (w - gamma' f),
+   a Gaussian truncated at tau_k = 0;
+5. gamma and L by the Hamiltonian move of `hmc`, without omega and with z held instead of w.
+
+Step 2 frees the population from the users' weights, which hold it where features are correlated
+(partially collapsed Gibbs; van Dyk & Park 2008). Step 4 moves where a spread is near zero, at the
+edge of L, which stops trajectories. Step 5 frees the population from omega, which holds it where
+people nearly always choose one way (interweaving; Yu & Meng 2011).
 """
 
 from __future__ import annotations
@@ -23,14 +25,8 @@ from numpy.typing import NDArray
 
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.compiled import compiled
-from bayes_pref.inference.gibbs_diagonal import draw_users
-from bayes_pref.inference.gibbs_factor import (
-    draw_wishart,
-    move_rows,
-    precision_of,
-    solve,
-    square_of_row,
-)
+from bayes_pref.inference.gibbs_factor import draw_wishart, precision_of, solve, square_of_row
+from bayes_pref.inference.gibbs_marginal import Marginal, move_population
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import NEVER, Store
 from bayes_pref.inference.hmc import Move, Population, hmc_move
@@ -38,8 +34,6 @@ from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.rows import log_odds
 
 Array = NDArray[np.float64]
-
-ROW_MOVES = 2  # passes over the rows of L in a sweep
 
 
 @compiled
@@ -128,14 +122,25 @@ def draw_scales(
             weights[i, k] = weight
 
 
+def draw_population(
+    problem: Problem, theta: Array, weights: Array, rng: np.random.Generator
+) -> None:
+    """Draw gamma, then L, given everyone's weights; L without regard to its prior."""
+    population = problem.population
+    gamma = theta[: problem.n_means].reshape(population.precision.shape)
+    lower = problem.lower(theta)
+    gamma[...] = draw_means(population, weights, precision_of(lower), rng)
+    centred = weights - population.design @ gamma
+    lower = draw_wishart(centred.T @ centred, len(weights), rng)
+    theta[problem.n_means :] = lower[np.tril_indices_from(lower)]
+
+
 def draw_means(
     population: Population, weights: Array, inverse: Array, rng: np.random.Generator
 ) -> Array:
     """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1."""
     design, shape = population.design, population.precision.shape
-    gram = design.T @ design
-    matrix = gram[:, None, :, None] * inverse[:, None, :]  # their Kronecker product
-    matrix = matrix.reshape(2 * (population.precision.size,))
+    matrix = np.kron(design.T @ design, inverse)
     matrix.flat[:: len(matrix) + 1] += population.precision.ravel()
     root = np.linalg.cholesky(matrix)
     vector = solve(root, (design.T @ weights @ inverse).ravel())
@@ -148,61 +153,56 @@ def sweep_full(
     theta: Array,
     weights: Array,
     psi: Array,
-    move: Move | None,
+    moves: tuple[Move, Move] | None,
     rng: np.random.Generator,
     sweeps: int = 1,
     store: Store | None = None,
     position: int = NEVER,
     thin: int = 1,
-    *,
-    settled: bool = True,
-) -> float:
-    """Run sweeps, in place; returns the mean acceptance of the Hamiltonian move.
+) -> tuple[float, float]:
+    """Run sweeps, in place; returns the mean acceptance of each Hamiltonian move.
 
     Python leads from step to step: compiling all of a sweep as one kernel would take half as long
-    again, and what it saves (a tenth of a millisecond) is little beside a sweep of real data.
+    again, and what it saves is little beside a sweep of real data.
 
     Parameters
     ----------
-    move, store, position, thin
+    moves
+        Of steps 5 and 2. None before there are metrics: gamma and L are then drawn given the
+        weights, L from an inverse Wishart without regard to its prior, which brings a chain from a
+        far start to where the moves are efficient.
+    store, position, thin
         As for `gibbs_diagonal.sweep_diagonal`.
-    settled
-        Until then L is drawn from an inverse Wishart without regard to its prior, which brings a
-        chain from a far start to where the moves are efficient.
     """
     rows, population = problem.rows, problem.population
-    design, n_users = population.design, len(weights)
     gamma = theta[: problem.n_means].reshape(population.precision.shape)
-    lower = problem.lower(theta)
-    below = np.tril_indices_from(lower)
+    marginal = Marginal(problem)
     omega = np.empty_like(psi)
-    total = 0.0
+    held, integrated, density = np.nan, np.nan, np.nan
+    total = np.zeros(2)
     for _ in range(sweeps):
         draw_polya_gamma(psi, omega, right_table(), rng)
-        inverse = precision_of(lower)
-        draw_users(rows, omega, design, gamma, inverse, weights, rng)
+        marginal.read(omega)
+        if moves is not None:
+            integrated = move_population(marginal, theta, moves[1], rng)
+        weights[...] = marginal.draw_weights(theta, rng)
         log_odds(rows, weights, psi)
-        gamma[...] = draw_means(population, weights, inverse, rng)
-        centred = weights - design @ gamma
-        scatter = centred.T @ centred
-        if settled:
-            for _ in range(ROW_MOVES):
-                move_rows(scatter, n_users, population.spread, population.concentration, lower, rng)
+        if moves is None:
+            draw_population(problem, theta, weights, rng)
         else:
-            lower = draw_wishart(scatter, n_users, rng)
-        z = solve(lower, centred.T).T
-        draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
-        theta[problem.n_means :] = lower[below]
-        acceptance, density = np.nan, np.nan
-        if move is not None:
-            acceptance, density = hmc_move(rows, population, theta, z, weights, psi, *move, rng)
+            lower = problem.lower(theta)
+            z = solve(lower, (weights - population.design @ gamma).T).T
+            draw_scales(rows, population, omega, z, gamma, lower, weights, psi, rng)
+            theta[problem.n_means :] = lower[np.tril_indices_from(lower)]
+            held, density = hmc_move(
+                problem.rows, population, theta, z, weights, psi, *moves[0], rng
+            )
             density -= 0.5 * (z**2).sum()
-            lower[below] = theta[problem.n_means :]
-        total += acceptance
+        total += held, integrated
         position += 1
         if store and position > 0 and position % thin == 0:
             draw = position // thin - 1
             store.theta[draw, : theta.size] = theta
             store.weights[draw] = weights
-            store.stats[draw] = acceptance, density
-    return total / sweeps
+            store.stats[draw] = held, density
+    return float(total[0] / sweeps), float(total[1] / sweeps)

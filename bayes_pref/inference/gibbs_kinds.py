@@ -25,7 +25,6 @@ from bayes_pref.inference.checkpoint import digest
 from bayes_pref.inference.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.compiled import compiled
 from bayes_pref.inference.gibbs_chains import HierarchicalChain
-from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import Store
 from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
@@ -159,10 +158,7 @@ class KindsChain(HierarchicalChain):
     def advance(self) -> int:
         """Run one more sweep."""
         log_kind = self._draw_kinds()
-        move = self.adaptation.move
-        acceptance = sweep_diagonal(
-            self.problem, self.theta, self.weights, self.psi, move, self.rng, 1, self.last, 0
-        )
+        (acceptance,) = self.sweep(1, self.last, 0, 1)
         if self.keeps:
             kept = self.store.theta[self.kept]
             parts = (self.theta, self.share, self.a.ravel(), self.between, self.within)

@@ -24,9 +24,7 @@ from numpy.typing import NDArray
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.checkpoint import digest
 from bayes_pref.inference.gibbs_chains import HierarchicalChain
-from bayes_pref.inference.gibbs_diagonal import sweep_diagonal
 from bayes_pref.inference.gibbs_factor import move_rows, precision_of
-from bayes_pref.inference.gibbs_full import sweep_full
 from bayes_pref.inference.gibbs_kinds import slice_move
 from bayes_pref.inference.gibbs_problem import Problem
 from bayes_pref.inference.gibbs_store import Store
@@ -127,20 +125,15 @@ class SharedChain(HierarchicalChain):
         """Run one more sweep."""
         self._draw_causes()
         self._draw_scales()
-        state = (self.problem, self.theta, self.weights, self.psi, self.adaptation.move, self.rng)
-        if self.problem.population.full:
-            settled = self.done >= self.adaptation.first
-            acceptance = sweep_full(*state, 1, self.last, 0, settled=settled)
-        else:
-            acceptance = sweep_diagonal(*state, 1, self.last, 0)
+        acceptance = self.sweep(1, self.last, 0, 1)
         if self.keeps:
             parts = (self.theta, self.a, self.between, self.within, self.s)
             self.store.theta[self.kept] = np.concatenate([part.ravel() for part in parts])
             self.store.weights[self.kept] = self.weights
-            self.store.stats[self.kept] = acceptance, self.last.stats[0, 1] + self._log_shown()
+            self.store.stats[self.kept] = acceptance[0], self.last.stats[0, 1] + self._log_shown()
         self.done += 1
         if self.done <= self.warmup:
-            self.adaptation.update(self.done, self.theta, self.weights, self.psi, acceptance)
+            self.adaptation.update(self.done, self.theta, self.weights, self.psi, *acceptance)
         return 1
 
     def _population(self) -> tuple[Array, Array, Array]:

@@ -69,7 +69,7 @@ class Move(NamedTuple):
 STILL = Move(np.zeros((0, 0)), 0.0, 0)  # before there is a metric
 
 
-@compiled_part
+@compiled
 def log_prior(population: Any, theta: Array, gradient: Array) -> float:
     """Log prior density of theta, up to a constant; fills its gradient. -inf outside."""
     p1, d = population.precision.shape

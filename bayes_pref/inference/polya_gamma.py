@@ -133,3 +133,9 @@ def draw_polya_gamma(psi: Array, omega: Array, table: Array, rng: Any) -> None:
     """Fill `omega` (n,) with independent draws of PG(1, psi), psi (n,) in log-odds."""
     for n in range(psi.size):
         omega[n] = polya_gamma(psi[n], table, rng)
+
+
+def mean_polya_gamma(psi: Array) -> Array:
+    """Mean of PG(1, psi): tanh(psi / 2) / (2 psi)."""
+    size = np.maximum(np.abs(psi), 1e-8)
+    return np.asarray(np.tanh(size / 2) / (2 * size))
