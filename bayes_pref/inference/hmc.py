@@ -143,8 +143,13 @@ def log_density(
     users_from_deviations(population, theta, z, weights)
     total = prior + log_likelihood(rows, weights, psi, slope)
     # Apart, feature by feature in the innermost loop, so that sums run in parallel lanes.
-    means = np.zeros((p1, d))
-    scales = np.zeros(d)
+    means = np.empty((p1, d))
+    scales = np.empty(d)
+    for k in range(d):
+        for j in range(p1):
+            means[j, k] = gradient[j * d + k]
+        if not population.full:
+            scales[k] = gradient[p1 * d + k]
     for i in range(z.shape[0]):
         for j in range(p1):
             x = population.design[i, j]
@@ -159,12 +164,11 @@ def log_density(
         else:
             for k in range(d):
                 scales[k] += slope[i, k] * z[i, k]
-    for j in range(p1):
-        for k in range(d):
-            gradient[j * d + k] += means[j, k]
-    if not population.full:
-        for k in range(d):
-            gradient[p1 * d + k] += scales[k]
+    for k in range(d):
+        for j in range(p1):
+            gradient[j * d + k] = means[j, k]
+        if not population.full:
+            gradient[p1 * d + k] = scales[k]
     return total
 
 

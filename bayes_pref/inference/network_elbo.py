@@ -78,15 +78,15 @@ class NetworkElbo:
             total = total + entropy + half_normal + log_tau.sum() + more + _standard(noise)
             heads = (heads + tau * noise).index_select(0, self.user)
         # One side after the other: gradients of parts of one tensor are padded with zeros.
-        left, right = (
-            torch.sigmoid(torch.addmm(2 * bias, side, 2 * inner.T)) for side in self.sides
-        )
-        difference = (left - right) @ (2 * outer.T)
+        bias, inner, outer_twice = 2 * bias, 2 * inner.T, 2 * outer.T
+        left, right = (torch.sigmoid(torch.addmm(bias, side, inner)) for side in self.sides)
         if model.balance:
             middle = -outer.sum(1)
-            for hidden in (left, right):
-                z = torch.addmm(middle, hidden, 2 * outer.T)
-                total = total - self._adversary(z, parameters)
+            left, right = (torch.addmm(middle, hidden, outer_twice) for hidden in (left, right))
+            total = total - self._adversary(left, parameters) - self._adversary(right, parameters)
+            difference = left - right
+        else:
+            difference = (left - right) @ outer_twice
         eta = (difference * heads).sum(-1) if model.heads == "user" else difference @ heads
         return total - functional.binary_cross_entropy_with_logits(
             eta, self.choice, reduction="sum"
