@@ -44,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for."""
     asked = _parser().parse_args(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
-    for name in asked.parts:
-        start, part = time.perf_counter(), PARTS[name]
-        tasks = [sweep.Task(seed) for seed in range(asked.seeds)]
-        outcomes = []
-        for outcome in tqdm(_run(part, tasks, asked.jobs), total=len(tasks), unit="split"):
+    tasks = [sweep.Task(seed) for seed in range(asked.seeds)]
+    start = time.perf_counter()
+    for name, run in _runs(asked.parts, tasks, asked.jobs):
+        part, outcomes = PARTS[name], []
+        for outcome in tqdm(run, desc=name, total=len(tasks), unit="split"):
             outcomes.append(outcome)
             # What is done is kept, whenever the rest is stopped.
             records = pd.DataFrame([record for done in outcomes for record in done.records])
@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
         if part.picture is not None:
             part.picture(records).savefig(asked.out / f"{name}.png", dpi=150)
+        start = time.perf_counter()
     return 0
 
 
@@ -81,17 +82,21 @@ def _positive(text: str) -> int:
     return number
 
 
-def _run(part: Part, tasks: list[sweep.Task], jobs: int) -> Iterator[sweep.Outcome]:
-    """Run the tasks in processes, in order."""
+def _runs(
+    parts: list[str], tasks: list[sweep.Task], jobs: int
+) -> Iterator[tuple[str, Iterator[sweep.Outcome]]]:
+    """Run the tasks of every part in the same processes; yields the outcomes of each, in order."""
     if jobs == 1:
-        yield from map(part.run, tasks)
+        for name in parts:
+            yield name, map(PARTS[name].run, tasks)
         return
     # Processes of one thread each beat one of many; they read this when they import their numerics.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     # Spawned, not forked: torch and numba have threads by now, which do not survive a fork.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(part.run, tasks)
+        # All at once: no process waits for the others between two parts.
+        yield from [(name, pool.map(PARTS[name].run, tasks)) for name in parts]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bayes_pref.inference import compiled
 from bayes_pref.inference.compiled import compile_beside
 
 SOURCE = """
@@ -48,3 +49,17 @@ def test_a_kernel_that_is_there_is_not_compiled_again(double: Any, tmp_path: Pat
     compile_beside([(double, (1,))])
     time.sleep(1.0)
     assert sorted(tmp_path.rglob("*.nbc")) == before
+
+
+def test_a_kernel_is_handed_to_a_process_beside_once(
+    double: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "_BESIDE", set())
+    forked = []
+    monkeypatch.setattr(
+        compiled.multiprocessing, "get_all_start_methods", lambda: forked.append("asked") or []
+    )
+    for _ in range(2):
+        compile_beside([(double, (1.0,))])
+    assert not double.signatures  # so that nothing but the memory of it stops the second
+    assert forked == ["asked"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import small_comparisons
+import xarray as xr
+from cases import MODELS, small_comparisons
 from interrupting import interrupt_after
 from monte_carlo import mean_and_error
 from scipy.special import expit, logsumexp
@@ -93,6 +95,19 @@ def test_draws_depend_on_the_seed_and_not_on_the_number_of_cores() -> None:
         two = quiet(gibbs(draws=20, warmup=20, chains=3, cores=3), model, comparisons)
         assert one.draws.identical(two.draws)
         assert not np.array_equal(one.draws["mu"][0], one.draws["mu"][1])
+
+
+@pytest.mark.parametrize("name", ["diagonal", "full", "mixture"])
+def test_rows_with_and_without_zeros_are_read_alike(name: str) -> None:
+    comparisons = small_comparisons()
+    difference = comparisons.difference.copy()
+    difference[::3, 0] = 0.0
+    drawn = []
+    for least in (0.0, 1e-200):  # as good as zero, but in no row left out
+        filled = np.where(difference == 0.0, least, difference)
+        engine = bp.Gibbs(draws=20, warmup=20, chains=1, progress=False)
+        drawn.append(quiet(engine, MODELS[name], replace(comparisons, difference=filled)).draws)
+    xr.testing.assert_allclose(*drawn, rtol=1e-6)  # forty sweeps of rounding
 
 
 def test_threads_of_linear_algebra_change_no_draw() -> None:

@@ -377,6 +377,34 @@ def test_a_gradient_out_of_the_usual_is_clipped() -> None:
         assert float(x.grad) == pytest.approx(10.0)
 
 
+def test_all_parameters_at_once_move_as_by_an_adam_each() -> None:
+    rng = np.random.default_rng(0)
+    with pyro.get_param_store().scope():
+        for name, shape in (("x", (3,)), ("y", (2, 2)), ("late", (1,))):
+            pyro.param(name, torch.zeros(shape, dtype=torch.float64))
+        store = pyro.get_param_store()
+        ours = {name: store.get_param(name).unconstrained() for name in store}
+        theirs = {name: value.detach().clone().requires_grad_() for name, value in ours.items()}
+        optimiser = ClippedAdam(0.1, 1e9)
+        each = {
+            name: torch.optim.Adam([value], lr=0.1, betas=(0.9, 0.99))
+            for name, value in theirs.items()
+        }
+        for step in range(10):
+            names = [name for name in ours if name != "late" or step > 4]
+            for name in names:
+                gradient = torch.tensor(rng.normal(size=ours[name].shape))
+                ours[name].grad, theirs[name].grad = gradient.clone(), gradient
+                each[name].step()
+            optimiser([ours[name] for name in names])
+            if step == 6:
+                optimiser.set_rate(0.03)
+                for adam in each.values():
+                    adam.param_groups[0]["lr"] = 0.03
+        for name, value in ours.items():
+            torch.testing.assert_close(value.detach(), theirs[name].detach(), rtol=1e-12, atol=0)
+
+
 def test_a_run_that_is_too_short_says_so() -> None:
     posterior = quiet(short(), bp.HierarchicalReward(), small_comparisons())
     assert any("had not settled after 20 steps" in each.message for each in posterior.findings)

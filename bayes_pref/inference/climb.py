@@ -9,6 +9,7 @@ the noise that is left (Polyak & Juditsky 1992; Dhaka et al. 2020).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ _RATES = 4
 _CUT = 0.3
 _PATIENCE = 2
 _MEMORY = 0.98  # of the running norm of gradients
+_BETAS, _EPSILON = (0.9, 0.99), 1e-8  # of Adam
 
 
 class ClippedAdam(pyro.optim.PyroOptim):  # type: ignore[misc]
@@ -33,32 +35,62 @@ class ClippedAdam(pyro.optim.PyroOptim):  # type: ignore[misc]
     """
 
     def __init__(self, rate: float, clip: float) -> None:
-        super().__init__(torch.optim.Adam, {"lr": rate, "betas": (0.9, 0.99)})
+        super().__init__(torch.optim.Adam, {"lr": rate, "betas": _BETAS})
         self.clip = clip
         self.usual: float | None = None
+        self._moments: dict[torch.Tensor, _Moments] = {}
 
     def __call__(self, params: Iterable[torch.Tensor], *args: Any, **kwargs: Any) -> None:
         """Take one step."""
         # SVI hands over a set, whose order, and with it the norm's last digit, is arbitrary.
         store = pyro.get_param_store()
-        params = sorted(params, key=store.param_name)
-        gradients = [each.grad for each in params if each.grad is not None]
-        if gradients:
-            norm = float(torch.linalg.vector_norm(torch.stack([each.norm() for each in gradients])))
-            usual = norm if self.usual is None else self.usual
-            if norm > self.clip * usual:
-                for gradient in gradients:
-                    gradient.mul_(self.clip * usual / norm)
-                norm = self.clip * usual
-            self.usual = _MEMORY * usual + (1 - _MEMORY) * norm
-        super().__call__(params, *args, **kwargs)
+        moved = [each for each in sorted(params, key=store.param_name) if each.grad is not None]
+        gradients = [each.grad for each in moved if each.grad is not None]
+        if not gradients:
+            return
+        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        usual = norm if self.usual is None else self.usual
+        if norm > self.clip * usual:
+            torch._foreach_mul_(gradients, self.clip * usual / norm)
+            norm = self.clip * usual
+        self.usual = _MEMORY * usual + (1 - _MEMORY) * norm
+        self._move(moved, gradients)
+
+    def _move(self, moved: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+        """Adam for all parameters at once: one optimiser each takes longer than small gradients."""
+        moments = [self._moments.setdefault(each, _Moments.of(each)) for each in moved]
+        means, squares = [each.mean for each in moments], [each.square for each in moments]
+        first, second = _BETAS
+        with torch.no_grad():
+            torch._foreach_lerp_(means, gradients, 1 - first)
+            torch._foreach_mul_(squares, second)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+            # A parameter may be met later than others, so each has its own count of steps.
+            for each in moments:
+                each.steps += 1
+            roots = torch._foreach_sqrt(squares)
+            torch._foreach_div_(roots, [(1 - second**each.steps) ** 0.5 for each in moments])
+            torch._foreach_add_(roots, _EPSILON)
+            rate = self.pt_optim_args["lr"]
+            sizes = [-rate / (1 - first**each.steps) for each in moments]
+            torch._foreach_addcdiv_(moved, means, roots, sizes)
 
     def set_rate(self, rate: float) -> None:
         """Change the learning rate of every parameter, the ones not yet seen included."""
         self.pt_optim_args["lr"] = rate
-        for optimiser in self.optim_objs.values():
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+
+
+@dataclass(eq=False)
+class _Moments:
+    """Running means of a parameter's gradients and of their squares."""
+
+    mean: torch.Tensor
+    square: torch.Tensor
+    steps: int = 0
+
+    @classmethod
+    def of(cls, parameter: torch.Tensor) -> _Moments:
+        return cls(torch.zeros_like(parameter.data), torch.zeros_like(parameter.data))
 
 
 class Progress:

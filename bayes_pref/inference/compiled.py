@@ -26,6 +26,11 @@ REORDER = {"reassoc", "contract", "arcp", "nsz"}
 SHARED = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
+# Kernels that a process beside this one was started for. They need not get signatures here: what
+# calls them may come from disk, with them in it.
+_BESIDE: set[Any] = set()
+
+
 def compiled(kernel: Kernel) -> Kernel:
     """Compile a kernel at its first call; later processes read it from disk."""
     return njit(**SHARED)(kernel)  # type: ignore[no-any-return]
@@ -53,9 +58,14 @@ def compile_beside(kernels: Sequence[tuple[Any, tuple[Any, ...]]]) -> None:
 
     The interpreter compiles one kernel at a time. What the other process has left on disk by the
     time that this one comes to it need not be compiled here; whatever it has not, is. Does nothing
-    where a kernel has been compiled or read before, or where processes cannot be forked.
+    where that was done before, by this process or at its first call to the kernel, or where
+    processes cannot be forked.
     """
-    if kernels[0][0].signatures or "fork" not in multiprocessing.get_all_start_methods():
+    first = kernels[0][0]
+    if first in _BESIDE or first.signatures:
+        return
+    _BESIDE.add(first)
+    if "fork" not in multiprocessing.get_all_start_methods():
         return
 
     def work() -> None:

@@ -48,24 +48,38 @@ def draw_users(
     precision = np.empty((d, d))
     linear = np.empty(d)
     mean = np.empty(d)
+    row = np.empty(d)
     for i in range(n_users):
         for k in range(d):
             mean[k] = 0.0
             for j in range(gamma.shape[0]):
                 mean[k] += design[i, j] * gamma[j, k]
-        for k in range(d):
             linear[k] = 0.0
-            for m in range(d):
-                linear[k] += inverse[k, m] * mean[m]
-                precision[k, m] = inverse[k, m]
+        for m in range(d):
+            for k in range(d):
+                linear[k] += inverse[m, k] * mean[m]
+                precision[m, k] = inverse[m, k]
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
-            for e in range(rows.starts[n], rows.starts[n + 1]):
+            first = rows.starts[n]
+            pull = 0.5 - omega[n] * rows.shift[n]
+            if rows.starts[n + 1] - first == d:
+                # No zeros: a copy of the row, so that the sums run in parallel lanes.
+                for k in range(d):
+                    row[k] = rows.values[first + k]
+                for k in range(d):
+                    a = row[k]
+                    linear[k] += a * pull
+                    a *= omega[n]
+                    for m in range(k + 1):
+                        precision[k, m] += a * row[m]
+                continue
+            for e in range(first, rows.starts[n + 1]):
                 k = rows.columns[e]
                 a = rows.values[e]
-                linear[k] += a * (0.5 - omega[n] * rows.shift[n])
+                linear[k] += a * pull
                 a *= omega[n]
                 # Columns ascend within a row, so this fills the lower triangle only.
-                for f in range(rows.starts[n], e + 1):
+                for f in range(first, e + 1):
                     precision[k, rows.columns[f]] += a * rows.values[f]
         factor(precision, d)
         solve_lower(precision, linear, d)
@@ -86,36 +100,42 @@ def _log_marginal(
     spread: float,
     matrix: Array,
     vector: Array,
+    shrunk: Array,
 ) -> float:
     """Log density of log tau with the feature's mean and weights integrated out.
 
     `information` and `score` (n_blocks,) are each user's Gaussian likelihood given omega, and
-    `design` (n_blocks, p + 1) their covariates. Leaves in `matrix` the Cholesky factor of gamma's
-    precision and in `vector` the factor's solve of its linear term.
+    `design` (p + 1, n_blocks) their covariates; `shrunk` (2, n_blocks) is room to work in. Leaves
+    in `matrix` the Cholesky factor of gamma's precision and in `vector` the factor's solve of its
+    linear term.
     """
     square = np.exp(2.0 * log_tau)
     p1 = prior.size
-    for j in range(p1):
-        vector[j] = 0.0
-        for m in range(j + 1):
-            matrix[j, m] = prior[j] if j == m else 0.0
     total = 0.0
     product = 1.0
     quadratic = 0.0
+    # One loop for each sum: those over blocks then run in parallel lanes.
     for b in range(information.size):
-        inflated = 1.0 + square * information[b]
-        product *= inflated
+        inverse = 1.0 / (1.0 + square * information[b])
+        shrunk[0, b] = information[b] * inverse
+        shrunk[1, b] = score[b] * inverse
+    for b in range(information.size):
+        quadratic += score[b] * shrunk[1, b]
+    for b in range(information.size):
+        product *= 1.0 + square * information[b]
         if product > 1e200:
             total -= 0.5 * np.log(product)
             product = 1.0
-        pull = score[b] / inflated
-        quadratic += score[b] * pull
-        weight = information[b] / inflated
-        for j in range(p1):
-            vector[j] += design[b, j] * pull
-            scaled = design[b, j] * weight
-            for m in range(j + 1):
-                matrix[j, m] += scaled * design[b, m]
+    for j in range(p1):
+        linear = 0.0
+        for b in range(information.size):
+            linear += design[j, b] * shrunk[1, b]
+        vector[j] = linear
+        for m in range(j + 1):
+            weight = prior[j] if j == m else 0.0
+            for b in range(information.size):
+                weight += design[j, b] * design[m, b] * shrunk[0, b]
+            matrix[j, m] = weight
     total -= 0.5 * np.log(product)
     factor(matrix, p1)
     solve_lower(matrix, vector, p1)
@@ -135,10 +155,11 @@ def _draw_log_tau(
     spread: float,
     matrix: Array,
     vector: Array,
+    shrunk: Array,
     rng: np.random.Generator,
 ) -> float:
     """One slice-sampling update of log tau; `matrix` and `vector` end at the value returned."""
-    args = (information, score, design, prior, spread, matrix, vector)
+    args = (information, score, design, prior, spread, matrix, vector, shrunk)
     height = _log_marginal(start, *args) - rng.standard_exponential()
     low = start - SLICE_WIDTH * rng.random()
     high = low + SLICE_WIDTH
@@ -175,18 +196,21 @@ def draw_feature(
     """Draw tau_k, gamma_k and everyone's w_ik jointly, given omega and the other features."""
     first, last = rows.feature_starts[k], rows.feature_starts[k + 1]
     p1 = gamma.shape[0]
-    information = np.zeros(last - first)
-    score = np.zeros(last - first)
-    design = np.empty((last - first, p1))
+    information = np.empty(last - first)
+    score = np.empty(last - first)
+    shrunk = np.empty((2, last - first))
+    design = np.empty((p1, last - first))
     for b in range(last - first):
         i = rows.block_users[first + b]
         for j in range(p1):
-            design[b, j] = population.design[i, j]
+            design[j, b] = population.design[i, j]
+        known, pull, weight = 0.0, 0.0, weights[i, k]
         for e in range(rows.block_starts[first + b], rows.block_starts[first + b + 1]):
             a = rows.entry_values[e]
             n = rows.entry_rows[e]
-            information[b] += omega[n] * a * a
-            score[b] += a * (0.5 - omega[n] * (psi[n] - a * weights[i, k]))
+            known += omega[n] * a * a
+            pull += a * (0.5 - omega[n] * (psi[n] - a * weight))
+        information[b], score[b] = known, pull
     matrix = np.empty((p1, p1))
     vector = np.empty(p1)
     log_tau = _draw_log_tau(
@@ -198,6 +222,7 @@ def draw_feature(
         population.spread[k],
         matrix,
         vector,
+        shrunk,
         rng,
     )
     tau[k] = np.exp(log_tau)

@@ -142,18 +142,33 @@ def log_density(
         return prior
     users_from_deviations(population, theta, z, weights)
     total = prior + log_likelihood(rows, weights, psi, slope)
+    # Apart, feature by feature in the innermost loop, so that sums run in parallel lanes.
+    means = np.empty((p1, d))
+    scales = np.empty(d)
+    for k in range(d):
+        for j in range(p1):
+            means[j, k] = gradient[j * d + k]
+        if not population.full:
+            scales[k] = gradient[p1 * d + k]
     for i in range(z.shape[0]):
-        at = p1 * d
-        for k in range(d):
-            s = slope[i, k]
-            for j in range(p1):
-                gradient[j * d + k] += population.design[i, j] * s
-            if population.full:
+        for j in range(p1):
+            x = population.design[i, j]
+            for k in range(d):
+                means[j, k] += x * slope[i, k]
+        if population.full:
+            at = p1 * d
+            for k in range(d):
                 for m in range(k + 1):
-                    gradient[at + m] += s * z[i, m]
+                    gradient[at + m] += slope[i, k] * z[i, m]
                 at += k + 1
-            else:
-                gradient[at + k] += s * z[i, k]
+        else:
+            for k in range(d):
+                scales[k] += slope[i, k] * z[i, k]
+    for k in range(d):
+        for j in range(p1):
+            gradient[j * d + k] = means[j, k]
+        if not population.full:
+            gradient[p1 * d + k] = scales[k]
     return total
 
 
@@ -237,6 +252,7 @@ def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) 
     """Add to `out` (m, m) the Hessian in theta of minus the log likelihood, z held fixed."""
     p1, d = population.precision.shape
     hessian = np.empty((d, d))
+    row = np.empty(d)
     for i in range(z.shape[0]):
         for k in range(d):
             for q in range(d):
@@ -244,9 +260,19 @@ def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) 
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             small = np.exp(-abs(psi[n]))
             weight = small / (1.0 + small) ** 2
-            for e in range(rows.starts[n], rows.starts[n + 1]):
+            first = rows.starts[n]
+            if rows.starts[n + 1] - first == d:
+                # No zeros: a copy of the row, so that the sums run in parallel lanes.
+                for k in range(d):
+                    row[k] = rows.values[first + k]
+                for k in range(d):
+                    a = weight * row[k]
+                    for q in range(d):
+                        hessian[k, q] += a * row[q]
+                continue
+            for e in range(first, rows.starts[n + 1]):
                 a = weight * rows.values[e]
-                for f in range(rows.starts[n], rows.starts[n + 1]):
+                for f in range(first, rows.starts[n + 1]):
                     hessian[rows.columns[e], rows.columns[f]] += a * rows.values[f]
         for k in range(d):
             low_k, count_k = _scale_entries(population, k)

@@ -86,11 +86,17 @@ def build_rows(signed: Array, user: Codes, offsets: Codes, signs: Array) -> Rows
 @compiled_reordering
 def log_odds(rows: Any, weights: Array, psi: Array) -> None:
     """Fill `psi` (n,) with a_n . w_i + shift_n for weights (n_users, n_features)."""
-    for i in range(weights.shape[0]):
+    n_users, d = weights.shape
+    for i in range(n_users):
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             total = rows.shift[n]
-            for e in range(rows.starts[n], rows.starts[n + 1]):
-                total += rows.values[e] * weights[i, rows.columns[e]]
+            first = rows.starts[n]
+            if rows.starts[n + 1] - first == d:  # no zeros: without looking columns up
+                for k in range(d):
+                    total += rows.values[first + k] * weights[i, k]
+            else:
+                for e in range(first, rows.starts[n + 1]):
+                    total += rows.values[e] * weights[i, rows.columns[e]]
             psi[n] = total
 
 
@@ -98,14 +104,21 @@ def log_odds(rows: Any, weights: Array, psi: Array) -> None:
 def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> float:
     """Sum of log sigmoid(psi_n); fills psi (n,) and the gradient in the weights (u, d)."""
     total = 0.0
-    for i in range(weights.shape[0]):
-        for k in range(weights.shape[1]):
+    n_users, d = weights.shape
+    for i in range(n_users):
+        for k in range(d):
             gradient[i, k] = 0.0
         product = 1.0  # of 1 + exp(-|psi|): one logarithm serves many rows
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             value = rows.shift[n]
-            for e in range(rows.starts[n], rows.starts[n + 1]):
-                value += rows.values[e] * weights[i, rows.columns[e]]
+            first = rows.starts[n]
+            dense = rows.starts[n + 1] - first == d  # no zeros: without looking columns up
+            if dense:
+                for k in range(d):
+                    value += rows.values[first + k] * weights[i, k]
+            else:
+                for e in range(first, rows.starts[n + 1]):
+                    value += rows.values[e] * weights[i, rows.columns[e]]
             psi[n] = value
             small = np.exp(-abs(value))
             product *= 1.0 + small
@@ -117,7 +130,11 @@ def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> fl
             if product > 1e250:
                 total -= np.log(product)
                 product = 1.0
-            for e in range(rows.starts[n], rows.starts[n + 1]):
-                gradient[i, rows.columns[e]] += rows.values[e] * slope
+            if dense:
+                for k in range(d):
+                    gradient[i, k] += rows.values[first + k] * slope
+            else:
+                for e in range(first, rows.starts[n + 1]):
+                    gradient[i, rows.columns[e]] += rows.values[e] * slope
         total -= np.log(product)
     return total

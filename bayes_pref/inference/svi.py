@@ -33,6 +33,7 @@ from bayes_pref.inference.engine import Draws, Engine
 from bayes_pref.inference.flat import as_double, dims_of, double_precision, sample_nodes
 from bayes_pref.inference.guides import LIMITS, Family, build, latent_sites
 from bayes_pref.inference.mini_batch import ChosenIndices, batches, plate_of_latents
+from bayes_pref.inference.network_elbo import NetworkElbo, network_elbo
 from bayes_pref.inference.sample import Sample, build_sample
 from bayes_pref.models.base import RewardModel, seeded
 from bayes_pref.posterior import Finding
@@ -218,7 +219,8 @@ class SVI(Engine):
                 if self.batch is not None:
                     plate = plate_of_latents(latent_sites(nodes), self.batch)
                 family = build("mean_field", model, args, {}, nodes, candidates=8, rank=1)
-                progress, _, complete = self._climb(family, args, {}, plate, seed)
+                written = network_elbo(model, comparisons) if plate is None else None
+                progress, _, complete = self._climb(family, args, {}, plate, seed, written)
                 values = {
                     name: value.detach().numpy().copy()
                     for name, value in pyro.get_param_store().items()
@@ -339,8 +341,12 @@ class SVI(Engine):
         kwargs: Mapping[str, Any],
         plate: tuple[str, int] | None,
         seed: int,
+        written: NetworkElbo | None = None,
     ) -> tuple[Progress, int, bool]:
-        """Fit the guide: what the ELBO did, the steps taken, and whether nobody interrupted."""
+        """Fit the guide: what the ELBO did, the steps taken, and whether nobody interrupted.
+
+        `written` is the same ELBO without Pyro's traces, if there is one.
+        """
         optimiser = ClippedAdam(self.learning_rate, self.clip)
         svi = infer.SVI(family.model, family.guide, optimiser, family.loss)
         progress, average = Progress(self.learning_rate, self.window), Average()
@@ -350,7 +356,7 @@ class SVI(Engine):
             with tqdm(total=self.steps, desc="SVI", unit="step", disable=not self.progress) as bar:
                 while step < self.steps and not progress.done:
                     with next(chosen):
-                        elbo = -svi.step(*args, **kwargs)
+                        elbo = -(written.step(optimiser) if written else svi.step(*args, **kwargs))
                     if not np.isfinite(elbo):
                         raise ModelError(
                             f"the ELBO is {elbo} at step {step:,}; use a smaller learning_rate= "

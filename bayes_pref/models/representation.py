@@ -147,7 +147,7 @@ class RepresentationReward(RewardModel):
         if not self.untrained(comparisons):
             self._given_z()(comparisons)
             return
-        inputs = _Inputs.of(self, comparisons)
+        inputs = Inputs.of(self, comparisons)
         network = self._network(inputs.centre.shape[0])
         mean_sd = torch.full((self.size,), float(self.mean_sd), dtype=torch.float64)
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
@@ -199,7 +199,7 @@ class RepresentationReward(RewardModel):
 
     def trained(self, comparisons: Comparisons, values: Mapping[str, Array]) -> Comparisons:
         """Return the comparisons on z, given the trained parameters by name."""
-        inputs = _Inputs.of(self, comparisons)
+        inputs = Inputs.of(self, comparisons)
         network = Representation(
             comparisons.features.attributes,
             comparisons.features.contexts,
@@ -308,7 +308,7 @@ class RepresentationReward(RewardModel):
 
 
 @dataclass(frozen=True, eq=False)
-class _Inputs:
+class Inputs:
     """What the network reads: (n, p) of both sides, scaled, and the group of each row."""
 
     sides: tuple[torch.Tensor, ...]
@@ -318,7 +318,7 @@ class _Inputs:
     scale: Array
 
     @classmethod
-    def of(cls, model: RepresentationReward, comparisons: Comparisons) -> _Inputs:
+    def of(cls, model: RepresentationReward, comparisons: Comparisons) -> Inputs:
         """Read the comparisons, or remember what was read: the model runs at every step."""
         made = _REMEMBERED.setdefault(comparisons, {})
         key = (model.heads, model.group)
@@ -327,7 +327,7 @@ class _Inputs:
         return made[key]
 
     @classmethod
-    def _read(cls, model: RepresentationReward, comparisons: Comparisons) -> _Inputs:
+    def _read(cls, model: RepresentationReward, comparisons: Comparisons) -> Inputs:
         if comparisons.right is None:
             raise TypeError("no sides")
         codes, labels = pd.factorize(pd.Series(model._labels(comparisons), dtype=object))
@@ -344,7 +344,7 @@ class _Inputs:
         return cls(sides, torch.tensor(groups), tuple(labels.tolist()), centre, scale)
 
 
-_REMEMBERED: WeakKeyDictionary[Comparisons, dict[Any, _Inputs]] = WeakKeyDictionary()
+_REMEMBERED: WeakKeyDictionary[Comparisons, dict[Any, Inputs]] = WeakKeyDictionary()
 
 
 def _parameter(name: str, shape: tuple[int, ...], sd: float) -> torch.Tensor:

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_score
@@ -22,7 +23,7 @@ import bayes_pref as bp
 from bayes_pref.diagnostics import overlap
 from bayes_pref.diagnostics.pairs import read_pairs
 from confounding_study.data import OBJECTIVES, Array, Judged, load
-from confounding_study.population import People, draw
+from confounding_study.population import USERS, People, draw
 from confounding_study.sweep import RHOS, Outcome, Task
 
 THRESHOLD = 0.03  # shift in probability that matters
@@ -123,14 +124,12 @@ def _answered(
 
 def answers(posterior: bp.Posterior, people: People) -> Array:
     """Posterior probability (m,) that the user of each held-out pair prefers left."""
-    weights = posterior.weights_draws().transpose("user", "chain", "draw", "feature")
-    features = list(people.comparisons.feature_names)
-    chance = np.empty(len(people.held))
-    for user, rows in people.held.groupby("user", sort=False).indices.items():
-        mine = weights.sel(user=user).to_numpy().reshape(-1, len(features))
-        eta = people.held[features].to_numpy()[rows] @ mine.T
-        chance[rows] = (1.0 / (1.0 + np.exp(-eta))).mean(axis=1)
-    return chance
+    draws = posterior.weights_draws().sel(user=people.comparisons.users)
+    weights = draws.transpose("user", "feature", "chain", "draw").to_numpy()
+    asked = people.held[list(people.comparisons.feature_names)].to_numpy()
+    # Every user is answered for as often, one user after the other.
+    eta = asked.reshape(USERS, -1, asked.shape[1]) @ weights.reshape(*weights.shape[:2], -1)
+    return np.asarray(expit(eta).mean(axis=2).ravel())
 
 
 def _by_objective(people: People) -> Array:
@@ -208,11 +207,12 @@ def overlaps(posterior: bp.Posterior, judged: Judged, people: People) -> Array:
 
 def auroc_within(values: Array, consistent: NDArray[np.bool_], user: NDArray[np.intp]) -> float:
     """P(a consistent pair of a user has more overlap than an inconsistent one), ties as half."""
-    return float(
-        np.mean(
-            [roc_auc_score(consistent[user == code], values[user == code]) for code in set(user)]
-        )
-    )
+    areas = []
+    for code in np.unique(user):  # a few numbers each
+        mine, typical = values[user == code], consistent[user == code]
+        difference = mine[typical][:, None] - mine[~typical]
+        areas.append((np.sign(difference).mean() + 1) / 2)
+    return float(np.mean(areas))
 
 
 class Truth:
