@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,8 @@ MODELS: dict[str, tuple[bp.RewardModel, bp.Gibbs]] = {
 }
 ORACLE = "told the objective"
 INTERACTING = "pooled, interactions"
+TRUTH_ERROR = "leak, error of the truth"
+_AGAIN = 50  # bootstraps of the truth
 
 
 def run(task: Task, *, rhos: tuple[float, ...] = RHOS, contexts: str = "leading") -> Outcome:
@@ -68,7 +70,7 @@ Figure = tuple[str, str, float]  # model, figure, value
 def measured(judged: Judged, people: People, rho: float) -> Iterator[Figure]:
     """Yield model, figure and value."""
     consistent = judged.consistent[people.held_row]
-    true = Truth.of(judged, people, rho)
+    true = Truth.of(judged, people, rho, again=_AGAIN if rho == 1 else 0)
     posteriors = {name: fitted(people, name) for name in MODELS}
     right = {}
     for name, posterior in posteriors.items():
@@ -81,9 +83,14 @@ def measured(judged: Judged, people: People, rho: float) -> Iterator[Figure]:
     report, held = flags(posteriors["coupled"], judged, people)
     flagged = (report["verdict"] == "confounded").to_numpy()
     if rho > 0.5:  # or there is nothing to leak
-        yield "pooled", "leak", true.leak(_pooled_p_do(posteriors["pooled"]))
-        yield "coupled", "leak", true.leak(report["p_do"].to_numpy())
-        yield INTERACTING, "leak", true.leak(_pooled_p_do(_interacting(people)))
+        for name, p_do in {
+            "pooled": _pooled_p_do(posteriors["pooled"]),
+            "coupled": report["p_do"].to_numpy(),
+            INTERACTING: _pooled_p_do(_interacting(people)),
+        }.items():
+            yield name, "leak", true.leak(p_do)
+            if true.again:
+                yield name, TRUTH_ERROR, true.leak_error(p_do)
     yield "coupled", "gate p < .01", float(report.attrs["gate_p"] <= 0.01)
     yield "coupled", "flagged confounded", float(flagged.mean())
     if flagged.any():
@@ -221,28 +228,57 @@ class Truth:
     Every objective's weights are those of a ridge logit on all pairs that were judged for it, seen
     by the models or not. At rho, those who are shown a prompt of a type are after it with
     probability rho: p_obs = rho p_type + (1 - rho) p_other, and p_do = (p_type + p_other) / 2.
+
+    Attributes
+    ----------
+    accuracy
+        Of the logits, cross-validated.
+    again
+        (shift, p_do) by logits on the pairs drawn anew (bootstrap): the truth is an estimate, too.
     """
 
-    def __init__(self, shift: Array, p_do: Array, accuracy: float) -> None:
-        self.shift, self.p_do, self.accuracy = shift, p_do, accuracy
+    def __init__(
+        self,
+        shift: Array,
+        p_do: Array,
+        accuracy: float,
+        again: Sequence[tuple[Array, Array]] = (),
+    ) -> None:
+        self.shift, self.p_do, self.accuracy, self.again = shift, p_do, accuracy, again
 
     @classmethod
-    def of(cls, judged: Judged, people: People, rho: float) -> Truth:
-        """Fit both objectives."""
+    def of(cls, judged: Judged, people: People, rho: float, *, again: int = 0) -> Truth:
+        """Fit both objectives, and `again` times more."""
         scale = people.comparisons.feature_scale
         asked = people.comparisons.difference / scale
-        chance, shares = [], []
-        for name in OBJECTIVES:
-            mine = judged.objective == name
-            seen, choice = people.features[mine] / scale, judged.comparisons.choice[mine]
-            logit = LogisticRegression(C=_RIDGE, fit_intercept=False)
-            shares.append(cross_val_score(logit, seen, choice, cv=5).mean())
-            chance.append(logit.fit(seen, choice).predict_proba(asked)[:, 1])
-        helpful, harmless = chance
-        own = np.where(judged.subset[people.row] == "helpful", helpful, harmless)
-        other = helpful + harmless - own
-        return cls((rho - 0.5) * (own - other), (own + other) / 2, float(np.mean(shares)))
+        helpful = judged.subset[people.row] == "helpful"
+        pairs = [
+            (people.features[mine] / scale, judged.comparisons.choice[mine])
+            for mine in (judged.objective == name for name in OBJECTIVES)
+        ]
+        logit = LogisticRegression(C=_RIDGE, fit_intercept=False)
+
+        def known(rng: np.random.Generator | None) -> tuple[Array, Array]:
+            chance = []
+            for seen, choice in pairs:
+                n = len(choice)
+                rows = np.arange(n) if rng is None else rng.integers(n, size=n)
+                chance.append(logit.fit(seen[rows], choice[rows]).predict_proba(asked)[:, 1])
+            own, other = np.where(helpful, chance, chance[::-1])
+            return (rho - 0.5) * (own - other), (own + other) / 2
+
+        accuracy = float(np.mean([cross_val_score(logit, *pair, cv=5).mean() for pair in pairs]))
+        rng = np.random.default_rng(0)
+        return cls(*known(None), accuracy, [known(rng) for _ in range(again)])
 
     def leak(self, p_do: Array) -> float:
         """Share of the shift that an estimate of p_do takes for what people in general prefer."""
-        return float((p_do - self.p_do) @ self.shift / (self.shift @ self.shift))
+        return _leak(p_do, self.shift, self.p_do)
+
+    def leak_error(self, p_do: Array) -> float:
+        """Error of the leak that comes from the truth's own."""
+        return float(np.std([_leak(p_do, *known) for known in self.again], ddof=1))
+
+
+def _leak(p_do: Array, shift: Array, true: Array) -> float:
+    return float((p_do - true) @ shift / (shift @ shift))
