@@ -36,9 +36,9 @@ OURS, PEERS = ("Gibbs", "NUTS", "SVI"), ("NumPyro", "PyMC")
 LENGTHS: dict[str, dict[tuple[str, str], tuple[int, int]]] = {
     "Gibbs": {
         ("bank", "diagonal"): (500, 6000),
-        ("bank", "full"): (1000, 10000),
+        ("bank", "full"): (500, 4000),
         ("dense", "diagonal"): (500, 5000),
-        ("dense", "full"): (1000, 8000),
+        ("dense", "full"): (500, 3000),
     },
     "NUTS": {
         ("bank", "diagonal"): (500, 4000),
