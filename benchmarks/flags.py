@@ -3,6 +3,7 @@
     python benchmarks/flags.py                    # every world, 20 replications
     python benchmarks/flags.py --quick            # a few of each; exits with 1 if one is missed
     python benchmarks/flags.py --worlds base counts --replications 5
+    python benchmarks/flags.py --reach --worlds base    # beside analysts who know more than we do
 
 Prints the tables beside the targets, with Monte Carlo errors, and keeps them in --out together
 with every figure of every replication (CSV) and the calibration figure (PNG).
@@ -37,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     counts = QUICK if asked.quick else dict.fromkeys(NAMES, asked.replications)
     if asked.worlds:
         counts = {name: counts.get(name, asked.replications) for name in asked.worlds}
-    tasks = [Task(name, number) for name, runs in counts.items() for number in range(runs)]
+    tasks = [
+        Task(name, number, asked.reach) for name, runs in counts.items() for number in range(runs)
+    ]
     outcomes = list(_progress(_run(tasks, asked.jobs), len(tasks)))
     records = _frame(record for outcome in outcomes for record in outcome.records)
     bins = _frame(counted for outcome in outcomes for counted in outcome.bins)
@@ -64,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replications", type=_positive, default=20, help="of each world (20)")
     parser.add_argument("--worlds", nargs="+", choices=NAMES, metavar="WORLD", help=_listed())
     parser.add_argument("--quick", action="store_true", help="a few of each, for every change")
+    parser.add_argument("--reach", action="store_true", help="also what is within reach at all")
     parser.add_argument("--out", type=Path, default=Path("run/flags"), help="folder (run/flags)")
     parser.add_argument("--figure", type=Path, help="calibration figure (in --out)")
     parser.add_argument("--jobs", type=_positive, default=2, help="processes (2)")

@@ -222,6 +222,9 @@ def test_the_truth_itself_gets_full_marks_and_silence_does_not(small: worlds.Con
         shift=(small.shift - 1e-9, small.shift, small.shift + 1e-9),
     )
     found = figures(small, right)
+    by_size = {figure for figure in found if figure.startswith("sensitivity 0.0")}
+    assert len(by_size) == 3
+    assert all(found.pop(figure) == 1 for figure in by_size)
     assert found == {
         "p_do rmse": 0,
         "rejected": 1,
@@ -234,6 +237,8 @@ def test_the_truth_itself_gets_full_marks_and_silence_does_not(small: worlds.Con
     }
     silent = figures(small, replace(right, flagged=np.zeros(len(positive), dtype=bool)))
     assert silent["sensitivity"] == silent["any flag"] == 0
+    assert silent["sensitivity at 0.9"] == 1
+    assert silent["false flags at 0.9"] == 0
     inverted = figures(small, replace(right, p_confounded=1.0 - positive))
     assert inverted["false flags"] == 1
     assert inverted["auroc"] == 0

@@ -17,6 +17,9 @@ from flag_study.truth import Array
 from flag_study.worlds import Confounded
 
 OURS = "coupled"
+LOOSER = 0.9  # probability that a rule might ask for instead
+# Sizes of true shifts that sensitivity is split by.
+SIZES = ((MATERIAL, 0.05), (0.05, 0.08), (0.08, 1.0))
 # Edges of the bins of P(|delta| > .03): the outer ones are where decisions are made.
 EDGES = np.array([0.0, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.0])
 
@@ -44,6 +47,8 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
     """Return every figure that an answer allows, by name."""
     positive = np.abs(world.shift) > MATERIAL
     found = {"p_do rmse": rms(answer.p_do - world.p_do)}
+    if answer.p_do_sd is not None:
+        found["p_do sd"] = rms(answer.p_do_sd)
     if answer.p_value is not None:
         found["rejected"] = float(answer.p_value <= LEVEL)
     if answer.p_confounded is not None:
@@ -54,6 +59,7 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
             "false flags": share(flagged, ~positive),
             "any flag": float(flagged.any()),
         }
+        found |= _by_size(world, flagged) | _looser(world, answer)
     if answer.shift is not None:
         lower, value, upper = answer.shift
         inside = (lower <= world.shift) & (world.shift <= upper)
@@ -64,6 +70,27 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
         # also too small, but over worlds that is unrelated to the coupling and averages out.
         found["leaked"] = float((answer.context_effect - effect) @ coupling / (coupling @ coupling))
     return found
+
+
+def _by_size(world: Confounded, flagged: Array) -> dict[str, float]:
+    """Sensitivity by the size of the true shift."""
+    size = np.abs(world.shift)
+    return {
+        f"sensitivity {low:g} to {high:g}": share(flagged, (low < size) & (size <= high))
+        for low, high in SIZES
+    }
+
+
+def _looser(world: Confounded, answer: Answer) -> dict[str, float]:
+    """What a rule with a lower probability and the same permutation test would reach."""
+    if answer.p_confounded is None or answer.flagged is None or answer.p_value is None:
+        return {}
+    flagged = (answer.p_confounded > LOOSER) & (answer.p_value <= LEVEL)
+    positive = np.abs(world.shift) > MATERIAL
+    return {
+        f"sensitivity at {LOOSER:g}": share(flagged, positive),
+        f"false flags at {LOOSER:g}": share(flagged, ~positive),
+    }
 
 
 def clustered_share(hits: Array, sizes: Array) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import numpy as np
 import bayes_pref as bp
 from bayes_pref.diagnostics import confounding, identifiability
 from bayes_pref.diagnostics.pairs import read_pairs
-from flag_study import unlearned, worlds
+from flag_study import reach, unlearned, worlds
 from flag_study.metrics import OURS, figures, reliability
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
 
@@ -20,6 +20,8 @@ from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
 # of a posterior sd, which the errors over replications include. Verdicts integrate over each draw
 # kept, so half of the sweeps are thrown away.
 ENGINE = bp.Gibbs(draws=250, thin=2, warmup=250, chains=2, cores=1, progress=False)
+# Eight times the sweeps: what short chains cost.
+LONG, LONG_CHAINS = replace(ENGINE, draws=500, thin=8, warmup=500), f"{OURS}, long chains"
 # Covariances of what the data say nothing of need as many draws as sweeps can give.
 FULL = replace(ENGINE, draws=500, thin=1)
 # Where posterior means are enough: without coupling, only p_do is asked for.
@@ -39,10 +41,13 @@ class Task:
         A name in `worlds.WORLDS` or `unlearned.WORLDS`, or "separation".
     replication
         Number from 0; the seed derives from it and the world's name.
+    bounds
+        Whether to ask what is within reach, too, in the worlds where that is known.
     """
 
     world: str
     replication: int
+    bounds: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,10 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, SHORT, seed=seed)
     ours = coupled(world.comparisons, seed)
     everyone = answers(world.comparisons, posterior, seed) | {OURS: ours}
+    if task.bounds and task.world in reach.WORLDS:
+        assert ours.p_value is not None
+        everyone[LONG_CHAINS] = coupled(world.comparisons, seed, LONG)
+        everyone |= reach.answers(world, ours.p_value, seed)
     records = [
         {"method": method, "figure": figure, "value": value}
         for method, answer in everyone.items()
@@ -99,9 +108,9 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     return records, reliability(world, ours)
 
 
-def coupled(comparisons: bp.Comparisons, seed: int) -> Answer:
+def coupled(comparisons: bp.Comparisons, seed: int, engine: bp.Gibbs = ENGINE) -> Answer:
     """Return what the flags say of comparisons, from a fit with the exposure term."""
-    joint = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, ENGINE, seed=seed)
+    joint = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, engine, seed=seed)
     found = confounding.assess(
         joint,
         read_pairs(joint),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from flag_study import calibration, worlds
-from flag_study.metrics import OURS, averages, verdicts
+from flag_study.metrics import LOOSER, OURS, SIZES, averages, verdicts
+from flag_study.reach import ALL_KNOWING, INFORMED
+from flag_study.replicate import LONG_CHAINS
 from flag_study.targets import Target
 
 _FIGURES = {
@@ -24,10 +26,23 @@ _PRACTICE = {
     "p_do rmse": "RMSE of p_do",
     "leaked": "leaked",
 }
+_BOUNDS = [LONG_CHAINS, INFORMED, ALL_KNOWING]
+_REACHED = {
+    "sensitivity": "sensitivity",
+    "false flags": "false flags",
+    "shift rmse": "RMSE of the shift",
+    "coverage": "coverage",
+    "p_do rmse": "RMSE of p_do",
+    "p_do sd": "its posterior sd",
+}
+_FOUND = {f"sensitivity {low:g} to {high:g}": f"{low:g} to {high:g}" for low, high in SIZES} | {
+    f"{figure} at {LOOSER:g}": f"{figure} at {LOOSER:g}"
+    for figure in ("sensitivity", "false flags")
+}
 
 
 def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -> tuple[str, int]:
-    """Return every table (targets, figures by world, practice, calibration), and what was missed.
+    """Return every table (targets, worlds, practice, reach, calibration), and what was missed.
 
     Parameters
     ----------
@@ -49,8 +64,11 @@ def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -
             "`says so`: share of data sets in which a test at 0.01 says that something is "
             "confounded; in the nulls its size, elsewhere its power. `leaked`: how much of the "
             "coupling is taken for an effect of the context (0 is right).",
-            _wide(claimed, ["world", "method"], _PRACTICE),
+            _wide(claimed[~claimed["method"].isin(_BOUNDS)], ["world", "method"], _PRACTICE),
         ]
+    bounded = means[means["method"] == INFORMED]["world"]
+    if len(bounded):
+        parts += _reach(means[means["world"].isin(bounded)])
     if len(bins):
         parts += [
             "## Of the comparisons said to be confounded with probability p, how many are",
@@ -60,6 +78,20 @@ def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -
             _table(_calibrated(bins, gate=False)),
         ]
     return "\n\n".join(parts) + "\n", missed
+
+
+def _reach(means: pd.DataFrame) -> list[str]:
+    """What longer chains and better informed analysts make of the same data sets."""
+    means = means[means["method"].isin([OURS, *_BOUNDS])]
+    return [
+        "## What is within reach",
+        "`informed`: knows all of the world but mean weights and coupling, and the scale of "
+        "these. `all-knowing`: sees the weights of these users, besides.",
+        _wide(means, ["world", "method"], _REACHED),
+        "Sensitivity by the size of the true shift, and what the rule would reach if it asked "
+        f"for a probability of {LOOSER:g}:",
+        _wide(means, ["world", "method"], _FOUND),
+    ]
 
 
 def _calibrated(bins: pd.DataFrame, *, gate: bool) -> pd.DataFrame:

@@ -102,6 +102,8 @@ class Answer:
         (n,) verdicts, where more than the probability decides.
     shift
         Lower bound, mean and upper bound of delta, (n,) each.
+    p_do_sd
+        (n,) posterior sd of `p_do`.
     """
 
     p_do: Array
@@ -110,6 +112,7 @@ class Answer:
     context_effect: Array | None = None
     flagged: Array | None = None
     shift: tuple[Array, Array, Array] | None = None
+    p_do_sd: Array | None = None
 
 
 def answers(

@@ -43,6 +43,8 @@ class Confounded:
         (k,) true G of the attributes, log-odds per sd of exposure.
     population
         What p_do and p_obs are computed from.
+    weights, exposure
+        (u, d) and (u,): of the users who were drawn from it, in any order.
     """
 
     comparisons: bp.Comparisons
@@ -51,6 +53,8 @@ class Confounded:
     context_effect: Array
     coupling: Array
     population: Population
+    weights: Array
+    exposure: Array
 
     @property
     def shift(self) -> Array:
@@ -93,6 +97,8 @@ def simulated(seed: int, **knobs: Any) -> Confounded:
         rows["p_obs"].to_numpy(),
         *_effects(world),
         replace(_population(world), shown=_located(standard_normal, intraclass)),
+        world.truth.weights.to_numpy(),
+        world.truth.exposure[CONTEXT].to_numpy(),
     )
 
 
@@ -227,7 +233,8 @@ def _altered(
     truth, population = world.truth, replace(_population(world), **law)
     known = truth.exposure[CONTEXT].to_numpy()
     own = truth.weights.to_numpy() - population.mu - np.outer(known, population.coupling)
-    response = population.response(known if exposure is None else exposure)
+    exposure = known if exposure is None else exposure
+    response = population.response(exposure)
     weights = population.mu + np.outer(response, population.coupling)
     weights += own * np.reshape(stretch, (-1, 1))
     users = truth.weights.index.get_indexer(frame["user"])
@@ -236,7 +243,7 @@ def _altered(
     frame = frame.assign(choice=(rng.random(len(frame)) < left).astype(np.int64))
     comparisons = _read(frame, world.comparisons)
     p_do, p_obs = population.preferred(comparisons.difference, comparisons.context[:, 0])
-    return Confounded(comparisons, p_do, p_obs, *_effects(world), population)
+    return Confounded(comparisons, p_do, p_obs, *_effects(world), population, weights, exposure)
 
 
 def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
