@@ -1,4 +1,4 @@
-"""Moves of the factor L of the users' covariance, given their deviations.
+"""Moves of the factor L of a covariance, given deviations.
 
 The row move. In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
 L_k,<k = beta_k L_<k and L_kk = s_k, with Jacobian prod_k s_k^(d - k). Proposing s_k^2 from
