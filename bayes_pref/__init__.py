@@ -19,14 +19,21 @@ from bayes_pref.errors import (
     DataWarning,
     ModelError,
 )
-from bayes_pref.evaluate import Evaluation, LeaveOneOut, check, compare, evaluate, loo
-from bayes_pref.inference.calibration import Calibration, calibrate
+from bayes_pref.evaluation import (
+    Evaluation,
+    LeaveOneOut,
+    compare,
+    evaluate,
+    loo,
+    posterior_predictive_check,
+)
+from bayes_pref.evaluation.sbc import SBC, sbc
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
-from bayes_pref.inference.gibbs import Gibbs
-from bayes_pref.inference.nuts import NUTS
-from bayes_pref.inference.sample import Sample
-from bayes_pref.inference.svi import SVI
+from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.inference.nuts.nuts import NUTS
+from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models import (
     HierarchicalReward,
     LowRankReward,
@@ -37,16 +44,16 @@ from bayes_pref.models import (
     SharedCauseReward,
 )
 from bayes_pref.posterior import Finding, Posterior
-from bayes_pref.simulate import World, simulate
+from bayes_pref.simulation import World, simulate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "NUTS",
+    "SBC",
     "SVI",
     "VERDICTS",
     "BayesPrefError",
-    "Calibration",
     "Comparisons",
     "ConvergenceWarning",
     "DataError",
@@ -63,20 +70,20 @@ __all__ = [
     "ModelError",
     "PooledReward",
     "Posterior",
+    "PyroPosterior",
     "Report",
     "RepresentationReward",
     "RewardModel",
-    "Sample",
     "SharedCauseReward",
     "World",
-    "calibrate",
-    "check",
     "compare",
     "diagnose",
     "evaluate",
     "fit",
     "loo",
     "plots",
+    "posterior_predictive_check",
+    "sbc",
     "simulate",
     "text",
 ]

@@ -98,8 +98,8 @@ def flags(posterior: bp.Posterior) -> dict[str, object]:
     row = bp.diagnose(posterior, trade, progress=False).comparisons.iloc[0]
     return {
         "ratio sd": float(share.std()),
-        "elas_ref": float(row["elas_ref"]),
-        "sd_ref": float(row["sd_ref"]),
+        "prior_share": float(row["prior_share"]),
+        "reference_sd": float(row["reference_sd"]),
         "unidentifiable": row["verdict"] == "unidentifiable",
         "names both": all(name in row["sentence"] for name in FACTORS),
     }

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib import pyplot
 from numpy.typing import NDArray
 
-from bayes_pref.posterior.mcmc_statistics import chain_statistics
+from bayes_pref.convergence.statistics import chain_statistics
 
 # The tests' Monte Carlo errors: one definition of agreement for both.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

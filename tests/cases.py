@@ -21,12 +21,12 @@ MODELS: dict[str, bp.RewardModel] = {
     ),
     "diagonal, position": bp.HierarchicalReward(position=True),
     "full, position": bp.HierarchicalReward(covariance="full", position=True),
-    "one taste": bp.LowRankReward(rank=1),
-    "one taste, position": bp.LowRankReward(rank=1, position=True),
-    "two tastes, no noise": bp.LowRankReward(rank=2, diagonal=False),
-    "mixture": bp.MixtureReward(types=2),
+    "one factor": bp.LowRankReward(rank=1),
+    "one factor, position": bp.LowRankReward(rank=1, position=True),
+    "two factors, no noise": bp.LowRankReward(rank=2, diagonal=False),
+    "mixture": bp.MixtureReward(components=2),
     # Raw: priors of contexts must not depend on the contexts where these are simulated, too.
-    "mixture, exposure": bp.MixtureReward(types=2, exposure=True, scale="raw"),
+    "mixture, exposure": bp.MixtureReward(components=2, exposure=True, scale="raw"),
     "shared cause": bp.SharedCauseReward(scale="raw"),
     "shared cause, full": bp.SharedCauseReward(covariance="full", scale="raw", effect_sd=0.1),
 }
@@ -34,14 +34,14 @@ MODELS: dict[str, bp.RewardModel] = {
 # Other settings of samplers that are calibrated under another name.
 VARIANTS = {
     *("diagonal, raw scale", "full, strong prior", "full, exposure", "full, position"),
-    *("one taste, position", "shared cause, full"),
+    *("one factor, position", "shared cause, full"),
 }
 
 # Whose sampler takes longest, and variants of two settings: compared and calibrated by
 # make test-long.
 LONG = {
     *("mixture", "mixture, exposure", "shared cause", "shared cause, full"),
-    *("two tastes, no noise", "one taste, position", "full, exposure", "full, position"),
+    *("two factors, no noise", "one factor, position", "full, exposure", "full, position"),
 }
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit, logit, logsumexp
 from scipy.stats import norm
 
 import bayes_pref as bp
-from bayes_pref.inference.engine import Draws
+from bayes_pref.inference.engine import RawDraws
 
 Array = NDArray[np.float64]
 
@@ -83,10 +83,10 @@ class Weighing(bp.Engine):
     position_sd: float = 1.0
     steepness: float = 1.0
 
-    def refusal(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> str | None:
+    def unsupported(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> str | None:
         return None if isinstance(model, bp.PooledReward) else "pooled models only"
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> Draws:
+    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
         rng = np.random.default_rng(seed)
         count, names = self.candidates, model.variables(comparisons)
         sites = {"mu": rng.normal(0, 2, (count, 2)) / comparisons.feature_scale}
@@ -110,7 +110,9 @@ class Weighing(bp.Engine):
         weight = np.exp(total - logsumexp(total))
         kept = rng.choice(count, self.chains * self.draws, p=weight)
         shape = (self.chains, self.draws)
-        return Draws({k: v[kept].reshape(*shape, *v.shape[1:]) for k, v in sites.items()}, {}, True)
+        return RawDraws(
+            {k: v[kept].reshape(*shape, *v.shape[1:]) for k, v in sites.items()}, {}, True
+        )
 
 
 def items_frame(rows: list[tuple[str, str, int, int, int]]) -> pd.DataFrame:

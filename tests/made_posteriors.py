@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.data import Comparisons
+from bayes_pref.draws import label
 from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
-from bayes_pref.models.base import label
 from bayes_pref.posterior import Finding, Posterior
 
 ATTRIBUTES = ("length", "tone", "tact")
@@ -75,7 +75,7 @@ def made_posterior(
         "feature_bis": comparisons.n_features,
         "covariate": len(comparisons.covariate_names),
         "context": len(comparisons.features.contexts),
-        "taste": getattr(model, "rank", 0),
+        "factor": getattr(model, "rank", 0),
     }
     variables = model.variables(comparisons)
     values: dict[str, Any] = {}

@@ -7,8 +7,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
-from bayes_pref.posterior.estimates import parameters
-from bayes_pref.posterior.mcmc_statistics import effective_sample_size
+from bayes_pref.convergence.statistics import effective_sample_size
+from bayes_pref.draws import parameters
 
 Array = NDArray[np.float64]
 

@@ -122,7 +122,7 @@ def test_imports_point_one_way() -> None:
         ("data/items.py", "from bayes_pref import simulate"),
         ("data/items.py", "def late():\n    import bayes_pref.models.pooled"),
         ("data/validate.py", "from bayes_pref.cli import main"),
-        ("errors.py", "from bayes_pref.data.validate import shown"),
+        ("errors.py", "from bayes_pref.data.table import shown"),
         ("models/pooled.py", "from ..inference.gibbs import Gibbs"),
         ("models/pooled.py", "if TYPE_CHECKING:\n    from bayes_pref.posterior import Posterior"),
         ("models/pooled.py", "from bayes_pref import Comparisons"),

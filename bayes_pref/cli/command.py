@@ -17,11 +17,11 @@ from bayes_pref.cli.screen import paragraph, summary_text
 from bayes_pref.errors import BayesPrefError, ConvergenceWarning
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
-from bayes_pref.inference.gibbs import Gibbs
-from bayes_pref.inference.nuts import NUTS
-from bayes_pref.output_folder import OutputFolder
+from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import check_interval
+from bayes_pref.reporting.folder import OutputFolder
 
 REFUSED = 2
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
@@ -78,7 +78,7 @@ def _fit(options: argparse.Namespace) -> int:
     )
     comparisons, model, text = prepare(options)
     engine: Engine = gibbs
-    if gibbs.refusal(model, comparisons) is not None:  # ties, say
+    if gibbs.unsupported(model, comparisons) is not None:  # ties, say
         names = ("draws", "warmup", "chains", "cores", "progress")
         engine = NUTS(**{name: getattr(gibbs, name) for name in names})
     folder = OutputFolder(options.out, "choose another folder with --out")

@@ -12,11 +12,11 @@ from bayes_pref.cli.screen import paragraph
 from bayes_pref.diagnostics.diagnose import diagnose
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.inference.fit import fit
-from bayes_pref.inference.gibbs import Gibbs
+from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.models import HierarchicalReward, PooledReward
-from bayes_pref.output_folder import OutputFolder
-from bayes_pref.simulate import assistant_world
-from bayes_pref.simulate.world import World
+from bayes_pref.reporting.folder import OutputFolder
+from bayes_pref.simulation import assistant_world
+from bayes_pref.simulation.world import World
 
 HELD_OUT = 0.2  # of each person's comparisons
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayes_pref.cli.screen import grid, paragraph, section
 from bayes_pref.diagnostics.report import Report
-from bayes_pref.simulate.world import Truth
+from bayes_pref.simulation.world import Truth
 
 _SHOWN = 5
 

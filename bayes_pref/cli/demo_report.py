@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from bayes_pref.cli.screen import convergence, grid, in_options, paragraph, section
 from bayes_pref.data import Comparisons
-from bayes_pref.models.likelihood import log_likelihood
+from bayes_pref.models.choice.likelihood import log_likelihood
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
-from bayes_pref.simulate.world import Truth
+from bayes_pref.simulation.world import Truth
 
 Floats = NDArray[np.float64]
 

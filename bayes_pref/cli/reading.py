@@ -8,7 +8,7 @@ import warnings
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.cli.tables import SourceTable, feature_columns, read_table, whole_number_labels
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import Table, listed, shown
+from bayes_pref.data.table import Table, listed, shown
 from bayes_pref.errors import BayesPrefError, DataError, DataWarning
 from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
 

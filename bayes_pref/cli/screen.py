@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.describe import headlines
+from bayes_pref.posterior.repr import headlines
 
 WIDTH = 100
 _MOST_ROWS = 25

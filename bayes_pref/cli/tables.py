@@ -18,7 +18,7 @@ import pandas as pd
 from pandas.api import types
 
 from bayes_pref.cli.text_tables import read_text
-from bayes_pref.data.validate import listed, shown
+from bayes_pref.data.table import listed, shown
 from bayes_pref.errors import DataError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}

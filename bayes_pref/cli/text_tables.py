@@ -18,7 +18,7 @@ from typing import Any, TextIO, cast
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.validate import IntArray, shown
+from bayes_pref.data.table import IntArray, shown
 from bayes_pref.errors import DataError
 
 _MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>"]

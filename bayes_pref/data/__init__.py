@@ -2,6 +2,6 @@
 
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features
-from bayes_pref.data.representation import Representation
+from bayes_pref.data.network import Representation
 
 __all__ = ["Comparisons", "Features", "Representation"]

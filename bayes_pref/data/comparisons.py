@@ -19,10 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_pref.data.covariates import per_user
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
-from bayes_pref.data.items import Votes
-from bayes_pref.data.levels import (
+from bayes_pref.data.network import Representation
+from bayes_pref.data.outcome import (
     Levels,
     check_choices,
     graded,
@@ -30,10 +29,11 @@ from bayes_pref.data.levels import (
     level_labels,
     shares,
 )
-from bayes_pref.data.rankings import Stages
-from bayes_pref.data.representation import Representation
+from bayes_pref.data.readers.covariates import per_user
+from bayes_pref.data.readers.items import Votes
+from bayes_pref.data.readers.rankings import Stages
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
-from bayes_pref.data.validate import (
+from bayes_pref.data.table import (
     FloatArray,
     IntArray,
     Table,
@@ -43,7 +43,6 @@ from bayes_pref.data.validate import (
     listed,
     shown,
 )
-from bayes_pref.encoding import TextFeatures
 from bayes_pref.errors import DataError, DataWarning
 
 __all__ = ["Comparisons"]
@@ -136,7 +135,7 @@ class Comparisons:
     choice_name: str = "choice"
     levels: tuple[Any, ...] | None = None
     right: FloatArray | None = None
-    text: TextFeatures | None = None
+    text: Any = None
     representation: Representation | None = None
     stage: IntArray | None = None
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_pref.data.validate import FloatArray, Table, TableLike, closest, column_names, listed
+from bayes_pref.data.table import FloatArray, Table, TableLike, closest, column_names, listed
 from bayes_pref.errors import DataError
 
 # Words of a column name: left_length, leftLength, length.a and length1 all hold two.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_pref.data.validate import IntArray
+from bayes_pref.data.table import IntArray
 from bayes_pref.errors import DataError
 
 

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import FloatArray, listed
-from bayes_pref.diagnostics import confounding, identifiability, overlap
-from bayes_pref.diagnostics.differences import describe_differences, learned_shares
-from bayes_pref.diagnostics.pairs import Candidates, Pairs, read_pairs
-from bayes_pref.diagnostics.prompts import Described, Prompts, read_described
+from bayes_pref.data.table import FloatArray, listed
+from bayes_pref.diagnostics.confounding import assess_confounding as confounding
+from bayes_pref.diagnostics.identifiability import assess_identifiability as identifiability
+from bayes_pref.diagnostics.overlap import assess_overlap as overlap
+from bayes_pref.diagnostics.overlap.prompts import Described, Prompts, read_described
+from bayes_pref.diagnostics.preference import describe_differences, learned_shares
+from bayes_pref.diagnostics.query import Candidates, Pairs, read_pairs
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.verdicts import MEANINGS, Grounds, decide, sentences
 from bayes_pref.errors import DataError, ModelError
@@ -30,7 +32,7 @@ from bayes_pref.posterior.estimates import check_interval
 COLUMNS = [
     *("row", "user", "mean", "sd", "lower", "upper"),
     *("p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"),
-    *("elas_ref", "sd_ref", "borrowed", "overlap", "verdict", "sentence"),
+    *("prior_share", "reference_sd", "borrowed", "overlap", "verdict", "sentence"),
 ]
 _UNNAMED = "The data say next to nothing of what differs here"
 _SHIFT = ["p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"]
@@ -50,7 +52,7 @@ def diagnose(
 
     Confounding is assessed with a fit in which users' weights may go along with the contexts that
     they are shown. Where the posterior is no such fit and there are contexts, one is made here;
-    it is kept as `Report.coupled`.
+    it is kept as `Report.exposure_posterior`.
 
     Parameters
     ----------
@@ -127,7 +129,9 @@ def diagnose(
             "bp.HierarchicalReward() for them."
         )
     numbers = describe_differences(posterior, pairs, interval)
-    numbers = pd.concat([numbers, shifts.frame, learned.frame[["elas_ref", "sd_ref"]]], axis=1)
+    numbers = pd.concat(
+        [numbers, shifts.frame, learned.frame[["prior_share", "reference_sd"]]], axis=1
+    )
     numbers["borrowed"] = overlap.borrowed(posterior, pairs)
     numbers["overlap"] = shown.comparisons["overlap"].to_numpy()
     grounds = Grounds(
@@ -150,8 +154,8 @@ def diagnose(
         users=_users(posterior, pairs, frame),
         notes=tuple(notes),
         coupling=shifts.coupling,
-        gate_p=shifts.gate_p,
-        coupled=shifts.coupled,
+        permutation_p=shifts.permutation_p,
+        exposure_posterior=shifts.exposure_posterior,
         spectrum=learned.spectrum,
         exposure=_exposure(posterior, pairs, frame["overlap"]),
         threshold=threshold,
@@ -193,8 +197,8 @@ class _Shifts:
     flagged: NDArray[np.bool_]
     coupling: pd.DataFrame
     carried: float | None = None
-    gate_p: float | None = None
-    coupled: Posterior | None = None
+    permutation_p: float | None = None
+    exposure_posterior: Posterior | None = None
 
 
 def _shifts(
@@ -207,34 +211,41 @@ def _shifts(
     notes: list[str],
 ) -> _Shifts:
     """Assess confounding where that can be done; say in the notes why not, or with what."""
-    reason = confounding.unassessable(posterior.comparisons, posterior.model)
+    reason = confounding.unsupported(posterior.comparisons, posterior.model)
     if reason is not None:
         notes.append(_sentence(reason))
         nothing = pd.DataFrame(np.nan, index=range(len(pairs)), columns=_SHIFT)
         columns = ["feature", "context", "mean", "sd", "lower", "upper"]
         return _Shifts(nothing, np.zeros(len(pairs), dtype=bool), pd.DataFrame(columns=columns))
-    coupled = confounding.couple(posterior, seed=seed, progress=progress)
-    if coupled is not posterior:
+    exposure_posterior = confounding.refit_with_exposure(posterior, seed=seed, progress=progress)
+    if exposure_posterior is not posterior:
         notes.append(
-            f"Confounding was assessed with a fit of {type(coupled.model).__name__}(exposure=True) "
+            f"Confounding was assessed with a fit of {type(exposure_posterior.model).__name__}(exposure=True) "
             f"that was made for it, since the posterior given {_lacks(posterior)}; it is kept as "
-            "Report.coupled."
+            "Report.exposure_posterior."
         )
-        notes += [f"In that fit: {finding.message}" for finding in coupled.findings]
-    found = confounding.assess(coupled, pairs, threshold=threshold, interval=interval, seed=seed)
+        notes += [f"In that fit: {finding.message}" for finding in exposure_posterior.findings]
+    found = confounding.assess(
+        exposure_posterior, pairs, threshold=threshold, interval=interval, seed=seed
+    )
     notes += found.notes
     if found.carried is not None:
         after, before = (
             float(found.comparisons[name].abs().mean()) for name in ("shift", "shift_unadjusted")
         )
         notes.append(
-            f"Covariates ({', '.join(coupled.comparisons.covariate_names)}) carry "
+            f"Covariates ({', '.join(exposure_posterior.comparisons.covariate_names)}) carry "
             f"{100 * found.carried:.0f} % of the coupling of preferences to what users are shown: "
             f"the shift of a comparison is {before:.3f} on average before adjusting for them, and "
             f"{after:.3f} after (column shift_unadjusted against shift, absolute values)."
         )
     return _Shifts(
-        found.comparisons, found.flagged, found.coupling, found.carried, found.gate_p, coupled
+        found.comparisons,
+        found.flagged,
+        found.coupling,
+        found.carried,
+        found.permutation_p,
+        exposure_posterior,
     )
 
 
@@ -251,13 +262,15 @@ class _Learned:
 
 def _learned(posterior: Posterior, pairs: Pairs, notes: list[str]) -> _Learned:
     """Assess identifiability where that can be done; say in the notes why not."""
-    reason = identifiability.refusal(posterior)
+    reason = identifiability.unsupported(posterior)
     if reason is not None:
         notes.append(
             f"The verdicts unidentifiable and separated are refused: {reason}. Without them, what "
             "the prior alone decides may pass for learned."
         )
-        nothing = pd.DataFrame({"elas_ref": np.nan, "sd_ref": np.nan}, index=range(len(pairs)))
+        nothing = pd.DataFrame(
+            {"prior_share": np.nan, "reference_sd": np.nan}, index=range(len(pairs))
+        )
         nothing = nothing.assign(unidentifiable=False, separated=False)
         columns = ["direction", "feature", "loading", "prior_share", "sd", "reason"]
         empty = pd.DataFrame(columns=columns)

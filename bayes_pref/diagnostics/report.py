@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bayes_pref.data.validate import FloatArray
-from bayes_pref.diagnostics import panels
-from bayes_pref.diagnostics.page import page
+from bayes_pref.data.table import FloatArray
 from bayes_pref.diagnostics.verdicts import MEANINGS
-from bayes_pref.output_folder import OutputFolder
+from bayes_pref.plots import report_panels as panels
 from bayes_pref.posterior import Posterior
+from bayes_pref.reporting.folder import OutputFolder
+from bayes_pref.reporting.html import page
 
 _EXAMPLES = 3  # sentences shown of each verdict
 
@@ -36,7 +36,7 @@ class Report:
         that user's reward difference (log-odds, left minus right); `p_do`, `p_obs` (probability
         that left is preferred by people in general, and by those who are shown such a pair),
         `shift` (their difference), `shift_lower`, `shift_upper`, `p_confounded` (probability that
-        the shift matters); `elas_ref` (share of the uncertainty that is the prior's), `sd_ref`
+        the shift matters); `prior_share` (share of the uncertainty that is the prior's), `reference_sd`
         (log-odds); `borrowed` (share of the pair that this user's own comparisons say nothing of);
         `overlap` (0 to 1); `verdict`; `sentence`. What could not be assessed is NaN, and `notes`
         say why.
@@ -50,10 +50,10 @@ class Report:
     coupling
         How users' weights go with the contexts that they are shown: `feature`, `context`, `mean`,
         `sd`, `lower`, `upper`, log-odds per raw unit of the feature and sd of users' contexts.
-    gate_p
+    permutation_p
         p-value of the permutation test that preferences are unrelated to what users are shown;
         None where confounding could not be assessed.
-    coupled
+    exposure_posterior
         The fit that confounding was assessed with; None where it could not be.
     spectrum
         (n_features,) share of the prior in each principal direction of what is left uncertain,
@@ -83,8 +83,8 @@ class Report:
     users: pd.DataFrame
     notes: tuple[str, ...]
     coupling: pd.DataFrame
-    gate_p: float | None
-    coupled: Posterior | None
+    permutation_p: float | None
+    exposure_posterior: Posterior | None
     spectrum: FloatArray
     exposure: pd.DataFrame
     threshold: float
@@ -117,7 +117,10 @@ class Report:
         frame: rows of `comparisons`
         """
         rows = self.comparisons[self.comparisons["verdict"] == verdict]
-        by = {"unidentifiable": rows["elas_ref"] * rows["sd_ref"], "confounded": rows["shift"]}
+        by = {
+            "unidentifiable": rows["prior_share"] * rows["reference_sd"],
+            "confounded": rows["shift"],
+        }
         order = by.get(verdict, rows["mean"]).abs().sort_values(ascending=False, kind="stable")
         return rows.loc[order.index[:count]]
 

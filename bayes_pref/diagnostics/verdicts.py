@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_pref.data.validate import FloatArray
+from bayes_pref.data.table import FloatArray
 
 Texts = NDArray[np.str_]
 Mask = NDArray[np.bool_]
@@ -121,7 +121,7 @@ def sentences(grounds: Grounds, verdict: Texts, interval: float) -> Texts:
 
 
 def _unidentifiable(rows: pd.DataFrame) -> NDArray[np.object_]:
-    share = percent(rows["elas_ref"].to_numpy())
+    share = percent(rows["prior_share"].to_numpy())
     return joined(
         rows["unlearned"].to_numpy(), ": ", share, " of the uncertainty here is the prior's."
     )

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
-from bayes_pref.posterior import Finding
 
 if TYPE_CHECKING:
-    from bayes_pref.inference.sample import Sample
+    from bayes_pref.inference.pyro_posterior import PyroPosterior
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Draws:
+class RawDraws:
     """What an engine returns.
 
     Attributes
@@ -100,14 +100,16 @@ class Engine(ABC):
                 )
 
     @abstractmethod
-    def refusal(self, model: RewardModel, comparisons: Comparisons) -> str | None:
+    def unsupported(self, model: RewardModel, comparisons: Comparisons) -> str | None:
         """Return why this engine cannot run the model, or None if it can."""
 
     @abstractmethod
-    def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> Draws:
+    def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> RawDraws:
         """Draw from the model's posterior."""
 
-    def sample(self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any) -> Sample:
+    def sample(
+        self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any
+    ) -> PyroPosterior:
         """Draw from the posterior of any Pyro model; see the engines that can.
 
         Raises

@@ -8,15 +8,16 @@ from typing import Any, overload
 
 import xarray as xr
 
+from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
+from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
-from bayes_pref.inference import convergence
 from bayes_pref.inference.engine import Engine
-from bayes_pref.inference.gibbs import Gibbs
-from bayes_pref.inference.nuts import NUTS
-from bayes_pref.inference.sample import Sample
-from bayes_pref.inference.svi import SVI
-from bayes_pref.models.base import RewardModel, label
+from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.inference.nuts.nuts import NUTS
+from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.svi.svi import SVI
+from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior import Posterior
 
 
@@ -29,7 +30,7 @@ def fit(
 @overload
 def fit(
     model: Callable[[Any], Any], comparisons: Any, engine: Engine | None = None, *, seed: int = 0
-) -> Sample: ...
+) -> PyroPosterior: ...
 
 
 def fit(
@@ -38,7 +39,7 @@ def fit(
     engine: Engine | None = None,
     *,
     seed: int = 0,
-) -> Posterior | Sample:
+) -> Posterior | PyroPosterior:
     """Draw from a model's posterior given comparisons.
 
     Parameters
@@ -57,7 +58,7 @@ def fit(
 
     Returns
     -------
-    Posterior, or for a Pyro model of your own a `Sample`, as ``engine.sample(model, data)``.
+    Posterior, or for a Pyro model of your own a `PyroPosterior`, as ``engine.sample(model, data)``.
 
     Raises
     ------
@@ -92,16 +93,16 @@ def fit(
         engine = next(
             candidate
             for candidate in (Gibbs(), NUTS(), SVI())
-            if candidate.refusal(model, comparisons) is None
+            if candidate.unsupported(model, comparisons) is None
         )
-    refusal = engine.refusal(model, comparisons)
-    if refusal is not None:
-        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {refusal}")
+    unsupported = engine.unsupported(model, comparisons)
+    if unsupported is not None:
+        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}")
     start = time.perf_counter()
     drawn = engine.run(model, comparisons, seed)
     seconds = time.perf_counter() - start
     comparisons = drawn.comparisons or comparisons
-    values = model.settle(drawn.values, comparisons)
+    values = model.align(drawn.values, comparisons)
     draws = label(values, model.variables(comparisons), comparisons)
     stats = xr.Dataset(
         {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},

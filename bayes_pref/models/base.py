@@ -8,10 +8,8 @@ units: a prior sd on the scaled feature is divided by the feature's scale.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -23,21 +21,15 @@ from numpy.typing import NDArray
 from pyro.infer import Predictive
 
 from bayes_pref.data import Comparisons
+from bayes_pref.draws import label
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.choice_law import ChoiceLaw
+from bayes_pref.models.choice.settings_and_sites import ChoiceLaw
 from bayes_pref.models.population import Population
+from bayes_pref.seeding import seeded
 
 Array = NDArray[np.float64]
 
 _LARGEST_SCALE = 1e100
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Run Pyro or torch code from `seed`, leaving torch's global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 @dataclass(frozen=True)
@@ -80,14 +72,14 @@ class GaussianUsers:
 
 
 @dataclass(frozen=True)
-class KindsOfUsers:
+class MixtureOfUsers:
     """A model with logistic choices and a few kinds of Gaussian users, as exact samplers read it.
 
     Attributes
     ----------
     gaussian
         The users given the kinds, diagonal, without covariates; `mean_sd` is of every kind's mu.
-    types
+    components
         Number of kinds.
     concentration
         Of the symmetric Dirichlet prior of their shares.
@@ -98,7 +90,7 @@ class KindsOfUsers:
     """
 
     gaussian: GaussianUsers
-    types: int
+    components: int
     concentration: float
     exposure: bool
     centre: Array
@@ -191,7 +183,7 @@ class RewardModel(ChoiceLaw, ABC):
     ) -> xr.DataArray:
         """Weights of a user drawn from the population, one per draw: (chain, draw, feature)."""
 
-    def settle(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
         """Return draws (chain, draw, ...) by site, with what the model leaves open settled.
 
         Called by `fit` on the draws of any engine. Where a posterior has symmetries, such as
@@ -199,23 +191,25 @@ class RewardModel(ChoiceLaw, ABC):
         """
         return values
 
-    def invariant(self, draws: xr.Dataset) -> xr.Dataset:
-        """Return what of the draws no convention of `settle` can change: what may be compared."""
+    def identified(self, draws: xr.Dataset) -> xr.Dataset:
+        """Return what of the draws no convention of `align` can change: what may be compared."""
         return draws
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
         """Return the model as `GaussianUsers`, or None where its users are not of that kind."""
         return None
 
-    def untrained(self, comparisons: Comparisons) -> bool:
+    def needs_training(self, comparisons: Comparisons) -> bool:
         """Whether the model has parameters that must be trained by gradients before any sampling.
 
-        If so, its call runs as a Pyro model with `pyro.param`s, and `trained` makes of them what
+        If so, its call runs as a Pyro model with `pyro.param`s, and `with_learned_features` makes of them what
         the posterior is about.
         """
         return False
 
-    def trained(self, comparisons: Comparisons, values: Mapping[str, Array]) -> Comparisons:
+    def with_learned_features(
+        self, comparisons: Comparisons, values: Mapping[str, Array]
+    ) -> Comparisons:
         """Return the comparisons as trained parameters, by name, see them."""
         return comparisons
 
@@ -223,8 +217,8 @@ class RewardModel(ChoiceLaw, ABC):
         """Group that a user's rewards are computed for, where a representation asks for it."""
         return None
 
-    def kinds_of_users(self, comparisons: Comparisons) -> KindsOfUsers | None:
-        """Return the model as `KindsOfUsers`, or None where it is not of that kind."""
+    def mixture_of_users(self, comparisons: Comparisons) -> MixtureOfUsers | None:
+        """Return the model as `MixtureOfUsers`, or None where it is not of that kind."""
         return None
 
     def shared_cause(self, comparisons: Comparisons) -> SharedCause | None:
@@ -360,37 +354,6 @@ def exposures(comparisons: Comparisons) -> Array:
     size = np.abs(comparisons.context).max(axis=0, initial=0.0)
     varies = sd > 1e-12 * size
     return np.asarray(np.where(varies, centred / np.where(varies, sd, 1.0), 0.0))
-
-
-def label(
-    values: dict[str, Array], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
-) -> xr.Dataset:
-    """Name the dimensions of draws (chain, draw, ...) with the caller's own labels."""
-    labels: dict[str, Any] = {
-        "user": comparisons.users.rename("user"),
-        "feature": list(comparisons.feature_names),
-        "feature_bis": list(comparisons.feature_names),
-        "covariate": list(comparisons.covariate_names),
-        "context": list(comparisons.features.contexts),
-        "cutpoint": [f"{low} | {high}" for low, high in pairwise(comparisons.levels or ())],
-        "context_bis": list(comparisons.features.contexts),
-    }
-    for name, dims in variables.items():
-        if "taste" in dims:
-            count = values[name].shape[2 + dims.index("taste")]
-            labels["taste"] = [f"taste_{number + 1}" for number in range(count)]
-    # Users are named even where no variable has them: a pooled model still answers for each.
-    used = {"user"} | {dim for dims in variables.values() for dim in dims}
-    # What the model itself counts, such as kinds, is numbered from 1.
-    for name, dims in variables.items():
-        for dim, size in zip(dims, values[name].shape[2:], strict=True):
-            labels.setdefault(dim, list(range(1, size + 1)))
-    chains, draws = next(iter(values.values())).shape[:2]
-    return xr.Dataset(
-        {name: (("chain", "draw", *dims), values[name]) for name, dims in variables.items()},
-        coords={"chain": np.arange(chains), "draw": np.arange(draws)}
-        | {dim: labels[dim] for dim in labels if dim in used},
-    )
 
 
 def from_settings(settings: dict[str, Any]) -> RewardModel:

@@ -29,7 +29,8 @@ import torch
 import xarray as xr
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import shown
+from bayes_pref.data.table import shown
+from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import (
     GaussianUsers,
@@ -39,8 +40,8 @@ from bayes_pref.models.base import (
     exposures,
     feature_units,
 )
-from bayes_pref.models.batch import Batch
-from bayes_pref.models.population import Population, stacked
+from bayes_pref.models.design import Batch
+from bayes_pref.models.population import Population
 
 
 @dataclass(frozen=True, kw_only=True)

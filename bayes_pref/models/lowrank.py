@@ -1,7 +1,7 @@
-"""A few tastes that users share: their weights differ along k directions.
+"""A few factors that users share: their weights differ along k directions.
 
     mu_f ~ Normal(0, (mean_sd / s_f)^2)
-    V_fr ~ Normal(0, (spread_sd / s_f)^2 / k)               r = 1 ... k, the tastes
+    V_fr ~ Normal(0, (spread_sd / s_f)^2 / k)               r = 1 ... k, the factors
     noise_f ~ HalfNormal(noise_sd / s_f)                    diagonal=True
     B_fj ~ Normal(0, (effect_sd / (s_f r_j))^2)             with covariates
     z_i ~ Normal(0, I_k),  u_i ~ Normal(0, I)
@@ -37,7 +37,8 @@ import torch
 import xarray as xr
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import shown
+from bayes_pref.data.table import shown
+from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import (
     Array,
@@ -47,8 +48,8 @@ from bayes_pref.models.base import (
     covariate_units,
     feature_units,
 )
-from bayes_pref.models.batch import Batch
-from bayes_pref.models.population import Population, stacked
+from bayes_pref.models.design import Batch
+from bayes_pref.models.population import Population
 
 _ROUNDS = 100  # of alignment; a handful is the rule
 _STILL = 1e-8  # change of the reference, as a share of its size, that ends them
@@ -58,22 +59,22 @@ _STILL = 1e-8  # change of the reference, as a share of its size, that ends them
 class LowRankReward(RewardModel):
     """Users differ along a few shared directions: w_i = mu + B c_i + V z_i + noise * u_i.
 
-    Each column of V is a taste: what somebody who is one sd further along it wants more of. Each
-    user is a point z_i in the space of tastes, which `bp.plots.tastes` draws. Few comparisons per
+    Each column of V is a factor: what somebody who is one sd further along it wants more of. Each
+    user is a point z_i in the space of factors, which `bp.plots.factors` draws. Few comparisons per
     user then go further than in `HierarchicalReward`, if users do differ in few ways. V and z are
-    reported after one rotation of every draw, so that chains and draws speak of the same tastes.
+    reported after one rotation of every draw, so that chains and draws speak of the same factors.
 
     Parameters
     ----------
     rank
-        k, the number of tastes; at most the number of features.
+        k, the number of factors; at most the number of features.
     diagonal
         Whether users also differ in each feature by itself, by sds `noise`; else `V` and covariates
         are all there is to tell them apart.
     mean_sd
         Prior sd of `mu`, log-odds per scaled unit of a feature.
     spread_sd
-        Root mean square that the prior expects of users' sds through all tastes together, log-odds
+        Root mean square that the prior expects of users' sds through all factors together, log-odds
         per scaled unit of a feature, whatever the rank.
     noise_sd
         Scale of the half-normal prior of `noise`, log-odds per scaled unit of a feature.
@@ -87,14 +88,14 @@ class LowRankReward(RewardModel):
     ------
     ModelError
         If a setting is not a number in range, the data have ties or only one user, or there are
-        fewer features than tastes.
+        fewer features than factors.
 
     Examples
     --------
     >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, features=6, tastes=2, heterogeneity=0.2, seed=0)
+    >>> world = bp.simulate(users=20, features=6, factors=2, heterogeneity=0.2, seed=0)
     >>> bp.LowRankReward(rank=2).variables(world.comparisons)["V"]
-    ('feature', 'taste')
+    ('feature', 'factor')
     """
 
     rank: int = 2
@@ -119,7 +120,7 @@ class LowRankReward(RewardModel):
         Raises
         ------
         ModelError
-            If there are ties, a single user, or fewer features than tastes.
+            If there are ties, a single user, or fewer features than factors.
         """
         super().check(comparisons)
         if comparisons.n_users < 2:
@@ -162,8 +163,8 @@ class LowRankReward(RewardModel):
         with everyone:
             # Standard noise of its own, not Normal(centre + V z, noise): there is no funnel, and
             # whatever reads users one by one finds them independent given the population.
-            tastes = pyro.sample("z", _standard(loading_sd[0]))
-            weights = centre + (loadings * tastes[..., None, :]).sum(-1)
+            scores = pyro.sample("z", _standard(loading_sd[0]))
+            weights = centre + (loadings * scores[..., None, :]).sum(-1)
             if noise is not None:
                 weights = weights + noise * pyro.sample("u", _standard(mean_sd))
             pyro.deterministic("weights", weights, event_dim=1)
@@ -176,10 +177,10 @@ class LowRankReward(RewardModel):
         names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
         if comparisons.covariate_names:
             names["B"] = ("feature", "covariate")
-        names["V"] = ("feature", "taste")
+        names["V"] = ("feature", "factor")
         if self.diagonal:
             names["noise"] = ("feature",)
-        names |= {"z": ("user", "taste"), "weights": ("user", "feature")}
+        names |= {"z": ("user", "factor"), "weights": ("user", "feature")}
         return names | self.law_variables(comparisons)
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
@@ -198,25 +199,25 @@ class LowRankReward(RewardModel):
             loading_sd=np.tile(loading_sd[:, None], self.rank),
         )
 
-    def settle(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
-        """Return draws by site with V and z rotated draw by draw, all to the same tastes."""
+    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+        """Return draws by site with V and z rotated draw by draw, all to the same factors."""
         rotation = _rotations(values["V"] * comparisons.feature_scale[:, None])
         return values | {"V": values["V"] @ rotation, "z": values["z"] @ rotation}
 
-    def invariant(self, draws: xr.Dataset) -> xr.Dataset:
+    def identified(self, draws: xr.Dataset) -> xr.Dataset:
         """Return the draws with V V' and V z_i in place of V and z, which a rotation changes.
 
         V z_i is left out where it is nothing but weights less their mean: without noise.
         """
         loadings = draws["V"]
-        kept = draws.drop_vars(["V", "z", "taste"], errors="ignore").assign(
+        kept = draws.drop_vars(["V", "z", "factor"], errors="ignore").assign(
             shared_covariance=xr.dot(
-                loadings, loadings.rename(feature="feature_bis"), dim="taste"
+                loadings, loadings.rename(feature="feature_bis"), dim="factor"
             ).transpose("chain", "draw", "feature", "feature_bis")
         )
         if not self.diagonal:
             return kept
-        shared = xr.dot(draws["z"], loadings, dim="taste")
+        shared = xr.dot(draws["z"], loadings, dim="factor")
         return kept.assign(shared=shared.transpose("chain", "draw", "user", "feature"))
 
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
@@ -232,9 +233,9 @@ class LowRankReward(RewardModel):
         Their covariates are those of one of these users, drawn at random.
         """
         mu = draws["mu"].transpose("chain", "draw", "feature")
-        loadings = draws["V"].transpose("chain", "draw", "feature", "taste").to_numpy()
-        tastes = rng.standard_normal((*loadings.shape[:2], loadings.shape[3], 1))
-        weights = mu + (loadings @ tastes)[..., 0]
+        loadings = draws["V"].transpose("chain", "draw", "feature", "factor").to_numpy()
+        scores = rng.standard_normal((*loadings.shape[:2], loadings.shape[3], 1))
+        weights = mu + (loadings @ scores)[..., 0]
         if "noise" in draws:
             noise = draws["noise"].transpose("chain", "draw", "feature")
             weights = weights + noise * rng.standard_normal(mu.shape)
@@ -245,12 +246,12 @@ class LowRankReward(RewardModel):
         return weights.rename("weights")
 
     def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices: along the tastes, and noise."""
+        """Return the law of users' weights before their choices: along the factors, and noise."""
         mean = stacked(draws, "mu", "feature")[:, None]
         if "B" in draws:
             slope = stacked(draws, "B", "feature", "covariate")
             mean = mean + centred_covariates(comparisons) @ slope.swapaxes(1, 2)
-        factor = stacked(draws, "V", "feature", "taste")
+        factor = stacked(draws, "V", "feature", "factor")
         if "noise" in draws:
             noise = stacked(draws, "noise", "feature")[:, :, None] * np.eye(factor.shape[1])
             factor = np.concatenate([factor, noise], axis=2)

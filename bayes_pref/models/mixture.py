@@ -1,27 +1,27 @@
-"""Kinds of users, each with a reward of its own, and a spread within: a finite mixture.
+"""Mixture of users, each with a reward of its own, and a spread within: a finite mixture.
 
     share ~ Dirichlet(concentration, ..., concentration)
-    mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each kind t
+    mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each component t
     tau_k ~ HalfNormal(spread_sd / s_k)
-    t(i) ~ share                                             the kind, summed out
+    t(i) ~ share                                             the component, summed out
     w_i = mu_t(i) + tau u_i,  u_i ~ Normal(0, I)
     choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
 
-and with exposure=True what a user is shown tells of their kind, too:
+and with exposure=True what a user is shown tells of their component, too:
 
     x_n given i ~ Normal(a_t(i) + s_i, within^2),  s_i ~ Normal(0, between^2),    each context apart
     a_tq ~ Normal(m_q, (context_sd c_q)^2),  between_q, within_q ~ HalfNormal(context_sd c_q)
 
 s_k is the root mean square of feature k's differences, m_q and c_q the mean and the sd of context q
 (1, 0 and 1 with scale="raw"). s_i is integrated out: of n contexts with mean x_i, the mean alone
-tells of the kind, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts of one user do
+tells of the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts of one user do
 not count as independent evidence. A hierarchical Bayes logit whose population is a mixture of
 normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi, Allenby & McCulloch 2005).
 
-The kind is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
-mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a kind
+The component is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
+mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a component
 nevertheless: it is the one that `pick`, a standard normal that nothing else depends on, chooses by
-the kinds' probabilities given u_i and the choices.
+the components' probabilities given u_i and the choices.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from scipy.special import logsumexp
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
+from bayes_pref.draws import label, stacked
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import (
     GaussianUsers,
-    KindsOfUsers,
+    MixtureOfUsers,
     RewardModel,
     feature_units,
-    label,
     mean_contexts,
 )
-from bayes_pref.models.batch import Batch
-from bayes_pref.models.kinds import KindMixture, add_by_user, permuted, relabelled
-from bayes_pref.models.population import Population, stacked
+from bayes_pref.models.design import Batch
+from bayes_pref.models.population import Population
+from bayes_pref.models.relabelling import ComponentMixture, add_by_user, permuted, relabelled
 
 Array = NDArray[np.float64]
 
@@ -60,33 +60,33 @@ _LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureReward(RewardModel):
-    """Each user is of one of a few kinds: w_i ~ Normal(mu_t(i), tau^2), the kind t(i) unknown.
+    """Each user is of one of a few components: w_i ~ Normal(mu_t(i), tau^2), the component t(i) unknown.
 
-    Covariates are not used. `posterior.kinds()` says who is of which kind.
+    Covariates are not used. `posterior.components()` says who is of which component.
 
-    **Labels.** Which kind is called the first means nothing to the model. After sampling, the kinds
+    **Labels.** Which component is called the first means nothing to the model. After sampling, the components
     of each draw are permuted so that all draws classify the users alike (Stephens 2000), and
-    numbered by falling posterior share. Where two kinds have the same weights, or one of them next
+    numbered by falling posterior share. Where two components have the same weights, or one of them next
     to nobody, there are no labels to find: the draws then differ in what a number means, and so do
     chains, which a `ConvergenceWarning` points out by its R-hat. So it does where chains have
-    settled on different mixtures: then take fewer kinds, more comparisons a user, or longer chains.
+    settled on different mixtures: then take fewer components, more comparisons a user, or longer chains.
 
     Parameters
     ----------
-    types
-        Number of kinds, at most as many as there are users.
+    components
+        Number of components, at most as many as there are users.
     exposure
-        Whether the contexts that a user is shown tell of their kind as well as their choices do.
+        Whether the contexts that a user is shown tell of their component as well as their choices do.
     mean_sd
-        Prior sd of each kind's weights `mu`, log-odds per scaled unit of a feature.
+        Prior sd of each component's weights `mu`, log-odds per scaled unit of a feature.
     spread_sd
-        Scale of the half-normal prior of `tau`, the sd of users around their kind: log-odds per
-        scaled unit of a feature. Small, since kinds are meant to say what users have in common.
+        Scale of the half-normal prior of `tau`, the sd of users around their component: log-odds per
+        scaled unit of a feature. Small, since components are meant to say what users have in common.
     concentration
-        Of the Dirichlet prior of the kinds' `share`; 1: all shares are equally likely. Less lets
-        kinds be empty, more makes them equal.
+        Of the Dirichlet prior of the components' `share`; 1: all shares are equally likely. Less lets
+        components be empty, more makes them equal.
     context_sd
-        Prior sd of `a`, what a kind is shown on average, around the mean over comparisons, and
+        Prior sd of `a`, what a component is shown on average, around the mean over comparisons, and
         scale of the half-normal priors of `between` and `within`, in sds of a context.
     scale
         "rms": priors are on features divided by the root mean square of their differences, and
@@ -95,19 +95,19 @@ class MixtureReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is out of range, there are more kinds than users, the data have ties, or
+        If a setting is out of range, there are more components than users, the data have ties, or
         exposure=True and a context is missing or does not vary within users.
 
     Examples
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=40, seed=0)
-    >>> model = bp.MixtureReward(types=2)
+    >>> model = bp.MixtureReward(components=2)
     >>> model.variables(world.comparisons)["mu"]
-    ('kind', 'feature')
+    ('component', 'feature')
     """
 
-    types: int
+    components: int
     exposure: bool = False
     spread_sd: float = 0.5
     concentration: float = 1.0
@@ -116,9 +116,13 @@ class MixtureReward(RewardModel):
     def __post_init__(self) -> None:
         """Refuse settings that no prior can have."""
         super().__post_init__()
-        if not isinstance(self.types, int) or isinstance(self.types, bool) or self.types < 1:
+        if (
+            not isinstance(self.components, int)
+            or isinstance(self.components, bool)
+            or self.components < 1
+        ):
             raise ModelError(
-                f"MixtureReward(types={self.types!r}): expected a whole number of at least 1"
+                f"MixtureReward(components={self.components!r}): expected a whole number of at least 1"
             )
         if not isinstance(self.exposure, bool):
             raise ModelError(f"MixtureReward(exposure={self.exposure!r}): expected True or False")
@@ -128,13 +132,13 @@ class MixtureReward(RewardModel):
         super().check(comparisons)
         if comparisons.stage is not None:
             raise ModelError(
-                "MixtureReward has no rankings: the choices of each kind are summed up row by row; "
+                "MixtureReward has no rankings: the choices of each component are summed up row by row; "
                 "use HierarchicalReward"
             )
-        if self.types > comparisons.n_users:
+        if self.components > comparisons.n_users:
             raise ModelError(
-                f"MixtureReward(types={self.types}) needs at least as many users as kinds, and "
-                f"these comparisons have {comparisons.n_users:,}; take fewer types"
+                f"MixtureReward(components={self.components}) needs at least as many users as components, and "
+                f"these comparisons have {comparisons.n_users:,}; take fewer components"
             )
         if not self.exposure:
             return
@@ -158,22 +162,22 @@ class MixtureReward(RewardModel):
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and what is observed of each user."""
         self.check(comparisons)
-        prior = self.kinds_of_users(comparisons)
-        mean_sd = torch.as_tensor(prior.gaussian.mean_sd).expand(self.types, -1)
+        prior = self.mixture_of_users(comparisons)
+        mean_sd = torch.as_tensor(prior.gaussian.mean_sd).expand(self.components, -1)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
         users = len(everyone.indices)
-        equal = torch.full((self.types,), self.concentration, dtype=torch.float64)
-        if self.types > 1:
+        equal = torch.full((self.components,), self.concentration, dtype=torch.float64)
+        if self.components > 1:
             share = pyro.sample("share", dist.Dirichlet(equal))
         else:
             share = pyro.deterministic("share", torch.ones_like(equal))
-        log_kind = share.log().expand(users, -1)
+        log_component = share.log().expand(users, -1)
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(2))
         spread = torch.as_tensor(prior.gaussian.spread_sd)
         tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
         if self.exposure:
-            log_kind = self._shown(comparisons, prior, everyone, batch, log_kind)
+            log_component = self._shown(comparisons, prior, everyone, batch, log_component)
         law = self.choice_law(comparisons)
         with everyone:
             own = tau * pyro.sample(
@@ -181,64 +185,68 @@ class MixtureReward(RewardModel):
             )
             pick = pyro.sample("pick", dist.Normal(torch.zeros(users, dtype=torch.float64), 1.0))
             eta = batch.difference @ mu.mT + (batch.difference * own[batch.user]).sum(-1)[:, None]
-            mixture = KindMixture(
-                log_kind,
+            mixture = ComponentMixture(
+                log_component,
                 lambda choice: add_by_user(
-                    law(eta).log_prob(choice[:, None]), batch.user, len(log_kind)
+                    law(eta).log_prob(choice[:, None]), batch.user, len(log_component)
                 ),
-                lambda kind: law(eta.gather(1, kind[batch.user][:, None])[:, 0]).sample(),
+                lambda component: law(eta.gather(1, component[batch.user][:, None])[:, 0]).sample(),
             )
             choice = pyro.sample("choice", mixture, obs=batch.choice)
-            kind = _picked(mixture.joint(choice).softmax(-1), torch.special.ndtr(pick))
-            pyro.deterministic("weights", mu[kind] + own, event_dim=1)
+            component = _picked(mixture.joint(choice).softmax(-1), torch.special.ndtr(pick))
+            pyro.deterministic("weights", mu[component] + own, event_dim=1)
 
     def _shown(
         self,
         comparisons: Comparisons,
-        prior: KindsOfUsers,
+        prior: MixtureOfUsers,
         everyone: pyro.plate,
         batch: Batch,
-        log_kind: torch.Tensor,
+        log_component: torch.Tensor,
     ) -> torch.Tensor:
-        """Observe the contexts; log probabilities of the kinds given them, (users, kinds)."""
+        """Observe the contexts; log probabilities of the components given them, (users, components)."""
         centre, sd = torch.as_tensor(prior.centre), torch.as_tensor(prior.context_sd)
-        many = centre.expand(self.types, -1)
+        many = centre.expand(self.components, -1)
         a = pyro.sample("a", dist.Normal(many, sd.expand_as(many)).to_event(2))
         between = pyro.sample("between", dist.HalfNormal(sd).to_event(1))
         within = pyro.sample("within", dist.HalfNormal(sd).to_event(1))
         rows = comparisons.context
         if batch.users is not None:
             rows = rows[rows_of(batch.users, comparisons.offsets)]
-        count = add_by_user(torch.ones_like(batch.choice), batch.user, len(log_kind))[:, None]
+        count = add_by_user(torch.ones_like(batch.choice), batch.user, len(log_component))[:, None]
         deviation = (between**2 + within**2 / count).sqrt()  # of a user's mean around a
 
-        def by_kind(context: torch.Tensor) -> torch.Tensor:
-            mean = add_by_user(context, batch.user, len(log_kind)) / count
-            square = add_by_user((context - mean[batch.user]) ** 2, batch.user, len(log_kind))
-            # Of a user's contexts, the mean tells of the kind; the rest is noise around it.
+        def by_component(context: torch.Tensor) -> torch.Tensor:
+            mean = add_by_user(context, batch.user, len(log_component)) / count
+            square = add_by_user((context - mean[batch.user]) ** 2, batch.user, len(log_component))
+            # Of a user's contexts, the mean tells of the component; the rest is noise around it.
             rest = -(count - 1) * (within.log() + _LOG_2PI / 2) - square / (2 * within**2)
             means = dist.Normal(a, deviation[:, None]).log_prob(mean[:, None]).sum(-1)
             found: torch.Tensor = means + (rest - count.log() / 2).sum(-1, keepdim=True)
             return found
 
-        def draw(kind: torch.Tensor) -> torch.Tensor:
-            user = torch.normal(a[kind], between.expand(len(kind), -1))
+        def draw(component: torch.Tensor) -> torch.Tensor:
+            user = torch.normal(a[component], between.expand(len(component), -1))
             return torch.normal(user[batch.user], within.expand(len(batch.user), -1))
 
         with everyone:
-            mixture = KindMixture(log_kind, by_kind, draw)
+            mixture = ComponentMixture(log_component, by_component, draw)
             context = pyro.sample("context", mixture, obs=torch.tensor(rows))
         return mixture.joint(context).log_softmax(-1)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
         names: dict[str, tuple[str, ...]] = {
-            "share": ("kind",),
-            "mu": ("kind", "feature"),
+            "share": ("component",),
+            "mu": ("component", "feature"),
             "tau": ("feature",),
         }
         if self.exposure:
-            names |= {"a": ("kind", "context"), "between": ("context",), "within": ("context",)}
+            names |= {
+                "a": ("component", "context"),
+                "between": ("context",),
+                "within": ("context",),
+            }
         return names | self.law_variables(comparisons) | {"weights": ("user", "feature")}
 
     def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
@@ -246,12 +254,12 @@ class MixtureReward(RewardModel):
         shown = {"context": ("comparison", "context")} if self.exposure else {}
         return shown | {"choice": ("comparison",)}
 
-    def kinds_of_users(self, comparisons: Comparisons) -> KindsOfUsers:
+    def mixture_of_users(self, comparisons: Comparisons) -> MixtureOfUsers:
         """Return the model as exact samplers read it."""
         units = feature_units(self, comparisons)
         users, contexts = comparisons.n_users, len(comparisons.features.contexts)
         raw = self.scale == "raw" or not self.exposure
-        return KindsOfUsers(
+        return MixtureOfUsers(
             gaussian=GaussianUsers(
                 covariance="diagonal",
                 mean_sd=self.mean_sd / units,
@@ -262,7 +270,7 @@ class MixtureReward(RewardModel):
                 covariates=np.empty((users, 0)),
                 exposure=np.empty((users, 0)),
             ),
-            types=self.types,
+            components=self.components,
             concentration=self.concentration,
             exposure=self.exposure,
             centre=np.zeros(contexts) if raw else comparisons.context.mean(axis=0),
@@ -270,14 +278,14 @@ class MixtureReward(RewardModel):
             * (np.ones(contexts) if raw else comparisons.context.std(axis=0)),
         )
 
-    def kind_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
-        """Probability of each user's kind given the weights and the population of each draw.
+    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
+        """Probability of each user's component given the weights and the population of each draw.
 
         Returns
         -------
-        (draw, user, kind), the chains' draws one after another
+        (draw, user, component), the chains' draws one after another
         """
-        order = ("chain", "draw", "user", "kind", "context", "feature")
+        order = ("chain", "draw", "user", "component", "context", "feature")
         part = {
             name: draws[name].transpose(*order, missing_dims="ignore").to_numpy()
             for name in self.variables(comparisons)
@@ -289,13 +297,13 @@ class MixtureReward(RewardModel):
             (mean_contexts(comparisons), comparisons.counts[:, None]) if self.exposure else (0, 0)
         )
         size, users, _ = part["weights"].shape
-        found = np.empty((size, users, self.types))
+        found = np.empty((size, users, self.components))
         step = max(1, _BLOCK // part["weights"][0].size)
-        # A loop over blocks of draws: deviations from every kind are as large as the weights.
+        # A loop over blocks of draws: deviations from every component are as large as the weights.
         for start in range(0, size, step):
             some = slice(start, start + step)
             tau = part["tau"][some, None]
-            for t in range(self.types):
+            for t in range(self.components):
                 z = (part["weights"][some] - part["mu"][some, None, t]) / tau
                 found[some, :, t] = log_share[some, None, t] - 0.5 * (z**2).sum(axis=2)
                 if self.exposure:
@@ -306,15 +314,15 @@ class MixtureReward(RewardModel):
         found -= logsumexp(found, axis=2, keepdims=True)
         return np.asarray(np.exp(found, out=found))
 
-    def settle(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
-        """Permute the kinds of each draw so that all draws classify the users alike."""
+    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+        """Permute the components of each draw so that all draws classify the users alike."""
         draws = label(values, self.variables(comparisons), comparisons)
-        draws = relabelled(draws, lambda some: self.kind_probabilities(some, comparisons))
+        draws = relabelled(draws, lambda some: self.component_probabilities(some, comparisons))
         return {str(name): each.to_numpy() for name, each in draws.data_vars.items()}
 
-    def invariant(self, draws: xr.Dataset) -> xr.Dataset:
-        """Order the kinds of each draw by their weight of the first feature, falling."""
-        first = draws["mu"].transpose("chain", "draw", "kind", "feature").to_numpy()[..., 0]
+    def identified(self, draws: xr.Dataset) -> xr.Dataset:
+        """Order the components of each draw by their weight of the first feature, falling."""
+        first = draws["mu"].transpose("chain", "draw", "component", "feature").to_numpy()[..., 0]
         return permuted(draws, np.argsort(-first, axis=2))
 
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
@@ -325,31 +333,36 @@ class MixtureReward(RewardModel):
     def new_user_weights(
         self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
     ) -> xr.DataArray:
-        """Return weights of a user of a kind drawn by the shares: (chain, draw, feature)."""
-        share = draws["share"].transpose("chain", "draw", "kind").to_numpy()
-        kind = (share.cumsum(axis=2) < rng.random((*share.shape[:2], 1))).sum(axis=2)
-        place = xr.DataArray(kind.clip(max=self.types - 1), dims=("chain", "draw"))
-        mu = draws["mu"].drop_vars("kind").isel(kind=place).transpose("chain", "draw", "feature")
+        """Return weights of a user of a component drawn by the shares: (chain, draw, feature)."""
+        share = draws["share"].transpose("chain", "draw", "component").to_numpy()
+        component = (share.cumsum(axis=2) < rng.random((*share.shape[:2], 1))).sum(axis=2)
+        place = xr.DataArray(component.clip(max=self.components - 1), dims=("chain", "draw"))
+        mu = (
+            draws["mu"]
+            .drop_vars("component")
+            .isel(component=place)
+            .transpose("chain", "draw", "feature")
+        )
         noise = rng.standard_normal(mu.shape)
         return (mu + draws["tau"].transpose("chain", "draw", "feature") * noise).rename("weights")
 
     def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
         """Return the law of users' weights before their choices, given what they are shown."""
         with np.errstate(divide="ignore"):  # a share of exactly zero
-            log_share = np.log(stacked(draws, "share", "kind"))[:, None]
+            log_share = np.log(stacked(draws, "share", "component"))[:, None]
         if self.exposure:
             between, within = (stacked(draws, k, "context")[:, None] for k in ("between", "within"))
             variance = between**2 + within**2 / comparisons.counts[:, None]
-            a = stacked(draws, "a", "kind", "context")[:, None]
+            a = stacked(draws, "a", "component", "context")[:, None]
             distance = (mean_contexts(comparisons)[:, None] - a) ** 2 / variance[:, :, None]
             log_share = log_share - 0.5 * distance.sum(axis=3)
             log_share = log_share - logsumexp(log_share, axis=2, keepdims=True)
         tau = stacked(draws, "tau", "feature")
         factor = (tau[:, :, None] * np.eye(tau.shape[1]))[:, None]
-        return Population(log_share, stacked(draws, "mu", "kind", "feature")[:, None], factor)
+        return Population(log_share, stacked(draws, "mu", "component", "feature")[:, None], factor)
 
 
 def _picked(probability: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Category (users,) of probabilities (users, kinds) that uniform numbers (users,) fall in."""
+    """Category (users,) of probabilities (users, components) that uniform numbers (users,) fall in."""
     ends = probability.cumsum(-1)[..., :-1]
     return (ends < uniform[..., None]).sum(-1)

@@ -12,8 +12,9 @@ import torch
 import xarray as xr
 
 from bayes_pref.data import Comparisons
+from bayes_pref.draws import stacked
 from bayes_pref.models.base import GaussianUsers, RewardModel, feature_units
-from bayes_pref.models.population import Population, stacked
+from bayes_pref.models.population import Population
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from bayes_pref.data import Comparisons, Features, Representation
 from bayes_pref.data.selection import rows_of
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import GaussianUsers, RewardModel
-from bayes_pref.models.batch import Batch
+from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.pooled import PooledReward
 
@@ -103,7 +103,7 @@ class RepresentationReward(RewardModel):
         if self.heads not in ("user", "joined"):
             raise ModelError(f"{name}(heads={self.heads!r}): expected 'user' or 'joined'")
 
-    def untrained(self, comparisons: Comparisons) -> bool:
+    def needs_training(self, comparisons: Comparisons) -> bool:
         """Whether these comparisons are still on what the network is to read."""
         return comparisons.representation is None
 
@@ -115,7 +115,7 @@ class RepresentationReward(RewardModel):
         ModelError
             As the class says.
         """
-        if not self.untrained(comparisons):
+        if not self.needs_training(comparisons):
             self._given_z().check(comparisons)
             return
         super().check(comparisons)
@@ -144,7 +144,7 @@ class RepresentationReward(RewardModel):
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: on z, that of the heads; before, with the network's parameters."""
         self.check(comparisons)
-        if not self.untrained(comparisons):
+        if not self.needs_training(comparisons):
             self._given_z()(comparisons)
             return
         inputs = Inputs.of(self, comparisons)
@@ -197,7 +197,9 @@ class RepresentationReward(RewardModel):
         found = torch.log_softmax(logits, -1)[torch.arange(len(z)), torch.cat([group, group])]
         pyro.factor("adversary", scale * found.sum())
 
-    def trained(self, comparisons: Comparisons, values: Mapping[str, Array]) -> Comparisons:
+    def with_learned_features(
+        self, comparisons: Comparisons, values: Mapping[str, Array]
+    ) -> Comparisons:
         """Return the comparisons on z, given the trained parameters by name."""
         inputs = Inputs.of(self, comparisons)
         network = Representation(
@@ -275,7 +277,7 @@ class RepresentationReward(RewardModel):
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
         """Return the heads as exact samplers read them, given z; before, None."""
-        if self.untrained(comparisons):
+        if self.needs_training(comparisons):
             return None
         return self._given_z().gaussian_users(comparisons)
 
@@ -299,7 +301,7 @@ class RepresentationReward(RewardModel):
         ModelError
             If the network is not trained.
         """
-        if self.untrained(comparisons):
+        if self.needs_training(comparisons):
             raise ModelError(
                 "RepresentationReward has a prior predictive of its heads alone: fit it, and ask "
                 "with posterior.comparisons"

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
-from bayes_pref.data.validate import shown
+from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import (
     GaussianUsers,
@@ -49,7 +49,7 @@ from bayes_pref.models.base import (
     feature_units,
     mean_contexts,
 )
-from bayes_pref.models.batch import Batch
+from bayes_pref.models.design import Batch
 
 Array = NDArray[np.float64]
 

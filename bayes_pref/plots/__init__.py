@@ -16,17 +16,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from bayes_pref.data import Comparisons
-from bayes_pref.drawing import POPULATION, SMALL, USERS, AxesArray, fitted, name_axes, one_axes
 from bayes_pref.errors import DataError
-from bayes_pref.inference.calibration import Calibration
+from bayes_pref.evaluation.sbc import SBC
 from bayes_pref.plots.chains import draw_chains
 from bayes_pref.plots.elbo import elbo as elbo
 from bayes_pref.plots.evaluations import checks as checks
 from bayes_pref.plots.evaluations import reliability as reliability
-from bayes_pref.plots.panels import draw_users
-from bayes_pref.plots.parts import Units, forest
+from bayes_pref.plots.factors import factors as factors
+from bayes_pref.plots.forest_parts import Units, forest
 from bayes_pref.plots.ranks import draw_calibration
-from bayes_pref.plots.tastes import tastes as tastes
+from bayes_pref.plots.style import POPULATION, SMALL, USERS, AxesArray, fitted, name_axes, one_axes
+from bayes_pref.plots.user_panels import draw_users
 from bayes_pref.posterior import Posterior
 
 _CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain
@@ -297,7 +297,7 @@ def prior_predictive(
     return ax
 
 
-def calibration(result: Calibration, axes: Any = None, *, probability: float = 0.95) -> AxesArray:
+def calibration(result: SBC, axes: Any = None, *, probability: float = 0.95) -> AxesArray:
     """Draw whether true values have uniform ranks in their posteriors, one panel a quantity.
 
     A curve is the distribution function of the ranks less that of uniform ones. Below and then
@@ -307,7 +307,7 @@ def calibration(result: Calibration, axes: Any = None, *, probability: float = 0
     Parameters
     ----------
     result
-        What `bayes_pref.calibrate` returned.
+        What `bayes_pref.sbc` returned.
     axes
         One a quantity to draw into; None: a new figure (of at most 24, worst first).
     probability
@@ -326,7 +326,7 @@ def calibration(result: Calibration, axes: Any = None, *, probability: float = 0
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
-    >>> found = bp.calibrate(bp.PooledReward(), world.comparisons, replications=20, progress=False)
+    >>> found = bp.sbc(bp.PooledReward(), world.comparisons, replications=20, progress=False)
     >>> [ax.get_title() for ax in bp.plots.calibration(found)]
     ['mu[feature_1]', 'log_likelihood']
     """

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_pref.data.validate import find, listed, shown
-from bayes_pref.drawing import SMALL, AxesArray, many_axes, name_axes, wrapped
+from bayes_pref.data.table import find, listed, shown
+from bayes_pref.draws import parameters
 from bayes_pref.errors import DataError
-from bayes_pref.plots.parts import expect_variable
+from bayes_pref.plots.forest_parts import expect_variable
+from bayes_pref.plots.style import SMALL, AxesArray, many_axes, name_axes, wrapped
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import parameters
 
 _MOST_PARAMETERS = 60
 _AT_ONCE = 20  # ArviZ 0.23 leaves out what goes beyond

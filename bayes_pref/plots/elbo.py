@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from bayes_pref.drawing import CHOSEN, POPULATION, name_axes, one_axes
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.sample import Sample
+from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.plots.style import CHOSEN, POPULATION, name_axes, one_axes
 from bayes_pref.posterior import Posterior
 
 _SHOWN = 0.9  # share of the windows that sets the lower end of the axis
 
 
-def elbo(fitted: Posterior | Sample, ax: Axes | None = None) -> Axes:
+def elbo(fitted: Posterior | PyroPosterior, ax: Axes | None = None) -> Axes:
     """Plot the ELBO over the steps of a variational fit; it should end in a plateau.
 
     Parameters
@@ -41,7 +41,7 @@ def elbo(fitted: Posterior | Sample, ax: Axes | None = None) -> Axes:
     >>> bp.plots.elbo(posterior).get_xlabel()
     'step'
     """
-    if not isinstance(fitted, Posterior | Sample):
+    if not isinstance(fitted, Posterior | PyroPosterior):
         raise ModelError(
             f"fitted: got {type(fitted).__name__} but expected a Posterior or a Sample by bp.SVI()"
         )

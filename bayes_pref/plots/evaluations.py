@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bayes_pref.drawing import (
+from bayes_pref.errors import DataError
+from bayes_pref.evaluation import Evaluation
+from bayes_pref.plots.style import (
     CHOSEN,
     GUIDE,
     POPULATION,
@@ -18,8 +20,6 @@ from bayes_pref.drawing import (
     one_axes,
     wrapped,
 )
-from bayes_pref.errors import DataError
-from bayes_pref.evaluate import Evaluation
 
 _COLUMNS = ["statistic", "observed", "mean", "sd", "lower", "upper", "p"]
 
@@ -77,7 +77,7 @@ def checks(found: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     found
-        What `bayes_pref.check` returned.
+        What `bayes_pref.posterior_predictive_check` returned.
     ax
         Where to draw; None: a new figure.
 
@@ -95,11 +95,13 @@ def checks(found: pd.DataFrame, ax: Axes | None = None) -> Axes:
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
     >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
-    >>> bp.plots.checks(bp.check(posterior)).get_xlabel()
+    >>> bp.plots.checks(bp.posterior_predictive_check(posterior)).get_xlabel()
     'statistic, in predictive sds from the predictive mean'
     """
     if not isinstance(found, pd.DataFrame) or not set(_COLUMNS) <= set(found.columns):
-        raise DataError(f"found: got {type(found).__name__}, not what bp.check(...) returns")
+        raise DataError(
+            f"found: got {type(found).__name__}, not what bp.posterior_predictive_check(...) returns"
+        )
     own, rows = ax is None, np.arange(len(found))
     ax = one_axes(ax, (6.4, 0.3 * len(found) + 1.3))
     # A statistic that is the same in all replications has no scale of its own.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayes_pref.drawing import (
+from bayes_pref.errors import DataError
+from bayes_pref.evaluation.sbc import SBC
+from bayes_pref.plots.style import (
     CHOSEN,
     GUIDE,
     POPULATION,
@@ -16,16 +18,14 @@ from bayes_pref.drawing import (
     name_axes,
     wrapped,
 )
-from bayes_pref.errors import DataError
-from bayes_pref.inference.calibration import Calibration
 
 _MOST_PANELS = 24
 
 
-def draw_calibration(result: Calibration, axes: Any, probability: float) -> AxesArray:
+def draw_calibration(result: SBC, axes: Any, probability: float) -> AxesArray:
     """Draw what `bayes_pref.plots.calibration` describes."""
-    if not isinstance(result, Calibration):
-        raise DataError(f"result: got {type(result).__name__}, not what bp.calibrate(...) returns")
+    if not isinstance(result, SBC):
+        raise DataError(f"result: got {type(result).__name__}, not what bp.sbc(...) returns")
     if not 0.0 < probability < 1.0:
         raise DataError(f"probability must be between 0 and 1, got {probability!r}")
     difference, band = result.difference(), result.band(probability)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from bayes_pref.errors import DataError
-from bayes_pref.models.likelihood import Law
+from bayes_pref.models.choice.likelihood import Law
 
 Floats = NDArray[np.float64]
 
@@ -161,40 +161,3 @@ def estimate(
     parts = parts or [describe_block(np.empty((0, 0, 1)))]
     # Rows come in several blocks only where a block holds a single user, so the order is right.
     return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]}
-
-
-def parameters(variable: xr.DataArray) -> tuple[list[str], Floats]:
-    """Name every parameter of a variable and lay out its draws as (chain, draw, parameter).
-
-    Of a symmetric matrix (dimensions ``x`` and ``x_bis``), only what is above the diagonal counts.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> mu = xr.DataArray(
-    ...     [[[0.5, 1.0]]], {"feature": ["length", "tone"]}, ("chain", "draw", "feature")
-    ... )
-    >>> parameters(mu.rename("mu"))[0]
-    ['mu[length]', 'mu[tone]']
-    """
-    dims = [str(dim) for dim in variable.dims if dim not in ("chain", "draw")]
-    values = variable.transpose("chain", "draw", *dims).to_numpy()
-    values = values.reshape(*values.shape[:2], -1)
-    if not dims:
-        return [str(variable.name)], values
-    labels = [[str(label) for label in _labels(variable, dim)] for dim in dims]
-    columns = np.meshgrid(*(np.arange(len(found)) for found in labels), indexing="ij")
-    places = np.stack([column.ravel() for column in columns], axis=1)
-    for dim in dims:
-        if f"{dim}_bis" in dims:
-            above = places[:, dims.index(dim)] < places[:, dims.index(f"{dim}_bis")]
-            places, values = places[above], values[:, :, above]
-    names = [
-        f"{variable.name}[{', '.join(found[k] for found, k in zip(labels, place, strict=True))}]"
-        for place in places.tolist()
-    ]
-    return names, values
-
-
-def _labels(variable: xr.DataArray, dim: str) -> pd.Index:
-    return variable.indexes[dim] if dim in variable.indexes else pd.RangeIndex(variable.sizes[dim])

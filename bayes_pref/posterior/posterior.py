@@ -23,12 +23,14 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_pref.convergence.finding import Finding
+from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
 from bayes_pref.data import Comparisons
+from bayes_pref.draws import parameters
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models import MixtureReward, RewardModel, from_settings
-from bayes_pref.models.likelihood import Law
+from bayes_pref.models.choice.likelihood import Law
 from bayes_pref.posterior import predictions, storage
-from bayes_pref.posterior.describe import as_html, as_text
 from bayes_pref.posterior.estimates import (
     COLUMNS,
     check_interval,
@@ -37,9 +39,7 @@ from bayes_pref.posterior.estimates import (
     describer,
     estimate,
     estimate_frame,
-    parameters,
 )
-from bayes_pref.posterior.mcmc_statistics import ChainStatistics, chain_statistics
 from bayes_pref.posterior.queries import (
     POPULATION,
     Items,
@@ -48,46 +48,13 @@ from bayes_pref.posterior.queries import (
     item_matrix,
     user_positions,
 )
+from bayes_pref.posterior.repr import as_html, as_text
 from bayes_pref.posterior.text_reward import TextReward
 
 Floats = NDArray[np.float64]
 
 # Streams of random numbers: what one question draws never changes the answer to another.
 _NEW_USER, _REPLICATION = 1, 2
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that the convergence checks found wrong.
-
-    Attributes
-    ----------
-    statistic
-        "rhat", "ess_bulk", "ess_tail", "divergences", "bfmi", "pareto_k", "incomplete", ...
-    parameter
-        The worst parameter (or chain).
-    value, threshold
-        Its number, and the number from which the check fails.
-    count
-        How many parameters fail.
-    message
-        One sentence: the parameter, the number, the threshold and what to do.
-
-    Examples
-    --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
-    >>> posterior.findings  # nothing found wrong
-    ()
-    """
-
-    statistic: str
-    parameter: str
-    value: float
-    threshold: float
-    count: int
-    message: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -239,8 +206,8 @@ class Posterior:
         """
         return self._weights(users)[0].rename("weights")
 
-    def kinds(self, *, interval: float = 0.9) -> pd.DataFrame:
-        """Estimate how probable it is that each user is of each kind; for `MixtureReward`.
+    def membership(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """Estimate how probable it is that each user belongs to each component; for `MixtureReward`.
 
         Parameters
         ----------
@@ -249,7 +216,7 @@ class Posterior:
 
         Returns
         -------
-        frame: `user`, `kind`, `mean`, `sd`, `lower`, `upper`
+        frame: `user`, `component`, `mean`, `sd`, `lower`, `upper`
 
             `mean` is the probability given the data. The rest describe the probability given the
             user's weights and the population, over their draws.
@@ -257,7 +224,7 @@ class Posterior:
         Raises
         ------
         ModelError
-            If the model has no kinds of users.
+            If the model has no mixture components.
         DataError
             If `interval` is not between 0 and 1.
 
@@ -266,20 +233,20 @@ class Posterior:
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, seed=0)
         >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.MixtureReward(types=1), world.comparisons, engine)
-        >>> posterior.kinds()[["kind", "mean"]].drop_duplicates().values.tolist()
+        >>> posterior = bp.fit(bp.MixtureReward(components=1), world.comparisons, engine)
+        >>> posterior.membership()[["component", "mean"]].drop_duplicates().values.tolist()
         [[1.0, 1.0]]
         """
         if not isinstance(self.model, MixtureReward):
             raise ModelError(
-                f"{type(self.model).__name__} has no kinds of users; fit bp.MixtureReward(types=2)"
+                f"{type(self.model).__name__} has no mixture components; fit bp.MixtureReward(components=2)"
             )
         check_interval(interval)
-        probabilities = self.model.kind_probabilities(self.draws, self.comparisons)
-        size, _, kinds = probabilities.shape
+        probabilities = self.model.component_probabilities(self.draws, self.comparisons)
+        size, _, components = probabilities.shape
         columns = describe_parameters(probabilities.reshape(1, size, -1), interval)
-        labels = pd.Index(np.arange(1, kinds + 1))
-        return estimate_frame({"user": self.comparisons.users, "kind": labels}, columns)
+        labels = pd.Index(np.arange(1, components + 1))
+        return estimate_frame({"user": self.comparisons.users, "component": labels}, columns)
 
     def reward(
         self, items: Items = None, users: Users = None, *, interval: float = 0.9

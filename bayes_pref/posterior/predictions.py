@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import IntArray
-from bayes_pref.models.likelihood import Law
+from bayes_pref.data.table import IntArray
+from bayes_pref.models.choice.likelihood import Law
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import Table, TableLike, closest, shown
+from bayes_pref.data.table import Table, TableLike, closest, shown
 from bayes_pref.errors import DataError
 
 Floats: TypeAlias = NDArray[np.float64]

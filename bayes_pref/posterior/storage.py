@@ -23,9 +23,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.data import Comparisons, Features, Representation
-from bayes_pref.encoding import TextFeatures
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.labels import decode_index, encode_index
+from bayes_pref.text.text_features import TextFeatures
 
 FORMAT = 1
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import listed
+from bayes_pref.data.table import listed
 from bayes_pref.errors import DataError
 
 Floats = NDArray[np.float64]

@@ -4,7 +4,10 @@
 and turns the texts into interpretable features and principal components of their embeddings.
 """
 
-from bayes_pref.encoding import SURFACE, EmbeddingCache, Encoder, TextFeatures
+from bayes_pref.text.cache import EmbeddingCache
 from bayes_pref.text.comparing import comparisons
+from bayes_pref.text.encoders import Encoder
+from bayes_pref.text.surface import SURFACE
+from bayes_pref.text.text_features import TextFeatures
 
 __all__ = ["SURFACE", "EmbeddingCache", "Encoder", "TextFeatures", "comparisons"]

@@ -12,18 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.validate import TableLike, column_names, listed
-from bayes_pref.encoding import (
-    EmbeddingCache,
-    Projection,
-    TextFeatures,
-    as_encoder,
-    surface_names,
-)
-from bayes_pref.encoding import surface as surface_of
-from bayes_pref.encoding.features import EncoderLike
+from bayes_pref.data.table import TableLike, column_names, listed
 from bayes_pref.errors import DataError
+from bayes_pref.text.cache import EmbeddingCache
 from bayes_pref.text.records import Fields, Records, Votes, read_votes
+from bayes_pref.text.surface import surface as surface_of
+from bayes_pref.text.surface import surface_names
+from bayes_pref.text.text_features import EncoderLike, Projection, TextFeatures, as_encoder
 
 Floats = NDArray[np.float64]
 _PARTS = ("prompt", "left", "right")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.validate import Table, TableLike, listed, shown
+from bayes_pref.data.table import Table, TableLike, listed, shown
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.text.conversations import split
 

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bayes_pref as bp
-from bayes_pref.encoding import Projection
+from bayes_pref.text.text_features import Projection
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]

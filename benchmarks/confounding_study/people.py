@@ -20,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_score
 
 import bayes_pref as bp
-from bayes_pref.diagnostics import overlap
-from bayes_pref.diagnostics.pairs import read_pairs
+from bayes_pref.diagnostics.overlap import assess_overlap as overlap
+from bayes_pref.diagnostics.query import read_pairs
 from confounding_study.data import OBJECTIVES, Array, Judged, load
 from confounding_study.population import USERS, People, draw
 from confounding_study.sweep import RHOS, Outcome, Task
@@ -30,7 +30,7 @@ THRESHOLD = 0.03  # shift in probability that matters
 _RIDGE = 0.1  # as in the sweep
 _ENGINE = bp.Gibbs(draws=500, warmup=300, chains=2, cores=1, progress=False)
 _SHORT = bp.Gibbs(draws=250, warmup=150, chains=2, cores=1, progress=False)  # for means alone
-_KINDS = {"types": 2, "mean_sd": 0.3, "spread_sd": 0.1}
+_KINDS = {"components": 2, "mean_sd": 0.3, "spread_sd": 0.1}
 MODELS: dict[str, tuple[bp.RewardModel, bp.Gibbs]] = {
     "pooled": (bp.PooledReward(mean_sd=0.3), _SHORT),
     "hierarchical": (bp.HierarchicalReward(mean_sd=0.3, spread_sd=0.3), _SHORT),
@@ -91,7 +91,7 @@ def measured(judged: Judged, people: People, rho: float) -> Iterator[Figure]:
             yield name, "leak", true.leak(p_do)
             if true.again:
                 yield name, TRUTH_ERROR, true.leak_error(p_do)
-    yield "coupled", "gate p < .01", float(report.attrs["gate_p"] <= 0.01)
+    yield "coupled", "gate p < .01", float(report.attrs["permutation_p"] <= 0.01)
     yield "coupled", "flagged confounded", float(flagged.mean())
     if flagged.any():
         same = np.sign(report["shift"].to_numpy()) == np.sign(true.shift)
@@ -182,8 +182,8 @@ def _pooled_p_do(posterior: bp.Posterior) -> Array:
 
 def objective_auroc(posterior: bp.Posterior, people: People) -> float:
     """AUROC of the users' objectives by the probability of a kind, whichever that is."""
-    kinds = posterior.kinds()
-    first = kinds[kinds["kind"] == 1].set_index("user")["mean"].loc[people.comparisons.users]
+    kinds = posterior.membership()
+    first = kinds[kinds["component"] == 1].set_index("user")["mean"].loc[people.comparisons.users]
     area = float(roc_auc_score(people.objective, first))
     return max(area, 1 - area)
 
@@ -200,7 +200,7 @@ def flags(
     )
     report = bp.diagnose(posterior, asked, prompts=prompts, threshold=THRESHOLD, progress=False)
     frame = report.comparisons
-    frame.attrs["gate_p"] = report.gate_p
+    frame.attrs["permutation_p"] = report.permutation_p
     return frame.iloc[: len(fitted_rows)], frame.iloc[len(fitted_rows) :]
 
 

@@ -56,7 +56,7 @@ def report(records: pd.DataFrame) -> str:
     shares = records["figure"].isin(_SHARES)
     for title, some in {
         "## Answers to held-out pairs, share right": records[shares],
-        "## Kinds, flags and overlap": records[~shares],
+        "## Mixture, flags and overlap": records[~shares],
     }.items():
         parts += [title, _markdown(table(some))]
     return "\n\n".join(parts) + "\n"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 import bayes_pref as bp
-from bayes_pref.encoding import Projection
+from bayes_pref.text.text_features import Projection
 from confounding_study.data import OBJECTIVES, Allocation, Array, Judged, Rows, reduced
 
 USERS = 112

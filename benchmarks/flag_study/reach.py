@@ -19,8 +19,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bayes_pref.inference.polya_gamma import draw_polya_gamma, right_table
-from bayes_pref.simulate.population import Population
+from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.simulation.population import TruePopulation
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer
 from flag_study.truth import Array
 from flag_study.worlds import INTRACLASS, Confounded
@@ -138,7 +138,7 @@ def _preferred(world: Confounded, theta: Array) -> tuple[Array, Array]:
     """p_do and p_obs of a population whose mean weights and coupling are Theta."""
     d, own = theta.shape[1], world.population.own
     spread = np.sqrt(own.diagonal())
-    population = Population(
+    population = TruePopulation(
         mu=theta[0],
         coupling=theta[1][:, None],
         effects=np.zeros((d, 0)),

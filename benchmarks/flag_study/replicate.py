@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import bayes_pref as bp
-from bayes_pref.diagnostics import confounding, identifiability
-from bayes_pref.diagnostics.pairs import read_pairs
+from bayes_pref.diagnostics.confounding import assess_confounding as confounding
+from bayes_pref.diagnostics.identifiability import assess_identifiability as identifiability
+from bayes_pref.diagnostics.query import read_pairs
 from flag_study import reach, unlearned, worlds
 from flag_study.metrics import OURS, figures, reliability
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
@@ -124,7 +125,7 @@ def coupled(comparisons: bp.Comparisons, seed: int, engine: bp.Gibbs = ENGINE) -
     mu = joint.draws["mu"].mean(("chain", "draw")).to_numpy()
     return Answer(
         p_do=table["p_do"].to_numpy(),
-        p_value=float(found.gate_p),
+        p_value=float(found.permutation_p),
         p_confounded=table["p_confounded"].to_numpy(),
         context_effect=mu[k:] if len(mu) > k else None,
         flagged=np.asarray(found.flagged),

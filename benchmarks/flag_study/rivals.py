@@ -22,7 +22,7 @@ from scipy import stats
 from scipy.special import expit
 
 import bayes_pref as bp
-from bayes_pref.logistic import expected_choice
+from bayes_pref.logistic_normal import expected_choice
 from flag_study.truth import Array
 
 MATERIAL = 0.03  # shift from which on a comparison counts as confounded, as in the flags

@@ -1,0 +1,1 @@
+"""Whether draws can be trusted: statistics, checks, and what to do."""

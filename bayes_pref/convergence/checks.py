@@ -1,0 +1,289 @@
+"""Whether draws can be trusted, judged in one place: checks, thresholds, and what to do.
+
+R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016), and the
+Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters some R-hat exceeds
+its threshold by chance when effective sample sizes are only just sufficient; a finding therefore
+says of how many parameters it speaks.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_pref.convergence.finding import Finding
+from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
+from bayes_pref.draws import parameters
+from bayes_pref.errors import ConvergenceWarning
+
+RHAT = 1.01
+ESS = 400.0
+BFMI = 0.3
+PARETO_K = 0.7
+
+Floats = NDArray[np.float64]
+
+
+def check(
+    draws: xr.Dataset,
+    sample_stats: xr.Dataset,
+    *,
+    pareto_k: float | None = None,
+    engine: Mapping[str, Any] | None = None,
+) -> tuple[Finding, ...]:
+    """Find out what is wrong with draws.
+
+    Parameters
+    ----------
+    draws
+        Variables with dimensions ``chain``, ``draw`` and their own.
+    sample_stats
+        Statistics of the sampler (chain, draw); ``diverging`` and ``energy`` are used if present.
+    pareto_k
+        Of an approximation, if it is one. Its draws are independent, so chains are not judged.
+    engine
+        Settings of the engine that drew them (``name``, ``draws``, ``warmup``, ``complete``), for
+        advice that can be copied.
+
+    Returns
+    -------
+    findings: one for each check that fails, with its worst parameter; empty if all is well
+
+        Parameters that never vary (such as a weight fixed by the model) are left out, unless
+        nothing varies at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> tau = np.random.default_rng(0).normal(size=(4, 1000, 1))
+    >>> tau[3] += 2.0  # one chain is somewhere else
+    >>> draws = xr.Dataset({"tau": (("chain", "draw", "feature"), tau)}, {"feature": ["length"]})
+    >>> [finding.statistic for finding in check(draws, xr.Dataset())]
+    ['rhat', 'ess_bulk', 'ess_tail']
+    """
+    labels, rhat, bulk, tail, finite = _statistics(draws)
+    settings = engine or {}
+    run = _Run(
+        draws.sizes["draw"],
+        str(settings.get("name", "")),
+        settings.get("warmup"),
+        bool(settings.get("complete", True)),
+        int(settings.get("thin", 1)),
+        settings.get("steps_done"),
+    )
+    found = [_interrupted(run), _not_finite(labels, finite), _stuck(rhat, finite, run)]
+    if pareto_k is None:
+        found += [
+            _disagreement(labels, rhat, run),
+            _few("ess_bulk", "bulk", "the means", labels, bulk, run),
+            _few("ess_tail", "tail", "the intervals", labels, tail, run),
+            _divergences(sample_stats),
+            _energy(sample_stats, run),
+        ]
+    found.append(_approximation(pareto_k))
+    return tuple(finding for finding in found if finding is not None)
+
+
+def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
+    """Emit a `ConvergenceWarning` for each finding.
+
+    Parameters
+    ----------
+    findings
+        As `check` returns them.
+    stacklevel
+        Whose line the warning shows; the default is the caller of the function that calls `warn`.
+    """
+    for finding in findings:
+        warnings.warn(finding.message, ConvergenceWarning, stacklevel=stacklevel)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How the draws were made, for advice in the terms of the engine."""
+
+    draws: int
+    name: str
+    warmup: int | None
+    complete: bool
+    thin: int
+    steps: int | None = None  # of an approximation, before its draws were taken
+
+    def longer(self, factor: float = 2.0) -> str:
+        """Draw longer chains, by this factor at least."""
+        draws = _rounded_up(factor * self.draws)
+        if not self.name:
+            return f"draw longer chains, {draws:,} draws each"
+        settings = f"draws={draws}"
+        if self.warmup is not None:
+            settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
+        if self.thin > 1:  # left out, the advice would draw fewer sweeps than it means
+            settings += f", thin={self.thin}"
+        return f"draw longer chains, for example {self.name}({settings})"
+
+
+def _rounded_up(number: float) -> int:
+    """Round up to one digit and a half: 1000, 1500, 2000, 2500, 3000, ..."""
+    step = 10 ** math.floor(math.log10(number)) / 2
+    return int(math.ceil(number / step) * step)
+
+
+def _statistics(
+    draws: xr.Dataset,
+) -> tuple[list[str], Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Labels, R-hat, bulk and tail ESS of every parameter, and whether its draws are finite."""
+    labels: list[str] = []
+    numbers: list[Floats] = []
+    for name, variable in draws.data_vars.items():
+        found, values = parameters(variable.rename(name))
+        labels += found
+        finite = np.isfinite(values).all(axis=(0, 1))
+        numbers.append(np.stack([*chain_statistics(values), finite]))
+    rhat, bulk, tail, finite = np.concatenate(numbers, axis=1)
+    return labels, rhat, bulk, tail, finite.astype(bool)
+
+
+def _interrupted(run: _Run) -> Finding | None:
+    if run.complete:
+        return None
+    kept = f"{run.draws:,} draws a chain" if run.steps is None else f"{run.steps:,} steps"
+    return Finding(
+        "incomplete",
+        "",
+        float(run.draws),
+        math.inf,  # not nan, which would make a finding differ from itself once loaded
+        0,
+        f"the run was interrupted after {kept}: run it again, to the end, "
+        "before you rely on intervals",
+    )
+
+
+def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
+    bad = np.flatnonzero(~finite)
+    if not bad.size:
+        return None
+    return Finding(
+        "finite",
+        labels[bad[0]],
+        float(len(bad)),
+        0.0,
+        len(bad),
+        f"{labels[bad[0]]}: draws are not finite ({len(bad):,} of {len(labels):,} parameters): "
+        "rescale the features, or use tighter priors",
+    )
+
+
+def _stuck(rhat: Floats, finite: NDArray[np.bool_], run: _Run) -> Finding | None:
+    if not rhat.size or not finite.all() or not np.isnan(rhat).all() or run.draws < 4:
+        return None
+    return Finding(
+        "stuck",
+        "",
+        float(len(rhat)),
+        0.0,
+        len(rhat),
+        "no parameter ever changed: the sampler is stuck; try another seed or another engine",
+    )
+
+
+def _disagreement(labels: list[str], rhat: Floats, run: _Run) -> Finding | None:
+    bad = np.flatnonzero(rhat > RHAT)
+    if not bad.size:
+        return None
+    worst = bad[rhat[bad].argmax()]
+    return Finding(
+        "rhat",
+        labels[worst],
+        float(rhat[worst]),
+        RHAT,
+        len(bad),
+        f"{labels[worst]}: R-hat {rhat[worst]:.3f}, above {RHAT:g} ({_share(bad, rhat)}): the "
+        f"chains disagree; {run.longer()}",
+    )
+
+
+def _few(
+    statistic: str, name: str, use: str, labels: list[str], ess: Floats, run: _Run
+) -> Finding | None:
+    bad = np.flatnonzero(ess < ESS)
+    if not bad.size:
+        return None
+    worst = bad[ess[bad].argmin()]
+    # A quarter more than needed: the estimate of so few effective draws is itself uncertain.
+    factor = max(2.0, 1.25 * ESS / ess[worst])
+    return Finding(
+        statistic,
+        labels[worst],
+        float(ess[worst]),
+        ESS,
+        len(bad),
+        f"{labels[worst]}: {name} effective sample size {ess[worst]:.0f}, below {ESS:g} "
+        f"({_share(bad, ess)}): {use} are noisy; {run.longer(min(factor, 10.0))}",
+    )
+
+
+def _share(bad: NDArray[np.intp], statistic: Floats) -> str:
+    count = int(np.isfinite(statistic).sum() + np.isinf(statistic).sum())
+    constant = len(statistic) - count
+    apart = f"; {constant:,} never vary and are left out" if constant else ""
+    return f"{len(bad):,} of {count:,} parameters{apart}"
+
+
+def _divergences(sample_stats: xr.Dataset) -> Finding | None:
+    if "diverging" not in sample_stats:
+        return None
+    diverging = sample_stats["diverging"].to_numpy().astype(bool)
+    count = int(diverging.sum())
+    if not count:
+        return None
+    return Finding(
+        "divergences",
+        "",
+        float(count),
+        0.0,
+        count,
+        f"{count:,} of {diverging.size:,} draws diverged: parts of the posterior are missed; "
+        "take smaller steps, for example NUTS(target_accept=0.95), or use tighter priors",
+    )
+
+
+def _energy(sample_stats: xr.Dataset, run: _Run) -> Finding | None:
+    if "energy" not in sample_stats:
+        return None
+    energy = sample_stats["energy"].transpose("chain", "draw").to_numpy()
+    fraction = energy_fraction(energy)
+    bad = np.flatnonzero(fraction < BFMI)
+    if not bad.size:
+        return None
+    worst = int(fraction.argmin())
+    return Finding(
+        "bfmi",
+        f"chain {worst}",
+        float(fraction[worst]),
+        BFMI,
+        len(bad),
+        f"chain {worst}: E-BFMI {fraction[worst]:.2f}, below {BFMI:g} ({len(bad)} of "
+        f"{len(fraction)} chains): the tails are explored slowly; {run.longer()}",
+    )
+
+
+def _approximation(pareto_k: float | None) -> Finding | None:
+    if pareto_k is None or pareto_k <= PARETO_K:
+        return None
+    return Finding(
+        "pareto_k",
+        "",
+        float(pareto_k),
+        PARETO_K,
+        1,
+        f"Pareto k {pareto_k:.2f}, above {PARETO_K:g}: the approximation is too far from the "
+        "posterior; use Gibbs or NUTS, or a richer guide",
+    )

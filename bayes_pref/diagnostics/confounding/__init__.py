@@ -1,0 +1,1 @@
+"""Whether those who see a pair differ from the population."""

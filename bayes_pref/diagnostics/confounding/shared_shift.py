@@ -1,0 +1,176 @@
+"""The confounding shift by the joint model of what users are shown and what they prefer.
+
+In `SharedCauseReward`, s_i ~ Normal(0, V), w_i = mu + B c_i + Gamma s_i + u_i, so that over users
+    p_do = E sigmoid(d . w),   d . w ~ Normal(d' mu, d' (B V_c B' + Gamma V Gamma' + Sigma) d),
+and those who are shown x are the users whose cause has the distribution of s given x. Where x is a
+number, x ~ Normal(a + s, W), that is Normal(K (x - a), V - K V) with K = V (V + W)^-1. Where x is
+an indicator of a choice, s given x has no formula: p_do and p_obs are means over the same draws of
+s, for p_obs weighted by P(x | s), so that the error of both is mostly in common. V_c is the
+variance of the covariates over users, which the model takes to be unrelated to s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+
+from bayes_pref.diagnostics.query import Pairs
+from bayes_pref.errors import ModelError
+from bayes_pref.logistic_normal import expected_choice
+from bayes_pref.models.base import centred_covariates
+from bayes_pref.models.hierarchical import HierarchicalReward
+from bayes_pref.models.shared_cause import SharedCauseReward, covariance_factor
+from bayes_pref.posterior import Posterior
+
+Array = NDArray[np.float64]
+
+_MOST_DRAWS = {False: 1000, True: 200}  # of the posterior; fewer where s is drawn, too
+_CAUSES = 200  # draws of s, and as many mirrored
+_BLOCK = 2**21  # values held at once
+
+
+def joint_shifts(
+    posterior: Posterior, pairs: Pairs, *, threshold: float = 0.03, interval: float = 0.9
+) -> pd.DataFrame:
+    """Describe p_do, p_obs and their difference of every pair.
+
+    Parameters
+    ----------
+    posterior
+        Of `SharedCauseReward`.
+    pairs
+        What to describe.
+    threshold
+        Difference of p_obs and p_do that matters.
+    interval
+        Probability inside the central credible intervals.
+
+    Returns
+    -------
+    frame: `p_do`, `p_obs`, `shift`, `shift_lower`, `shift_upper`, `p_confounded`
+
+    Raises
+    ------
+    ModelError
+        If the posterior is of another model.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> from bayes_pref.diagnostics.query import read_pairs
+    >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
+    >>> engine = bp.Gibbs(draws=500, progress=False)
+    >>> posterior = bp.fit(bp.SharedCauseReward(), world.comparisons, engine)
+    >>> joint_shifts(posterior, read_pairs(posterior)).shape
+    (450, 6)
+    """
+    model = posterior.model
+    if not isinstance(model, SharedCauseReward):
+        raise ModelError(
+            f"{type(model).__name__} is no joint model of what users are shown and prefer: fit "
+            "bp.SharedCauseReward()"
+        )
+    categories = model.categories(posterior.comparisons)
+    law = _Law(posterior, _MOST_DRAWS[categories])
+    d, q = law.coupling.shape[1:]
+    each = len(law.mu) * (2 * _CAUSES if categories else max(q, d))
+    step = max(1, _BLOCK // each)
+    tail = (1 - interval) / 2
+    parts = []
+    for start in range(0, len(pairs), step):
+        part = slice(start, start + step)
+        choices = law.of_categories if categories else law.of_numbers
+        p_do, p_obs = choices(pairs.difference[part], pairs.context[part])
+        delta = p_obs - p_do
+        lower, upper = np.quantile(delta, [tail, 1 - tail], axis=0)
+        sure = (np.abs(delta) > threshold).mean(axis=0)
+        means = (p_do.mean(axis=0), p_obs.mean(axis=0), delta.mean(axis=0))
+        parts.append(np.column_stack([*means, lower, upper, sure]))
+    names = ["p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"]
+    return pd.DataFrame(np.concatenate(parts), columns=names)
+
+
+def without_cause(model: SharedCauseReward) -> HierarchicalReward:
+    """Return the model of preferences alone that has the same priors."""
+    return HierarchicalReward(
+        covariance=model.covariance,
+        mean_sd=model.mean_sd,
+        spread_sd=model.spread_sd,
+        effect_sd=model.effect_sd,
+        concentration=model.concentration,
+        scale=model.scale,
+        position=model.position,
+    )
+
+
+class _Law:
+    """Some draws of the population and of what it is shown, evenly spaced among all."""
+
+    def __init__(self, posterior: Posterior, most: int) -> None:
+        draws, comparisons = posterior.draws, posterior.comparisons
+        chains, length = draws.sizes["chain"], draws.sizes["draw"]
+        draws = draws.drop_vars(["weights", "s"]).isel(
+            draw=np.unique(np.linspace(0, length - 1, max(1, most // chains)).astype(int))
+        )
+
+        def read(name: str, *dims: str) -> Array:
+            values = draws[name].transpose("chain", "draw", *dims).to_numpy()
+            return values.reshape(-1, *values.shape[2:])
+
+        def factor(sd: str, correlation: str, dim: str) -> Array:
+            found = covariance_factor(draws, sd, correlation, dim)
+            return found.reshape(-1, *found.shape[2:])
+
+        self.mu = read("mu", "feature")
+        self.coupling = read("Gamma", "feature", "context")
+        self.a = read("a", "context")
+        lower = factor("tau", "correlation", "feature")
+        self.own = lower @ lower.swapaxes(1, 2)  # of the weights, given s
+        if "B" in draws:
+            effect = read("B", "feature", "covariate")
+            variance = np.atleast_2d(np.cov(centred_covariates(comparisons).T, ddof=0))
+            self.own = self.own + effect @ variance @ effect.swapaxes(1, 2)
+        self.between = factor("between", "between_correlation", "context")
+        if "within" in draws:
+            self.within = factor("within", "within_correlation", "context")
+        self.rest = bool((comparisons.context.sum(axis=1) == 0).any())
+
+    def of_numbers(self, difference: Array, context: Array) -> tuple[Array, Array]:
+        """p_do and p_obs, (draw, row) each."""
+        own = _quadratic(difference, self.own)
+        loadings = np.einsum("rd,sdq->srq", difference, self.coupling)
+        variance = self.between @ self.between.swapaxes(1, 2)
+        shown = variance + self.within @ self.within.swapaxes(1, 2)
+        share = np.linalg.solve(shown, variance).swapaxes(1, 2)  # K
+        away = (context - self.a[:, None]) @ share.swapaxes(1, 2)
+        left = variance - share @ variance
+        centre = self.mu @ difference.T
+        everyone = ((loadings @ variance) * loadings).sum(axis=2)
+        asked = ((loadings @ left) * loadings).sum(axis=2).clip(0.0)
+        moved = (loadings * away).sum(axis=2)
+        return expected_choice(centre, own + everyone), expected_choice(centre + moved, own + asked)
+
+    def of_categories(self, difference: Array, context: Array) -> tuple[Array, Array]:
+        """p_do and p_obs, (draw, row) each."""
+        own = _quadratic(difference, self.own)
+        noise = np.random.default_rng(0).standard_normal((_CAUSES, self.a.shape[1]))
+        noise = np.concatenate([noise, -noise])
+        causes = noise @ self.between.swapaxes(1, 2)  # (draw, cause, context)
+        logits = self.a[:, None] + causes
+        total = logsumexp(logits, axis=2)
+        if self.rest:
+            total = np.logaddexp(total, 0.0)
+        weight = softmax(
+            np.einsum("smq,rq->srm", logits, context) - total[:, None], axis=2
+        )  # P(x | s) as shares over causes
+        along = np.einsum("rd,sdq,smq->srm", difference, self.coupling, causes, optimize=True)
+        centre = (self.mu @ difference.T)[:, :, None] + along
+        chance = expected_choice(centre, own[:, :, None])
+        return chance.mean(axis=2), (weight * chance).sum(axis=2)
+
+
+def _quadratic(difference: Array, matrix: Array) -> Array:
+    """D' M d for matrices (draw, d, d) and differences (row, d): (draw, row)."""
+    return np.asarray(((difference @ matrix) * difference).sum(axis=2))

@@ -1,0 +1,1 @@
+"""What the data identify, and what the prior sets."""

@@ -1,0 +1,258 @@
+"""The directions that the data never separate, by the features in them and the reason why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.readers.items import Votes
+from bayes_pref.data.table import FloatArray, IntArray, listed
+from bayes_pref.diagnostics.identifiability.separation import Separation
+
+_SIZEABLE = 0.1  # of the largest loading: less is an estimate's noise
+_ALIKE = 0.9  # correlation from which two features are called hard to tell apart
+_NEVER = 1e-5  # rms of a unit combination of scaled features, up to which it never varies
+
+
+@dataclass(frozen=True, eq=False)
+class Unlearned:
+    """Unlearned directions, each with as few features as possible.
+
+    Attributes
+    ----------
+    vectors
+        (d, m) unit vectors over scaled features, independent but not orthogonal.
+    space
+        (d, m) orthonormal basis of what they span.
+    names
+        (d,) of the features.
+    reasons
+        (m,) sentences.
+    """
+
+    vectors: FloatArray
+    space: FloatArray
+    names: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        comparisons: Comparisons,
+        shown: FloatArray,
+        space: FloatArray,
+        separation: Separation,
+    ) -> Unlearned:
+        """Name the directions that span a space.
+
+        Parameters
+        ----------
+        comparisons
+            The data.
+        shown
+            (n, d) their scaled differences.
+        space
+            (d, m) orthonormal basis of what was not learned.
+        separation
+            What the choices leave unbounded.
+        """
+        if comparisons.features.indicators:
+            space = _between_items(comparisons, space)
+        vectors = sparse_basis(space)
+        names = comparisons.feature_names
+        reasons = tuple(_reason(comparisons, shown, vector, separation) for vector in vectors.T)
+        return cls(vectors, space, names, reasons)
+
+    def dominating(self, asked: FloatArray) -> IntArray:
+        """(n,) direction in which most of each pair's unlearned part lies; -1 without any."""
+        if not self.vectors.shape[1]:
+            return np.full(len(asked), -1, dtype=np.int64)
+        shares = asked @ self.space @ np.linalg.pinv(self.space.T @ self.vectors).T
+        return np.asarray(np.abs(shares).argmax(axis=1), dtype=np.int64)
+
+    def frame(self, shares: FloatArray, sds: FloatArray) -> pd.DataFrame:
+        """One row for each direction and feature in it; `shares` and `sds` (m,) describe them."""
+        feature, direction = np.nonzero(_taking_part(self.vectors))
+        order = np.lexsort((feature, direction))
+        feature, direction = feature[order], direction[order]
+        reasons = np.asarray(self.reasons, dtype=object)
+        return pd.DataFrame(
+            {
+                "direction": direction,
+                "feature": np.asarray(self.names, dtype=object)[feature],
+                "loading": self.vectors[feature, direction],
+                "prior_share": shares[direction],
+                "sd": sds[direction],
+                "reason": reasons[direction] if len(reasons) else reasons,
+            }
+        )
+
+
+def sparse_basis(space: FloatArray) -> FloatArray:
+    """Find a basis of a space with as many zeros as elimination gives.
+
+    Parameters
+    ----------
+    space
+        (d, m) independent columns.
+
+    Returns
+    -------
+    basis: (d, m) unit columns with the same span, each alone in one entry, which is positive
+
+    Examples
+    --------
+    >>> mixed = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+    >>> sparse_basis(mixed).round(2).T.tolist()
+    [[0.71, -0.71, 0.0], [0.0, 0.0, 1.0]]
+    """
+    rows = space.T.copy()
+    pivots: list[int] = []
+    for step in range(len(rows)):  # Gauss-Jordan with full pivoting: each step needs the last
+        rest = np.abs(rows[step:])
+        rest[:, pivots] = 0.0
+        # Of entries alike up to rounding the first, so that the order of features decides.
+        best = np.argmax(rest > 0.999 * rest.max()) if rest.size else 0
+        row, column = divmod(int(best), rows.shape[1])
+        rows[[step, step + row]] = rows[[step + row, step]]
+        rows[step] /= rows[step, column]
+        others = np.arange(len(rows)) != step
+        rows[others] -= np.outer(rows[others, column], rows[step])
+        pivots.append(column)
+    basis = rows[np.argsort(pivots, kind="stable")].T
+    return np.asarray(basis / np.linalg.norm(basis, axis=0))
+
+
+def correlation(rows: FloatArray, one: int, other: int) -> float:
+    """Correlation of two columns of differences about zero.
+
+    About zero, because which item is left is arbitrary: with sides swapped at random their mean is
+    zero. 0 if a column is.
+
+    Examples
+    --------
+    >>> correlation(np.array([[1.0, 2.0], [3.0, 6.0]]), 0, 1)
+    1.0
+    """
+    squares = float(rows[:, one] @ rows[:, one]) * float(rows[:, other] @ rows[:, other])
+    return float(rows[:, one] @ rows[:, other]) / squares**0.5 if squares else 0.0
+
+
+def votes(comparisons: Comparisons) -> Votes:
+    """Which two items each row compares, where every item has its own reward."""
+    k = len(comparisons.features.attributes)
+    items = comparisons.difference[:, :k]
+    catalogue = comparisons.catalogue
+    if catalogue is None:
+        catalogue = pd.DataFrame(index=pd.Index(comparisons.features.attributes))
+    return Votes(catalogue, items.argmax(axis=1), items.argmin(axis=1))
+
+
+def item_groups(comparisons: Comparisons) -> IntArray:
+    """(k,) group of each item; items in different groups were never compared, however indirectly.
+
+    An item that is in no comparison is a group of its own.
+    """
+    k = len(comparisons.features.attributes)
+    compared, group = votes(comparisons).groups()
+    groups = np.full(k, -1, dtype=np.int64)
+    groups[compared] = group
+    alone = groups < 0
+    groups[alone] = group.max() + 1 + np.arange(alone.sum())
+    return groups
+
+
+def _between_items(comparisons: Comparisons, space: FloatArray) -> FloatArray:
+    """Leave out what no comparison of two items can ever show: a gain that all items share."""
+    features = comparisons.features
+    k = len(features.attributes)
+    context = np.array(
+        [-1] * k + [features.contexts.index(name) for _, name in features.interactions]
+    )
+    shared = (context[:, None] == np.unique(context)).astype(np.float64)
+    if len(features.names) != k * shared.shape[1]:
+        shared = shared[:, :1]  # interactions of some items only: their sum may differ from 0
+    shared /= np.linalg.norm(shared, axis=0)
+    left, size, _ = np.linalg.svd(space - shared @ (shared.T @ space), full_matrices=False)
+    return np.asarray(left[:, size > 0.5])
+
+
+def _taking_part(vectors: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    sizes = np.abs(vectors)
+    return np.asarray(sizes >= _SIZEABLE * sizes.max(axis=0, initial=0.0))
+
+
+def _reason(
+    comparisons: Comparisons, shown: FloatArray, vector: FloatArray, separation: Separation
+) -> str:
+    """Say why the data leave a direction to the prior."""
+    names = comparisons.feature_names
+    taking = np.flatnonzero(_taking_part(vector))
+    named = [names[k] for k in taking]
+    values = shown[:, taking] @ vector[taking]
+    never = float(np.sqrt(np.mean(values**2))) <= _NEVER
+    if comparisons.features.indicators and never:
+        apart = votes(comparisons).disconnected(one_reward_each=True)
+        if apart:
+            return apart
+    if never and len(named) == 1:
+        return f"{listed(named)} never differs within a pair in your data"
+    same = _single_context(comparisons, named) if never else ""
+    if same:
+        return same
+    bounded = np.linalg.norm(vector @ separation.directions) < 0.5
+    if not never and not bounded:
+        return (
+            f"every choice that {listed(named)} could decide went the same way: the direction is "
+            "known, how strong it is comes from the prior"
+        )
+    if len(named) == 2 and abs(correlation(shown, *taking)) > _ALIKE:
+        found = correlation(shown, *taking)
+        verb = "never" if never else "hardly"
+        return f"the data {verb} separate {listed(named)} (correlation {found:.2f} in your pairs)"
+    if never:
+        return f"the data never separate {listed(named)}: {_written(named, vector[taking])}"
+    differing = int((np.abs(values) > _NEVER).sum())
+    return (
+        f"{differing:,} of {len(shown):,} pairs tell something about {listed(named)}, and together "
+        "they tell less than the prior"
+    )
+
+
+def _single_context(comparisons: Comparisons, named: list[str]) -> str:
+    """Name the context whose single value keeps a feature and its product with it together."""
+    features = comparisons.features
+    pairs = {
+        f"{attribute}": (attribute, "") for attribute in features.attributes if attribute in named
+    }
+    products = dict(
+        zip(features.names[len(features.attributes) :], features.interactions, strict=True)
+    )
+    pairs |= {name: products[name] for name in named if name in products}
+    contexts = sorted({context for _, context in pairs.values() if context})
+    columns = [features.contexts.index(context) for context in contexts]
+    values = comparisons.context[:, columns]
+    if not contexts or len({attribute for attribute, _ in pairs.values()}) != 1:
+        return ""
+    if (values != values[0]).any():
+        return ""
+    only = " and ".join(
+        f"{name!r} is always {value:g}" for name, value in zip(contexts, values[0], strict=True)
+    )
+    return f"{only} in your data, so {listed(named)} cannot be told apart"
+
+
+def _written(named: list[str], loadings: FloatArray, limit: int = 5) -> str:
+    """Write the combination that is the same on both sides of every pair."""
+    if len(named) > limit:
+        return f"a combination of these {len(named):,} features is the same on both sides of a pair"
+    relative = loadings / np.abs(loadings).max()
+    terms = [
+        f"{'-' if value < 0 else '+'} {'' if abs(value) > 0.995 else f'{abs(value):.2g} '}{name}"
+        for name, value in zip(named, relative, strict=True)
+    ]
+    combination = " ".join(terms).removeprefix("+ ")
+    return f"{combination} (each scaled to its typical difference) is 0 in every pair"

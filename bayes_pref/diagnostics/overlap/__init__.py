@@ -1,0 +1,1 @@
+"""Whose data an answer rests on."""

@@ -1,0 +1,286 @@
+"""Scores of a posterior's predictions of comparisons that it has not seen.
+
+Row n is predicted by p_n = E P(left | w_i(n)), over the posterior of its user's weights, or for a
+user without any comparison in the posterior over the population. Scores are proper (Gneiting &
+Raftery 2007, J. Am. Stat. Assoc. 102), but for accuracy:
+
+    accuracy   1 if the choice made had the higher probability, 0.5 where both had the same
+    log_score  log probability of the choice made, in nats: 0 is perfect, log 0.5 = -0.69 a coin's
+    brier      (p_n - choice_n)^2: 0 is perfect, 0.25 a coin's
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logsumexp, ndtri
+from scipy.stats import t
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.table import shown
+from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
+from bayes_pref.evaluation.scores import mean_with_error
+from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.estimates import COLUMNS, check_interval, describe
+from bayes_pref.posterior.predictions import log_odds
+from bayes_pref.posterior.queries import POPULATION
+
+Array = NDArray[np.float64]
+
+SCORES = ("accuracy", "log_score", "brier")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    overall
+        One row for each `score` and kind of `users` ("known" to the posterior, "new", and "all",
+        where there are both): `mean`, its standard error `sd`, clustered by user, the bounds
+        `lower` and `upper` of its confidence interval, how many `comparisons` and `n_users`.
+    users
+        One row for each `user` and `score`: whether the user was `known`, `mean`, `sd`, `lower`,
+        `upper` over the user's own rows, and how many `comparisons`. A single one has no error.
+    calibration
+        One row a bin of predictions, about equally many in each: the mean `predicted` probability
+        of left, the share `mean` of left among them with its standard error `sd` and confidence
+        interval, and how many `comparisons`.
+    rows
+        One row a comparison, in the order of the held-out data: `user`, `comparison`, `known`,
+        the probability of left as `mean`, `sd`, `lower`, `upper`, the `choice`, and the scores.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> train, test = bp.simulate(users=20, seed=0).comparisons.split(by="comparison")
+    >>> posterior = bp.fit(bp.PooledReward(), train, bp.Gibbs(progress=False))
+    >>> bp.evaluate(posterior, test).overall[["users", "score", "comparisons"]].values.tolist()
+    [['known', 'accuracy', 60], ['known', 'log_score', 60], ['known', 'brier', 60]]
+    """
+
+    overall: pd.DataFrame
+    users: pd.DataFrame
+    calibration: pd.DataFrame
+    rows: pd.DataFrame
+
+    def __repr__(self) -> str:
+        """The overall scores."""
+        return f"Evaluation\n{self.overall.round(3).to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        return f"<strong>Evaluation</strong>{self.overall.round(3).to_html(index=False)}"
+
+
+def evaluate(
+    posterior: Posterior, held_out: Comparisons, *, interval: float = 0.9, bins: int = 10
+) -> Evaluation:
+    """Score how well a posterior predicts comparisons that it was not fitted to.
+
+    Users that the posterior knows are predicted by their own weights; all others as new users, by
+    the population (as in ``posterior.preference(..., users="population")``), and `known` says which
+    is which.
+
+    Parameters
+    ----------
+    posterior
+        What `bayes_pref.fit` returned.
+    held_out
+        Comparisons of the same features, such as the second part of ``comparisons.split()``.
+    interval
+        Probability inside the intervals of probabilities and scores.
+    bins
+        Of the calibration curve, at most.
+
+    Raises
+    ------
+    ModelError
+        If that is no posterior.
+    DataError
+        If the features are others, there are ties, or `interval` or `bins` is out of range.
+
+    Warns
+    -----
+    DataWarning
+        If some of the comparisons are among those that the posterior was fitted to.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> train, test = bp.simulate(users=20, seed=0).comparisons.split(by="user")
+    >>> posterior = bp.fit(bp.HierarchicalReward(), train, bp.Gibbs(progress=False))
+    >>> found = bp.evaluate(posterior, test)
+    >>> found.overall["users"].unique().tolist()  # nobody in `test` is known
+    ['new']
+    """
+    posterior = expect_posterior(posterior)
+    check_interval(interval)
+    if not isinstance(bins, int) or bins < 1:
+        raise DataError(f"bins={bins!r}: expected a whole number of at least 1")
+    _check(posterior, held_out)
+    rows = _rows(posterior, held_out, interval)
+    user = held_out.user
+    return Evaluation(
+        _overall(rows, user, interval),
+        _by_user(rows, held_out, interval),
+        _calibration(rows, user, interval, bins),
+        rows,
+    )
+
+
+def _check(posterior: Posterior, held_out: Comparisons) -> None:
+    if not isinstance(held_out, Comparisons):
+        raise DataError(
+            f"held_out: got {type(held_out).__name__} but expected Comparisons, like the second "
+            "part of comparisons.split()"
+        )
+    instead = "use bp.loo(posterior, by='user')"
+    refuse_rankings(held_out, "evaluate", instead)
+    fitted = posterior.comparisons
+    if held_out.feature_names != fitted.feature_names:
+        raise DataError(
+            f"held_out has the features {', '.join(held_out.feature_names[:5])} and the posterior "
+            f"{', '.join(fitted.feature_names[:5])}; read both with the same columns"
+        )
+    ties = np.flatnonzero(~np.isin(held_out.choice, (0.0, 1.0)))
+    if ties.size:
+        raise DataError(
+            f"held_out has {ties.size:,} choices that are neither left nor right, the first in row "
+            f"{shown(held_out.rows[ties[0]])}; predictions of left and right are scored, so leave "
+            "those rows out: held_out.take(held_out.choice != 0.5)"
+        )
+    seen = _seen(fitted, held_out)
+    if seen:
+        warnings.warn(
+            f"{seen:,} of the {len(held_out):,} held-out comparisons are among those that the "
+            "posterior was fitted to, so their scores are too good; fit to the first part of "
+            "comparisons.split() alone",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def _seen(fitted: Comparisons, held_out: Comparisons) -> int:
+    """How many rows have the user, the label, the differences and the choice of one fitted to."""
+
+    def keyed(comparisons: Comparisons) -> pd.DataFrame:
+        keys = {"user": comparisons.users[comparisons.user], "row": comparisons.rows}
+        return pd.DataFrame(
+            {name: pd.Series(labels, dtype=object).to_numpy() for name, labels in keys.items()}
+            | dict(enumerate(comparisons.difference.T))
+            | {"choice": comparisons.choice}
+        )
+
+    return len(keyed(held_out).merge(keyed(fitted).drop_duplicates()))
+
+
+def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.DataFrame:
+    """Predict and score every row."""
+    codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
+    known = codes >= 0
+    count = len(held_out)
+    columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
+    law = posterior.law
+    for which, users in ((known, None), (~known, POPULATION)):
+        # Rows in the order of their users in the posterior, which draws are looked up by.
+        order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
+        if not order.size:
+            continue
+        weights = posterior.weights_draws(users)
+        # A loop over blocks of rows: all draws of all rows need not be held at once.
+        for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
+            here = order[part]
+            made = law.log_likelihood(eta, held_out.choice[here])
+            columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
+            for name, values in describe(law.preferred(eta), interval).items():
+                columns[name][here] = values
+    choice, left = held_out.choice, columns["mean"]
+    right_about = np.where(left == 0.5, 0.5, (left > 0.5) == (choice == 1.0))
+    return pd.DataFrame(
+        {
+            "user": held_out.users[held_out.user],
+            "comparison": held_out.rows,
+            "known": known,
+            **{name: columns[name] for name in COLUMNS},
+            "choice": choice,
+            "accuracy": right_about.astype(np.float64),
+            "log_score": columns["log_score"],
+            "brier": (left - choice) ** 2,
+        }
+    )
+
+
+def _overall(rows: pd.DataFrame, user: NDArray[np.int64], interval: float) -> pd.DataFrame:
+    known = rows["known"].to_numpy()
+    kinds = {"known": known, "new": ~known}
+    kinds = {name: which for name, which in kinds.items() if which.any()}
+    if len(kinds) > 1:
+        kinds["all"] = np.ones_like(known)
+    return pd.DataFrame(
+        [
+            {
+                "users": kind,
+                "score": score,
+                **mean_with_error(rows[score].to_numpy()[which], user[which], interval),
+                "comparisons": int(which.sum()),
+                "n_users": len(np.unique(user[which])),
+            }
+            for kind, which in kinds.items()
+            for score in SCORES
+        ]
+    )
+
+
+def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.DataFrame:
+    user, counts = held_out.user, held_out.counts
+    scores = rows[list(SCORES)].to_numpy(dtype=np.float64)
+    mean = np.add.reduceat(scores, held_out.offsets[:-1], axis=0) / counts[:, None]
+    square = np.add.reduceat((scores - mean[user]) ** 2, held_out.offsets[:-1], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # nan for users with a single row
+        error = np.sqrt(square / (counts * (counts - 1))[:, None])
+    reach = np.asarray(t.ppf(0.5 + interval / 2, counts - 1))[:, None] * error
+    columns = dict(zip(COLUMNS, (mean, error, mean - reach, mean + reach), strict=True))
+    each = len(SCORES)
+    return pd.DataFrame(
+        {
+            "user": np.repeat(held_out.users, each),
+            "score": np.tile(SCORES, len(counts)),
+            "known": np.repeat(rows["known"].to_numpy()[held_out.offsets[:-1]], each),
+            **{name: values.ravel() for name, values in columns.items()},
+            "comparisons": np.repeat(counts, each),
+        }
+    )
+
+
+def _calibration(
+    rows: pd.DataFrame, user: NDArray[np.int64], interval: float, bins: int
+) -> pd.DataFrame:
+    """Shares of left among rows with about the same predicted probability."""
+    left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
+    order = np.argsort(left, kind="stable")
+    found = []
+    for part in np.array_split(order, min(bins, len(order))):
+        gap = choice[part] - left[part]
+        # The predictions' own binomial error is the least there is, also where all chose alike.
+        least = float(np.sqrt((left[part] * (1 - left[part])).sum()) / len(part))
+        about = mean_with_error(gap, user[part], interval)
+        error = np.fmax(about["sd"], least)
+        reach = (about["upper"] - about["mean"]) / about["sd"] if about["sd"] > 0 else np.nan
+        if not np.isfinite(reach):
+            reach = float(-ndtri(0.5 - interval / 2))
+        share = float(choice[part].mean())
+        low, high = np.clip([share - reach * error, share + reach * error], 0.0, 1.0)
+        found.append(
+            {
+                "predicted": float(left[part].mean()),
+                **dict(zip(COLUMNS, (share, error, low, high), strict=True)),
+                "comparisons": len(part),
+            }
+        )
+    return pd.DataFrame(found)

@@ -1,0 +1,1 @@
+"""Polya-Gamma Gibbs sampling."""

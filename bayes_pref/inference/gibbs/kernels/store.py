@@ -1,0 +1,67 @@
+"""Where a Gibbs chain writes its draws, and how a sweep is kept."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_pref.inference.gibbs.kernels.jit import compiled_part
+
+Array = NDArray[np.float64]
+
+NEVER = -(2**62)  # a position from which no sweep comes to be kept
+
+
+class Store(NamedTuple):
+    """Where a chain writes its draws, on scaled features.
+
+    Attributes
+    ----------
+    theta, weights
+        (draw, n_parameters) and (draw, n_users, n_features); in a model with factors the users'
+        positions come before their weights.
+    stats
+        (draw, 2): acceptance of the Hamiltonian move, log density.
+    """
+
+    theta: Array
+    weights: Array
+    stats: Array
+
+
+def nowhere(n_parameters: int, n_users: int, n_features: int) -> Store:
+    """Return a store without room, for sweeps of which none is kept."""
+    return Store(np.empty((0, n_parameters)), np.empty((0, n_users, n_features)), np.empty((0, 2)))
+
+
+@compiled_part
+def keep(
+    store: Any,
+    position: int,
+    thin: int,
+    theta: Array,
+    weights: Array,
+    acceptance: float,
+    density: float,
+) -> None:
+    """Write the state down if the sweep is one to keep.
+
+    Parameters
+    ----------
+    position
+        Sweeps since the end of warm-up, this one included; not positive before.
+    thin
+        Sweeps for each draw kept.
+    """
+    if position <= 0 or position % thin:
+        return
+    draw = position // thin - 1
+    for k in range(theta.size):
+        store.theta[draw, k] = theta[k]
+    for i in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            store.weights[draw, i, k] = weights[i, k]
+    store.stats[draw, 0] = acceptance
+    store.stats[draw, 1] = density

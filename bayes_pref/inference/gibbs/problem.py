@@ -1,0 +1,197 @@
+"""Data and priors as Gibbs sweeps read them, signed and scaled, and the way back to raw units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.gibbs.kernels.design_matrix import Rows, build_rows
+from bayes_pref.inference.gibbs.kernels.hmc import PopulationPrior
+from bayes_pref.inference.runtime.checkpoint import digest
+from bayes_pref.models.base import GaussianUsers
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Comparisons and a Gaussian population, on features scaled to have differences of size one.
+
+    Attributes
+    ----------
+    rows, population
+        What the sweeps read.
+    covariance
+        "none", "diagonal" or "full".
+    feature_scale, covariate_scale
+        (n_features,) and (n_covariates,): raw units are scaled units divided by these. The rows of
+        gamma after the covariates' belong to exposures, which have no unit.
+    position_sd
+        Prior sd of the left-hand effect; None: there is none. Draws of it stand after theta's.
+    rank
+        Number of factors: the last columns of the design are the users' positions z, unknown, and
+        the last rows of gamma are V'. The covariance is that of what they leave.
+    """
+
+    rows: Rows
+    population: PopulationPrior
+    covariance: str
+    feature_scale: Array
+    covariate_scale: Array
+    position_sd: float | None = None
+    rank: int = 0
+
+    @classmethod
+    def build(
+        cls, users: GaussianUsers, comparisons: Comparisons, position_sd: float | None = None
+    ) -> Problem:
+        """Scale the data, and the priors with them."""
+        scale = comparisons.feature_scale
+        covariate_scale = users.covariates.std(axis=0)
+        signs = 2 * comparisons.choice - 1
+        signed = signs[:, None] * comparisons.difference / scale
+        prior_sd = np.vstack(
+            [
+                users.mean_sd * scale,
+                users.effect_sd.T * np.outer(covariate_scale, scale),
+                users.coupling_sd.T * scale,
+                *(row * scale for row in users.loading_sd.T),
+            ]
+        )
+        rank = users.loading_sd.shape[1]
+        known = [np.ones(comparisons.n_users), users.covariates / covariate_scale, users.exposure]
+        population = PopulationPrior(
+            design=np.column_stack([*known, np.zeros((comparisons.n_users, rank))]),
+            precision=1 / prior_sd**2,
+            spread=users.spread_sd * scale if users.spread_sd.size else np.ones_like(scale),
+            concentration=float(users.concentration),
+            full=users.covariance == "full",
+        )
+        rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
+        return cls(rows, population, users.covariance, scale, covariate_scale, position_sd, rank)
+
+    @property
+    def n_means(self) -> int:
+        """Number of entries of gamma, which come first in theta."""
+        return int(self.population.precision.size)
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of theta."""
+        d: int = self.population.precision.shape[1]
+        if self.rank:
+            return self.n_means + d  # without noise, its scales are drawn from their prior
+        scales = {"none": 0, "diagonal": d, "full": d * (d + 1) // 2}
+        return self.n_means + scales[self.covariance]
+
+    @property
+    def n_columns(self) -> int:
+        """Number of draws kept beside the weights: theta, and the left-hand effect if any."""
+        return self.n_parameters + (self.position_sd is not None)
+
+    @property
+    def n_values(self) -> int:
+        """Length of what is kept of every user: positions, then weights."""
+        return 0 if self.pooled else int(self.population.precision.shape[1]) + self.rank
+
+    @property
+    def pooled(self) -> bool:
+        """Whether everyone has the same weights."""
+        return self.covariance == "none" and not self.rank
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Users and values of each that a draw holds; no users where all are alike."""
+        return 0 if self.pooled else self.population.design.shape[0], self.n_values
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the posterior, ready for JSON."""
+        population = self.population
+        arrays = (*self.rows, population.design, population.precision, population.spread)
+        return {
+            "covariance": self.covariance,
+            "concentration": population.concentration,
+            "position": self.position_sd,
+            "data and priors": digest(*arrays),
+        }
+
+    def with_scores(self, rng: np.random.Generator) -> Problem:
+        """Return the same problem with positions of its own, which a chain may write into."""
+        design = self.population.design.copy()
+        design[:, design.shape[1] - self.rank :] = rng.standard_normal((len(design), self.rank))
+        return replace(self, population=self.population._replace(design=design))
+
+    def start(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Return theta and weights far from each other between chains, tau never near zero."""
+        p1, d = self.population.precision.shape
+        gamma = np.zeros((p1, d))
+        gamma[0] = rng.normal(0, 0.5, d)
+        if self.rank:
+            gamma[-self.rank :] = rng.normal(0, 0.5, (self.rank, d))
+        tau = np.exp(rng.normal(np.log(0.5), 0.5, d))
+        scale = np.diag(tau)[np.tril_indices(d)] if self.population.full else tau
+        deviation = rng.standard_normal((self.population.design.shape[0], d))
+        if self.covariance == "none":
+            deviation[...] = 0.0
+        weights = self.population.design @ gamma + tau * deviation
+        return np.concatenate([gamma.ravel(), scale]), weights
+
+    def lower(self, theta: Array) -> Array:
+        """Take L, (..., d, d), from theta (..., m)."""
+        d = self.population.precision.shape[1]
+        lower = np.zeros((*theta.shape[:-1], d, d))
+        row, column = np.tril_indices(d) if self.population.full else np.diag_indices(d)
+        lower[..., row, column] = theta[..., self.n_means : self.n_parameters]
+        return lower
+
+    def deviations(self, theta: Array, weights: Array) -> Array:
+        """Standardise: z = L^-1 (w - gamma' f), (n_users, d)."""
+        gamma = theta[: self.n_means].reshape(self.population.precision.shape)
+        centred = weights - self.population.design @ gamma
+        return np.ascontiguousarray(solve_triangular(self.lower(theta), centred.T, lower=True).T)
+
+    def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
+        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place.
+
+        `theta` has `n_columns`; `weights` (chain, draw, user, n_values) have the positions first.
+        """
+        gamma = theta[..., : self.n_means].reshape(
+            *theta.shape[:2], *self.population.precision.shape
+        )
+        values = {"mu": gamma[:, :, 0] / self.feature_scale}
+        if self.position_sd is not None:
+            values["position"] = theta[..., -1]
+        if self.pooled:
+            return values
+        last = 1 + self.covariate_scale.size
+        if last > 1:
+            units = np.outer(self.covariate_scale, self.feature_scale)
+            values["B"] = (gamma[:, :, 1:last] / units).swapaxes(2, 3)
+        lower = self.lower(theta)
+        if self.rank:
+            loadings = gamma[:, :, -self.rank :]
+            values["V"] = (loadings / self.feature_scale).swapaxes(2, 3)
+            values["z"], weights = np.split(weights, [self.rank], axis=3)
+            square = (loadings**2).sum(axis=2)
+            if self.covariance == "diagonal":
+                noise = theta[..., self.n_means : self.n_parameters]
+                values["noise"] = noise / self.feature_scale
+                square += noise**2
+            values["tau"] = np.sqrt(square) / self.feature_scale
+            values["weights"] = weights / self.feature_scale
+            return values
+        if gamma.shape[2] > last:
+            values["G"] = (gamma[:, :, last:] / self.feature_scale).swapaxes(2, 3)
+        tau = np.sqrt((lower**2).sum(axis=-1))
+        values["tau"] = tau / self.feature_scale
+        if self.population.full:
+            unit = lower / tau[..., None]
+            values["correlation"] = unit @ unit.swapaxes(-1, -2)
+        weights /= self.feature_scale  # in place: these are most of the memory
+        values["weights"] = weights
+        return values

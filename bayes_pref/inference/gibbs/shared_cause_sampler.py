@@ -1,0 +1,236 @@
+"""Gibbs sampling where what users are shown and what they prefer have a cause s_i in common.
+
+Given s, users are Gaussian with s_i among their regressors, w_i = mu + B c_i + Gamma s_i + L z_i,
+which `gibbs_diagonal` and `gibbs_full` sweep. Between two of their sweeps,
+
+1. Polya-Gamma variables are drawn anew, and given them a with s and w integrated out, s_i with w_i
+   integrated out, then w_i: every conditional is Gaussian. Not one given the other, which would
+   hold s_i to w_i where users hardly differ beyond it, and a to the mean of s;
+2. the factors of Sigma_between and Sigma_within are moved by `gibbs_factor`, given s;
+3. each row of the factor of Sigma_between is stretched together with s, by slice sampling of the
+   stretch with s in units of it held (Yu & Meng 2011): this moves where contexts say little of s.
+
+Contexts are scaled, (x - m) / c with m and c the prior's centre and unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.gibbs.chain import HierarchicalChain
+from bayes_pref.inference.gibbs.kernels.covariance import move_rows, precision_of
+from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
+from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.mixture_sampler import slice_move
+from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.runtime.checkpoint import digest
+from bayes_pref.models.base import SharedCause, mean_contexts
+
+Array = NDArray[np.float64]
+
+
+class Shared:
+    """What a chain needs beside the rows: priors, and what users are shown.
+
+    Attributes
+    ----------
+    problem
+        On scaled features; the last q columns of its design are s, on scaled contexts.
+    signed
+        (n, d): rows as `Rows` has them, with their zeros.
+    count, mean, square
+        (u,) number of each user's contexts, (u, q) their mean and (q, q) the sum of outer products
+        within users, scaled.
+    """
+
+    def __init__(self, cause: SharedCause, comparisons: Comparisons) -> None:
+        unit = cause.context_sd
+        scaled = replace(cause.gaussian, coupling_sd=cause.gaussian.coupling_sd * unit)
+        self.problem = Problem.build(scaled, comparisons)
+        self.cause = cause
+        self.unit = unit
+        signs = (2 * comparisons.choice - 1)[:, None]
+        self.signed = signs * comparisons.difference / self.problem.feature_scale
+        self.first = comparisons.offsets[:-1]
+        mean = mean_contexts(comparisons)
+        within = (comparisons.context - mean[comparisons.user]) / unit
+        self.count = comparisons.counts.astype(np.float64)
+        self.mean = (mean - cause.centre) / unit
+        self.square = within.T @ within
+
+    @property
+    def n_columns(self) -> int:
+        """Length of a draw: theta, a, the two factors, s."""
+        users, q = self.mean.shape
+        return int(self.problem.n_parameters + q + 2 * q * q + users * q)
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Users and features of the weights that a draw holds."""
+        return self.problem.weights_shape
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the posterior, ready for JSON."""
+        shown = digest(self.count, self.mean, self.square, self.unit, self.cause.centre)
+        return self.problem.identity() | {"shown": shown}
+
+    def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
+        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
+        users, q = self.mean.shape
+        sizes = [self.problem.n_parameters, q, q * q, q * q, users * q]
+        theta, a, between, within, s = np.split(draws, np.cumsum(sizes)[:-1], axis=2)
+        values = self.problem.raw(theta, weights)
+        values["Gamma"] = values.pop("G") / self.unit
+        values["a"] = self.cause.centre + a * self.unit
+        for name, flat in (("between", between), ("within", within)):
+            lower = flat.reshape(*flat.shape[:2], q, q)
+            sd = np.sqrt((lower**2).sum(axis=-1))
+            values[name] = sd * self.unit
+            alike = lower / sd[..., None]
+            values[f"{name}_correlation"] = alike @ alike.swapaxes(-1, -2)
+        values["s"] = s.reshape(*s.shape[:2], users, q) * self.unit
+        return values
+
+
+class SharedChain(HierarchicalChain):
+    """A chain of the sampler of a shared cause."""
+
+    def __init__(
+        self, shared: Shared, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> None:
+        population = shared.problem.population
+        own = population._replace(design=population.design.copy())  # this chain's own
+        super().__init__(replace(shared.problem, population=own), warmup, thin, rng, store)
+        self.shared = shared
+        users, q = shared.mean.shape
+        self.s = own.design[:, -q:]
+        self.a = shared.mean.mean(axis=0) + 0.3 * rng.standard_normal(q)
+        self.between = np.diag(np.exp(rng.normal(np.log(0.5), 0.3, q)))
+        self.within = np.diag(np.exp(rng.normal(np.log(0.5), 0.3, q)))
+        self.s[:] = 0.5 * (shared.mean - self.a) + 0.3 * rng.standard_normal((users, q))
+        self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays that the next sweep depends on."""
+        own = {name: getattr(self, name) for name in ("s", "a", "between", "within")}
+        return super().arrays() | own
+
+    def advance(self) -> int:
+        """Run one more sweep."""
+        self._draw_causes()
+        self._draw_scales()
+        acceptance = self.sweep(1, self.last, 0, 1)
+        if self.keeps:
+            parts = (self.theta, self.a, self.between, self.within, self.s)
+            self.store.theta[self.kept] = np.concatenate([part.ravel() for part in parts])
+            self.store.weights[self.kept] = self.weights
+            self.store.stats[self.kept] = acceptance[0], self.last.stats[0, 1] + self._log_shown()
+        self.done += 1
+        if self.done <= self.warmup:
+            self.adaptation.update(self.done, self.theta, self.weights, self.psi, *acceptance)
+        return 1
+
+    def _population(self) -> tuple[Array, Array, Array]:
+        """Mean of the weights but for the cause (u, d), Gamma (d, q), and L (d, d)."""
+        population, q = self.problem.population, self.a.size
+        gamma = self.theta[: self.problem.n_means].reshape(population.precision.shape)
+        centre = population.design[:, :-q] @ gamma[:-q]
+        return centre, gamma[-q:].T, self.problem.lower(self.theta)
+
+    def _draw_causes(self) -> None:
+        """Draw a, s and the weights jointly, given new Polya-Gamma variables and the scales."""
+        shared, rng = self.shared, self.rng
+        omega = np.empty(self.psi.size)
+        draw_polya_gamma(self.psi, omega, right_table(), rng)
+        centre, coupling, lower = self._population()
+        signed, first = shared.signed, shared.first
+        outer = np.einsum("n,nk,nm->nkm", omega, signed, signed, optimize=True)
+        information = np.add.reduceat(outer, first, axis=0)
+        score = np.add.reduceat(signed, first, axis=0) / 2
+        # exp(score' w - w' information w / 2) with w = m + L z, in z: precision I + L' info L.
+        factor = np.linalg.cholesky(np.eye(len(lower)) + lower.T @ information @ lower)
+        pulled = np.linalg.solve(factor, lower.T @ information)
+        marginal = information - pulled.swapaxes(1, 2) @ pulled
+        pull = np.linalg.solve(factor, (score @ lower)[:, :, None])
+        linear = score - (pulled.swapaxes(1, 2) @ pull)[:, :, 0]
+        # Of the weights' means, m = centre + Gamma s; then of s, with what contexts say.
+        linear -= (marginal @ centre[:, :, None])[:, :, 0]
+        precision = precision_of(self.between) + coupling.T @ marginal @ coupling
+        known = np.linalg.inv(precision)
+        mean = (known @ (linear @ coupling)[:, :, None])[:, :, 0]
+        within = precision_of(self.within)
+        noise = known + self.within @ self.within.T / shared.count[:, None, None]
+        told = np.linalg.inv(noise)
+        total = np.linalg.cholesky(told.sum(axis=0) + np.eye(len(within)))
+        right = (told @ (shared.mean - mean)[:, :, None])[:, :, 0].sum(axis=0)
+        right = np.linalg.solve(total, right) + rng.standard_normal(right.shape)
+        self.a[:] = np.linalg.solve(total.T, right)
+        precision += within * shared.count[:, None, None]
+        linear = linear @ coupling
+        linear += shared.count[:, None] * ((shared.mean - self.a) @ within)
+        self.s[:] = _gaussian(np.linalg.cholesky(precision), linear, rng)
+        centre = centre + self.s @ coupling.T
+        rest = score - (information @ centre[:, :, None])[:, :, 0]
+        self.weights[:] = centre
+        self.weights += _gaussian(factor, rest @ lower, rng) @ lower.T
+        log_odds(self.problem.rows, self.weights, self.psi)
+
+    def _draw_scales(self) -> None:
+        """Move the factors of both covariances of contexts, and stretch s with its own."""
+        shared, concentration = self.shared, self.shared.cause.gaussian.concentration
+        ones = np.ones(self.a.size)
+        rest = shared.mean - self.a - self.s
+        within = shared.square + rest.T @ (shared.count[:, None] * rest)
+        rows = int(shared.count.sum())
+        move_rows(within, rows, ones, concentration, self.within, self.rng)
+        move_rows(self.s.T @ self.s, len(self.s), ones, concentration, self.between, self.rng)
+        self._stretch()
+
+    def _stretch(self) -> None:
+        """Stretch s and its sd together, context by context, the weights held."""
+        shared = self.shared
+        centre, coupling, lower = self._population()
+        weights, within = precision_of(lower), precision_of(self.within)
+        for q in range(self.a.size):
+            column = self.s[:, q].copy()
+            sd = np.sqrt((self.between[q] ** 2).sum())
+            # Log likelihood of s + step * column e_q, a parabola in the step.
+            rest = shared.count[:, None] * (shared.mean - self.a - self.s)
+            away = self.weights - centre - self.s @ coupling.T
+            slope = column @ (rest @ within[:, q] + away @ weights @ coupling[:, q])
+            own = shared.count * within[q, q] + coupling[:, q] @ weights @ coupling[:, q]
+            bend = float((own * column**2).sum())
+
+            def density(
+                log_r: float, slope: float = slope, bend: float = bend, sd: float = sd
+            ) -> float:
+                r = np.exp(log_r)
+                step = r - 1
+                return float(slope * step - 0.5 * bend * step**2 - 0.5 * (r * sd) ** 2 + log_r)
+
+            stretch = np.exp(slice_move(0.0, density, self.rng))
+            self.s[:, q] *= stretch
+            self.between[q] *= stretch
+
+    def _log_shown(self) -> float:
+        """Log density of the contexts, s and a, up to a constant."""
+        shared = self.shared
+        rest = shared.mean - self.a - self.s
+        square = shared.square + rest.T @ (shared.count[:, None] * rest)
+        total = -0.5 * np.trace(precision_of(self.within) @ square) - 0.5 * self.a @ self.a
+        total -= 0.5 * np.trace(precision_of(self.between) @ (self.s.T @ self.s))
+        total -= shared.count.sum() * np.log(np.diag(self.within)).sum()
+        return float(total - len(self.s) * np.log(np.diag(self.between)).sum())
+
+
+def _gaussian(factor: Any, linear: Any, rng: np.random.Generator) -> Array:
+    """Draw from Normal(P^-1 linear, P^-1), P = factor factor', for each user."""
+    solved = np.linalg.solve(factor, linear[:, :, None])
+    solved += rng.standard_normal(solved.shape)
+    return np.asarray(np.linalg.solve(factor.swapaxes(1, 2), solved)[:, :, 0])

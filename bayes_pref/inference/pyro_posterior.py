@@ -1,0 +1,126 @@
+"""Draws of a model of the user's own: labelled, checked for convergence, ready for ArviZ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from bayes_pref.convergence import checks as convergence
+from bayes_pref.convergence.finding import Finding
+from bayes_pref.convergence.statistics import chain_statistics
+from bayes_pref.draws import parameters
+from bayes_pref.inference.engine import RawDraws
+from bayes_pref.posterior.arviz_bridge import to_idata
+from bayes_pref.posterior.estimates import check_interval, describe_parameters
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PyroPosterior:
+    """Draws from the posterior of any Pyro model.
+
+    Attributes
+    ----------
+    draws
+        The model's latent and deterministic sites, with dimensions chain, draw, and the site's
+        own: a plate's by its name, others ``<site>_dim_<number>``.
+    sample_stats
+        Statistics of the sampler, (chain, draw).
+    engine
+        Its name and settings, the seconds it took, and whether it came to its end.
+    seed
+        That the draws follow from.
+    findings
+        What the convergence checks found; empty if all is well.
+
+    Examples
+    --------
+    >>> import pyro.distributions as dist
+    >>> import pyro, torch
+    >>> import bayes_pref as bp
+    >>> def coin(heads: torch.Tensor) -> None:
+    ...     fairness = pyro.sample("fairness", dist.Beta(2.0, 2.0))
+    ...     with pyro.plate("toss", len(heads)):
+    ...         pyro.sample("heads", dist.Bernoulli(fairness), obs=heads)
+    >>> engine = bp.NUTS(chains=2, progress=False)
+    >>> engine.sample(coin, torch.ones(10), seed=1)
+    <PyroPosterior of fairness: 2 chains x 1,000 draws by NUTS>
+    """
+
+    draws: xr.Dataset
+    sample_stats: xr.Dataset
+    engine: dict[str, Any]
+    seed: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def idata(self) -> Any:
+        """The draws as ArviZ bundles them: InferenceData (0.x) or DataTree (1.x)."""
+        return to_idata({"posterior": self.draws, "sample_stats": self.sample_stats})
+
+    def summary(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """Describe every parameter and how well it was sampled.
+
+        Parameters
+        ----------
+        interval
+            Probability inside the central credible interval.
+
+        Returns
+        -------
+        frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
+        """
+        check_interval(interval)
+        parts = []
+        for name, variable in self.draws.data_vars.items():
+            labels, values = parameters(variable.rename(name))
+            columns = describe_parameters(values, interval) | chain_statistics(values)._asdict()
+            parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
+        return pd.concat(parts)
+
+    def __repr__(self) -> str:
+        sizes = self.draws.sizes
+        chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
+        return (
+            f"<PyroPosterior of {', '.join(map(str, self.draws))}: {chains} x "
+            f"{sizes['draw']:,} draws by {self.engine['name']}>"
+        )
+
+
+def build_sample(
+    drawn: RawDraws,
+    dims: Mapping[str, tuple[str, ...]],
+    settings: dict[str, Any],
+    seconds: float,
+    seed: int,
+) -> PyroPosterior:
+    """Label an engine's draws and check them; warns of what it finds.
+
+    Parameters
+    ----------
+    dims
+        Site -> names of its dimensions.
+    settings
+        Of the engine.
+    """
+    draws = xr.Dataset(
+        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.values.items()}  # noqa: PD011
+    )
+    draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
+    stats = xr.Dataset(
+        {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
+        coords={"chain": draws["chain"], "draw": draws["draw"]},
+    )
+    run = settings | {
+        "draws": draws.sizes["draw"],
+        "seconds": seconds,
+        "complete": drawn.complete,
+        **drawn.info,
+    }
+    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
+    findings = (*drawn.findings, *checked)
+    convergence.warn(findings, stacklevel=4)
+    return PyroPosterior(draws=draws, sample_stats=stats, engine=run, seed=seed, findings=findings)

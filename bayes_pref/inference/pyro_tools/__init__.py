@@ -1,0 +1,1 @@
+"""Pyro models read and rewritten."""

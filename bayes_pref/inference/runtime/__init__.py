@@ -1,0 +1,1 @@
+"""Chains in threads or processes, interrupts and checkpoints."""

@@ -1,0 +1,212 @@
+"""Run chains side by side in processes, with one progress bar, until done or interrupted.
+
+Compiled gradients hold the interpreter's lock, so threads would take turns. Processes are forked:
+they start within milliseconds with the compiled gradient and the data in memory, where a fresh
+interpreter would first spend seconds on imports, need the caller's script to be importable, and a
+model that can be pickled. Chains leave their draws in shared memory, so that an interrupted run
+keeps them.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import multiprocessing
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.runtime.interrupts import on_interrupt
+from bayes_pref.inference.runtime.threads import Tick, run_chains
+from bayes_pref.progress import tqdm
+
+Array = NDArray[np.float64]
+
+
+class Flag(Protocol):
+    """What can be set: an event of threads or of processes."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+
+
+Chain = Callable[[int, Tick, Flag], None]
+
+
+def shared(*shape: int) -> Array:
+    """Array of zeros that forked processes write to and this one reads; unused pages cost nothing.
+
+    Examples
+    --------
+    >>> float(shared(2, 3).sum())
+    0.0
+    """
+    memory = mmap.mmap(-1, max(1, 8 * math.prod(shape)))
+    return np.frombuffer(memory, count=math.prod(shape)).reshape(shape)
+
+
+def run_forked(
+    chain: Chain, *, chains: int, workers: int, steps: int, title: str, progress: bool
+) -> bool:
+    """Run ``chain(index, tick, stop)`` for every index; returns whether all came to their end.
+
+    Parameters
+    ----------
+    chain
+        Runs one chain, with one thread for torch: writes draws to a `shared` array, calls
+        ``tick(n)`` after every n steps and returns soon after ``stop`` is set.
+    chains, workers
+        How many chains there are, and how many run at once.
+    steps
+        Steps of one chain, for the progress bar.
+
+    Raises
+    ------
+    ModelError
+        If a chain fails; carries what the chain said.
+
+    A first Ctrl-C sets ``stop`` and waits for the chains; a second ends them and raises. Where
+    processes cannot be forked (Windows) chains run one after another.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        with _one_thread():
+            _, complete = run_chains(
+                chain,
+                chains=chains,
+                workers=1,
+                steps=steps,
+                title=title,
+                progress=progress,
+            )
+        return complete
+    run = _Run(chain, chains)
+    with (
+        tqdm(total=chains * steps, desc=title, unit="draw", disable=not progress) as bar,
+        on_interrupt(run.stop.set) as interrupted,
+    ):
+        try:
+            while run.unfinished:
+                run.start(workers)
+                run.watch(bar)
+        finally:
+            run.end()
+        bar.update(int(run.steps.sum()) - bar.n)
+    return not interrupted.is_set()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Put off Ctrl-C until the end of the block; processes started within never see it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _SharedFlag:
+    """A flag without a lock, which a killed process could leave locked for good."""
+
+    def __init__(self) -> None:
+        self._raised = shared(1)
+
+    def set(self) -> None:
+        self._raised[0] = 1.0
+
+    def is_set(self) -> bool:
+        return bool(self._raised[0])
+
+
+class _Run:
+    """Chains that wait, run and have ended."""
+
+    def __init__(self, chain: Chain, chains: int) -> None:
+        self.context: Any = multiprocessing.get_context("fork")
+        self.chain = chain
+        self.waiting = list(range(chains))
+        self.running: dict[int, tuple[Any, Connection]] = {}
+        self.steps = shared(chains)
+        self.stop = _SharedFlag()
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self.running or (self.waiting and not self.stop.is_set()))
+
+    def start(self, workers: int) -> None:
+        """Start chains while there is room."""
+        while self.waiting and len(self.running) < workers and not self.stop.is_set():
+            # A Ctrl-C amid this would strike a child that does not ignore it yet, or leave one that
+            # runs and that nobody knows of.
+            with _no_interrupt():
+                index = self.waiting.pop(0)
+                ours, theirs = self.context.Pipe(duplex=False)
+                process = self.context.Process(
+                    target=self._child, args=(index, theirs), daemon=True
+                )
+                with warnings.catch_warnings():
+                    # Python 3.12 warns that a lock held by another thread stays held in the child.
+                    # The child takes none of them: it samples and writes to shared memory.
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    process.start()
+                theirs.close()
+                self.running[index] = process, ours
+
+    def watch(self, bar: Any) -> None:
+        """Wait for news for a moment; raises what a chain reports."""
+        # A message wakes this too: a long one does not fit into the pipe until someone reads it.
+        ends = [end for process, pipe in self.running.values() for end in (process.sentinel, pipe)]
+        wait(ends, timeout=0.1)
+        bar.update(int(self.steps.sum()) - bar.n)
+        for index, (process, pipe) in list(self.running.items()):
+            if process.is_alive() and not pipe.poll():
+                continue
+            del self.running[index]
+            try:
+                message = pipe.recv()
+            except EOFError:  # it had nothing to say
+                process.join()
+            else:
+                process.join()
+                raise ModelError(f"chain {index} failed: {message}")
+            if process.exitcode != 0:
+                raise ModelError(
+                    f"chain {index} was ended by the system (exit code {process.exitcode}): if "
+                    "memory ran out, ask for fewer draws or set cores=1"
+                )
+
+    def end(self) -> None:
+        """End whatever still runs."""
+        self.stop.set()
+        for process, _ in self.running.values():
+            process.terminate()
+            process.join()
+
+    def _child(self, index: int, pipe: Connection) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to children too
+        torch.set_num_threads(1)
+
+        def tick(count: int) -> None:
+            self.steps[index] += count
+
+        try:
+            self.chain(index, tick, self.stop)
+        except BaseException as err:  # noqa: BLE001  of any kind: the parent raises it
+            pipe.send(f"{type(err).__name__}: {err}")

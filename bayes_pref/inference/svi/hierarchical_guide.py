@@ -1,0 +1,224 @@
+"""The guide "auto": a Gaussian population, and every user a Gaussian that follows from it.
+
+    z ~ Normal(m, T T')                                   the population, unconstrained, full rank
+    q(w_i given z) ~ prior(w_i given z) exp(h_i' w_i - w_i' P_i w_i / 2)          full rank in w_i
+
+P_i and h_i stand for a user's choices: what follows moves and widens with the population exactly
+as the prior says, so neither the funnel between a spread and the weights that it spreads nor the
+shared uncertainty about the mean is lost. They are the mean curvature of the log-likelihood under
+q, and the slope that goes with it: where they stay put, q is the Gaussian with the highest bound
+(Opper & Archambeau 2009), and steps towards them are natural gradients (Khan & Lin 2017). Being no
+covariance of the candidates, they do not shrink when a few candidates carry all the weight.
+
+A Gaussian user leaves the evidence bound loose by a little, and by more the more users differ;
+over hundreds of users that would pull the population's spread towards zero by whole posterior sds.
+Weighing K candidates against each other tightens it (Burda, Grosse & Salakhutdinov 2016), and the
+bias of order 1 / K that remains is known and taken off (Nowozin 2018).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import pyro.distributions as dist
+import pyro.poutine as poutine
+import torch
+from pyro.infer.autoguide import AutoMultivariateNormal
+
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.svi.user_model import Prior, Sites, UserModel
+
+Tensor = torch.Tensor
+
+_LOG_2PI = math.log(2 * math.pi)
+_FIRST_LOOKS = 10.0  # that the prior, where users start, counts for
+_FORGETTING = 0.7  # the weight of a user's k-th look is k to minus this
+_TRUST = 0.75  # of the curvature, so that candidates reach into the tails of skewed users
+_LOOKS = 2  # candidates at which a user's curvature is looked at in one step
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """One draw of the population and K candidates for every user.
+
+    Attributes
+    ----------
+    population
+        Site -> value.
+    standard
+        (K, users, size): users' parameters in units of the prior, (w - loc) / scale.
+    prior
+        Of users at this population.
+    log_population
+        (): log density of the population under the model minus that under the guide.
+    log_weight
+        (K, users): the same for users and their choices.
+    scale
+        Users in all over users looked at.
+    """
+
+    population: Sites
+    standard: Tensor
+    prior: Prior
+    log_population: Tensor
+    log_weight: Tensor
+    scale: float
+
+    def log_evidence(self) -> Tensor:
+        """Log of an unbiased estimate of the population's weight, users integrated out, ()."""
+        each = self.log_weight.logsumexp(0) - math.log(len(self.log_weight))
+        return self.log_population + self.scale * each.sum()
+
+    def objective(self) -> Tensor:
+        """Estimate of the evidence to climb, (): the ELBO, with K > 1 freed of its bias."""
+        count = len(self.log_weight)
+        if count < 2:
+            return self.log_evidence()
+        # E log mean r = log E r - Var(r) / (2 K E(r)^2) + O(1 / K^2), from the weights' shares.
+        excess = (self.log_weight.softmax(0) ** 2).sum(0) - 1 / count
+        return self.log_evidence() + self.scale * 0.5 * count / (count - 1) * excess.sum()
+
+    def some(self, which: slice) -> Candidates:
+        """Some of the candidates."""
+        return replace(self, standard=self.standard[which], log_weight=self.log_weight[which])
+
+    def resampled(self) -> Tensor:
+        """One candidate for every user, drawn by weight: (users, size), in the model's units."""
+        gumbel = -torch.empty_like(self.log_weight).exponential_().log()
+        chosen = (self.log_weight + gumbel).argmax(0)
+        return _place(self.prior, self.standard[chosen, torch.arange(len(chosen))])
+
+
+class PerUserGuide:
+    """The guide "auto" for a model of users.
+
+    Parameters
+    ----------
+    model
+        Whose sites of the population have no unit (`standardised`).
+    count
+        Candidates for every user.
+    """
+
+    def __init__(self, model: UserModel, count: int) -> None:
+        self.model = model
+        self.count = count
+        self.trust = _TRUST
+        self.population = AutoMultivariateNormal(
+            poutine.block(model.model, hide=list(model.shapes)), init_scale=0.1
+        )
+        self.population(*model.args, **model.kwargs)
+        with torch.no_grad():
+            start = self.population.median()
+            prior = model.prior(start)
+        users, size = prior.loc.shape
+        self.precision = torch.zeros(users, size, size)
+        self.shift = torch.zeros(users, size)
+        self.looks = torch.full((users,), _FIRST_LOOKS)
+        self.owner = self._owner(start, prior)
+        self.noise = torch.randn(count, users, size)
+
+    def loss(self, *_: object, **__: object) -> Tensor:
+        """What Pyro's SVI descends; what stands for users moves on the way."""
+        found = self._candidates()
+        with torch.no_grad():
+            self._learn(found)
+        return -found.objective()
+
+    def draw(self) -> tuple[Sites, float]:
+        """Draw all sites; also the log importance weight of the population's, users summed out.
+
+        That weight is estimated from candidates, and the error of 946 such estimates would drown
+        what it is to tell. So all draws share the noise of the candidates that weigh them: most of
+        the error is then common to all of them, and cancels.
+        """
+        noise = torch.cat([torch.randn_like(self.noise), self.noise])
+        found = self._candidates(noise)
+        fresh, shared = found.some(slice(None, self.count)), found.some(slice(self.count, None))
+        values = found.population | self.model.sites(fresh.resampled())
+        return values, float(shared.log_evidence())
+
+    def _candidates(self, noise: Tensor | None = None) -> Candidates:
+        """Draw the population, and candidates made of standard noise (K, users, size)."""
+        population, log_guide = self._draw_population()
+        prior = self.model.prior(population)
+        if noise is None:
+            noise = torch.randn(self.count, *prior.loc.shape)
+        S, users = prior.scale, prior.users
+        precision, shift = self.precision[users], self.shift[users]
+        pull = shift - (precision @ prior.loc[..., None])[..., 0]
+        identity, told = torch.eye(S.shape[-1]), S.mT @ precision @ S
+        tight = torch.linalg.cholesky(identity + told)
+        mean = torch.cholesky_solve((S.mT @ pull[..., None]), tight)[..., 0]
+        factor = torch.linalg.cholesky(identity + self.trust * told)
+        # One solve a user for all candidates.
+        step = torch.linalg.solve_triangular(factor.mT, noise.permute(1, 2, 0), upper=True)
+        x = mean + step.permute(2, 0, 1)
+        log_factor = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        # Normalising constants cancel between prior and guide, as does |scale|.
+        log_weight = 0.5 * (noise**2).sum(-1) - 0.5 * (x**2).sum(-1) - log_factor
+        rows = self.model.log_rows(population, _place(prior, x))
+        owner = self.owner if len(users) == len(self.shift) else self._owner(population, prior)
+        total = rows.new_zeros(len(x), len(users) + 1).index_add(-1, owner, rows)
+        scale = len(self.shift) / len(users)
+        shared = total[0, -1]  # rows of nobody are the same for every candidate
+        log_weight = log_weight + total[:, :-1] / scale
+        log_population = prior.log_population + shared - log_guide
+        return Candidates(population, x, prior, log_population, log_weight, scale)
+
+    def _owner(self, population: Sites, prior: Prior) -> Tensor:
+        owner = self.model.owners(population, prior)
+        if owner is None:
+            raise ModelError(
+                "guide='auto': in a mini-batch an observation depends on more than one user; leave "
+                "batch out, or use guide='mean_field'"
+            )
+        return owner
+
+    def _draw_population(self) -> tuple[Sites, Tensor]:
+        """Population's sites, and the log density of the guide there, ().
+
+        Gradients leave out the score of the guide's density: its mean is zero, and without it the
+        noise vanishes as the guide nears the posterior (Roeder, Wu & Duvenaud 2017).
+        """
+        trace = poutine.trace(self.population).get_trace(*self.model.args, **self.model.kwargs)
+        nodes = {name: node for name, node in trace.nodes.items() if node["type"] == "sample"}
+        (latent,) = (each for each in nodes.values() if each["infer"].get("is_auxiliary"))
+        sites = {name: node for name, node in nodes.items() if node is not latent}
+        guide = latent["fn"]
+        fixed = dist.MultivariateNormal(guide.loc.detach(), scale_tril=guide.scale_tril.detach())
+        log_density = fixed.log_prob(latent["value"])
+        for node in sites.values():
+            log_density = log_density + node["fn"].log_prob(node["value"]).sum()
+        return {name: node["value"] for name, node in sites.items()}, log_density
+
+    def _learn(self, found: Candidates) -> None:
+        """Move what stands for users' choices towards the mean of their curvature under q."""
+        prior, users = found.prior, found.prior.users
+        values = _place(prior, found.standard[:_LOOKS]).detach()
+        population = {name: value.detach() for name, value in found.population.items()}
+        slope, curvature = self.model.curvature(population, values)
+        precision = (-curvature / found.scale).mean(0)
+        pull = slope / found.scale - (curvature @ values[..., None])[..., 0] / found.scale
+        self.looks[users] += 1
+        rate = self.looks[users] ** -_FORGETTING
+        old = self.precision[users]
+        self.precision[users] = _positive(old + rate[:, None, None] * (precision - old))
+        self.shift[users] += rate[:, None] * (pull.mean(0) - self.shift[users])
+
+
+def _positive(matrices: Tensor) -> Tensor:
+    """Set negative eigenvalues, which a likelihood that is not log-concave may give, to zero."""
+    lowest = 1e-9 * matrices.diagonal(dim1=-2, dim2=-1).abs().sum(-1) + 1e-12
+    ridge = torch.diag_embed(lowest[:, None].expand(matrices.shape[:-1]))
+    bad = torch.linalg.cholesky_ex(matrices + ridge).info > 0
+    if bad.any():
+        size, axes = torch.linalg.eigh(matrices[bad])
+        matrices[bad] = (axes * size.clamp_min(0.0)[:, None, :]) @ axes.mT
+    return matrices
+
+
+def _place(prior: Prior, standard: Tensor) -> Tensor:
+    """Users' parameters from those in units of the prior, (..., users, size)."""
+    return prior.loc + torch.einsum("uij,...uj->...ui", prior.scale, standard)

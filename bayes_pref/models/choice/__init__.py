@@ -1,0 +1,1 @@
+"""Choice models: how reward differences become choices."""

@@ -1,0 +1,100 @@
+"""A posterior at a glance: who was asked, what was fitted and how, whether to trust it."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
+
+if TYPE_CHECKING:
+    from bayes_pref.posterior import Posterior
+
+_SHOWN = 20
+
+
+def population_table(posterior: Posterior) -> pd.DataFrame:
+    """Population weights by feature: of the mean `mu`, and the mean of the users' spread `tau`."""
+    # Of kinds of users, the weights of each are in the summary; here is no room for all.
+    if "mu" not in posterior.draws or "component" in posterior.draws["mu"].dims:
+        return pd.DataFrame(columns=list(COLUMNS))
+    mu = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
+    features = pd.Index(posterior.comparisons.feature_names)
+    table = pd.DataFrame(describe_parameters(mu, 0.9), index=features)
+    if "tau" in posterior.draws:
+        table["spread"] = posterior.draws["tau"].mean(("chain", "draw")).to_numpy()
+    return table
+
+
+def headlines(posterior: Posterior) -> list[tuple[str, str]]:
+    """Titles and sentences, in the order in which to read them."""
+    comparisons, engine, sizes = posterior.comparisons, posterior.engine, posterior.draws.sizes
+    settings = posterior.model.settings()
+    chosen = ", ".join(f"{key}={value!r}" for key, value in settings.items() if key != "model")
+    people = (
+        f"{len(comparisons):,} comparisons by {comparisons.n_users:,} users, "
+        f"{comparisons.n_features:,} features"
+    )
+    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
+    run = f"{engine.get('name', 'unknown')}, {chains} of {sizes['draw']:,} draws"
+    if "guide" in engine:
+        run = f"{engine['name']}, {sizes['draw']:,} independent draws from guide {engine['guide']}"
+    if "warmup" in engine:
+        run += f" after {engine['warmup']:,}"
+    if engine.get("thin", 1) > 1:
+        run += f", one sweep in {engine['thin']} kept"
+    if "seconds" in engine:
+        run += f", {engine['seconds']:.1f} s"
+    run += f", seed {posterior.seed}"
+    if not engine.get("complete", True):
+        run += "; interrupted, so fewer draws than asked for"
+    return [
+        ("data", people),
+        ("model", f"{settings['model']}({chosen})"),
+        ("engine", run),
+        ("convergence", verdict(posterior)),
+    ]
+
+
+def verdict(posterior: Posterior) -> str:
+    """Whether the convergence checks passed, in one line."""
+    count = len(posterior.findings)
+    if not count:
+        return "all checks passed"
+    return f"{count} {'check' if count == 1 else 'checks'} failed"
+
+
+def as_text(posterior: Posterior) -> str:
+    """Plain text for a terminal."""
+    lines = ["Posterior"]
+    lines += [f"  {title + ':':<13}{text}" for title, text in headlines(posterior)]
+    lines += [f"    {finding.message}" for finding in posterior.findings]
+    table = population_table(posterior)
+    if len(table):
+        lines += ["  population weights (log-odds per unit):"]
+        shown = table.head(_SHOWN).to_string(float_format="{:.3g}".format)
+        lines += [f"    {line}" for line in shown.splitlines()]
+        if len(table) > _SHOWN:
+            lines += [f"    and {len(table) - _SHOWN:,} more features"]
+    return "\n".join(lines)
+
+
+def as_html(posterior: Posterior) -> str:
+    """HTML for a notebook."""
+    left = "style='text-align: left'"
+    rows = "".join(
+        f"<tr><th {left}>{html.escape(title)}</th><td {left}>{html.escape(text)}</td></tr>"
+        for title, text in headlines(posterior)
+    )
+    failed = "".join(f"<li>{html.escape(finding.message)}</li>" for finding in posterior.findings)
+    table = population_table(posterior)
+    weights = ""
+    if len(table):
+        shown = table.head(_SHOWN).to_html(float_format="{:.3g}".format, border=0)
+        more = len(table) - _SHOWN
+        weights = f"<p>Population weights (log-odds per unit)</p>{shown}"
+        weights += f"<p>and {more:,} more features</p>" if more > 0 else ""
+    problems = f"<ul>{failed}</ul>" if failed else ""
+    return f"<div><strong>Posterior</strong><table>{rows}</table>{problems}{weights}</div>"

@@ -1,0 +1,105 @@
+"""A folder of results: tried before any work; its files are whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot
+
+from bayes_pref.errors import DataError
+from bayes_pref.plots.style import off_screen
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A folder that exists and can be written to, and the names of the files written so far.
+
+    Parameters
+    ----------
+    path
+        The folder; made, with its parents, if it is not there.
+    remedy
+        What to do where it cannot be written to, for the message.
+
+    Raises
+    ------
+    DataError
+        If it cannot be made or written to.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     folder = OutputFolder(Path(parent, "run"))
+    ...     folder.table("weights.csv", pd.DataFrame({"mean": [1.5]}), index=False)
+    ...     (folder.path / "weights.csv").read_text().split()
+    ['mean', '1.5']
+    """
+
+    path: Path
+    remedy: str = "choose another folder"
+    written: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Try the folder now: a fit whose results have no place is minutes lost."""
+        with self._refusals(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+
+    def table(self, name: str, frame: pd.DataFrame, *, index: bool) -> None:
+        """Write a frame as CSV."""
+        self._write(name, lambda path: frame.to_csv(path, index=index))
+
+    def text(self, name: str, text: str) -> None:
+        """Write text as UTF-8."""
+        self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def saved(self, name: str, save: Callable[[Path], object]) -> None:
+        """Write what sees to it by itself that its file is whole, such as `Posterior.save`."""
+        save(self.path / name)
+        self.written.append(name)
+
+    def picture(self, name: str, draw: Callable[[], Any]) -> None:
+        """Write a picture, in the format that the file's name ends in.
+
+        Parameters
+        ----------
+        name
+            The file's name, such as ``users.png`` or ``users.svg``.
+        draw
+            Draws the picture in a new figure and returns its axes, one or several.
+        """
+        with off_screen():
+            figure = np.ravel(draw())[0].figure
+            try:
+                self._write(name, lambda path: figure.savefig(path, dpi=150))
+            finally:
+                pyplot.close(figure)
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write beside the destination, then rename."""
+        target = self.path / name
+        with self._refusals(target):
+            temporary = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{name}."))
+            try:
+                write(temporary / name)
+                (temporary / name).replace(target)
+            finally:
+                (temporary / name).unlink(missing_ok=True)
+                temporary.rmdir()
+        self.written.append(name)
+
+    @contextmanager
+    def _refusals(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            reason = err.strerror or str(err)
+            raise DataError(f"cannot write to {path}: {reason}; {self.remedy}") from err

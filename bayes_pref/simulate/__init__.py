@@ -1,6 +1,0 @@
-"""Worlds whose truth is known."""
-
-from bayes_pref.simulate.world import Truth, World
-from bayes_pref.simulate.worlds import assistant_world, simulate
-
-__all__ = ["Truth", "World", "assistant_world", "simulate"]

@@ -1,0 +1,110 @@
+"""A simulated world: comparisons, and beside them the truth that an analysis has to find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bayes_pref.data import Comparisons
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What `simulate` knows and an analysis has to find; features include interactions.
+
+    Parameters
+    ----------
+    weights
+        (users, features), log-odds per unit of a feature.
+    mu
+        (features,), mean weights of the population at the mean of the covariates.
+    tau
+        (features,), sd of the users' weights around mu + B c.
+    covariance
+        (features, features), covariance of the users' weights around mu + B c.
+    B
+        (features, covariates), log-odds per unit of a feature per unit of a covariate.
+    coupling
+        (features, contexts), log-odds per unit of a feature per sd of exposure.
+    exposure
+        (users, contexts), in sds: what decides the contexts that a user is shown.
+    comparisons
+        One row a comparison, in the order of `world.comparisons.rows`: probability (that this
+        user chooses left, when neither tying nor lapsing and but for `position`), p_do
+        and p_obs (of all users, and of those who are shown such a context), shift (p_obs - p_do),
+        kind ("choice", "tie" or "lapse": how the answer came about).
+    nu
+        Davidson's tie parameter; 0 without ties.
+    position
+        Log-odds in favour of the left side.
+    V
+        (features, factors), log-odds per unit of a feature per sd of a factor; any rotation of V and
+        `factors` together says the same.
+    factors
+        (users, factors), in sds: the users' positions.
+    """
+
+    weights: pd.DataFrame
+    mu: pd.Series[float]
+    tau: pd.Series[float]
+    covariance: pd.DataFrame
+    B: pd.DataFrame
+    coupling: pd.DataFrame
+    exposure: pd.DataFrame
+    comparisons: pd.DataFrame
+    nu: float
+    V: pd.DataFrame
+    factors: pd.DataFrame
+    position: float = 0.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class World:
+    """Simulated comparisons beside the truth that made them.
+
+    Parameters
+    ----------
+    comparisons
+        The comparisons, ready for a model.
+    frame
+        The same as a raw table: user, choice, differences (left minus right), contexts.
+    covariates
+        One row a user, indexed by user; None without covariates.
+    truth
+        What an analysis has to find.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=20, seed=0)
+    >>> world.truth.weights.shape  # a row for each user, a column for each feature
+    (20, 4)
+    """
+
+    comparisons: Comparisons
+    frame: pd.DataFrame
+    covariates: pd.DataFrame | None
+    truth: Truth
+
+    def __repr__(self) -> str:
+        """Sizes, the share of shifted comparisons, and the population."""
+        return f"{self._headline()}\n{self._population().to_string(float_format='{:.2f}'.format)}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p>{self._headline()}</p>{self._population().to_html(float_format='{:.2f}'.format)}"
+        )
+
+    def _headline(self) -> str:
+        rows = self.truth.comparisons
+        ties, lapses = (100 * (rows["kind"] == kind).mean() for kind in ("tie", "lapse"))
+        return (
+            f"World: {len(self.truth.weights):,} users, {len(rows):,} comparisons "
+            f"({ties:.0f} % ties, {lapses:.0f} % lapses); true shift beyond 0.03 in "
+            f"{100 * (rows['shift'].abs() > 0.03).mean():.0f} % of comparisons"
+        )
+
+    def _population(self) -> pd.DataFrame:
+        coupling = self.truth.coupling.add_prefix("coupling to ")
+        return pd.concat([self.truth.mu, self.truth.tau, coupling], axis=1)

@@ -1,0 +1,245 @@
+"""From texts to the columns of a reward: named features and principal components of embeddings.
+
+Components are those of the training responses (Jolliffe 2002), scaled to a variance of one there.
+What is fitted is kept, so that any other text is placed among them without a second look.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_pref.errors import DataError
+from bayes_pref.text.cache import EmbeddingCache
+from bayes_pref.text.encoders import Encode, Encoder
+from bayes_pref.text.surface import surface, surface_names
+
+Floats = NDArray[np.float64]
+EncoderLike = Encode | str | os.PathLike[str] | Encoder
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A linear map of embeddings: (x - centre) @ directions.
+
+    Attributes
+    ----------
+    centre
+        (d,)
+    directions
+        (d, k)
+    """
+
+    centre: Floats
+    directions: Floats
+
+    @classmethod
+    def fit(cls, embeddings: Floats, components: int | None, what: str) -> Projection:
+        """Find the leading components of (n, d) embeddings; None: keep the embedding itself.
+
+        Raises
+        ------
+        DataError
+            If there are not as many.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> line = np.outer([1.0, 2.0, 3.0, 4.0], [3.0, 4.0])
+        >>> Projection.fit(line, 1, "responses")(line).ravel().round(2)
+        array([-1.34, -0.45,  0.45,  1.34])
+        """
+        n, d = embeddings.shape
+        if components is None:
+            return cls(np.zeros(d), np.eye(d))
+        centre = embeddings.mean(axis=0)
+        _, sizes, axes = np.linalg.svd(embeddings - centre, full_matrices=False)
+        rank = int((sizes > 1e-9 * max(sizes[0], 1e-30)).sum())
+        if components > rank:
+            raise DataError(
+                f"{components} components of {what} asked for, but {n:,} training {what} span "
+                f"only {rank}; ask for fewer"
+            )
+        axes, sds = axes[:components], sizes[:components] / np.sqrt(n)
+        # A component has no sign of its own: its largest loading is made positive.
+        largest = axes[np.arange(components), np.abs(axes).argmax(axis=1)]
+        return cls(centre, (axes * np.sign(largest)[:, None] / sds[:, None]).T)
+
+    def __call__(self, embeddings: Floats) -> Floats:
+        """Place embeddings (n, d) among the components: (n, k)."""
+        if embeddings.shape[-1] != len(self.centre):
+            raise DataError(
+                f"embeddings have {embeddings.shape[-1]} dimensions, and the components were "
+                f"fitted to {len(self.centre)}: use the same encoder"
+            )
+        return np.asarray((embeddings - self.centre) @ self.directions)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TextFeatures:
+    """How texts become features, fitted once and applied to any text after.
+
+    Made by `bayes_pref.text.comparisons`, which leaves it in `comparisons.text`.
+
+    Parameters
+    ----------
+    surface
+        Names of interpretable features, first among the columns.
+    responses, prompts
+        Maps of embeddings to features and to contexts; None: no such columns.
+    whole
+        Whether the features are the embedding itself instead of components of it.
+    encoder
+        What encodes; None where embeddings came as arrays.
+    cache
+        Where embeddings are kept.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> records = [
+    ...     {"user": "ann", "prompt": "Hi", "chosen": "Hello there, Ann.", "rejected": "Hm?"},
+    ...     {"user": "ann", "prompt": "Bye", "chosen": "See you soon!", "rejected": "Ok."},
+    ... ]
+    >>> comparisons = bp.text.comparisons(records, user="user", surface=["length", "questions"])
+    >>> comparisons.text.frame(["Why?"], ["Why not?"]).round(2)
+       length  questions
+    0     1.1       0.69
+    """
+
+    surface: tuple[str, ...]
+    responses: Projection | None = None
+    prompts: Projection | None = None
+    whole: bool = False
+    encoder: Encoder | None = None
+    cache: EmbeddingCache = field(default_factory=EmbeddingCache)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        count = 0 if self.responses is None else self.responses.directions.shape[1]
+        stem = "embedding" if self.whole else "component"
+        return (*self.surface, *(f"{stem}_{k + 1}" for k in range(count)))
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """Names of the contexts."""
+        count = 0 if self.prompts is None else self.prompts.directions.shape[1]
+        return tuple(f"prompt_{k + 1}" for k in range(count))
+
+    def attributes(
+        self,
+        responses: Sequence[str],
+        embeddings: Floats | None = None,
+        *,
+        where: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> Floats:
+        """Features of n responses, (n, k); `embeddings` (n, d) where they are known already."""
+        parts = [surface(responses, self.surface)]
+        if self.responses is not None:
+            if embeddings is None:
+                embeddings = self.embed(responses, where, progress=progress)
+            parts.append(self.responses(embeddings))
+        return np.hstack(parts)
+
+    def contexts(
+        self,
+        prompts: Sequence[str],
+        embeddings: Floats | None = None,
+        *,
+        where: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> Floats:
+        """Contexts of n prompts, (n, q)."""
+        if self.prompts is None:
+            return np.empty((len(prompts), 0))
+        if embeddings is None:
+            embeddings = self.embed(prompts, where, progress=progress)
+        return self.prompts(embeddings)
+
+    def frame(self, prompts: Sequence[str], responses: Sequence[str]) -> pd.DataFrame:
+        """Features and contexts of prompts and responses, as `Posterior.reward` reads items.
+
+        Parameters
+        ----------
+        prompts, responses
+            n of each, row by row.
+
+        Raises
+        ------
+        DataError
+            If there is no encoder, or it fails.
+        """
+        if len(prompts) != len(responses):
+            raise DataError(f"{len(prompts)} prompts for {len(responses)} responses: pair them")
+        values = np.hstack([self.attributes(responses), self.contexts(prompts)])
+        return pd.DataFrame(values, columns=[*self.names, *self.context_names])
+
+    def embed(
+        self, texts: Sequence[str], where: Sequence[str] | None = None, *, progress: bool = False
+    ) -> Floats:
+        """Embeddings (n, d) of texts, from the cache where it has them.
+
+        Raises
+        ------
+        DataError
+            If there is no encoder, or its answer cannot be used.
+        """
+        if self.encoder is None:
+            raise DataError(
+                "these features know no encoder (embeddings came as arrays, or the encoder was a "
+                "function of a former session): give one, comparisons.text.with_encoder(encoder)"
+            )
+        where = [f"text {n}" for n in range(len(texts))] if where is None else where
+        return self.cache.encode(self.encoder, texts, where, progress=progress)
+
+    def with_encoder(
+        self, encoder: EncoderLike, cache: str | os.PathLike[str] | None = None
+    ) -> TextFeatures:
+        """Return the same features with an encoder, which must be the one they were fitted with."""
+        return replace(self, encoder=as_encoder(encoder), cache=EmbeddingCache(cache))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """Settings ready for JSON, and arrays; a callable has no place in a file."""
+        arrays: dict[str, Floats] = {}
+        for part, found in (("responses", self.responses), ("prompts", self.prompts)):
+            if found is not None:
+                arrays |= {f"{part}_centre": found.centre, f"{part}_directions": found.directions}
+        folder = None if self.cache.folder is None else str(self.cache.folder)
+        name = None if self.encoder is None else self.encoder.name
+        return {
+            "surface": list(self.surface), "whole": self.whole, "encoder": name, "cache": folder,
+        }, arrays  # fmt: skip
+
+    @classmethod
+    def from_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, Floats]) -> TextFeatures:
+        """Build what `state` described; an encoder that is gone, such as a folder, is left out."""
+        found = {
+            name: Projection(arrays[f"{name}_centre"], arrays[f"{name}_directions"])
+            for name in ("responses", "prompts")
+            if f"{name}_centre" in arrays
+        }
+        try:
+            encoder = None if settings["encoder"] is None else Encoder(settings["encoder"])
+            cache = EmbeddingCache(settings["cache"])
+        except DataError:
+            encoder, cache = None, EmbeddingCache()
+        names = surface_names(settings["surface"])
+        return cls(names, **found, whole=settings["whole"], encoder=encoder, cache=cache)
+
+    def __repr__(self) -> str:
+        """Say what the columns are."""
+        of = "no encoder" if self.encoder is None else self.encoder.name or "a callable"
+        return f"TextFeatures: {', '.join([*self.names, *self.context_names])} ({of})"
+
+
+def as_encoder(source: EncoderLike) -> Encoder:
+    """Return an encoder as it is, and make one of anything else."""
+    return source if isinstance(source, Encoder) else Encoder(source)
