@@ -94,7 +94,7 @@ def test_the_note_and_the_map_follow_the_prompts(world: World) -> None:
 
 
 def test_a_mixture_answers_with_its_own_kinds(world: World) -> None:
-    components = world.posterior.components()
+    components = world.posterior.membership()
     first = components[components["component"] == 1]["mean"].to_numpy()
     found = assess(world.posterior, world.pairs).components
     np.testing.assert_allclose(found["kind_1"], first)

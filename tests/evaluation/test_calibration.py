@@ -206,7 +206,7 @@ def test_the_picture_shows_which_curves_leave_the_band() -> None:
     np.testing.assert_allclose(axes[1].lines[1].get_ydata(), found.difference()["q1"])
     assert axes[1].lines[1].get_ydata().min() < -0.2
     pyplot.close(axes[0].figure)
-    with pytest.raises(bp.DataError, match=r"not what bp\.calibrate"):
+    with pytest.raises(bp.DataError, match=r"not what bp\.sbc"):
         bp.plots.calibration(found.ranks)  # type: ignore[arg-type]
     with pytest.raises(bp.DataError, match="probability must be between 0 and 1"):
         bp.plots.calibration(found, probability=1.0)

@@ -122,7 +122,7 @@ def test_arguments_out_of_range_are_refused() -> None:
         bp.posterior_predictive_check(posterior, draws=0)
     with pytest.raises(bp.ModelError, match="expected a Posterior"):
         bp.posterior_predictive_check(3)
-    with pytest.raises(bp.DataError, match=r"not what bp\.check"):
+    with pytest.raises(bp.DataError, match=r"not what bp\.posterior_predictive_check"):
         bp.plots.checks(3)
     with pytest.raises(bp.DataError, match=r"not what bp\.evaluate"):
         bp.plots.reliability(3)

@@ -340,7 +340,7 @@ def test_what_a_mixture_cannot_describe_is_refused_in_one_sentence() -> None:
     with pytest.raises(bp.ModelError, match=r"context 'hard' never varies within a user"):
         bp.fit(bp.MixtureReward(components=2, exposure=True), fixed)
     posterior = bp.fit(bp.PooledReward(), comparisons, bp.Gibbs(draws=500, progress=False))
-    with pytest.raises(bp.ModelError, match=r"PooledReward has no components of users"):
+    with pytest.raises(bp.ModelError, match=r"PooledReward has no mixture components"):
         posterior.membership()
 
 
@@ -360,4 +360,4 @@ def test_a_posterior_of_kinds_answers_everything_and_survives_saving(tmp_path: P
     posterior.save(tmp_path / "components.nc")
     again = bp.Posterior.load(tmp_path / "components.nc")
     assert again.model == posterior.model
-    pd.testing.assert_frame_equal(again.components(), components)
+    pd.testing.assert_frame_equal(again.membership(), components)

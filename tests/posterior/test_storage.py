@@ -28,7 +28,7 @@ from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import Finding, Posterior, storage
 from bayes_pref.posterior.labels import decode_index, encode_index
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LABELS: dict[str, pd.Index[Any]] = {
     "text": pd.Index(["zoe", "ann", "Ünal", ""], name="who"),
     "integers": pd.Index([3, 1, -2, 2**62]),
