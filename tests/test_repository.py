@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,96 +19,46 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from draw_architecture import (
+    PAGE,
+    PICTURE,
+    circles,
+    draw,
+    file_graph,
+    file_of,
+    imported_names,
+    read_sources,
+    room_graph,
+    table,
+    with_table,
+    wrong_arrows,
+)
+from matplotlib import image
 from packaging.requirements import Requirement
 
 import bayes_pref as bp
+import bayes_pref.models
 from conftest import ROOT, unchanged_globals
 
 PACKAGE = ROOT / "bayes_pref"
-
-# The design's layers: a unit (module or subpackage) may reach those of earlier lines only. Units
-# that are not named here are free to stand where they are needed, so long as no layer is crossed.
-LAYERS = (
-    ("errors",),
-    ("drawing", "logistic"),
-    ("output_folder",),
-    ("data",),
-    ("models", "simulate"),
-    ("posterior",),
-    ("inference",),
-    ("diagnostics", "recommend", "evaluate", "text"),
-    ("plots",),
-    ("cli",),
-)
-LAYER = {unit: height for height, units in enumerate(LAYERS) for unit in units}
-SOURCES = {
-    path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
-
-
-def unit_of(file: str) -> str:
-    """Return the module or subpackage of bayes_pref that a file belongs to."""
-    return Path(file).parts[0].removesuffix(".py")
-
-
-def imports(file: str, source: str) -> set[tuple[str, bool]]:
-    """Return each absolute dotted name a file imports, and whether for type checking only."""
-    package, tree, found = ("bayes_pref", *Path(file).parent.parts), ast.parse(source), set()
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    typing = [node.body for node in blocks if ast.unparse(node.test).endswith("TYPE_CHECKING")]
-    unseen = {node for body in typing for line in body for node in ast.walk(line)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {(alias.name, node in unseen) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            source = ".".join(filter(None, (*base, node.module)))
-            # "from bayes_pref import data" names the module only after the word import.
-            found |= {(f"{source}.{alias.name}", node in unseen) for alias in node.names}
-    return found
-
-
-def reach(arrows: dict[str, set[str]], start: str) -> set[str]:
-    """Return every unit that importing one unit imports, directly or through others."""
-    seen: set[str] = set()
-    ahead = set(arrows[start])
-    while ahead:
-        unit = ahead.pop()
-        seen.add(unit)
-        ahead |= arrows[unit] - seen
-    return seen
+SOURCES = read_sources()
+LONGEST = 400  # lines of a file, and of a class
 
 
 def wrong_imports(sources: dict[str, str]) -> list[str]:
     """Return, as sentences, what breaks the one-way order among the files of the package."""
-    wrong: list[str] = []
-    units = {unit_of(file) for file in sources} - {"__init__", "__main__"}
-    direct: dict[str, set[str]] = {unit: set() for unit in units}
-    loaded: dict[str, set[str]] = {unit: set() for unit in units}
+    files = file_graph(sources)
+    wrong = [f"{' and '.join(circle)} import each other" for circle in circles(files)]
+    wrong += wrong_arrows(room_graph(files))
     for file, source in sources.items():
-        unit = unit_of(file)
-        for name, for_types in imports(file, source):
-            head, target = (*name.split("."), "")[:2]
+        for name in sorted(imported_names(file, source)):
+            head = name.partition(".")[0]
             if head == "arviz" and Path(file).name != "arviz_bridge.py":
                 wrong.append(f"{file} imports {name}: only arviz_bridge talks to ArviZ")
             if head in ("models", "inference"):
                 wrong.append(f"{file} imports {name}: the links are not packages")
-            if head != "bayes_pref" or unit not in units or target == unit:
-                continue
-            if target not in units:
+            if head == "bayes_pref" and file_of(name, sources) == "__init__.py":
                 wrong.append(f"{file} imports {name}: import it from the module that defines it")
-                continue
-            direct[unit].add(target)
-            if not for_types:
-                loaded[unit].add(target)
-    for unit in sorted(units):
-        reached = reach(loaded, unit)
-        if unit in reached:
-            wrong.append(f"{unit} imports itself in a circle")
-        above = {other for other in units if LAYER.get(other, -1) >= LAYER.get(unit, len(LAYERS))}
-        crossed = sorted((reached | direct[unit]) & above - {unit})
-        wrong += [f"{unit} reaches {other}, which does not stand below it" for other in crossed]
     return wrong
 
 
@@ -117,18 +69,20 @@ def test_imports_point_one_way() -> None:
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("data/items.py", "from ..posterior import Posterior"),
-        ("data/items.py", "from .. import posterior"),
-        ("data/items.py", "from bayes_pref import simulate"),
-        ("data/items.py", "def late():\n    import bayes_pref.models.pooled"),
-        ("data/validate.py", "from bayes_pref.cli import main"),
-        ("errors.py", "from bayes_pref.data.table import shown"),
-        ("models/pooled.py", "from ..inference.gibbs import Gibbs"),
+        ("data/features.py", "from ..posterior import Posterior"),
+        ("data/features.py", "from .. import posterior"),
+        ("data/features.py", "from bayes_pref import simulate"),
+        ("data/features.py", "def late():\n    import bayes_pref.models.pooled"),
+        ("data/table.py", "from bayes_pref.cli import main"),
+        ("data/table.py", "from bayes_pref.data.comparisons import Comparisons"),
+        ("errors.py", "from bayes_pref.data.table import Table"),
+        ("models/pooled.py", "from ..inference.gibbs.gibbs import Gibbs"),
         ("models/pooled.py", "if TYPE_CHECKING:\n    from bayes_pref.posterior import Posterior"),
         ("models/pooled.py", "from bayes_pref import Comparisons"),
         ("models/pooled.py", "from models.base import RewardModel"),
         ("models/pooled.py", "import bayes_pref as bp"),
-        ("simulate/world.py", "from bayes_pref.models import PooledReward"),
+        ("plots/style.py", "from bayes_pref.diagnostics.report import Report"),
+        ("simulation/world.py", "from bayes_pref.models import PooledReward"),
         ("posterior/posterior.py", "import arviz as az"),
         ("posterior/posterior.py", "from arviz.stats import rhat"),
     ],
@@ -141,14 +95,80 @@ def test_an_import_that_points_the_wrong_way_is_caught(file: str, line: str) -> 
     ("file", "line"),
     [
         ("models/pooled.py", "from .base import RewardModel\nfrom ..data import Comparisons"),
-        ("plots/chains.py", "from bayes_pref.posterior.arviz_bridge import to_idata"),
+        ("plots/style.py", "from bayes_pref.posterior.arviz_bridge import to_idata"),
         ("posterior/arviz_bridge.py", "import arviz as az"),
-        ("new_helper.py", "from bayes_pref.posterior import Posterior"),
         ("__init__.py", "from bayes_pref.cli import main"),
     ],
 )
 def test_an_import_that_points_the_right_way_passes(file: str, line: str) -> None:
-    assert wrong_imports({**SOURCES, file: f"{SOURCES.get(file, '')}\n{line}\n"}) == []
+    assert wrong_imports({**SOURCES, file: f"{SOURCES[file]}\n{line}\n"}) == []
+
+
+def definitions(kind: type[ast.stmt]) -> list[tuple[str, Any]]:
+    """Return every definition of a kind in the package, with its file."""
+    trees = [(file, ast.parse(source)) for file, source in SOURCES.items()]
+    return [(file, node) for file, tree in trees for node in ast.walk(tree) if type(node) is kind]
+
+
+def doubled(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def test_no_file_and_no_class_has_the_name_of_another() -> None:
+    files = [Path(file).name for file in SOURCES]
+    assert doubled(name for name in files if name not in ("__init__.py", "__main__.py")) == []
+    assert doubled(node.name for _, node in definitions(ast.ClassDef)) == []
+    assert doubled(["a.py", "b.py", "a.py"]) == ["a.py"]
+
+
+def test_files_and_classes_are_short() -> None:
+    longest = max(SOURCES, key=lambda file: SOURCES[file].count("\n"))
+    assert SOURCES[longest].count("\n") <= LONGEST, longest
+    for file, node in definitions(ast.ClassDef):
+        assert node.end_lineno - node.lineno < LONGEST, f"{file}: {node.name}"
+
+
+def test_no_folder_has_more_than_twelve_rooms() -> None:
+    rooms: dict[str, set[str]] = {}
+    for file in SOURCES:
+        for parent in list(Path(file).parents)[:-1]:
+            inside = Path(file).relative_to(parent).parts[0]
+            rooms.setdefault(str(parent), set()).add(inside)
+    crowded = {folder: len(inside - {"__init__.py"}) for folder, inside in rooms.items()}
+    assert crowded["inference"] <= 12
+
+
+def tests_of_concrete_models(source: str) -> list[str]:
+    """Return the calls of isinstance and issubclass on a concrete model's class."""
+    models = {
+        name for name, value in vars(bayes_pref.models).items()
+        if inspect.isclass(value) and issubclass(value, bp.RewardModel)
+    } - {"RewardModel"}  # fmt: skip
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("isinstance", "issubclass")
+        and models & set(re.findall(r"\w+", ast.unparse(node.args[1])))
+    ]
+
+
+def test_nothing_above_the_models_asks_for_the_class_of_one() -> None:
+    above = {file: text for file, text in SOURCES.items() if not file.startswith("models/")}
+    assert {
+        file: found for file, text in above.items() if (found := tests_of_concrete_models(text))
+    } == {}
+    wrong = "if isinstance(model, PooledReward | bp.MixtureReward):\n    pass"
+    assert len(tests_of_concrete_models(wrong)) == 1
+
+
+def test_the_page_on_the_architecture_shows_the_code_as_it_is(tmp_path: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_table(page, table(SOURCES)) == page, "python docs/draw_architecture.py --write"
+    draw(room_graph(file_graph(SOURCES)), tmp_path / "drawn.png")
+    drawn, kept = (image.imread(path) for path in (tmp_path / "drawn.png", PICTURE))
+    assert drawn.shape[2] == kept.shape[2]
+    assert abs(drawn.shape[0] - kept.shape[0]) < 30  # fonts differ between machines
 
 
 @pytest.mark.parametrize("name", ["models", "inference"])

@@ -220,7 +220,12 @@ def test_what_is_for_choices_between_two_says_so() -> None:
         bp.fit(bp.HierarchicalReward(), data, bp.SVI(batch=1, progress=False))
     ranked = made_posterior(data, bp.PooledReward())
     assert "log_likelihood" not in ranked.idata
-    for refused in (bp.loo, bp.posterior_predictive_check, bp.diagnose, lambda each: bp.evaluate(each, data)):
+    for refused in (
+        bp.loo,
+        bp.posterior_predictive_check,
+        bp.diagnose,
+        lambda each: bp.evaluate(each, data),
+    ):
         with pytest.raises(bp.BayesPrefError, match="these are rankings"):
             refused(ranked)
 
