@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Sequence
 
-from bayes_pref import plots
+from bayes_pref import plots, settings
 from bayes_pref.cli.demo import run_demo
 from bayes_pref.cli.options import SAVED, build_parser
 from bayes_pref.cli.reading import prepare
@@ -20,7 +20,6 @@ from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import check_interval
 from bayes_pref.reporting.folder import OutputFolder
 
 REFUSED = 2
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fit(options: argparse.Namespace) -> int:
     begin = time.perf_counter()
-    check_interval(options.interval)
+    settings.interval(options.interval)
     gibbs = Gibbs(
         draws=options.draws,
         warmup=options.warmup,
@@ -96,7 +95,7 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    check_interval(options.interval)
+    settings.interval(options.interval)
     path = options.path / SAVED if options.path.is_dir() else options.path
     _say(summary_text(Posterior.load(path), options.interval))
     return 0
