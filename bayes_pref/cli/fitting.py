@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 
-from bayes_pref import plots
+from bayes_pref import plots, settings
 from bayes_pref.cli.command import DONE, INTERRUPTED, SAVED, say, stop
 from bayes_pref.cli.reading import prepare
 from bayes_pref.cli.screen import paragraph
@@ -18,7 +18,6 @@ from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import check_interval
 from bayes_pref.reporting.folder import OutputFolder
 
 _MOST_TRACED = 20  # features in trace.png and rank.png
@@ -42,7 +41,7 @@ def fit_table(options: argparse.Namespace) -> int:
         If the tables, the options or the folder cannot be used; the message says what to mend.
     """
     begin = time.perf_counter()
-    check_interval(options.interval)
+    settings.interval(options.interval)
     gibbs = Gibbs(
         draws=options.draws,
         warmup=options.warmup,

@@ -14,11 +14,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from bayes_pref import settings
     from bayes_pref.cli.summary_text import summary_text
     from bayes_pref.posterior import Posterior
-    from bayes_pref.posterior.estimates import check_interval
 
-    check_interval(options.interval)
+    settings.interval(options.interval)
     path = options.path / SAVED if options.path.is_dir() else options.path
     say(summary_text(Posterior.load(path), options.interval))
     return DONE

@@ -22,6 +22,7 @@ import torch
 import xarray as xr
 from torch.distributions import constraints
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
@@ -72,18 +73,16 @@ class ChoiceLaw:
     ties: bool | None = None
 
     def check_law(self) -> None:
-        """Refuse settings that are none."""
-        name = type(self).__name__
-        if self.link not in ("logit", "probit"):
-            raise ModelError(f"{name}(link={self.link!r}): expected 'logit' or 'probit'")
-        for setting in ("lapse", "position"):
-            value = getattr(self, setting)
-            if not isinstance(value, bool):
-                raise ModelError(f"{name}({setting}={value!r}): expected True or False")
-        if not (self.ties is None or isinstance(self.ties, bool)):
-            raise ModelError(f"{name}(ties={self.ties!r}): expected True, False or None")
+        """Validate the settings of the choice model."""
+        settings.check(
+            self,
+            link=settings.one_of("logit", "probit"),
+            lapse=settings.boolean,
+            position=settings.boolean,
+            ties=settings.optional(settings.boolean),
+        )
         if self.ties and self.link == "probit":
-            raise ModelError(f"{name}(ties=True, link='probit'): {_PROBIT_TIES}")
+            raise ModelError(f"{type(self).__name__}(ties=True, link='probit'): {_PROBIT_TIES}")
 
     def law_settings(self) -> dict[str, Any]:
         """Return the settings that are not the plain law's, ready for JSON."""
