@@ -119,7 +119,8 @@ class FrameReader:
             raise DataError("give either difference=[...] or both left=[...] and right=[...]")
         if len(ours) != len(theirs):
             raise DataError(
-                f"left has {len(ours)} columns and right has {len(theirs)}; pair them one to one"
+                f"left has {len(ours)} columns and right has {len(theirs)}",
+                "pair them one to one",
             )
         table.require_roles(
             {"user": [user], "choice": [choice], "difference": given}
