@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
@@ -81,8 +82,7 @@ def fit(
     """
     if engine is not None:
         _expect("engine", engine, Engine, "bp.Gibbs()")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ModelError(f"seed={seed!r}: expected a whole number of at least 0")
+    seed = settings.seed(seed)
     if not isinstance(model, RewardModel):
         if isinstance(model, type) or not callable(model):
             raise _unexpected("model", model, RewardModel, "bp.HierarchicalReward()")
@@ -97,7 +97,9 @@ def fit(
         )
     unsupported = engine.unsupported(model, comparisons)
     if unsupported is not None:
-        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}")
+        raise ModelError(
+            f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}"
+        )
     start = time.perf_counter()
     drawn = engine.run(model, comparisons, seed)
     seconds = time.perf_counter() - start

@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.convergence.statistics import chain_statistics
 from bayes_pref.draws import parameters
 from bayes_pref.inference.engine import RawDraws
 from bayes_pref.posterior.arviz_bridge import to_idata
-from bayes_pref.posterior.estimates import check_interval, describe_parameters
+from bayes_pref.posterior.estimates import describe_parameters
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,7 +74,7 @@ class PyroPosterior:
         -------
         frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
         """
-        check_interval(interval)
+        interval = settings.interval(interval)
         parts = []
         for name, variable in self.draws.data_vars.items():
             labels, values = parameters(variable.rename(name))

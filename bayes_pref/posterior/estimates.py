@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from bayes_pref.errors import DataError
+from bayes_pref import settings
 from bayes_pref.models.choice import ChoiceDistribution
 
 Floats = NDArray[np.float64]
@@ -22,12 +22,6 @@ Floats = NDArray[np.float64]
 # 64 MB of doubles: large enough for fast matrix products, small beside the draws themselves.
 BLOCK_VALUES = 2**23
 COLUMNS = ("mean", "sd", "lower", "upper")
-
-
-def check_interval(interval: float) -> None:
-    """Refuse a probability that no credible interval can have."""
-    if not (isinstance(interval, int | float) and 0.0 < interval < 1.0):
-        raise DataError(f"interval must be between 0 and 1, got {interval!r}; 0.9 is usual")
 
 
 def describe(values: Floats, interval: float) -> dict[str, Floats]:
@@ -51,7 +45,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
     >>> {name: round(float(number), 1) for name, number in found.items()}
     {'mean': 50.0, 'sd': 29.3, 'lower': 5.0, 'upper': 95.0}
     """
-    check_interval(interval)
+    interval = settings.interval(interval)
     size = values.shape[-1]
     described = [values.mean(axis=-1), values.std(axis=-1, ddof=1 if size > 1 else 0)]
     values.sort(axis=-1)
@@ -65,7 +59,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
 
 def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
     """Return `describe` for this interval, which is checked now."""
-    check_interval(interval)
+    interval = settings.interval(interval)
     return lambda values: describe(values, interval)
 
 

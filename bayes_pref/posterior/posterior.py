@@ -23,17 +23,17 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import parameters
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref.errors import ModelError
 from bayes_pref.models import MixtureReward, RewardModel, from_settings
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.posterior import predictions, storage
 from bayes_pref.posterior.estimates import (
     COLUMNS,
-    check_interval,
     describe_choices,
     describe_parameters,
     describer,
@@ -134,9 +134,8 @@ class Posterior:
         ['mean', 'sd', 'lower', 'upper', 'rhat', 'ess_bulk', 'ess_tail']
         """
         kinds = {"population": (False,), "users": (True,), "all": (False, True)}
-        if kind not in kinds:
-            raise DataError(f"kind must be 'population', 'users' or 'all', got {kind!r}")
-        check_interval(interval)
+        settings.argument("kind", kind, settings.one_of(*kinds))
+        interval = settings.interval(interval)
         parts = []
         for name, variable in self.draws.data_vars.items():
             if ("user" in variable.dims) in kinds[kind]:
@@ -241,7 +240,7 @@ class Posterior:
             raise ModelError(
                 f"{type(self.model).__name__} has no mixture components; fit bp.MixtureReward(components=2)"
             )
-        check_interval(interval)
+        interval = settings.interval(interval)
         probabilities = self.model.component_probabilities(self.draws, self.comparisons)
         size, _, components = probabilities.shape
         columns = describe_parameters(probabilities.reshape(1, size, -1), interval)
@@ -361,7 +360,7 @@ class Posterior:
         matrix, labels = difference_matrix(left, right, self.comparisons)
         weights, people = self._weights(users)
         choices = self.choice_distribution
-        check_interval(interval)
+        interval = settings.interval(interval)
         columns = estimate(weights, matrix, lambda eta: describe_choices(eta, choices, interval))
         return estimate_frame({"user": people, "comparison": labels}, columns)
 
@@ -419,7 +418,7 @@ class Posterior:
         >>> posterior.amce()["feature"].tolist()
         ['length', 'tone']
         """
-        check_interval(interval)
+        interval = settings.interval(interval)
         effects = self.amce_draws()
         columns = describe_parameters(effects.to_numpy(), interval)
         return pd.DataFrame({"feature": effects.indexes["feature"], **columns})

@@ -235,7 +235,7 @@ def test_held_out_data_that_cannot_be_scored_are_refused(small: Fitted) -> None:
     tied = bp.simulate(users=5, features=2, contexts=0, ties=0.3, seed=0).comparisons
     with pytest.raises(bp.DataError, match="neither left nor right"):
         bp.evaluate(small["pooled"], tied)
-    with pytest.raises(bp.DataError, match="bins=0"):
+    with pytest.raises(bp.DataError, match="bins must be a whole number"):
         bp.evaluate(posterior, posterior.comparisons, bins=0)
     with pytest.raises(bp.DataError, match="expected Comparisons"):
         bp.evaluate(posterior, 3)
