@@ -97,7 +97,9 @@ def fit(
         )
     unsupported = engine.unsupported(model, comparisons)
     if unsupported is not None:
-        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}")
+        raise ModelError(
+            f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}"
+        )
     start = time.perf_counter()
     drawn = engine.run(model, comparisons, seed)
     seconds = time.perf_counter() - start
