@@ -1,4 +1,4 @@
-"""Rankings: how they are read and refused, and the Plackett-Luce law against other computations."""
+"""Rankings: how they are read and refused, and the Plackett-Luce likelihood against other computations."""
 
 from __future__ import annotations
 
