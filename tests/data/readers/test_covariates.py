@@ -85,7 +85,7 @@ MORE = pd.DataFrame({"who": ["di"], "age": [60], "left_handed": [False]})
         ),
         (
             pd.concat([PEOPLE, MORE]).set_index("who"),
-            "covariates, index (there is no column 'who'): user 'di' made no comparison",
+            "covariates: user 'di' made no comparison (by the index: there is no column 'who')",
         ),
         (
             PEOPLE.iloc[[0, 1, 2, 1]],
