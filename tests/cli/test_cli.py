@@ -282,7 +282,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "constant feature": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
         [],
-        ["votes.csv, column 'size'", "never differs", "--difference length tone"],
+        ["votes.csv", "never differ in 'size'", "--difference length tone"],
     ),
     "constant interaction": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),

@@ -50,7 +50,12 @@ def per_user(
     order = _order(table, user, users)
     columns = tuple(column for column in table.frame.columns if column != user)
     if not columns:
-        raise DataError(f"covariates have no column besides {user!r}", "add one or leave them out")
+        raise DataError(
+            f"has no column besides {user!r}",
+            "add one or leave them out",
+            place=Place("covariates"),
+            subject=True,
+        )
     values = table.numbers(columns)[order]
     for column, constant in zip(columns, np.ptp(values, axis=0) == 0, strict=True):
         if constant:

@@ -117,7 +117,7 @@ MORE = pd.DataFrame({"who": ["di"], "age": [60], "left_handed": [False]})
             changed(age=40),
             "covariates, column 'age' is 40 for every user, so it explains nothing; leave it out",
         ),
-        (PEOPLE[["who"]], "covariates have no column besides 'who'; add one or leave them out"),
+        (PEOPLE[["who"]], "covariates has no column besides 'who'; add one or leave them out"),
         (PEOPLE.iloc[:0], "covariates is empty: it has no rows; at least 1 is needed"),
         (
             pd.concat([PEOPLE, PEOPLE[["age"]]], axis=1),
