@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import FloatArray, IntArray
 from bayes_pref.errors import DataError, Place
+from bayes_pref.types import FloatArray, IntArray
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
