@@ -89,7 +89,7 @@ def _fit(options: argparse.Namespace) -> int:
     _write(folder, posterior, options.interval)
     _say(summary_text(posterior, options.interval))
     _say(f"\n{_next_steps(folder, posterior, time.perf_counter() - begin)}")
-    if posterior.engine["complete"]:
+    if posterior.run.complete:
         return 0
     kept = posterior.draws.sizes["draw"]
     return _stop(f"interrupted; the {kept:,} draws so far of each chain are written", INTERRUPTED)

@@ -107,14 +107,16 @@ def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floa
     """(n,) probability that each comparison's own user prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
     parts = log_odds(weights, comparisons.user, comparisons.difference)
-    return np.concatenate([posterior.law.preferred(eta).mean(axis=1) for _, eta in parts])
+    return np.concatenate(
+        [posterior.choice_distribution.preferred(eta).mean(axis=1) for _, eta in parts]
+    )
 
 
 def _sampling(fits: Fits) -> str:
     lines = []
     for name, posterior in fits.both.items():
         found = convergence(posterior, posterior.summary())
-        seconds = posterior.engine["seconds"]
+        seconds = posterior.run.seconds
         lines.append(paragraph(f"{name}: {seconds:.1f} s; convergence {found}", "  ", "    "))
         lines += [
             paragraph(f"- {in_options(finding.message)}", "    ", "      ")

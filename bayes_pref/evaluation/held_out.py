@@ -186,7 +186,7 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     known = codes >= 0
     count = len(held_out)
     columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
-    law = posterior.law
+    law = posterior.choice_distribution
     for which, users in ((known, None), (~known, POPULATION)):
         # Rows in the order of their users in the posterior, which draws are looked up by.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]

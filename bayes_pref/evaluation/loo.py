@@ -165,7 +165,7 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
 
 def _comparisons(posterior: Posterior) -> pd.DataFrame:
     """Leave out one row at a time, given the weights of its user."""
-    comparisons, law = posterior.comparisons, posterior.law
+    comparisons, law = posterior.comparisons, posterior.choice_distribution
     weights = posterior.weights_draws()
     efficiency = _relative_efficiency(posterior)
     parts = []

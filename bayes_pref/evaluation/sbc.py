@@ -214,7 +214,9 @@ def sbc(
     engine = replace(engine, progress=False)
     unsupported = engine.unsupported(model, comparisons)
     if unsupported is not None:
-        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}")
+        raise ModelError(
+            f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}"
+        )
     chosen = list(comparisons.users[:1] if users is None else users)
     started = time.perf_counter()
     prior = model.prior_predictive(comparisons, draws=replications, seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 import xarray as xr
@@ -13,9 +13,11 @@ from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.convergence.statistics import chain_statistics
 from bayes_pref.draws import parameters
+from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.engine import RawDraws
 from bayes_pref.posterior.arviz_bridge import to_idata
 from bayes_pref.posterior.estimates import check_interval, describe_parameters
+from bayes_pref.posterior.run import Run, refuse_attribute
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,10 +31,11 @@ class PyroPosterior:
         own: a plate's by its name, others ``<site>_dim_<number>``.
     sample_stats
         Statistics of the sampler, (chain, draw).
-    engine
-        Its name and settings, the seconds it took, and whether it came to its end.
+    run
+        How the draws were made: the engine, its settings, running time, and whether the run is
+        complete.
     seed
-        That the draws follow from.
+        Random seed of the draws.
     findings
         What the convergence checks found; empty if all is well.
 
@@ -52,9 +55,14 @@ class PyroPosterior:
 
     draws: xr.Dataset
     sample_stats: xr.Dataset
-    engine: dict[str, Any]
+    run: Run
     seed: int
     findings: tuple[Finding, ...] = ()
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute to exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(self, name)
 
     @property
     def idata(self) -> Any:
@@ -86,7 +94,7 @@ class PyroPosterior:
         chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
         return (
             f"<PyroPosterior of {', '.join(map(str, self.draws))}: {chains} x "
-            f"{sizes['draw']:,} draws by {self.engine['name']}>"
+            f"{sizes['draw']:,} draws by {self.run.engine}>"
         )
 
 
@@ -110,17 +118,6 @@ def build_sample(
         {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.values.items()}  # noqa: PD011
     )
     draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
-    stats = xr.Dataset(
-        {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
-        coords={"chain": draws["chain"], "draw": draws["draw"]},
-    )
-    run = settings | {
-        "draws": draws.sizes["draw"],
-        "seconds": seconds,
-        "complete": drawn.complete,
-        **drawn.info,
-    }
-    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
-    findings = (*drawn.findings, *checked)
+    stats, run, findings = check_draws(draws, drawn, settings, seconds)
     convergence.warn(findings, stacklevel=4)
-    return PyroPosterior(draws=draws, sample_stats=stats, engine=run, seed=seed, findings=findings)
+    return PyroPosterior(draws=draws, sample_stats=stats, run=run, seed=seed, findings=findings)

@@ -16,7 +16,7 @@ import os
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,7 @@ from bayes_pref.posterior.queries import (
     user_positions,
 )
 from bayes_pref.posterior.repr import as_html, as_text
+from bayes_pref.posterior.run import Run, refuse_attribute
 from bayes_pref.posterior.text_reward import TextReward
 
 Floats = NDArray[np.float64]
@@ -75,10 +76,11 @@ class Posterior:
         with the caller's labels. Weights are log-odds per raw unit of a feature.
     sample_stats
         Statistics of the sampler (chain, draw).
-    engine
-        Name, settings, running time in seconds, and whether the run is complete.
+    run
+        How the draws were made: the engine, its settings, running time, and whether the run is
+        complete.
     seed
-        From which the draws were made, and from which new users and replications are.
+        Random seed of the fit, and of posterior predictive draws and new users.
     findings
         What the convergence checks found wrong; empty if nothing.
 
@@ -96,7 +98,7 @@ class Posterior:
     comparisons: Comparisons
     draws: xr.Dataset
     sample_stats: xr.Dataset
-    engine: dict[str, Any]
+    run: Run
     seed: int
     findings: tuple[Finding, ...] = ()
 
@@ -360,7 +362,7 @@ class Posterior:
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
         weights, people = self._weights(users)
-        law = self.law
+        law = self.choice_distribution
         check_interval(interval)
         columns = estimate(weights, matrix, lambda eta: describe_choices(eta, law, interval))
         return estimate_frame({"user": people, "comparison": labels}, columns)
@@ -383,7 +385,9 @@ class Posterior:
         matrix, labels = difference_matrix(left, right, self.comparisons)
         eta = self._projected(matrix, labels, "comparison", users)
         samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
-        chance = self.law.preferred(samples_last.reshape(*samples_last.shape[:2], -1))
+        chance = self.choice_distribution.preferred(
+            samples_last.reshape(*samples_last.shape[:2], -1)
+        )
         chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
         return eta.copy(data=chance).rename("preference")
 
@@ -426,7 +430,7 @@ class Posterior:
     def amce_draws(self) -> xr.DataArray:
         """Return draws of the average marginal component effects, (chain, draw, feature)."""
         weights, _ = self._weights(None)
-        effects = predictions.marginal_effects(weights, self.law, self.comparisons)
+        effects = predictions.marginal_effects(weights, self.choice_distribution, self.comparisons)
         coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
         shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
         return xr.DataArray(
@@ -449,7 +453,7 @@ class Posterior:
             return arviz_bridge.to_idata(groups)
         weights, _ = self._weights(None)
         rng = self._generator(_REPLICATION)
-        predicted = predictions.predict(weights, self.law, self.comparisons, rng)
+        predicted = predictions.predict(weights, self.choice_distribution, self.comparisons, rng)
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats} | predicted
         return arviz_bridge.to_idata(groups)
 
@@ -530,7 +534,7 @@ class Posterior:
         }
         settings = {
             "model": self.model.settings(),
-            "engine": self.engine,
+            "run": self.run.state(),
             "seed": self.seed,
             "findings": [asdict(finding) for finding in self.findings],
         }
@@ -557,10 +561,15 @@ class Posterior:
                 comparisons=storage.comparisons_from(groups["comparisons"]),
                 draws=groups["posterior"],
                 sample_stats=groups["sample_stats"],
-                engine=settings["engine"],
+                run=Run.from_state(settings["run"]),
                 seed=settings["seed"],
                 findings=tuple(Finding(**finding) for finding in settings["findings"]),
             )
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute to exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(self, name)
 
     def __repr__(self) -> str:
         """Describe who was asked, what was fitted and how, and whether to trust it."""
@@ -571,8 +580,8 @@ class Posterior:
         return as_html(self)
 
     @property
-    def law(self) -> Law:
-        """The law of choices at these draws: link, ties, levels, lapses, position."""
+    def choice_distribution(self) -> Law:
+        """Distribution of choices at these draws: link, ties, levels, lapse rate, position bias."""
         return self.model.law(self.draws)
 
     def _weights(self, users: Users) -> tuple[xr.DataArray, pd.Index]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
+from bayes_pref.posterior.run import Run
 
 if TYPE_CHECKING:
     from bayes_pref.posterior import Posterior
@@ -30,32 +31,35 @@ def population_table(posterior: Posterior) -> pd.DataFrame:
 
 def headlines(posterior: Posterior) -> list[tuple[str, str]]:
     """Titles and sentences, in the order in which to read them."""
-    comparisons, engine, sizes = posterior.comparisons, posterior.engine, posterior.draws.sizes
+    comparisons, sizes = posterior.comparisons, posterior.draws.sizes
     settings = posterior.model.settings()
     chosen = ", ".join(f"{key}={value!r}" for key, value in settings.items() if key != "model")
+    stopped = "" if posterior.run.complete else "; interrupted, so fewer draws than asked for"
     people = (
         f"{len(comparisons):,} comparisons by {comparisons.n_users:,} users, "
         f"{comparisons.n_features:,} features"
     )
-    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
-    run = f"{engine.get('name', 'unknown')}, {chains} of {sizes['draw']:,} draws"
-    if "guide" in engine:
-        run = f"{engine['name']}, {sizes['draw']:,} independent draws from guide {engine['guide']}"
-    if "warmup" in engine:
-        run += f" after {engine['warmup']:,}"
-    if engine.get("thin", 1) > 1:
-        run += f", one sweep in {engine['thin']} kept"
-    if "seconds" in engine:
-        run += f", {engine['seconds']:.1f} s"
-    run += f", seed {posterior.seed}"
-    if not engine.get("complete", True):
-        run += "; interrupted, so fewer draws than asked for"
     return [
         ("data", people),
         ("model", f"{settings['model']}({chosen})"),
-        ("engine", run),
+        ("engine", f"{described(posterior.run, sizes['chain'])}, seed {posterior.seed}{stopped}"),
         ("convergence", verdict(posterior)),
     ]
+
+
+def described(run: Run, chains: int) -> str:
+    """Describe the engine, the number of draws and the running time, in one line."""
+    settings = run.settings
+    if "guide" in settings:
+        text = f"{run.engine}, {run.draws:,} independent draws from guide {settings['guide']}"
+    else:
+        many = "1 chain" if chains == 1 else f"{chains} chains"
+        text = f"{run.engine}, {many} of {run.draws:,} draws"
+    if "warmup" in settings:
+        text += f" after {settings['warmup']:,}"
+    if settings.get("thin", 1) > 1:
+        text += f", thinning interval {settings['thin']}"
+    return f"{text}, {run.seconds:.1f} s"
 
 
 def verdict(posterior: Posterior) -> str:

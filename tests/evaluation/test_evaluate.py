@@ -222,7 +222,7 @@ def test_calibration_bins_cover_true_probabilities_and_not_exaggerated_ones() ->
     assert ((bins["lower"] < bins["predicted"]) & (bins["predicted"] < bins["upper"])).all()
     sure = posterior.draws.assign(weights=3 * posterior.draws["weights"])
     wrong = bp.Posterior(
-        posterior.model, train, sure, posterior.sample_stats, posterior.engine, posterior.seed
+        posterior.model, train, sure, posterior.sample_stats, posterior.run, posterior.seed
     )
     bins = bp.evaluate(wrong, test, interval=0.999).calibration
     assert ((bins["lower"] > bins["predicted"]) | (bins["predicted"] > bins["upper"])).any()

@@ -224,7 +224,7 @@ def test_known_weights_leave_no_epistemic_uncertainty() -> None:
     posterior = made_posterior()
     one = posterior.draws.isel(draw=[0] * 50, chain=[0, 0])
     known = Posterior(
-        posterior.model, posterior.comparisons, one, posterior.sample_stats, {}, 0, ()
+        posterior.model, posterior.comparisons, one, posterior.sample_stats, posterior.run, 0, ()
     )
     assert (known.preference(ITEMS)["epistemic"] < 1e-14).all()
     assert (known.preference(ITEMS * 300.0)[["epistemic", "aleatoric"]].notna()).all(axis=None)

@@ -112,7 +112,7 @@ def test_a_loaded_posterior_is_the_one_that_was_saved(make: Any, tmp_path: Path)
     for name, variable in posterior.sample_stats.data_vars.items():
         assert again.sample_stats[name].dtype == variable.dtype
     assert_same_comparisons(again.comparisons, posterior.comparisons)
-    for name in ("model", "engine", "seed", "findings"):
+    for name in ("model", "run", "seed", "findings"):
         assert getattr(again, name) == getattr(posterior, name)
     for users in (None, "population", posterior.comparisons.users[:1]):
         pd.testing.assert_frame_equal(
@@ -226,8 +226,10 @@ def test_places_that_cannot_be_written_to_are_refused(
 
 
 def test_what_has_no_place_in_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    posterior = replace(made_posterior(), engine={"name": "Gibbs", "tuned": object()})
-    with pytest.raises(DataError, match=r"cannot save engine: .* use plain numbers and text"):
+    posterior = made_posterior()
+    settings = {"tuned": object()}
+    posterior = replace(posterior, run=replace(posterior.run, settings=settings))
+    with pytest.raises(DataError, match=r"cannot save run: .* use plain numbers and text"):
         posterior.save(tmp_path / "posterior.nc")
     assert not list(tmp_path.iterdir())
 
