@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_pref.cli.screen import convergence, grid, in_options, paragraph, section
 from bayes_pref.data import Comparisons
-from bayes_pref.models.choice.likelihood import log_likelihood
+from bayes_pref.models.choice.choice_distribution import log_likelihood
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.simulation.world import Truth
@@ -107,9 +107,8 @@ def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floa
     """(n,) probability that each comparison's own user prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
     parts = log_odds(weights, comparisons.user, comparisons.difference)
-    return np.concatenate(
-        [posterior.choice_distribution.preferred(eta).mean(axis=1) for _, eta in parts]
-    )
+    choices = posterior.choice_distribution
+    return np.concatenate([choices.preferred(eta).mean(axis=1) for _, eta in parts])
 
 
 def _sampling(fits: Fits) -> str:

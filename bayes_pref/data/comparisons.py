@@ -11,9 +11,9 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,14 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
 from bayes_pref.data.network import Representation
-from bayes_pref.data.outcome import (
-    Levels,
-    check_choices,
-    graded,
-    level_codes,
-    level_labels,
-    shares,
-)
+from bayes_pref.data.outcome import GradedChoice, Levels, Outcome, PairedChoice, Ranking
 from bayes_pref.data.readers.covariates import per_user
 from bayes_pref.data.readers.items import Votes
 from bayes_pref.data.readers.rankings import Stages
@@ -49,6 +42,7 @@ __all__ = ["Comparisons"]
 
 T = TypeVar("T", bound=np.generic)
 _MANY = (list, pd.Index, pd.Series, np.ndarray)
+_RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "outcome.ties"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,7 +56,7 @@ class Comparisons:
     difference
         (n, d) features of the left item minus those of the right, raw units, C-contiguous.
     choice
-        (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie; or with `levels` how
+        (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie; of graded answers, how
         strongly left was preferred, k / (K - 1) for level k = 0 ... K - 1.
     user
         (n,) nondecreasing codes of the users, 0 to u - 1.
@@ -82,8 +76,8 @@ class Comparisons:
         Attributes of the items, indexed by item label, where comparisons came as items.
     user_name, choice_name
         The caller's names of the user and the choice columns.
-    levels
-        (K,) labels of the levels of graded answers, "right is much better" first; None: choices.
+    outcome
+        What a choice is: a `PairedChoice`, a `GradedChoice` or a `Ranking`.
     right
         (n, k) attributes of the right item, where both sides are known; the left item's are these
         plus the first k columns of `difference`. Models whose reward is not linear need them.
@@ -91,8 +85,6 @@ class Comparisons:
         How texts became the attributes, where they did.
     representation
         The network that made the attributes, where one did.
-    stage
-        (n,) nondecreasing codes of the stages of rankings; None: every row is a choice of its own.
 
     Raises
     ------
@@ -133,11 +125,10 @@ class Comparisons:
     catalogue: pd.DataFrame | None = None
     user_name: str = "user"
     choice_name: str = "choice"
-    levels: tuple[Any, ...] | None = None
+    outcome: Outcome = field(default_factory=PairedChoice)
     right: FloatArray | None = None
     text: Any = None
     representation: Representation | None = None
-    stage: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and refuse parts that do not fit together."""
@@ -168,13 +159,7 @@ class Comparisons:
             raise DataError(f"user must hold each code from 0 to {u - 1}, in nondecreasing order")
         if self.users.has_duplicates:
             raise DataError("users must be different labels")
-        check_choices(self.choice, self.levels)
-        if self.stage is not None:
-            object.__setattr__(self, "stage", _frozen(self.stage, np.int64))
-            first = np.flatnonzero(np.diff(self.stage, prepend=-1))
-            counted = np.array_equal(self.stage[first], np.arange(len(first)))
-            if self.stage.shape != (n,) or not counted:
-                raise DataError("stage must hold codes from 0, row by row, in nondecreasing order")
+        object.__setattr__(self, "outcome", self.outcome.observed(self.choice))
         self._refuse_infinite("feature", self.features.names, self.difference, self.rows)
         self._refuse_infinite("context", self.features.contexts, self.context, self.rows)
         self._refuse_infinite("covariate", self.covariate_names, self.covariates, self.users)
@@ -437,7 +422,7 @@ class Comparisons:
         Returns
         -------
         comparisons: one row for each item chosen and each one it was chosen over, labelled by
-        ranking and both items; the rows of one choice have the same `stage`
+        ranking and both items; the rows of one choice have the same `outcome.stage`
 
         Raises
         ------
@@ -464,7 +449,7 @@ class Comparisons:
         >>> ranked = bp.Comparisons.from_rankings(
         ...     frame, user="who", ranking="id", item="drink", rank="place"
         ... )
-        >>> ranked.stage.tolist()  # milk, then tea; bob: milk
+        >>> ranked.outcome.stage.tolist()  # milk, then tea; bob: milk
         [0, 0, 1, 2, 2]
         """
         table = Table.read(frame)
@@ -484,7 +469,7 @@ class Comparisons:
             exploded, features, read.difference(), read.catalogue, user, rank, covariates, None
         )
         order = np.argsort(exploded.codes(user)[0], kind="stable")
-        return replace(made, stage=pd.factorize(read.stage[order])[0].astype(np.int64))
+        return replace(made, outcome=Ranking(pd.factorize(read.stage[order])[0]))
 
     @classmethod
     def _grouped(
@@ -507,14 +492,14 @@ class Comparisons:
                 "rename the column, or the feature with features=[...]"
             )
         codes, users = table.codes(user)
-        labels = None if levels is None else level_labels(levels)
-        outcomes = table.outcomes(choice) if labels is None else graded(table, choice, labels)
+        outcome = PairedChoice() if levels is None else GradedChoice(levels)
+        choices = outcome.read(table, choice)
         contexts = table.numbers(features.contexts)
         covariate_values, covariate_names = per_user(covariates, user=user, users=users)
         order = np.argsort(codes, kind="stable")
         made = cls(
             _given(features.expand(attributes, contexts)[order]),
-            _given(outcomes[order]),
+            _given(choices[order]),
             _given(codes[order]),
             users,
             features,
@@ -525,7 +510,7 @@ class Comparisons:
             catalogue,
             user,
             choice,
-            labels,
+            outcome,
             None if right is None else _given(right[order]),
         )
         for message in made._limits():
@@ -574,11 +559,6 @@ class Comparisons:
         """(u,) number of comparisons of each user."""
         return _given(np.diff(self.offsets))
 
-    @property
-    def has_ties(self) -> bool:
-        """Whether any choice is 0.5, a tie; never so where answers are graded."""
-        return self.levels is None and bool((self.choice == 0.5).any())
-
     @cached_property
     def constant(self) -> tuple[str, ...]:
         """Names of the features that never differ within a pair."""
@@ -600,6 +580,13 @@ class Comparisons:
             products = [of_context[context] for _, context in self.features.interactions]
             scale = np.array([1.0] * len(self.features.attributes) + products)
         return _given(scale)
+
+    if not TYPE_CHECKING:  # a type checker would take every misspelt name for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say the new name of an attribute that was renamed."""
+            remedy = f"; use comparisons.{_RENAMED[name]}" if name in _RENAMED else ""
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}{remedy}")
 
     # Without this, Python would iterate by asking for users 0, 1, 2, ... until an error.
     __iter__ = None
@@ -673,11 +660,10 @@ class Comparisons:
             self.catalogue,
             self.user_name,
             self.choice_name,
-            self.levels,
+            self.outcome.take(chosen),
             None if self.right is None else _given(self.right[chosen]),
             self.text,
             self.representation,
-            None if self.stage is None else _whole(self.stage, chosen),
         )
 
     def split(
@@ -721,8 +707,8 @@ class Comparisons:
         hold_out = {"user": hold_out_users, "comparison": hold_out_rows}.get(by)
         if hold_out is None:
             raise DataError(f"by must be 'user' or 'comparison', got {by!r}")
-        if self.stage is not None and by == "comparison":
-            raise DataError("rankings cannot be split by comparison; use by='user'")
+        if by == "comparison" and not self.outcome.rowwise:
+            raise DataError(f"{self.outcome.name} cannot be split by comparison; use by='user'")
         held = hold_out(self.offsets, test, np.random.default_rng(seed))
         return self.take(~held), self.take(held)
 
@@ -751,10 +737,7 @@ class Comparisons:
         numbers = np.hstack([self.difference[:, : len(attributes)], self.context])
         frame = pd.DataFrame(numbers, index=self.rows, columns=[*attributes, *contexts])
         frame.insert(0, self.user_name, self.users[self.user])
-        frame[self.choice_name] = self.choice
-        if self.levels is not None:
-            labels = pd.Index(self.levels)
-            frame[self.choice_name] = labels[level_codes(self.choice, len(labels))].to_numpy()
+        frame[self.choice_name] = self.outcome.answers(self.choice)
         return frame
 
     def _described(self) -> list[tuple[str, str]]:
@@ -775,10 +758,7 @@ class Comparisons:
                 lines.append((count, ", ".join(found[:8]) + more))
         if self.constant:
             lines.append(("never differ within a pair", listed(self.constant)))
-        if self.stage is not None:
-            text = f"{self.stage[-1] + 1:,}, each of the best of those that are left"
-            return [*lines, ("choices", text)]
-        return [*lines, ("choices", ", ".join(shares(self.choice, self.levels)))]
+        return [*lines, ("choices", self.outcome.describe(self.choice))]
 
     def __repr__(self) -> str:
         """Describe the comparisons in a few lines."""
@@ -792,18 +772,6 @@ class Comparisons:
             for title, text in self._described()
         )
         return f"<table>{rows}</table>"
-
-
-def _whole(stage: IntArray, chosen: IntArray) -> IntArray:
-    """Codes of the stages of the rows chosen, each of which must be there as a whole."""
-    codes, kept = pd.factorize(stage[chosen])
-    size = np.bincount(stage)
-    if (np.diff(codes) < 0).any() or (np.bincount(codes) != size[kept]).any():
-        raise DataError(
-            "the rows of one choice in a ranking belong together, in order; select users, or "
-            "rows by comparisons.stage"
-        )
-    return codes.astype(np.int64)
 
 
 def _same_throughout(table: Table, ranking: str, columns: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Pyro generative models of users and their choices."""
 
 from bayes_pref.models.base import RewardModel, from_settings
+from bayes_pref.models.choice import ChoiceModel, Logit, Ordinal, PlackettLuce, Probit
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.lowrank import LowRankReward
 from bayes_pref.models.mixture import MixtureReward
@@ -9,10 +10,15 @@ from bayes_pref.models.representation import RepresentationReward
 from bayes_pref.models.shared_cause import SharedCauseReward
 
 __all__ = [
+    "ChoiceModel",
     "HierarchicalReward",
+    "Logit",
     "LowRankReward",
     "MixtureReward",
+    "Ordinal",
+    "PlackettLuce",
     "PooledReward",
+    "Probit",
     "RepresentationReward",
     "RewardModel",
     "SharedCauseReward",
