@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import xarray as xr
 
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
-from bayes_pref.convergence.statistics import chain_statistics
-from bayes_pref.draws import parameters
 from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.engine import RawDraws
 from bayes_pref.posterior.arviz_bridge import to_idata
-from bayes_pref.posterior.estimates import check_interval, describe_parameters
-from bayes_pref.posterior.run import Run, refuse_attribute
+from bayes_pref.posterior.estimates import parameter_frame
+from bayes_pref.posterior.renamed_attributes import missing_attribute
+from bayes_pref.posterior.run import Run
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,8 +60,8 @@ class PyroPosterior:
 
     if not TYPE_CHECKING:  # a type checker would take every attribute to exist
 
-        def __getattr__(self, name: str) -> NoReturn:
-            refuse_attribute(self, name)
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @property
     def idata(self) -> Any:
@@ -81,13 +80,7 @@ class PyroPosterior:
         -------
         frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
         """
-        check_interval(interval)
-        parts = []
-        for name, variable in self.draws.data_vars.items():
-            labels, values = parameters(variable.rename(name))
-            columns = describe_parameters(values, interval) | chain_statistics(values)._asdict()
-            parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
-        return pd.concat(parts)
+        return parameter_frame(list(self.draws.data_vars.values()), interval)
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes

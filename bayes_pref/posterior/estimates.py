@@ -6,7 +6,7 @@ described and forgotten in blocks of users, so that memory does not grow with th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
+from bayes_pref.draws import parameters, stack_last
 from bayes_pref.errors import DataError
 from bayes_pref.models.choice import ChoiceDistribution
 
@@ -110,6 +112,23 @@ def describe_parameters(values: Floats, interval: float) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
 
 
+def parameter_frame(variables: Sequence[xr.DataArray], interval: float) -> pd.DataFrame:
+    """Describe every parameter of some variables, and how well it was sampled.
+
+    Returns
+    -------
+    frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
+    """
+    check_interval(interval)
+    parts = []
+    for variable in variables:
+        labels, values = parameters(variable)
+        columns = describe_parameters(values, interval) | chain_statistics(values)._asdict()
+        parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
+    nothing = pd.DataFrame(columns=[*COLUMNS, *ChainStatistics._fields])
+    return pd.concat(parts) if parts else nothing
+
+
 def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterator[Floats]:
     """Yield the draws (user, feature, sample) of a few users at a time, freshly copied.
 
@@ -123,11 +142,9 @@ def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterat
     sizes = weights.sizes
     per_user = sizes["chain"] * sizes["draw"] * sizes["feature"] * max(values_per_weight, 1.0)
     step = max(1, int(BLOCK_VALUES // per_user))
-    ordered = weights.transpose("user", "feature", "chain", "draw")
     # A loop over blocks of users, not users: all at once would need gigabytes.
     for start in range(0, sizes["user"], step):
-        block = ordered[start : start + step].to_numpy()
-        yield np.array(block, dtype=np.float64, order="C").reshape(*block.shape[:2], -1)
+        yield stack_last(weights.isel(user=slice(start, start + step)), "user", "feature")
 
 
 def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:

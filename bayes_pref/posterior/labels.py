@@ -7,14 +7,17 @@ of them at once. Nothing is pickled: a loaded label is built from plain JSON.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_pref.errors import DataError
 
 Json = Any
+Bytes = NDArray[np.uint8]
 
 _PLAIN = (str, bool, int, float, type(None))
 
@@ -97,6 +100,22 @@ def decode_index(encoded: dict[str, Json]) -> pd.Index[Any]:
     # Tuples among the labels stay labels, rather than becoming levels.
     index: pd.Index[Any] = pd.Index(labels, dtype=encoded["dtype"], name=name, tupleize_cols=False)
     return index
+
+
+def json_bytes(value: Json) -> Bytes:
+    """Write JSON as an array of bytes.
+
+    Examples
+    --------
+    >>> from_json_bytes(json_bytes({"users": [1, 2]}))
+    {'users': [1, 2]}
+    """
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
+
+
+def from_json_bytes(values: NDArray[Any]) -> Json:
+    """Read what `json_bytes` wrote."""
+    return json.loads(values.astype(np.uint8).tobytes())
 
 
 def _encode(label: Any) -> Json:

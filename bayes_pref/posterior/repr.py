@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
+from bayes_pref.posterior.posterior_draws import PosteriorDraws
 from bayes_pref.posterior.run import Run
-
-if TYPE_CHECKING:
-    from bayes_pref.posterior import Posterior
 
 _SHOWN = 20
 
 
-def population_table(posterior: Posterior) -> pd.DataFrame:
+def population_table(posterior: PosteriorDraws) -> pd.DataFrame:
     """Population weights by feature: of the mean `mu`, and the mean of the users' spread `tau`."""
     # Of kinds of users, the weights of each are in the summary; here is no room for all.
     if "mu" not in posterior.draws or "component" in posterior.draws["mu"].dims:
@@ -29,7 +26,7 @@ def population_table(posterior: Posterior) -> pd.DataFrame:
     return table
 
 
-def headlines(posterior: Posterior) -> list[tuple[str, str]]:
+def headlines(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     """Titles and sentences, in the order in which to read them."""
     comparisons, sizes = posterior.comparisons, posterior.draws.sizes
     settings = posterior.model.settings()
@@ -62,7 +59,7 @@ def described(run: Run, chains: int) -> str:
     return f"{text}, {run.seconds:.1f} s"
 
 
-def verdict(posterior: Posterior) -> str:
+def verdict(posterior: PosteriorDraws) -> str:
     """Whether the convergence checks passed, in one line."""
     count = len(posterior.findings)
     if not count:
@@ -70,7 +67,7 @@ def verdict(posterior: Posterior) -> str:
     return f"{count} {'check' if count == 1 else 'checks'} failed"
 
 
-def as_text(posterior: Posterior) -> str:
+def as_text(posterior: PosteriorDraws) -> str:
     """Plain text for a terminal."""
     lines = ["Posterior"]
     lines += [f"  {title + ':':<13}{text}" for title, text in headlines(posterior)]
@@ -85,7 +82,7 @@ def as_text(posterior: Posterior) -> str:
     return "\n".join(lines)
 
 
-def as_html(posterior: Posterior) -> str:
+def as_html(posterior: PosteriorDraws) -> str:
     """HTML for a notebook."""
     left = "style='text-align: left'"
     rows = "".join(

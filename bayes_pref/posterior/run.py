@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NoReturn, Self
-
-# Attributes of posteriors that have another name now.
-RENAMED = {
-    "engine": "run",
-    "kinds": "membership",
-    "law": "choice_distribution",
-}
+from typing import Any, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +95,3 @@ class Run:
             lists = {name: tuple(elbo[name]) for name in ("history", "cuts")}
             elbo = ElboRecord(**(elbo | lists))
         return cls(**(dict(state) | {"elbo": elbo}))
-
-
-def refuse_attribute(owner: object, name: str) -> NoReturn:
-    """Raise the error of an attribute that does not exist; it names the new one, if any.
-
-    Raises
-    ------
-    AttributeError
-        Always.
-    """
-    message = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    if name in RENAMED and hasattr(type(owner), RENAMED[name]):
-        message += f"; its name is now {RENAMED[name]!r}"
-    raise AttributeError(message, name=name, obj=owner)

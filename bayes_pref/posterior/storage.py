@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from bayes_pref.data import Comparisons, Features, Outcome, Representation
 from bayes_pref.errors import DataError
-from bayes_pref.posterior.labels import decode_index, encode_index
-from bayes_pref.text.text_features import TextFeatures
+from bayes_pref.posterior import format_1
+from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 
-FORMAT = 1
+FORMAT = 2
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FORMAT_ATTRIBUTE = "bayes_pref_format"
 _CHUNK_BYTES = 4 * 2**20
@@ -84,7 +82,7 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    """Read what `write` wrote.
+    """Read what `write` wrote; files of format 1 are brought up to date.
 
     Returns
     -------
@@ -121,6 +119,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
             )
             for name in settings.pop("groups")
         }
+        if header[_FORMAT_ATTRIBUTE] == 1:
+            return format_1.upgraded(groups, settings)
     return groups, settings
 
 
@@ -138,114 +138,11 @@ def damage(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from err
 
 
-def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
-    """Comparisons as a dataset: arrays as they are, labels and names as JSON bytes."""
-    catalogue = comparisons.catalogue
-    described = {
-        "users": encode_index(comparisons.users),
-        "rows": encode_index(comparisons.rows),
-        "attributes": comparisons.features.attributes,
-        "contexts": comparisons.features.contexts,
-        "interactions": comparisons.features.interactions,
-        "indicators": comparisons.features.indicators,
-        "covariate_names": comparisons.covariate_names,
-        "user_name": comparisons.user_name,
-        "choice_name": comparisons.choice_name,
-        "items": None if catalogue is None else encode_index(catalogue.index),
-        "item_columns": None if catalogue is None else encode_index(catalogue.columns),
-    }
-    dataset = xr.Dataset(
-        {
-            "difference": (("comparison", "feature"), comparisons.difference),
-            "choice": ("comparison", comparisons.choice),
-            "user": ("comparison", comparisons.user),
-            "context": (("comparison", "context_column"), comparisons.context),
-            "covariates": (("user_label", "covariate"), comparisons.covariates),
-            "described": ("described_byte", _bytes(described)),
-        }
-    )
-    if catalogue is not None:
-        dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
-    if comparisons.right is not None:
-        dataset["right"] = (("comparison", "attribute"), comparisons.right)
-    parts = {
-        "outcome": comparisons.outcome,
-        "text": comparisons.text,
-        "network": comparisons.representation,
-    }
-    for name, part in parts.items():
-        if part is not None:
-            described, arrays = part.state()
-            dataset[name] = (f"{name}_byte", _bytes(described))
-            for key, values in arrays.items():
-                dims = [f"{name}_{key}_{axis}" for axis in range(values.ndim)]
-                dataset[f"{name}_{key}"] = (dims, values)
-    return dataset
-
-
-def comparisons_from(dataset: xr.Dataset) -> Comparisons:
-    """Build the comparisons that `comparisons_dataset` stored."""
-    described = _from_bytes(dataset["described"].to_numpy())
-    catalogue = None
-    if described["items"] is not None:
-        catalogue = pd.DataFrame(
-            dataset["catalogue"].to_numpy(),
-            index=decode_index(described["items"]),
-            columns=decode_index(described["item_columns"]),
-        )
-    text, network = _part(dataset, "text"), _part(dataset, "network")
-    return Comparisons(
-        difference=dataset["difference"].to_numpy(),
-        choice=dataset["choice"].to_numpy(),
-        user=dataset["user"].to_numpy(),
-        users=decode_index(described["users"]),
-        features=Features(
-            tuple(described["attributes"]),
-            tuple(described["contexts"]),
-            tuple((attribute, context) for attribute, context in described["interactions"]),
-            described["indicators"],
-        ),
-        context=dataset["context"].to_numpy(),
-        covariates=dataset["covariates"].to_numpy(),
-        covariate_names=tuple(described["covariate_names"]),
-        rows=decode_index(described["rows"]),
-        catalogue=catalogue,
-        user_name=described["user_name"],
-        choice_name=described["choice_name"],
-        outcome=_outcome(dataset, described),
-        right=dataset["right"].to_numpy() if "right" in dataset else None,
-        text=None if text is None else TextFeatures.from_state(*text),
-        representation=None if network is None else Representation.from_state(*network),
-    )
-
-
-def _outcome(dataset: xr.Dataset, described: dict[str, Any]) -> Outcome:
-    """What a choice is; files of format 1 have labels of levels and stages of rankings instead."""
-    part = _part(dataset, "outcome")
-    if part is not None:
-        return Outcome.from_state(*part)
-    stage = {"stage": dataset["stage"].to_numpy()} if "stage" in dataset else {}
-    return Outcome.from_state({"levels": described.get("levels")}, stage)
-
-
-def _part(dataset: xr.Dataset, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Settings and arrays of a part that comparisons may have."""
-    if name not in dataset:
-        return None
-    prefix = f"{name}_"
-    arrays = {
-        str(key).removeprefix(prefix): values.to_numpy()
-        for key, values in dataset.data_vars.items()
-        if str(key).startswith(prefix)
-    }
-    return _from_bytes(dataset[name].to_numpy()), arrays
-
-
 def _stored(dataset: xr.Dataset) -> xr.Dataset:
     """Replace the labels of each dimension by plain text and by JSON bytes."""
     stored = dataset.drop_vars(list(dataset.coords))
     for dim, index in dataset.indexes.items():
-        stored[f"{dim}_labels"] = (f"{dim}_labels_byte", _bytes(encode_index(index)))
+        stored[f"{dim}_labels"] = (f"{dim}_labels_byte", json_bytes(encode_index(index)))
         text = index.to_numpy() if index.dtype.kind in "iuf" else [str(label) for label in index]
         stored = stored.assign_coords({dim: text})
     return stored
@@ -254,7 +151,9 @@ def _stored(dataset: xr.Dataset) -> xr.Dataset:
 def _restored(stored: xr.Dataset) -> xr.Dataset:
     """Undo `_stored`."""
     dims = [dim for dim in stored.dims if f"{dim}_labels" in stored]
-    labels = {dim: decode_index(_from_bytes(stored[f"{dim}_labels"].to_numpy())) for dim in dims}
+    labels = {
+        dim: decode_index(from_json_bytes(stored[f"{dim}_labels"].to_numpy())) for dim in dims
+    }
     dataset = stored.drop_vars([f"{dim}_labels" for dim in dims]).assign_coords(labels)
     for variable in dataset.variables.values():
         variable.encoding = {}
@@ -302,14 +201,6 @@ def _number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} of type {type(value).__name__} has no place in JSON")
-
-
-def _bytes(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
-
-
-def _from_bytes(values: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
-    return json.loads(values.astype(np.uint8).tobytes())
 
 
 def _library_version() -> str:

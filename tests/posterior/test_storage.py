@@ -27,6 +27,7 @@ from bayes_pref.errors import DataError
 from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import Finding, Posterior, storage
 from bayes_pref.posterior.labels import decode_index, encode_index
+from bayes_pref.posterior.stored_comparisons import comparisons_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS: dict[str, pd.Index[Any]] = {
@@ -292,7 +293,7 @@ def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patched:
         patched.setattr(storage, "FORMAT", storage.FORMAT + 1)
         made_posterior().save(path)
-    with pytest.raises(DataError, match=r"it has format 2, .* reads up to 1; upgrade it"):
+    with pytest.raises(DataError, match=r"it has format 3, .* reads up to 2; upgrade it"):
         Posterior.load(path)
 
 
@@ -302,9 +303,9 @@ def test_a_model_that_this_version_does_not_know_is_refused(tmp_path: Path) -> N
     groups = {
         "posterior": posterior.draws,
         "sample_stats": posterior.sample_stats,
-        "comparisons": storage.comparisons_dataset(posterior.comparisons),
+        "comparisons": comparisons_dataset(posterior.comparisons),
     }
-    settings = {"model": {"model": "TelepathicReward"}, "engine": {}, "seed": 0, "findings": []}
+    settings = {"model": {"model": "TelepathicReward"}, "run": {}, "seed": 0, "findings": []}
     storage.write(path, groups, settings)
     with pytest.raises(DataError, match="unknown model 'TelepathicReward'"):
         Posterior.load(path)
