@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_pref.cli.screen import convergence, grid, in_options, paragraph, section
+from bayes_pref.cli.screen import grid, paragraph, section
+from bayes_pref.cli.summary_text import convergence, in_options
 from bayes_pref.data import Comparisons
 from bayes_pref.models.choice.choice_distribution import log_likelihood
 from bayes_pref.posterior import Posterior

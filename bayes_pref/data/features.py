@@ -1,24 +1,73 @@
-"""How raw columns become the columns of a reward: attributes, and attribute-by-context products.
+"""Features: where attributes come from, and how they become the columns of a reward.
 
-A reward is phi(x, y) . w, where x is the context (a prompt) and y what is judged (a response). A
-comparison only sees the difference of two rewards at the same x, so whatever depends on x alone
-cancels; x matters through its products with the attributes of y.
+Attributes are columns of a table, indicators of items (`Features.indicators`), what a `TextSource`
+makes of texts, or the output of a trained network (`data.network.Representation`). Contexts are
+the same for both sides. The features are the attributes and the products of attributes and contexts
+that were asked for.
+
+A reward is phi(x, y) . w, where x is the context (a prompt) and y the item (a response). A
+comparison depends on the difference of two rewards in the same context. Terms that depend on x
+alone cancel, so that x acts through its products with the attributes of y.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
 from bayes_pref.data.table import FloatArray, Table, TableLike, closest, column_names, listed
 from bayes_pref.errors import DataError
 
 # Words of a column name: left_length, leftLength, length.a and length1 all hold two.
 _WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
+
+
+class TextSource(Protocol):
+    """Where attributes and contexts come from when items are texts; `Comparisons.text` is one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(k,) names of the attributes."""
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """(q,) names of the contexts."""
+
+    def attributes(
+        self,
+        responses: Sequence[str],
+        embeddings: FloatArray | None = None,
+        *,
+        where: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> FloatArray:
+        """(n, k) attributes of n responses."""
+
+    def contexts(
+        self,
+        prompts: Sequence[str],
+        embeddings: FloatArray | None = None,
+        *,
+        where: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> FloatArray:
+        """(n, q) contexts of n prompts."""
+
+    def frame(self, prompts: Sequence[str], responses: Sequence[str]) -> pd.DataFrame:
+        """Attributes and contexts of n prompts and responses, one row a response."""
+
+    def with_encoder(self, encoder: Any, cache: str | os.PathLike[str] | None = None) -> TextSource:
+        """Return the same source with another encoder."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+        """Settings ready for JSON, and arrays."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +192,44 @@ class Features:
         second = [self.contexts.index(context) for _, context in self.interactions]
         with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
             return np.hstack([attributes, attributes[:, first] * contexts[:, second]])
+
+
+def constant_features(difference: FloatArray, features: Features) -> tuple[str, ...]:
+    """Names of the features that never differ within a pair.
+
+    Examples
+    --------
+    >>> constant_features(np.array([[1.0, 0.0], [2.0, 0.0]]), Features(("length", "tone")))
+    ('tone',)
+    """
+    never = np.flatnonzero(~np.any(difference, axis=0))
+    return tuple(features.names[column] for column in never)
+
+
+def feature_scale(difference: FloatArray, context: FloatArray, features: Features) -> FloatArray:
+    """(d,) root mean square of each difference; 1 for an item's indicator.
+
+    The product of an indicator and a context has the context's root mean square.
+
+    Examples
+    --------
+    >>> feature_scale(np.array([[3.0], [-3.0]]), np.empty((2, 0)), Features(("length",)))
+    array([3.])
+    """
+    if not features.indicators:
+        return _root_mean_square(difference)
+    of_context = dict(zip(features.contexts, _root_mean_square(context), strict=True))
+    products = [of_context[name] for _, name in features.interactions]
+    return np.array([1.0] * len(features.attributes) + products)
+
+
+def _root_mean_square(values: FloatArray) -> FloatArray:
+    """(k,) of each column; 1 where a column is 0."""
+    largest = np.abs(values).max(axis=0)
+    largest[largest == 0] = 1.0
+    # Divided by the largest first: squares of very large or small values leave the floats' range.
+    scale = largest * np.sqrt(np.mean((values / largest) ** 2, axis=0))
+    return np.where(scale == 0, 1.0, scale)
 
 
 def interaction_pairs(

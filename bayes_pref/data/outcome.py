@@ -58,6 +58,16 @@ class Outcome(ABC):
             If a choice is no value of this outcome.
         """
 
+    def read(self, table: Table, column: str) -> FloatArray:
+        """(n,) choices from a column of a table.
+
+        Raises
+        ------
+        DataError
+            If an entry is no value of this outcome; names the column, the row and the entry.
+        """
+        return table.outcomes(column)
+
     def take(self, rows: IntArray) -> Outcome:
         """Return the outcome of a selection of rows, given by position."""
         return self
@@ -118,11 +128,6 @@ class PairedChoice(Outcome):
     ties: bool = False
 
     name: ClassVar[str] = "choices between two"
-
-    @staticmethod
-    def read(table: Table, column: str) -> FloatArray:
-        """(n,) choices from a column of a table."""
-        return table.outcomes(column)
 
     def observed(self, choice: FloatArray) -> PairedChoice:
         """Validate choices, and set `ties` where there are any."""
@@ -320,6 +325,11 @@ class Ranking(Outcome):
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the settings and arrays that `Outcome.from_state` reads."""
         return {"outcome": "Ranking"}, {"stage": self.stage}
+
+
+def paired_or_graded(levels: Levels | None) -> Outcome:
+    """Return the outcome of data that are read with these levels, or without any."""
+    return PairedChoice() if levels is None else GradedChoice(levels)
 
 
 def _labels(levels: Levels) -> tuple[Any, ...]:

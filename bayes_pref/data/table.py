@@ -6,7 +6,6 @@ outcome is 1, 0 or 0.5: a table that needs any of this is refused with the place
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,13 +13,14 @@ from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.api import types
 
 from bayes_pref.errors import DataError
-
-FloatArray: TypeAlias = NDArray[np.float64]
-IntArray: TypeAlias = NDArray[np.int64]
+from bayes_pref.messages import closest as closest
+from bayes_pref.messages import listed as listed
+from bayes_pref.messages import shown as shown
+from bayes_pref.types import FloatArray as FloatArray
+from bayes_pref.types import IntArray as IntArray
 
 
 class ArrowTable(Protocol):
@@ -41,27 +41,6 @@ TableLike: TypeAlias = pd.DataFrame | ArrowTable | InterchangeTable
 
 _NUMBERS_AS_OBJECTS = {"integer", "floating", "mixed-integer-float", "boolean", "decimal"}
 _OUTCOMES = (0.0, 0.5, 1.0)
-
-
-def shown(value: object) -> str:
-    """Show a value in a message: ``'a'`` or ``3``, never ``np.int64(3)``, and never a page."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def listed(values: Iterable[object], *, limit: int = 5) -> str:
-    """List values in a message: ``'a', 'b' and 7 more``."""
-    texts = [shown(value) for value in values]
-    if len(texts) > limit:
-        return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"
-    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]])) if texts else "none"
-
-
-def closest(name: object, known: Iterable[object]) -> str:
-    """Suggest ``"; did you mean 'length'?"``, or nothing where no known name comes near."""
-    by_text = {str(label): label for label in known}
-    found = difflib.get_close_matches(str(name), by_text, n=1)
-    return f"; did you mean {shown(by_text[found[0]])}?" if found else ""
 
 
 def column_names(columns: str | Iterable[object] | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import FloatArray, listed
 from bayes_pref.diagnostics.confounding import assess_confounding as confounding
@@ -27,7 +28,6 @@ from bayes_pref.diagnostics.verdicts import MEANINGS, Grounds, decide, sentences
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.base import mean_contexts
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import check_interval
 
 COLUMNS = [
     *("row", "user", "mean", "sd", "lower", "upper"),
@@ -110,9 +110,8 @@ def diagnose(
             f"diagnose is for choices between two, and these are {outcome.name}; "
             "posterior.weights() and posterior.preference() answer for them"
         )
-    if not 0.0 < threshold < 1.0:
-        raise ModelError(f"threshold={threshold!r}: expected a probability between 0 and 1")
-    check_interval(interval)
+    threshold = settings.argument("threshold", threshold, settings.fraction, error=ModelError)
+    interval = settings.interval(interval)
     _refuse_other_units(posterior)
     pairs = read_pairs(posterior, comparisons)
     described = _described(prompts, posterior, pairs, fitted=comparisons is None)

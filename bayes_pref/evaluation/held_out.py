@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 from scipy.stats import t
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import shown
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
 from bayes_pref.evaluation.scores import mean_with_error
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import COLUMNS, check_interval, describe
+from bayes_pref.posterior.estimates import COLUMNS, describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.queries import POPULATION
 
@@ -120,9 +121,8 @@ def evaluate(
     ['new']
     """
     posterior = expect_posterior(posterior)
-    check_interval(interval)
-    if not isinstance(bins, int) or bins < 1:
-        raise DataError(f"bins={bins!r}: expected a whole number of at least 1")
+    interval = settings.interval(interval)
+    bins = settings.argument("bins", bins, settings.whole(1))
     _check(posterior, held_out)
     rows = _rows(posterior, held_out, interval)
     user = held_out.user

@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_pref.data.table import shown
+from bayes_pref import settings
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.evaluation.choice_statistics import (
     Statistic,
@@ -31,7 +31,7 @@ from bayes_pref.evaluation.choice_statistics import (
 )
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings, some
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import check_interval, describe
+from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
 
 Array = NDArray[np.float64]
@@ -88,11 +88,9 @@ def posterior_predictive_check(
     True
     """
     posterior = expect_posterior(posterior)
-    check_interval(interval)
-    if users not in ("same", "new"):
-        raise DataError(f"users must be 'same' or 'new', got {shown(users)}")
-    if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
-        raise DataError(f"draws={draws!r}: expected a whole number of at least 1")
+    interval = settings.interval(interval)
+    users = settings.argument("users", users, settings.one_of("same", "new"))
+    draws = settings.argument("draws", draws, settings.whole(1))
     comparisons = posterior.comparisons
     refuse_rankings(comparisons, "check", "use bp.loo(posterior, by='user')")
     if not np.isin(comparisons.choice, (0.0, 1.0)).all():

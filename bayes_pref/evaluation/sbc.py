@@ -21,6 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label, parameters
 from bayes_pref.errors import ConvergenceWarning, ModelError
@@ -205,8 +206,10 @@ def sbc(
     >>> found.ranks.shape, found.passed(0.001)
     ((20, 2), True)
     """
-    if not isinstance(replications, int) or replications < 1:
-        raise ModelError(f"replications={replications!r}: expected a whole number of at least 1")
+    replications = settings.argument(
+        "replications", replications, settings.whole(1), error=ModelError
+    )
+    seed = settings.seed(seed)
     if engine is None:
         engine = _short(model, comparisons)
     engine = replace(engine, progress=False)

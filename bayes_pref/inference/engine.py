@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
@@ -97,17 +98,14 @@ class Engine(ABC):
     progress: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
-        least = {"draws": 4, "chains": 1, "warmup": 0, "cores": 1, "thin": 1}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name not in least or (value is None and each.default is None):
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least[each.name]:
-                raise ModelError(
-                    f"{type(self).__name__}({each.name}={value!r}): "
-                    f"expected a whole number of at least {least[each.name]}"
-                )
+        """Validate the settings."""
+        settings.check(
+            self,
+            draws=settings.whole(4),
+            chains=settings.whole(1),
+            warmup=settings.whole(0),
+            cores=settings.optional(settings.whole(1)),
+        )
 
     @abstractmethod
     def unsupported(self, model: RewardModel, comparisons: Comparisons) -> str | None:

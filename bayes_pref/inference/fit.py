@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, overload
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
@@ -80,8 +81,7 @@ def fit(
     """
     if engine is not None:
         _expect("engine", engine, Engine, "bp.Gibbs()")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ModelError(f"seed={seed!r}: expected a whole number of at least 0")
+    seed = settings.seed(seed)
     if not isinstance(model, RewardModel):
         if isinstance(model, type) or not callable(model):
             raise _unexpected("model", model, RewardModel, "bp.HierarchicalReward()")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.inference.checked_draws import check_draws
@@ -80,6 +81,7 @@ class PyroPosterior:
         -------
         frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
         """
+        interval = settings.interval(interval)
         return parameter_frame(list(self.draws.data_vars.values()), interval)
 
     def __repr__(self) -> str:

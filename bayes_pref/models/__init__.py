@@ -1,5 +1,6 @@
 """Pyro generative models of users and their choices."""
 
+from bayes_pref import progress as progress  # before Pyro
 from bayes_pref.models.base import RewardModel, from_settings
 from bayes_pref.models.choice import ChoiceModel, Logit, Ordinal, PlackettLuce, Probit
 from bayes_pref.models.hierarchical import HierarchicalReward

@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pyro.infer import Predictive
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.errors import DataError, ModelError
@@ -153,19 +154,10 @@ class RewardModel(ChoiceSettings, ABC):
     scale: Literal["rms", "raw"] = "rms"
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(each.default, float) and not (
-                isinstance(value, int | float) and np.isfinite(value) and value > 0
-            ):
-                raise ModelError(
-                    f"{type(self).__name__}({each.name}={value!r}): expected a positive number"
-                )
-        if self.scale not in ("rms", "raw"):
-            raise ModelError(
-                f"{type(self).__name__}(scale={self.scale!r}): expected 'rms' or 'raw'"
-            )
+        """Validate the settings: what is a number by default must be positive."""
+        numbers = [each.name for each in fields(self) if isinstance(each.default, float)]
+        settings.check(self, **dict.fromkeys(numbers, settings.positive))
+        settings.check(self, scale=settings.one_of("rms", "raw"))
         self.check_choice_settings()
 
     @abstractmethod

@@ -28,6 +28,7 @@ import pyro.distributions as dist
 import torch
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import shown
 from bayes_pref.draws import stacked
@@ -98,16 +99,11 @@ class HierarchicalReward(RewardModel):
     exposure: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if self.covariance not in ("diagonal", "full"):
-            raise ModelError(
-                f"HierarchicalReward(covariance={self.covariance!r}): expected 'diagonal' or 'full'"
-            )
-        if not isinstance(self.exposure, bool):
-            raise ModelError(
-                f"HierarchicalReward(exposure={self.exposure!r}): expected True or False"
-            )
+        settings.check(
+            self, covariance=settings.one_of("diagonal", "full"), exposure=settings.boolean
+        )
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.

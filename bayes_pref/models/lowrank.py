@@ -36,6 +36,7 @@ import pyro.distributions as dist
 import torch
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import shown
 from bayes_pref.draws import stacked
@@ -105,14 +106,9 @@ class LowRankReward(RewardModel):
     effect_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
-            raise ModelError(
-                f"LowRankReward(rank={self.rank!r}): expected a whole number of at least 1"
-            )
-        if not isinstance(self.diagonal, bool):
-            raise ModelError(f"LowRankReward(diagonal={self.diagonal!r}): expected True or False")
+        settings.check(self, rank=settings.whole(1), diagonal=settings.boolean)
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.

@@ -37,6 +37,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
 from bayes_pref.draws import label, stacked
@@ -114,18 +115,9 @@ class MixtureReward(RewardModel):
     context_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if (
-            not isinstance(self.components, int)
-            or isinstance(self.components, bool)
-            or self.components < 1
-        ):
-            raise ModelError(
-                f"MixtureReward(components={self.components!r}): expected a whole number of at least 1"
-            )
-        if not isinstance(self.exposure, bool):
-            raise ModelError(f"MixtureReward(exposure={self.exposure!r}): expected True or False")
+        settings.check(self, components=settings.whole(1), exposure=settings.boolean)
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe."""

@@ -27,6 +27,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons, Features, Representation
 from bayes_pref.data.selection import rows_of
 from bayes_pref.errors import ModelError
@@ -88,20 +89,18 @@ class RepresentationReward(RewardModel):
     spread_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no network or prior can have."""
-        name = type(self).__name__
-        if not (isinstance(self.balance, int | float) and 0.0 <= self.balance < np.inf):
-            raise ModelError(f"{name}(balance={self.balance!r}): expected a number of at least 0")
+        """Validate the settings."""
+        settings.check(
+            self,
+            balance=settings.number(0),
+            size=settings.whole(1),
+            hidden=settings.whole(1),
+            heads=settings.one_of("user", "joined"),
+        )
         if self.balance:  # the base asks of every number that it be positive
             super().__post_init__()
         else:
             replace(self, balance=1.0)
-        for key in ("size", "hidden"):
-            value = getattr(self, key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ModelError(f"{name}({key}={value!r}): expected a whole number of at least 1")
-        if self.heads not in ("user", "joined"):
-            raise ModelError(f"{name}(heads={self.heads!r}): expected 'user' or 'joined'")
 
     def needs_training(self, comparisons: Comparisons) -> bool:
         """Whether these comparisons are still on what the network is to read."""

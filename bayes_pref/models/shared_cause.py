@@ -36,6 +36,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
 from bayes_pref.data.table import shown
@@ -104,18 +105,13 @@ class SharedCauseReward(RewardModel):
     concentration: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        for name, allowed in (
-            ("covariance", ("diagonal", "full")),
-            ("contexts", ("auto", "numbers", "categories")),
-        ):
-            if getattr(self, name) not in allowed:
-                expected = ", ".join(repr(each) for each in allowed[:-1])
-                raise ModelError(
-                    f"SharedCauseReward({name}={getattr(self, name)!r}): expected {expected} or "
-                    f"{allowed[-1]!r}"
-                )
+        settings.check(
+            self,
+            covariance=settings.one_of("diagonal", "full"),
+            contexts=settings.one_of("auto", "numbers", "categories"),
+        )
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import FloatArray, shown
 from bayes_pref.errors import DataError, ModelError
@@ -79,8 +80,7 @@ def unit_sizes(comparisons: Comparisons, units: Units) -> tuple[FloatArray, str]
     >>> unit_sizes(world.comparisons, "raw")
     (array([1., 1., 1., 1.]), 'log-odds per unit')
     """
-    if units not in ("scaled", "raw"):
-        raise DataError(f"units must be 'scaled' or 'raw', got {shown(units)}")
+    units = settings.argument("units", units, settings.one_of("scaled", "raw"))
     features = comparisons.features
     if features.indicators and not features.interactions:
         return np.ones(comparisons.n_features), "log-odds"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayes_pref import settings
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation.sbc import SBC
 from bayes_pref.plots.style import (
@@ -26,8 +27,7 @@ def draw_calibration(result: SBC, axes: Any, probability: float) -> AxesArray:
     """Draw what `bayes_pref.plots.calibration` describes."""
     if not isinstance(result, SBC):
         raise DataError(f"result: got {type(result).__name__}, not what bp.sbc(...) returns")
-    if not 0.0 < probability < 1.0:
-        raise DataError(f"probability must be between 0 and 1, got {probability!r}")
+    probability = settings.argument("probability", probability, settings.fraction)
     difference, band = result.difference(), result.band(probability)
     outside = ((difference.lt(band["lower"], axis=0)) | difference.gt(band["upper"], axis=0)).any()
     # Where panels are too many for a figure, those that leave the band come first.

@@ -14,9 +14,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from bayes_pref import settings
 from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
 from bayes_pref.draws import parameters, stack_last
-from bayes_pref.errors import DataError
 from bayes_pref.models.choice import ChoiceDistribution
 
 Floats = NDArray[np.float64]
@@ -24,12 +24,6 @@ Floats = NDArray[np.float64]
 # 64 MB of doubles: large enough for fast matrix products, small beside the draws themselves.
 BLOCK_VALUES = 2**23
 COLUMNS = ("mean", "sd", "lower", "upper")
-
-
-def check_interval(interval: float) -> None:
-    """Refuse a probability that no credible interval can have."""
-    if not (isinstance(interval, int | float) and 0.0 < interval < 1.0):
-        raise DataError(f"interval must be between 0 and 1, got {interval!r}; 0.9 is usual")
 
 
 def describe(values: Floats, interval: float) -> dict[str, Floats]:
@@ -53,7 +47,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
     >>> {name: round(float(number), 1) for name, number in found.items()}
     {'mean': 50.0, 'sd': 29.3, 'lower': 5.0, 'upper': 95.0}
     """
-    check_interval(interval)
+    interval = settings.interval(interval)
     size = values.shape[-1]
     described = [values.mean(axis=-1), values.std(axis=-1, ddof=1 if size > 1 else 0)]
     values.sort(axis=-1)
@@ -67,7 +61,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
 
 def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
     """Return `describe` for this interval, which is checked now."""
-    check_interval(interval)
+    interval = settings.interval(interval)
     return lambda values: describe(values, interval)
 
 
@@ -119,7 +113,7 @@ def parameter_frame(variables: Sequence[xr.DataArray], interval: float) -> pd.Da
     -------
     frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
     """
-    check_interval(interval)
+    interval = settings.interval(interval)
     parts = []
     for variable in variables:
         labels, values = parameters(variable)

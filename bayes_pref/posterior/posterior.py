@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref import settings
+from bayes_pref.errors import ModelError
 from bayes_pref.posterior.estimates import (
-    check_interval,
     describe_choices,
     describe_parameters,
     describer,
@@ -101,8 +101,8 @@ class Posterior(PosteriorDraws):
         ['mean', 'sd', 'lower', 'upper', 'rhat', 'ess_bulk', 'ess_tail']
         """
         of_users = {"population": (False,), "users": (True,), "all": (False, True)}
-        if kind not in of_users:
-            raise DataError(f"kind must be 'population', 'users' or 'all', got {kind!r}")
+        settings.argument("kind", kind, settings.one_of(*of_users))
+        interval = settings.interval(interval)
         variables = self.draws.data_vars.values()
         chosen = [each for each in variables if ("user" in each.dims) in of_users[kind]]
         return parameter_frame(chosen, interval)
@@ -173,7 +173,7 @@ class Posterior(PosteriorDraws):
         >>> posterior.membership()[["component", "mean"]].drop_duplicates().values.tolist()
         [[1.0, 1.0]]
         """
-        check_interval(interval)
+        interval = settings.interval(interval)
         probabilities = self.model.component_probabilities(self.draws, self.comparisons)
         if probabilities is None:
             raise ModelError(
@@ -282,7 +282,7 @@ class Posterior(PosteriorDraws):
         matrix, labels = difference_matrix(left, right, self.comparisons)
         weights, owners = self._weights(users)
         choices = self.choice_distribution
-        check_interval(interval)
+        interval = settings.interval(interval)
         columns = estimate(weights, matrix, lambda eta: describe_choices(eta, choices, interval))
         return estimate_frame({"user": owners, "comparison": labels}, columns)
 
@@ -317,7 +317,7 @@ class Posterior(PosteriorDraws):
         >>> posterior.amce()["feature"].tolist()
         ['length', 'tone']
         """
-        check_interval(interval)
+        interval = settings.interval(interval)
         effects = self.amce_draws()
         columns = describe_parameters(effects.to_numpy(), interval)
         return pd.DataFrame({"feature": effects.indexes["feature"], **columns})

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.features import TextSource
 from bayes_pref.data.table import TableLike, column_names, listed
 from bayes_pref.errors import DataError
 from bayes_pref.text.cache import EmbeddingCache
@@ -42,7 +43,7 @@ def comparisons(
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
     covariates: TableLike | None = None,
     train: ArrayLike | None = None,
-    features: TextFeatures | None = None,
+    features: TextSource | None = None,
     embeddings: Mapping[str, ArrayLike] | None = None,
     cache: str | os.PathLike[str] | None = None,
     skip: bool = False,
@@ -245,7 +246,7 @@ def _called(part: str) -> str:
 def _assemble(
     votes: Votes,
     known: Mapping[str, Floats],
-    features: TextFeatures,
+    features: TextSource,
     user: str | None,
     context: tuple[str, ...],
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,

@@ -18,8 +18,9 @@ from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 from matplotlib import image, pyplot
 
 import bayes_pref as bp
-from bayes_pref.cli import command as cli
-from bayes_pref.cli.screen import WIDTH, grid, summary_text
+from bayes_pref.cli import fitting, main
+from bayes_pref.cli.screen import WIDTH, grid
+from bayes_pref.cli.summary_text import summary_text
 from bayes_pref.inference.runtime import threads as chains
 from bayes_pref.reporting.folder import OutputFolder
 from conftest import ROOT
@@ -46,7 +47,7 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
     def runner(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = cli.main(list(arguments))
+        status = main(list(arguments))
         return status, *capsys.readouterr()
 
     return runner
@@ -355,7 +356,7 @@ def test_what_cannot_be_used_is_told_in_one_line(
     spoil, options, words = BAD[case]
     spoil()
     if case != "seed":  # of which `fit` is the judge
-        monkeypatch.setattr(cli, "fit", lambda *_, **__: pytest.fail("sampling has begun"))
+        monkeypatch.setattr(fitting, "fit", lambda *_, **__: pytest.fail("sampling has begun"))
     status, _, err = run(*fit_votes(*options))
     assert status == 2
     assert err.startswith("bayes-pref: ")
@@ -437,7 +438,7 @@ def test_ctrl_c_before_any_draw_is_one_line(run: Run, monkeypatch: pytest.Monkey
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "fit", interrupt)
+    monkeypatch.setattr(fitting, "fit", interrupt)
     status, _, err = run(*fit_votes())
     assert status == 130
     assert err == "bayes-pref: interrupted; what was not written yet is lost\n"
@@ -526,7 +527,7 @@ def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
         (["fit", "--help"], ["--difference", "--covariates", "--model", "--interval", "(1000)"]),
     ):
         with pytest.raises(SystemExit) as stopped:
-            cli.main(arguments)
+            main(arguments)
         assert stopped.value.code == 0
         out = capsys.readouterr().out
         assert all(word in out for word in words)
@@ -535,7 +536,7 @@ def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
 def test_unknown_options_stop_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["fit"], ["fit", "a.csv", "--user", "a"], ["fit", "--model", "cubic"]):
         with pytest.raises(SystemExit) as stopped:
-            cli.main(arguments)
+            main(arguments)
         assert stopped.value.code == 2
     assert "invalid choice: 'cubic'" in capsys.readouterr().err
 

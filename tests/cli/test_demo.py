@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit
 
 import bayes_pref as bp
-from bayes_pref.cli import command as cli
+from bayes_pref.cli import main
 from bayes_pref.cli.demo import run_demo
 from bayes_pref.cli.demo_flags import flagged
 from bayes_pref.cli.demo_report import Fits, choice_probabilities, opposite_people, report
@@ -218,7 +218,7 @@ def test_the_command_converges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["demo", "--seed", "3"]) == 0
+    assert main(["demo", "--seed", "3"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     text = flowing(out)

@@ -460,9 +460,9 @@ def test_a_coupled_posterior_is_kept_and_others_are_fitted_anew() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": 0.0}, "threshold must be between 0 and 1, got 0.0"),
-        ({"certainty": 95}, "certainty must be between 0 and 1, got 95"),
-        ({"interval": 1.0}, "interval must be between 0 and 1"),
+        ({"threshold": 0.0}, "threshold must be a number between 0 and 1, got 0.0"),
+        ({"certainty": 95}, "certainty must be a number between 0 and 1, got 95"),
+        ({"interval": 1.0}, "interval must be a number between 0 and 1"),
         ({"permutations": 0}, "permutations must be a whole number of at least 1"),
         ({"permutations": 50}, "50 permutations can never reject at level 0.01; take at least 99"),
     ],

@@ -118,7 +118,7 @@ def test_arguments_out_of_range_are_refused() -> None:
     posterior = made_posterior()
     with pytest.raises(bp.DataError, match="users must be 'same' or 'new'"):
         bp.posterior_predictive_check(posterior, users="all")
-    with pytest.raises(bp.DataError, match="draws=0"):
+    with pytest.raises(bp.DataError, match="draws must be a whole number"):
         bp.posterior_predictive_check(posterior, draws=0)
     with pytest.raises(bp.ModelError, match="expected a Posterior"):
         bp.posterior_predictive_check(3)

@@ -130,7 +130,7 @@ def test_fit_alone_picks_gibbs_and_expects_its_own_kinds() -> None:
         bp.fit(bp.PooledReward, comparisons)  # type: ignore[arg-type]
     with pytest.raises(bp.ModelError, match=r"comparisons: got DataFrame but expected a Compar"):
         bp.fit(bp.PooledReward(), comparisons.to_frame())  # type: ignore[arg-type]
-    with pytest.raises(bp.ModelError, match=r"seed=-1"):
+    with pytest.raises(bp.ModelError, match=r"seed must be a whole number"):
         bp.fit(bp.PooledReward(), comparisons, seed=-1)
     with pytest.raises(bp.ModelError, match=r"Gibbs\(chains=0\): expected a whole number"):
         bp.Gibbs(chains=0)

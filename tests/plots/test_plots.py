@@ -377,7 +377,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a figure": (lambda: plots.population(GOOD, pyplot.figure()), "ax: got Figure but expected"),
     "one axis": (lambda: plots.users(GOOD, axes=pyplot.axes()), "axes: 2 matplotlib Axes are nee"),
     "no axes": (lambda: plots.rank(GOOD, "mu", [1, 2]), "axes: 2 matplotlib Axes are needed"),
-    "interval": (lambda: plots.population(GOOD, interval=90), "interval must be between 0 and 1"),
+    "interval": (lambda: plots.population(GOOD, interval=90), "interval must be a number between"),
     "units": (lambda: plots.users(GOOD, units="sd"), "units must be 'scaled' or 'raw', got 'sd'"),
     "user": (lambda: plots.users(GOOD, "u99"), "unknown user 'u99'"),
     "users": (lambda: plots.users(GOOD, ["u1", "u2"]), "name one user to point out"),

@@ -77,7 +77,7 @@ def test_a_narrower_interval_lies_within_a_wider_one() -> None:
 def test_an_interval_outside_0_and_1_is_refused(
     ask: Callable[[Posterior, Any], pd.DataFrame], interval: Any
 ) -> None:
-    with pytest.raises(DataError, match="interval must be between 0 and 1, got"):
+    with pytest.raises(DataError, match="interval must be a number between 0 and 1, got"):
         ask(made_posterior(), interval)
 
 

@@ -1,21 +1,122 @@
-"""Comparisons of items named by an id: the catalogue, the differences, and who meets whom."""
+"""Comparisons of items named by an id: which two a row compares, and which items are connected."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, closest, shown
-from bayes_pref.errors import DataError
+from bayes_pref.data.outcome import Levels, paired_or_graded
+from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
+from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
+from bayes_pref.errors import DataWarning
+
+
+class ItemsReader:
+    """The constructor `from_items` of `Comparisons`."""
+
+    @classmethod
+    def from_items(
+        cls,
+        votes: TableLike,
+        items: TableLike | None = None,
+        *,
+        user: str,
+        left: str,
+        right: str,
+        choice: str,
+        context: Sequence[str] | None = None,
+        interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
+        covariates: TableLike | None = None,
+        levels: Levels | None = None,
+    ) -> Self:
+        """Read comparisons of items that are named by an id.
+
+        Parameters
+        ----------
+        votes
+            One row a comparison.
+        items
+            The items' attributes, all of them numbers: one row an item, indexed by its id (or with
+            a column ``item`` that holds the ids). None: every item has a reward of its own.
+        user, choice
+            Columns as in `from_frame`.
+        left, right
+            Columns of `votes` that hold the ids of the two items.
+        context, interactions, covariates, levels
+            As in `from_frame`; context columns are columns of `votes`.
+
+        Returns
+        -------
+        comparisons: rows grouped by user, with the items as its `catalogue`
+
+        Raises
+        ------
+        DataError
+            As `from_frame`, and for items that are unknown, doubled or compared with themselves.
+
+        Warns
+        -----
+        DataWarning
+            As `from_frame`, and for groups of items that nobody compared with one another.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayes_pref as bp
+        >>> votes = pd.DataFrame(
+        ...     {
+        ...         "who": ["ann", "ann", "bob", "bob"],
+        ...         "first": ["tea", "milk", "tea", "milk"],
+        ...         "second": ["milk", "mate", "mate", "tea"],
+        ...         "chosen": [1, 0, 0.5, 0],
+        ...     }
+        ... )
+        >>> comparisons = bp.Comparisons.from_items(
+        ...     votes, user="who", left="first", right="second", choice="chosen"
+        ... )
+        >>> comparisons.feature_names
+        ('tea', 'milk', 'mate')
+        >>> comparisons.difference[0]
+        array([ 1., -1.,  0.])
+        """
+        table = Table.read(votes, "votes")
+        user, choice, contexts = str(user), str(choice), column_names(context)
+        table.require_roles(
+            {"user": [user], "choice": [choice], "left": [str(left)], "right": [str(right)]}
+            | {"context": contexts}
+        )
+        pairs = ItemPairs.read(table, str(left), str(right), items)
+        features = item_features(
+            pairs.catalogue, contexts, interactions, one_reward_each=items is None
+        )
+        parts = group_rows(
+            table,
+            features,
+            pairs.difference(),
+            user=user,
+            choice=choice,
+            catalogue=pairs.catalogue,
+            covariates=covariates,
+            outcome=paired_or_graded(levels),
+        )
+        made = cls(**parts)
+        warn_of_limits(parts, stacklevel=3)
+        apart = pairs.disconnected(one_reward_each=features.indicators)
+        if apart:
+            warnings.warn(apart, DataWarning, stacklevel=2)
+        return made
 
 
 @dataclass(frozen=True)
-class Votes:
+class ItemPairs:
     """Which two items each row compares.
 
     Parameters
@@ -28,7 +129,7 @@ class Votes:
     Examples
     --------
     >>> votes = pd.DataFrame({"a": ["tea", "mate"], "b": ["milk", "tea"]})
-    >>> Votes.read(Table.read(votes), "a", "b", None).difference()
+    >>> ItemPairs.read(Table.read(votes), "a", "b", None).difference()
     array([[ 1., -1.,  0.],
            [-1.,  0.,  1.]])
     """
@@ -38,7 +139,7 @@ class Votes:
     right: IntArray
 
     @classmethod
-    def read(cls, votes: Table, left: str, right: str, items: TableLike | None) -> Votes:
+    def read(cls, votes: Table, left: str, right: str, items: TableLike | None) -> ItemPairs:
         """Look up both items of every row; refuse unknown ids and an item against itself."""
         if items is None:
             both = pd.concat([votes.labels(left), votes.labels(right)], ignore_index=True)
@@ -95,43 +196,3 @@ class Votes:
             f"the items fall into {n_groups:,} groups that nobody compared with one another "
             f"({one} is in one, {other} in another): {rest}"
         )
-
-
-def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
-    """Attributes of the items of a table; of bare labels, one indicator each."""
-    return _one_reward_each(items) if isinstance(items, pd.Index) else _catalogue(items)
-
-
-def _one_reward_each(labels: pd.Index[Any]) -> pd.DataFrame:
-    names = [str(label) for label in labels]
-    return pd.DataFrame(np.eye(len(names)), index=labels, columns=names)
-
-
-def _catalogue(items: TableLike) -> pd.DataFrame:
-    table = Table.read(items, "items")
-    frame = table.frame
-    if "item" in frame.columns:
-        frame = frame.set_index(pd.Index(table.labels("item"))).drop(columns="item")
-    index = frame.index
-    if index.hasnans:
-        raise DataError("items: an item has no label; label every row")
-    if index.has_duplicates:
-        doubled = shown(index[index.duplicated()][0])
-        raise DataError(f"items: item {doubled} has more than one row; keep one row an item")
-    columns = list(frame.columns)
-    if not columns:
-        raise DataError("items has no attribute columns; add one, or pass items=None")
-    numbers = Table(frame, "items").numbers(columns)
-    return pd.DataFrame(numbers, index=index.rename("item"), columns=columns)
-
-
-def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
-    """Positions of a column of items in the catalogue; refuse those that are unknown."""
-    labels = votes.labels(column)
-    found = known.get_indexer(pd.Index(labels))
-    if (found < 0).any():
-        row = int(np.argmax(found < 0))
-        label = labels.iloc[row]
-        nearest = closest(label, known).lstrip("; ")
-        votes.refuse(column, row, f"unknown item {shown(label)}", nearest or "add it to items")
-    return found.astype(np.int64)

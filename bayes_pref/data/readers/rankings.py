@@ -9,13 +9,110 @@ no stage decides among them. Best-of-k is the ranking of the first place alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.readers.items import catalogue_of, item_positions
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, shown
+from bayes_pref.data.outcome import Ranking
+from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
+from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
+
+
+class RankingsReader:
+    """The constructor `from_rankings` of `Comparisons`."""
+
+    @classmethod
+    def from_rankings(
+        cls,
+        frame: TableLike,
+        items: TableLike | None = None,
+        *,
+        user: str,
+        ranking: str,
+        item: str,
+        rank: str,
+        context: Sequence[str] | None = None,
+        interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
+        covariates: TableLike | None = None,
+    ) -> Self:
+        """Read rankings, one row for every item that a ranking shows.
+
+        They are modelled by Plackett and Luce, not broken into pairs: see `models.plackett_luce`.
+        Fit them with `NUTS` or `SVI`.
+
+        Parameters
+        ----------
+        frame
+            One row an item in a ranking.
+        items
+            The items' attributes, as in `from_items`. None: every item has a reward of its own.
+        user, ranking, item
+            Columns of the users' labels, of what tells rankings apart, and of the items' ids.
+        rank
+            Column of the ranks: 1 for the best, 2, 3, ..., and nothing (missing) for items that
+            were shown and not ranked, which are below all that are. Best-of-k: 1 and nothing else.
+        context, interactions, covariates
+            As in `from_frame`; contexts are the same in all rows of a ranking.
+
+        Returns
+        -------
+        comparisons: one row for each item chosen and each one it was chosen over, labelled by
+        ranking and both items; the rows of one choice have the same `outcome.stage`
+
+        Raises
+        ------
+        DataError
+            As `from_frame`, and for ties, gaps and repeated or unknown items in a ranking.
+
+        Warns
+        -----
+        DataWarning
+            As `from_frame`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayes_pref as bp
+        >>> frame = pd.DataFrame(
+        ...     {
+        ...         "who": ["ann", "ann", "ann", "bob", "bob", "bob"],
+        ...         "id": [1, 1, 1, 2, 2, 2],
+        ...         "drink": ["tea", "milk", "mate", "tea", "milk", "mate"],
+        ...         "place": [2, 1, 3, None, 1, None],
+        ...     }
+        ... )
+        >>> ranked = bp.Comparisons.from_rankings(
+        ...     frame, user="who", ranking="id", item="drink", rank="place"
+        ... )
+        >>> ranked.outcome.stage.tolist()  # milk, then tea; bob: milk
+        [0, 0, 1, 2, 2]
+        """
+        table = Table.read(frame)
+        contexts, user = column_names(context), str(user)
+        table.require_roles(
+            {"user": [user], "ranking": [ranking], "item": [item], "rank": [rank]}
+            | {"context": contexts}
+        )
+        _refuse_changes(table, ranking, [user, *contexts])
+        stages = Stages.read(table, ranking, item, rank, items)
+        rows = table.frame[[user, *contexts]].iloc[stages.first].set_axis(stages.label)
+        parts = group_rows(
+            Table(rows.assign(**{rank: 1.0}), table.name),
+            item_features(stages.catalogue, contexts, interactions, one_reward_each=items is None),
+            stages.difference(),
+            user=user,
+            choice=rank,
+            catalogue=stages.catalogue,
+            covariates=covariates,
+            outcome=Ranking(stages.stage),
+        )
+        made = cls(**parts)
+        warn_of_limits(parts, stacklevel=3)
+        return made
 
 
 @dataclass(frozen=True)
@@ -141,3 +238,17 @@ def _refuse(
     )
     size = frame.groupby("of")["code"].transform("size")
     refuse(item, size < 2, "{where} has the single item {value}", "leave it out")
+
+
+def _refuse_changes(table: Table, ranking: str, columns: Sequence[str]) -> None:
+    """Refuse rankings that change their user or a context from row to row."""
+    codes, _ = table.codes(ranking)
+    for column in columns:
+        values = table.labels(column)
+        first = values.groupby(codes).transform("first")
+        apart = (values != first).to_numpy()
+        if apart.any():
+            row = int(np.argmax(apart))
+            found = f"{shown(values.iloc[row])} beside {shown(first.iloc[row])}"
+            name = shown(table.frame[ranking].iloc[row])
+            table.refuse(column, row, f"{found} in ranking {name}", "a ranking has one of each")

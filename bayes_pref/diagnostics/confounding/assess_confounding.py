@@ -41,6 +41,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import listed
 from bayes_pref.diagnostics.confounding.exposure_distribution import (
@@ -59,7 +60,7 @@ from bayes_pref.models.base import RewardModel, centred_covariates, exposures
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.shared_cause import SharedCauseReward
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import check_interval, describe_parameters
+from bayes_pref.posterior.estimates import describe_parameters
 
 Array = NDArray[np.float64]
 
@@ -262,7 +263,7 @@ def assess(
     """
     comparisons, model = exposure_posterior.comparisons, exposure_posterior.model
     _check(threshold, certainty, level, permutations)
-    check_interval(interval)
+    interval = settings.interval(interval)
     joint = isinstance(model, SharedCauseReward)
     if not joint and "G" not in exposure_posterior.draws:
         raise ModelError(
@@ -373,10 +374,8 @@ def _contexts(names: tuple[str, ...] | list[str]) -> str:
 def _check(threshold: float, certainty: float, level: float, permutations: int) -> None:
     shares = {"threshold": threshold, "certainty": certainty, "level": level}
     for name, value in shares.items():
-        if not (isinstance(value, int | float) and 0.0 < value < 1.0):
-            raise DataError(f"{name} must be between 0 and 1, got {value!r}")
-    if not isinstance(permutations, int) or permutations < 1:
-        raise DataError(f"permutations must be a whole number of at least 1, got {permutations!r}")
+        settings.argument(name, value, settings.fraction)
+    settings.argument("permutations", permutations, settings.whole(1))
     if 1 / (permutations + 1) > level:
         raise DataError(
             f"{permutations} permutations can never reject at level {level:g}; "

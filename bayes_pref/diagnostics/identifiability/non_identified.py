@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.readers.items import Votes
+from bayes_pref.data.readers.items import ItemPairs
 from bayes_pref.data.table import FloatArray, IntArray, listed
 from bayes_pref.diagnostics.identifiability.separation import Separation
 
@@ -141,14 +141,14 @@ def correlation(rows: FloatArray, one: int, other: int) -> float:
     return float(rows[:, one] @ rows[:, other]) / squares**0.5 if squares else 0.0
 
 
-def votes(comparisons: Comparisons) -> Votes:
+def votes(comparisons: Comparisons) -> ItemPairs:
     """Which two items each row compares, where every item has its own reward."""
     k = len(comparisons.features.attributes)
     items = comparisons.difference[:, :k]
     catalogue = comparisons.catalogue
     if catalogue is None:
         catalogue = pd.DataFrame(index=pd.Index(comparisons.features.attributes))
-    return Votes(catalogue, items.argmax(axis=1), items.argmin(axis=1))
+    return ItemPairs(catalogue, items.argmax(axis=1), items.argmin(axis=1))
 
 
 def item_groups(comparisons: Comparisons) -> IntArray:

@@ -27,13 +27,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import FloatArray, IntArray
 from bayes_pref.diagnostics.identifiability.assess_identifiability import units
 from bayes_pref.diagnostics.overlap.prompts import Described, by_component, read_described
 from bayes_pref.diagnostics.overlap.user_components import Exposure, user_components
 from bayes_pref.diagnostics.query import UNASKED, Pairs
-from bayes_pref.errors import DataError
 from bayes_pref.models.mixture import MixtureReward
 from bayes_pref.posterior import Posterior
 
@@ -326,8 +326,4 @@ def _kinds_frame(component: FloatArray, comparisons: Comparisons) -> pd.DataFram
 
 
 def _check_kinds(components: int | None, n_users: int) -> None:
-    whole = isinstance(components, int) and not isinstance(components, bool)
-    if components is not None and not (whole and 1 <= components <= n_users):
-        raise DataError(
-            f"components must be None or a whole number from 1 to {n_users}, got {components!r}"
-        )
+    settings.argument("components", components, settings.optional(settings.whole(1, n_users)))

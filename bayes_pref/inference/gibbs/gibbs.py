@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.engine import Engine, RawDraws
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain, PooledChain, compile_ahead
@@ -72,6 +73,11 @@ class Gibbs(Engine):
 
     thin: int = 1
     checkpoint: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        super().__post_init__()
+        settings.check(self, thin=settings.whole(1))
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""

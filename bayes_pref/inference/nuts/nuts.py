@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.engine import Engine, RawDraws
@@ -92,17 +93,14 @@ class NUTS(Engine):
     max_tree_depth: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if self.kernel not in ("compiled", "pyro"):
-            raise ModelError(f"NUTS(kernel={self.kernel!r}): expected 'compiled' or 'pyro'")
-        if not 0 < self.target_accept < 1:
-            raise ModelError(f"NUTS(target_accept={self.target_accept!r}): expected within (0, 1)")
-        if not isinstance(self.max_tree_depth, int) or self.max_tree_depth < 1:
-            raise ModelError(
-                f"NUTS(max_tree_depth={self.max_tree_depth!r}): "
-                "expected a whole number of at least 1"
-            )
+        settings.check(
+            self,
+            kernel=settings.one_of("compiled", "pyro"),
+            target_accept=settings.fraction,
+            max_tree_depth=settings.whole(1),
+        )
 
     def unsupported(self, model: RewardModel, comparisons: Comparisons) -> str | None:
         """Return why this engine cannot run the model, or None if it can."""

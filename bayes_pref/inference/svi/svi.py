@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pyro import infer
 from tqdm.auto import tqdm
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.checks import PARETO_K
 from bayes_pref.convergence.finding import Finding
@@ -104,31 +105,28 @@ class SVI(Engine):
     rank: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
+        """Validate the settings."""
         super().__post_init__()
-        for name, least in (("steps", 1), ("window", 2), ("candidates", 8), ("rank", 1)):
-            self._expect_whole(name, getattr(self, name), least)
-        if self.batch is not None:
-            self._expect_whole("batch", self.batch, 1)
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and np.isfinite(value) and value > 0):
-                raise ModelError(f"SVI({name}={value!r}): expected a positive number")
+        settings.check(
+            self,
+            steps=settings.whole(1),
+            window=settings.whole(2),
+            candidates=settings.whole(8),
+            rank=settings.whole(1),
+            batch=settings.optional(settings.whole(1)),
+            learning_rate=settings.positive,
+            clip=settings.positive,
+        )
         if self.chains != 1 or self.warmup != 0:
             raise ModelError(
                 f"SVI(chains={self.chains}, warmup={self.warmup}): its draws are independent, so "
                 "there is one chain and no warm-up"
             )
-        if not callable(self.guide) and self.guide not in ("auto", "mean_field", "low_rank"):
-            raise ModelError(
-                f"SVI(guide={self.guide!r}): expected 'auto', 'mean_field', 'low_rank' or a Pyro "
-                "guide of your own"
+        if not callable(self.guide):
+            names = settings.one_of(
+                "auto", "mean_field", "low_rank", other="a Pyro guide of your own"
             )
-
-    @staticmethod
-    def _expect_whole(name: str, value: object, least: int) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ModelError(f"SVI({name}={value!r}): expected a whole number of at least {least}")
+            settings.check(self, guide=names)
 
     @property
     def _name(self) -> str:

@@ -16,8 +16,9 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Outcome
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref.errors import DataError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.outcome_distribution import OutcomeDistribution
 
@@ -48,13 +49,9 @@ class ChoiceModel(ABC):
     log_odds: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Validate the settings that are switches."""
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(each.default, bool) and not isinstance(value, bool):
-                raise ModelError(
-                    f"{type(self).__name__}({each.name}={value!r}): expected True or False"
-                )
+        """Validate the settings: what is True or False by default must be one of these."""
+        switches = [each.name for each in fields(self) if isinstance(each.default, bool)]
+        settings.check(self, **dict.fromkeys(switches, settings.boolean))
 
     @property
     def beyond_logistic(self) -> str | None:
@@ -159,7 +156,7 @@ class ChoiceModel(ABC):
         return {"choice_model": type(self).__name__, **own}
 
     @staticmethod
-    def from_settings(settings: Mapping[str, Any]) -> ChoiceModel:
+    def from_settings(described: Mapping[str, Any]) -> ChoiceModel:
         """Build a choice model from what `settings` returned.
 
         Raises
@@ -174,13 +171,13 @@ class ChoiceModel(ABC):
         Probit(lapse=False, position=True)
         """
         known = {final.__name__: final for final in _final(ChoiceModel)}
-        name = settings.get("choice_model")
+        name = described.get("choice_model")
         if name not in known:
             raise DataError(
                 f"unknown choice model {name!r}; known are {', '.join(sorted(known))}: import the "
                 "module that defines it first"
             )
-        rest = {key: value for key, value in settings.items() if key != "choice_model"}
+        rest = {key: value for key, value in described.items() if key != "choice_model"}
         try:
             model: ChoiceModel = known[name](**rest)
         except TypeError as err:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons, GradedChoice, Outcome, Ranking
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
@@ -71,14 +72,13 @@ class ChoiceSettings:
                 f"{name}(choice={self.choice!r}, {_listed(given)}): choice= says all of it; give "
                 f"{' and '.join(given)} to the choice model instead"
             )
-        if self.link not in LINKS:
-            raise ModelError(f"{name}(link={self.link!r}): expected 'logit' or 'probit'")
-        for setting in ("lapse", "position"):
-            value = getattr(self, setting)
-            if not isinstance(value, bool):
-                raise ModelError(f"{name}({setting}={value!r}): expected True or False")
-        if not (self.ties is None or isinstance(self.ties, bool)):
-            raise ModelError(f"{name}(ties={self.ties!r}): expected True, False or None")
+        settings.check(
+            self,
+            link=settings.one_of(*LINKS),
+            lapse=settings.boolean,
+            position=settings.boolean,
+            ties=settings.optional(settings.boolean),
+        )
         if self.ties and self.link == "probit":
             raise ModelError(
                 f"{name}(ties=True, link='probit'): the probit link has no ties; read them as "
@@ -170,5 +170,5 @@ class ChoiceSettings:
         return None
 
 
-def _listed(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+def _listed(keywords: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in keywords.items())

@@ -23,8 +23,8 @@ import pyro
 import pyro.distributions as dist
 import torch
 
+from bayes_pref import settings
 from bayes_pref.data import Outcome, PairedChoice
-from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.effects import (
     POSITION_SD,
@@ -76,8 +76,7 @@ class Logit(ChoiceModel):
     def __post_init__(self) -> None:
         """Validate the settings."""
         super().__post_init__()
-        if not (self.ties is None or isinstance(self.ties, bool)):
-            raise ModelError(f"Logit(ties={self.ties!r}): expected True, False or None")
+        settings.check(self, ties=settings.optional(settings.boolean))
 
     @property
     def beyond_logistic(self) -> str | None:

@@ -17,8 +17,8 @@ import pyro
 import pyro.distributions as dist
 import torch
 
+from bayes_pref import settings
 from bayes_pref.data import GradedChoice, Outcome
-from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.effects import lapsed, sample_lapse
 from bayes_pref.models.choice.links import LINKS, Link, cutpoints, log_cells
@@ -57,8 +57,7 @@ class Ordinal(ChoiceModel):
     def __post_init__(self) -> None:
         """Validate the settings."""
         super().__post_init__()
-        if self.link not in LINKS:
-            raise ModelError(f"Ordinal(link={self.link!r}): expected 'logit' or 'probit'")
+        settings.check(self, link=settings.one_of(*LINKS))
 
     @property
     def beyond_logistic(self) -> str | None:

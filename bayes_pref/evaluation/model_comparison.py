@@ -18,7 +18,7 @@ from scipy.optimize import LinearConstraint, minimize
 
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation.choices import same_choices
-from bayes_pref.evaluation.loo import By, LeaveOneOut, loo
+from bayes_pref.evaluation.leave_one_out import By, LeaveOneOut, loo
 from bayes_pref.posterior import Posterior
 
 Array = NDArray[np.float64]

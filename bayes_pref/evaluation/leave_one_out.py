@@ -28,12 +28,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayes_pref import settings
 from bayes_pref.convergence.checks import PARETO_K
 from bayes_pref.convergence.statistics import effective_sample_size
 from bayes_pref.data import Comparisons, Outcome
 from bayes_pref.data.table import shown
 from bayes_pref.draws import parameters
-from bayes_pref.errors import ConvergenceWarning, DataError, ModelError
+from bayes_pref.errors import ConvergenceWarning, ModelError
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings, some
 from bayes_pref.evaluation.integrate import log_marginal
 from bayes_pref.evaluation.scores import clustered_error
@@ -153,8 +154,7 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
     ['user', 'comparison', 'elpd', 'p_loo', 'pareto_k']
     """
     posterior = expect_posterior(posterior)
-    if by not in ("comparison", "user"):
-        raise DataError(f"by must be 'comparison' or 'user', got {shown(by)}")
+    by = settings.argument("by", by, settings.one_of("comparison", "user"))
     if by == "comparison":
         refuse_rankings(posterior.comparisons, "leaving out comparisons", "use by='user'")
     found = _comparisons(posterior) if by == "comparison" else _users(posterior)

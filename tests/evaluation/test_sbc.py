@@ -154,7 +154,7 @@ def test_correlated_draws_and_other_models_are_pointed_out() -> None:
             replications=5,
             progress=False,
         )
-    with pytest.raises(bp.ModelError, match=r"replications=0"):
+    with pytest.raises(bp.ModelError, match=r"replications must be a whole number"):
         bp.sbc(bp.PooledReward(), comparisons(), replications=0)
 
 
@@ -208,5 +208,5 @@ def test_the_picture_shows_which_curves_leave_the_band() -> None:
     pyplot.close(axes[0].figure)
     with pytest.raises(bp.DataError, match=r"not what bp\.sbc"):
         bp.plots.calibration(found.ranks)  # type: ignore[arg-type]
-    with pytest.raises(bp.DataError, match="probability must be between 0 and 1"):
+    with pytest.raises(bp.DataError, match="probability must be a number between 0 and 1"):
         bp.plots.calibration(found, probability=1.0)

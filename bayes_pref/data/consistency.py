@@ -1,0 +1,71 @@
+"""Whether the parts of `Comparisons` fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data.table import FloatArray, IntArray, shown
+from bayes_pref.errors import DataError
+
+
+def check_parts(parts: Mapping[str, Any]) -> None:
+    """Refuse parts that do not fit together.
+
+    Parameters
+    ----------
+    parts
+        The fields of `Comparisons` by name, arrays of their types.
+
+    Raises
+    ------
+    DataError
+        Names the part, and where a value is wrong its column and row.
+    """
+    features, users, rows = parts["features"], parts["users"], parts["rows"]
+    n, u, covariates = len(parts["choice"]), len(users), parts["covariate_names"]
+    shapes = {
+        "difference": (n, len(features.names)),
+        "choice": (n,),
+        "user": (n,),
+        "context": (n, len(features.contexts)),
+        "covariates": (u, len(covariates)),
+        "rows": (n,),
+    }
+    if parts["right"] is not None:
+        shapes["right"] = (n, len(features.attributes))
+    for name, expected in shapes.items():
+        found = parts[name].shape
+        if found != expected:
+            raise DataError(f"{name} has shape {found}, but {expected} fits the other parts")
+    if not n:
+        raise DataError("no comparisons: at least 1 row is needed")
+    _check_users(parts["user"], users)
+    _check_finite("feature", features.names, parts["difference"], rows)
+    _check_finite("context", features.contexts, parts["context"], rows)
+    _check_finite("covariate", covariates, parts["covariates"], users)
+
+
+def _check_users(user: IntArray, users: pd.Index[Any]) -> None:
+    """Refuse codes that are not sorted or leave a user out, and labels that repeat."""
+    count = len(users)
+    if not np.array_equal(np.unique(user), np.arange(count)) or (np.diff(user) < 0).any():
+        raise DataError(f"user must hold each code from 0 to {count - 1}, in nondecreasing order")
+    if users.has_duplicates:
+        raise DataError("users must be different labels")
+
+
+def _check_finite(
+    what: str, names: Sequence[str], values: FloatArray, labels: pd.Index[Any]
+) -> None:
+    """Refuse missing and infinite values; name the column and the row."""
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataError(
+            f"{what} {names[column]!r} is missing or too large for a float in row "
+            f"{shown(labels[row])}; drop the row or use another unit"
+        )

@@ -1,0 +1,64 @@
+"""A short description of comparisons, as text and as a small table for notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from bayes_pref.data.features import Features
+from bayes_pref.data.table import IntArray, listed
+
+_NAMED = 8  # names listed before an ellipsis
+
+
+def described(
+    counts: IntArray,
+    features: Features,
+    covariates: Sequence[str],
+    constant: Sequence[str],
+    choices: str,
+) -> list[tuple[str, str]]:
+    """List the size, the columns and the choices of comparisons, as (title, text).
+
+    Parameters
+    ----------
+    counts
+        (u,) number of comparisons of each user.
+    features, covariates
+        The columns.
+    constant
+        Names of the features that never differ within a pair.
+    choices
+        How often each answer was given.
+    """
+    low, high = counts.min(), counts.max()
+    each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    size = f"{counts.sum():,} comparisons by {len(counts):,} users ({each} each)"
+    lines = [("Comparisons", size)]
+    for title, found in (
+        ("item" if features.indicators else "feature", features.names),
+        ("context", features.contexts),
+        ("covariate", covariates),
+    ):
+        if found:
+            more = ", ..." if len(found) > _NAMED else ""
+            count = f"{len(found):,} {title}s" if len(found) > 1 else title
+            lines.append((count, ", ".join(found[:_NAMED]) + more))
+    if constant:
+        lines.append(("never differ within a pair", listed(constant)))
+    return [*lines, ("choices", choices)]
+
+
+def as_text(lines: Sequence[tuple[str, str]]) -> str:
+    """Lay out titles and texts as indented lines."""
+    return "\n  ".join(f"{title}: {text}" for title, text in lines)
+
+
+def as_html(lines: Sequence[tuple[str, str]]) -> str:
+    """Lay out titles and texts as a table."""
+    rows = "".join(
+        f"<tr><th style='text-align: left'>{html.escape(title)}</th>"
+        f"<td style='text-align: left'>{html.escape(text)}</td></tr>"
+        for title, text in lines
+    )
+    return f"<table>{rows}</table>"

@@ -1,0 +1,73 @@
+"""The catalogue: attributes of the items, indexed by item label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data.features import Features, interaction_pairs
+from bayes_pref.data.table import IntArray, Table, TableLike, closest, shown
+from bayes_pref.errors import DataError
+
+
+def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
+    """Attributes of the items of a table; of bare labels, one indicator each."""
+    return _one_reward_each(items) if isinstance(items, pd.Index) else _catalogue(items)
+
+
+def _one_reward_each(labels: pd.Index[Any]) -> pd.DataFrame:
+    names = [str(label) for label in labels]
+    return pd.DataFrame(np.eye(len(names)), index=labels, columns=names)
+
+
+def _catalogue(items: TableLike) -> pd.DataFrame:
+    table = Table.read(items, "items")
+    frame = table.frame
+    if "item" in frame.columns:
+        frame = frame.set_index(pd.Index(table.labels("item"))).drop(columns="item")
+    index = frame.index
+    if index.hasnans:
+        raise DataError("items: an item has no label; label every row")
+    if index.has_duplicates:
+        doubled = shown(index[index.duplicated()][0])
+        raise DataError(f"items: item {doubled} has more than one row; keep one row an item")
+    columns = list(frame.columns)
+    if not columns:
+        raise DataError("items has no attribute columns; add one, or pass items=None")
+    numbers = Table(frame, "items").numbers(columns)
+    return pd.DataFrame(numbers, index=index.rename("item"), columns=columns)
+
+
+def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
+    """Positions of a column of items in the catalogue; refuse those that are unknown."""
+    labels = votes.labels(column)
+    found = known.get_indexer(pd.Index(labels))
+    if (found < 0).any():
+        row = int(np.argmax(found < 0))
+        label = labels.iloc[row]
+        nearest = closest(label, known).lstrip("; ")
+        votes.refuse(column, row, f"unknown item {shown(label)}", nearest or "add it to items")
+    return found.astype(np.int64)
+
+
+def item_features(
+    catalogue: pd.DataFrame,
+    contexts: Sequence[str],
+    interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+    *,
+    one_reward_each: bool,
+) -> Features:
+    """Features of comparisons of the items of a catalogue.
+
+    Examples
+    --------
+    >>> drinks = catalogue_of(pd.Index(["tea", "milk"]))
+    >>> item_features(drinks, ["hot"], "all", one_reward_each=True).names
+    ('tea', 'milk', 'tea:hot', 'milk:hot')
+    """
+    names = tuple(catalogue.columns)
+    pairs = interaction_pairs(interactions, names, contexts)
+    return Features(names, tuple(contexts), pairs, indicators=one_reward_each)

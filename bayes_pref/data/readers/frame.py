@@ -1,0 +1,157 @@
+"""Comparisons from a table with one row a comparison: differences, or the attributes of both sides.
+
+Two ways to give the features of a row: `difference` names columns that hold left minus right;
+`left` and `right` name the attributes of either side, of which the reader takes the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import numpy as np
+
+from bayes_pref.data.features import Features, interaction_pairs, shared_names
+from bayes_pref.data.outcome import Levels, paired_or_graded
+from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.table import FloatArray, Table, TableLike, column_names
+from bayes_pref.errors import DataError
+
+
+class FrameReader:
+    """The constructor `from_frame` of `Comparisons`."""
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: TableLike,
+        *,
+        user: str,
+        choice: str,
+        difference: Sequence[str] | None = None,
+        left: Sequence[str] | None = None,
+        right: Sequence[str] | None = None,
+        features: Sequence[str] | None = None,
+        context: Sequence[str] | None = None,
+        interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
+        covariates: TableLike | None = None,
+        levels: Levels | None = None,
+    ) -> Self:
+        """Read comparisons from a table with one row a comparison.
+
+        Parameters
+        ----------
+        frame
+            A pandas DataFrame, or a polars or Arrow table.
+        user
+            Column of the users' labels.
+        choice
+            Column of the choices: 1 or True = left preferred, 0 or False = right, 0.5 = a tie.
+        difference
+            Columns that already hold left minus right.
+        left, right
+            Instead of `difference`: the columns of both sides, paired by position.
+        features
+            Names of the features; by default those of `difference`, or what the names of a left
+            and a right column share (``left_length`` and ``right_length`` give ``length``).
+        context
+            Columns that are the same for both sides, such as what is known of the prompt.
+        interactions
+            Products of features and contexts to add: ``"all"``, or pairs (feature, context).
+        covariates
+            A table with one row a user, in which a column named like `user`, or else the index,
+            holds the users' labels, and every other column is a number.
+        levels
+            For graded answers, 3 to 7 of them: their labels, from "right is much better" to "left
+            is much better"; or their number K, for answers 1 to K. Three levels whose middle one is
+            "no preference" can also be read as choices with ties (leave `levels` out, and let 0.5
+            be the tie): ties have one parameter and no side, levels have a cutpoint on each side.
+
+        Returns
+        -------
+        comparisons: rows grouped by user, users in order of first appearance
+
+        Raises
+        ------
+        DataError
+            For anything that cannot be used as it stands; names the column, the row and the value.
+
+        Warns
+        -----
+        DataWarning
+            For features that never differ within a pair and users with a single comparison.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayes_pref as bp
+        >>> frame = pd.DataFrame(
+        ...     {
+        ...         "id": [7, 7, 8, 8],
+        ...         "length_a": [3, 1, 2, 5],
+        ...         "length_b": [1, 2, 2, 1],
+        ...         "hard": [0, 1, 1, 0],
+        ...         "a_wins": [True, False, True, True],
+        ...     }
+        ... )
+        >>> comparisons = bp.Comparisons.from_frame(
+        ...     frame,
+        ...     user="id",
+        ...     choice="a_wins",
+        ...     left=["length_a"],
+        ...     right=["length_b"],
+        ...     context=["hard"],
+        ...     interactions="all",
+        ... )
+        >>> comparisons.feature_names
+        ('length', 'length:hard')
+        >>> comparisons.difference
+        array([[ 2.,  0.],
+               [-1., -1.],
+               [ 0.,  0.],
+               [ 4.,  0.]])
+        """
+        table = Table.read(frame)
+        user, choice = str(user), str(choice)
+        ours, theirs, contexts = column_names(left), column_names(right), column_names(context)
+        given = column_names(difference)
+        if bool(given) == bool(ours or theirs):
+            raise DataError("give either difference=[...] or both left=[...] and right=[...]")
+        if len(ours) != len(theirs):
+            raise DataError(
+                f"left has {len(ours)} columns and right has {len(theirs)}; pair them one to one"
+            )
+        table.require_roles(
+            {"user": [user], "choice": [choice], "difference": given}
+            | {"left": ours, "right": theirs, "context": contexts}
+        )
+        attributes = column_names(features) or given or shared_names(ours, theirs)
+        if len(attributes) != len(given or ours):
+            raise DataError(
+                f"features has {len(attributes)} names for {len(given or ours)} features"
+            )
+        values, beside = _sides(table, given, ours, theirs)
+        parts = group_rows(
+            table,
+            Features(attributes, contexts, interaction_pairs(interactions, attributes, contexts)),
+            values,
+            user=user,
+            choice=choice,
+            right=beside,
+            covariates=covariates,
+            outcome=paired_or_graded(levels),
+        )
+        made = cls(**parts)
+        warn_of_limits(parts, stacklevel=3)
+        return made
+
+
+def _sides(
+    table: Table, given: Sequence[str], left: Sequence[str], right: Sequence[str]
+) -> tuple[FloatArray, FloatArray | None]:
+    """(n, k) left minus right, and (n, k) of the right side where both sides are columns."""
+    with np.errstate(over="ignore"):  # Comparisons refuses a difference that overflows, by name
+        if given:
+            return table.numbers(given), None
+        beside = table.numbers(right)
+        return table.numbers(left) - beside, beside

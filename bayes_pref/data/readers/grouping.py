@@ -1,0 +1,109 @@
+"""Rows grouped by user: what every reader does once it knows the differences of the attributes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data.features import Features, constant_features
+from bayes_pref.data.outcome import Outcome
+from bayes_pref.data.read_only import read_only
+from bayes_pref.data.readers.covariates import per_user
+from bayes_pref.data.table import FloatArray, Table, TableLike, listed
+from bayes_pref.errors import DataError, DataWarning
+
+
+def group_rows(
+    table: Table,
+    features: Features,
+    attributes: FloatArray,
+    *,
+    user: str,
+    choice: str,
+    outcome: Outcome,
+    right: FloatArray | None = None,
+    catalogue: pd.DataFrame | None = None,
+    covariates: TableLike | None = None,
+) -> dict[str, Any]:
+    """Group the rows of a table by user, users in order of first appearance.
+
+    Parameters
+    ----------
+    table
+        n rows with the columns of the user, the choice and the contexts.
+    features
+        How attributes and contexts become features.
+    attributes
+        (n, k) left minus right, raw units.
+    user, choice
+        Names of these columns.
+    outcome
+        What the choice is.
+    right
+        (n, k) attributes of the right item, where both sides are known.
+    catalogue
+        Attributes of the items, indexed by item label, where comparisons came as items.
+    covariates
+        One row a user, as `Comparisons.from_frame` takes it.
+
+    Returns
+    -------
+    parts: the fields of `Comparisons` by name
+
+    Raises
+    ------
+    DataError
+        If the user, the choice, a context or a covariate cannot be used as it stands.
+    """
+    reserved = [name for name in (user, choice) if name in features.attributes]
+    if reserved:
+        raise DataError(
+            f"feature {reserved[0]!r} is also the name of the user or the choice column; "
+            "rename the column, or the feature with features=[...]"
+        )
+    codes, users = table.codes(user)
+    choices = outcome.read(table, choice)
+    contexts = table.numbers(features.contexts)
+    covariate_values, covariate_names = per_user(covariates, user=user, users=users)
+    order = np.argsort(codes, kind="stable")
+    return {
+        "difference": read_only(features.expand(attributes, contexts)[order]),
+        "choice": read_only(choices[order]),
+        "user": read_only(codes[order]),
+        "users": users,
+        "features": features,
+        "context": read_only(contexts[order]),
+        "covariates": read_only(covariate_values),
+        "covariate_names": covariate_names,
+        "rows": table.frame.index[order],
+        "catalogue": catalogue,
+        "user_name": user,
+        "choice_name": choice,
+        "outcome": outcome.take(order),
+        "right": None if right is None else read_only(right[order]),
+    }
+
+
+def warn_of_limits(parts: Mapping[str, Any], *, stacklevel: int) -> None:
+    """Warn of features that never differ within a pair, and of users with a single comparison."""
+    users, constant = parts["users"], constant_features(parts["difference"], parts["features"])
+    if constant:
+        warnings.warn(
+            "features that never differ within a pair cancel, and their weights come from the "
+            f"prior alone: {listed(constant)}; leave them out, or record pairs in which "
+            "they differ",
+            DataWarning,
+            stacklevel=stacklevel,
+        )
+    single = users[np.bincount(parts["user"]) == 1]
+    if len(single):
+        warnings.warn(
+            f"{len(single):,} of {len(users):,} users made a single comparison "
+            f"({listed(single, limit=3)}): their own rewards rest mostly on other users",
+            DataWarning,
+            stacklevel=stacklevel,
+        )
