@@ -1,9 +1,9 @@
-"""Whether draws can be trusted, judged in one place: checks, thresholds, and what to do.
+"""Convergence checks: thresholds, findings, and what to do about them.
 
 R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016), and the
-Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters some R-hat exceeds
-its threshold by chance when effective sample sizes are only just sufficient; a finding therefore
-says of how many parameters it speaks.
+Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters and barely
+sufficient effective sample sizes, some R-hat exceeds its threshold by chance; a finding therefore
+counts the parameters that fail.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def check(
     steps: int | None = None,
     pareto_k: float | None = None,
 ) -> tuple[Finding, ...]:
-    """Find out what is wrong with draws.
+    """Check the convergence of draws.
 
     Parameters
     ----------
@@ -61,17 +61,17 @@ def check(
 
     Returns
     -------
-    findings: one for each check that fails, with its worst parameter; empty if all is well
+    findings: one for each check that fails, with its worst parameter; empty if none fails
 
-        Parameters that never vary (such as a weight fixed by the model) are left out, unless
-        nothing varies at all.
+        Parameters that never vary, such as a weight fixed by the model, are left out, unless no
+        parameter varies.
 
     Examples
     --------
     >>> import numpy as np
     >>> import xarray as xr
     >>> tau = np.random.default_rng(0).normal(size=(4, 1000, 1))
-    >>> tau[3] += 2.0  # one chain is somewhere else
+    >>> tau[3] += 2.0  # one chain has another mean
     >>> draws = xr.Dataset({"tau": (("chain", "draw", "feature"), tau)}, {"feature": ["length"]})
     >>> [finding.statistic for finding in check(draws, xr.Dataset())]
     ['rhat', 'ess_bulk', 'ess_tail']
@@ -101,7 +101,7 @@ def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
     findings
         As `check` returns them.
     stacklevel
-        Whose line the warning shows; the default is the caller of the function that calls `warn`.
+        Stack frame whose line the warning shows; by default, the caller of the caller of `warn`.
     """
     for finding in findings:
         warnings.warn(finding.message, ConvergenceWarning, stacklevel=stacklevel)
@@ -109,7 +109,7 @@ def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
 
 @dataclass(frozen=True)
 class _Chains:
-    """Length of the chains and the engine's settings, for advice that can be copied."""
+    """Length of the chains and settings of the engine, for advice that can be copied."""
 
     draws: int
     engine: str
@@ -117,14 +117,14 @@ class _Chains:
     thin: int
 
     def longer(self, factor: float = 2.0) -> str:
-        """Draw longer chains, by this factor at least."""
+        """Advise chains that are longer by this factor at least."""
         draws = _rounded_up(factor * self.draws)
         if not self.engine:
             return f"draw longer chains, {draws:,} draws each"
         settings = f"draws={draws}"
         if self.warmup is not None:
             settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
-        if self.thin > 1:  # left out, the advice would draw fewer sweeps than it means
+        if self.thin > 1:  # without it, the advised chains would have fewer sweeps
             settings += f", thin={self.thin}"
         return f"draw longer chains, for example {self.engine}({settings})"
 
@@ -156,7 +156,7 @@ def _interrupted(draws: int, steps: int | None) -> Finding:
         "incomplete",
         "",
         float(draws),
-        math.inf,  # not nan, which would make a finding differ from itself once loaded
+        math.inf,  # not nan, which is not equal to itself after loading
         0,
         f"the run was interrupted after {kept}: run it again, to the end, "
         "before you rely on intervals",
@@ -214,7 +214,7 @@ def _few(
     if not bad.size:
         return None
     worst = bad[ess[bad].argmin()]
-    # A quarter more than needed: the estimate of so few effective draws is itself uncertain.
+    # 25 % more than needed, because an estimate below the threshold is itself uncertain.
     factor = max(2.0, 1.25 * ESS / ess[worst])
     return Finding(
         statistic,

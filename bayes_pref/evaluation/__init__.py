@@ -1,4 +1,4 @@
-"""How well a posterior predicts: held-out data, leave-one-out, predictive checks."""
+"""How well a posterior predicts: held-out data, leave-one-out, posterior predictive checks."""
 
 from bayes_pref.evaluation.held_out import Evaluation, evaluate
 from bayes_pref.evaluation.leave_one_out import LeaveOneOut, loo

@@ -1,7 +1,7 @@
-"""From draws to numbers: means, sds and central credible intervals, a block at a time.
+"""Means, sds and central credible intervals of draws, in blocks.
 
-A posterior of 900 users and 4,000 draws gives 60 million rewards for 16 items. They are computed,
-described and forgotten in blocks of users, so that memory does not grow with the users asked for.
+The rewards of 16 items to 900 users take 60 million numbers with 4,000 draws. They are computed and
+described in blocks of users, so that memory does not grow with the number of users.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bayes_pref.models.choice import ChoiceDistribution
 
 Floats = NDArray[np.float64]
 
-# 64 MB of doubles: large enough for fast matrix products, small beside the draws themselves.
+# 64 MB of doubles: large enough for fast matrix products, small compared with the draws.
 BLOCK_VALUES = 2**23
 COLUMNS = ("mean", "sd", "lower", "upper")
 
@@ -60,7 +60,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
 
 
 def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
-    """Return `describe` for this interval, which is checked now."""
+    """Return `describe` for this interval, which is validated at once."""
     interval = settings.interval(interval)
     return lambda values: describe(values, interval)
 
@@ -97,7 +97,7 @@ def describe_parameters(values: Floats, interval: float) -> dict[str, Floats]:
     chains, draws, count = values.shape
     step = max(1, BLOCK_VALUES // (chains * draws))
     parts = []
-    # A loop over blocks of parameters: sorting needs a copy, which need not be of everything.
+    # A loop over blocks of parameters: sorting needs a copy, here of a block only.
     for start in range(0, count, step):
         block = np.moveaxis(values[:, :, start : start + step], 2, 0)
         block = np.array(block, dtype=np.float64, order="C").reshape(len(block), -1)
@@ -131,20 +131,20 @@ def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterat
     weights
         (chain, draw, user, feature)
     values_per_weight
-        How many numbers will be made of each weight, which decides how many users fit.
+        Numbers computed for each weight, which limits the users in a block.
     """
     sizes = weights.sizes
     per_user = sizes["chain"] * sizes["draw"] * sizes["feature"] * max(values_per_weight, 1.0)
     step = max(1, int(BLOCK_VALUES // per_user))
-    # A loop over blocks of users, not users: all at once would need gigabytes.
+    # A loop over blocks of users: all at once would take gigabytes.
     for start in range(0, sizes["user"], step):
         yield stack_last(weights.isel(user=slice(start, start + step)), "user", "feature")
 
 
 def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:
-    """Yield draws (user, row, sample) of ``matrix @ weights``, a few users and rows at a time.
+    """Yield draws (user, row, sample) of ``matrix @ weights`` in blocks.
 
-    The blocks run over the users, and for each block of users over the rows.
+    For each block of users in turn, the blocks run over the rows.
 
     Parameters
     ----------
@@ -172,5 +172,5 @@ def estimate(
     """
     parts = [describe_block(block) for block in projections(weights, matrix)]
     parts = parts or [describe_block(np.empty((0, 0, 1)))]
-    # Rows come in several blocks only where a block holds a single user, so the order is right.
+    # Rows are split only where a block holds a single user, so the order is right.
     return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]}

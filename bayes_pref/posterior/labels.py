@@ -1,7 +1,7 @@
-"""Labels as JSON and back, exactly: values, types and dtype. A saved 17 never loads as "17".
+"""Labels as JSON and back, with exact values, types and dtype: a saved 17 never loads as "17".
 
-Users, items and rows carry the caller's own labels: text, numbers, truth values, dates, or several
-of them at once. Nothing is pickled: a loaded label is built from plain JSON.
+Users, items and rows have the caller's own labels: text, numbers, truth values, dates, or several
+types together. Nothing is pickled: a loaded label is built from plain JSON.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def from_json_bytes(values: NDArray[Any]) -> Json:
 
 
 def _encode(label: Any) -> Json:
-    """One label; what JSON lacks is wrapped in an object that names its type."""
+    """Encode one label; a type that JSON lacks is wrapped in an object that names it."""
     if type(label) in _PLAIN:
         return label
     if isinstance(label, np.generic) and type(label.item()) in _PLAIN:
@@ -139,7 +139,7 @@ def _encode(label: Any) -> Json:
 
 
 def _decode(value: Json) -> Any:
-    """One label from its JSON."""
+    """Decode one label."""
     if not isinstance(value, dict):
         return value
     if "tuple" in value:

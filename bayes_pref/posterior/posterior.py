@@ -55,7 +55,7 @@ class Posterior(PosteriorDraws):
     seed
         Random seed of the fit, and of posterior predictive draws and new users.
     findings
-        What the convergence checks found wrong; empty if nothing.
+        The convergence checks that failed.
 
     Examples
     --------
@@ -114,7 +114,7 @@ class Posterior(PosteriorDraws):
         ----------
         users
             A user's label, a list of labels, None for every user, or ``"population"`` for a new
-            user of whom nothing is known. (If a user is labelled "population": ``["population"]``
+            user. (If a user is labelled "population": ``["population"]``
             is that user.)
         interval
             Probability inside the central credible interval.
@@ -154,8 +154,8 @@ class Posterior(PosteriorDraws):
         -------
         frame: `user`, `component`, `mean`, `sd`, `lower`, `upper`
 
-            `mean` is the probability given the data. The rest describe the probability given the
-            user's weights and the population, over their draws.
+            `mean` is the posterior probability. The other columns describe the probability given
+            the user's weights and the population, over the draws.
 
         Raises
         ------
@@ -237,12 +237,11 @@ class Posterior(PosteriorDraws):
         *,
         interval: float = 0.9,
     ) -> pd.DataFrame:
-        """Estimate the probability that users prefer left, and what the uncertainty consists of.
+        """Estimate the probability that users prefer left, and the two parts of its uncertainty.
 
-        That is the probability that somebody asked says so, by the choice model: what is shown on
-        the left has its `position` effect, some answers are lapses, and a tie is not for left
-        (``mean`` and ``tie`` leave the rest to right). Of graded answers, all those that find left
-        better count.
+        It is the probability of that answer under the choice model: position bias and lapses
+        count, and a tie is not for left (right has the probability that ``mean`` and ``tie``
+        leave). For graded answers it is that of all levels that find left better.
 
         Parameters
         ----------
@@ -260,8 +259,8 @@ class Posterior(PosteriorDraws):
         `tie` where the model has ties or a middle level: the mean probability of that answer
 
             `comparison` is the label of left's row. `aleatoric` is the expected entropy of the
-            choice (bits) if the weights were known, `epistemic` what is on top of it because they
-            are not: the mutual information of the choice and the weights.
+            choice given the weights, in bits; `epistemic` is the mutual information of the choice
+            and the weights.
 
         Raises
         ------
@@ -323,9 +322,9 @@ class Posterior(PosteriorDraws):
         return pd.DataFrame({"feature": effects.indexes["feature"], **columns})
 
     def __repr__(self) -> str:
-        """Describe who was asked, what was fitted and how, and whether to trust it."""
+        """Describe the data, the model, the engine and the convergence checks."""
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        """Describe the same for notebooks."""
+        """Give the same description as HTML, for notebooks."""
         return as_html(self)

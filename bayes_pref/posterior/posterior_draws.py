@@ -197,12 +197,12 @@ class PosteriorDraws:
         return TextReward(self.comparisons, stack(weights, "user", "feature")[:, 0], group)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to one NetCDF file, comparisons included; the file is written whole or not at all.
+        """Save to one NetCDF file, comparisons included, completely or not at all.
 
         Parameters
         ----------
         path
-            Where to; an existing file is replaced. Any suffix will do, ``.nc`` is usual.
+            The file; an existing one is replaced. Any suffix will do, ``.nc`` is usual.
 
         Raises
         ------
@@ -239,7 +239,7 @@ class PosteriorDraws:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Load what `save` wrote; every number and label is what it was.
+        """Load what `save` wrote, with the same numbers and labels.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class PosteriorDraws:
         Raises
         ------
         DataError
-            If the file is missing, damaged, of another kind, or of a newer version.
+            If the file is missing, damaged, no saved posterior, or of a newer version.
         """
         groups, settings = storage.read(path)
         with storage.damage(path):

@@ -1,4 +1,4 @@
-"""A posterior at a glance: who was asked, what was fitted and how, whether to trust it."""
+"""Short descriptions of a posterior: data, model, engine, convergence, population weights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SHOWN = 20
 
 
 def population_table(posterior: PosteriorDraws) -> pd.DataFrame:
-    """Population weights by feature: of the mean `mu`, and the mean of the users' spread `tau`."""
-    # Of kinds of users, the weights of each are in the summary; here is no room for all.
+    """Return the mean weights `mu` by feature, with intervals, and the mean spread `tau`."""
+    # The weights of each component of a mixture are in the summary.
     if "mu" not in posterior.draws or "component" in posterior.draws["mu"].dims:
         return pd.DataFrame(columns=list(COLUMNS))
     mu = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
@@ -27,17 +27,17 @@ def population_table(posterior: PosteriorDraws) -> pd.DataFrame:
 
 
 def headlines(posterior: PosteriorDraws) -> list[tuple[str, str]]:
-    """Titles and sentences, in the order in which to read them."""
+    """Return titles and sentences, in reading order."""
     comparisons, sizes = posterior.comparisons, posterior.draws.sizes
     settings = posterior.model.settings()
     chosen = ", ".join(f"{key}={value!r}" for key, value in settings.items() if key != "model")
     stopped = "" if posterior.run.complete else "; interrupted, so fewer draws than asked for"
-    people = (
+    data = (
         f"{len(comparisons):,} comparisons by {comparisons.n_users:,} users, "
         f"{comparisons.n_features:,} features"
     )
     return [
-        ("data", people),
+        ("data", data),
         ("model", f"{settings['model']}({chosen})"),
         ("engine", f"{described(posterior.run, sizes['chain'])}, seed {posterior.seed}{stopped}"),
         ("convergence", verdict(posterior)),
@@ -60,7 +60,7 @@ def described(run: Run, chains: int) -> str:
 
 
 def verdict(posterior: PosteriorDraws) -> str:
-    """Whether the convergence checks passed, in one line."""
+    """Summarise the convergence checks in one line."""
     count = len(posterior.findings)
     if not count:
         return "all checks passed"

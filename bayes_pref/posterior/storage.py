@@ -1,9 +1,9 @@
 """Posteriors as NetCDF files: labelled arrays with checksums, and JSON for everything else.
 
-A file holds one group per dataset. Arrays are stored as they are; the labels of a dimension are
-stored as JSON bytes beside them, which keeps their types, and once more as text, for other
-programs. A file is written beside its destination and then renamed, so that the destination
-always holds a whole file: the old one or the new one.
+A file holds one group per dataset. Arrays are stored unchanged. The labels of a dimension are
+stored as JSON bytes, which keep their types, and once more as text, for other programs. A file is
+written beside its destination and then renamed, so that the destination always holds a complete
+file, the old one or the new one.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ FORMAT = 2
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FORMAT_ATTRIBUTE = "bayes_pref_format"
 _CHUNK_BYTES = 4 * 2**20
-# What HDF5, xarray and the decoding of JSON raise on a file whose bytes are not what was written.
+# The exceptions of HDF5, xarray and JSON for a damaged file.
 _DAMAGED = (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
 
 
 def write(
     path: str | os.PathLike[str], groups: Mapping[str, xr.Dataset], settings: Mapping[str, Any]
 ) -> None:
-    """Write datasets and JSON settings to one file, whole or not at all.
+    """Write datasets and JSON settings to one file, completely or not at all.
 
     Parameters
     ----------
     path
-        Where to; an existing file is replaced. Any suffix will do, ``.nc`` is usual.
+        The file; an existing one is replaced. Any suffix will do, ``.nc`` is usual.
     groups
         Datasets by name of group.
     settings
-        What JSON can hold, by name.
+        Values that JSON can hold, by name.
 
     Raises
     ------
     DataError
-        If the folder does not exist or cannot be written to, or something has no place in JSON.
+        If the folder does not exist or cannot be written to, or JSON cannot hold a value.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -62,8 +62,8 @@ def write(
     header |= {_FORMAT_ATTRIBUTE: FORMAT, "bayes_pref_version": _library_version()}
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
-        # Created first, and by ourselves, so that a folder without permission is found out before
-        # any work and the file has the permissions that the user's other new files have.
+        # Created before any work, so that missing permissions are found at once; and by os.open,
+        # so that the file has the usual permissions of the user's new files.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         xr.Dataset(attrs=header).to_netcdf(temporary, mode="w", engine="h5netcdf")
         for name, dataset in groups.items():
@@ -92,7 +92,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
     Raises
     ------
     DataError
-        If the file is missing, damaged, of another kind, or of a newer format.
+        If the file is missing, damaged, no saved posterior, or of a newer format.
     """
     try:
         with Path(path).open("rb") as file:
@@ -126,7 +126,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
 
 @contextmanager
 def damage(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say that a file is damaged, whatever its bytes make the code inside trip over."""
+    """Turn the exceptions that a damaged file causes into one sentence."""
     try:
         yield
     except DataError:
@@ -161,7 +161,7 @@ def _restored(stored: xr.Dataset) -> xr.Dataset:
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Checksums for every array, in chunks that are contiguous in memory."""
+    """Request checksums for every array, in chunks that are contiguous in memory."""
     encoding = {}
     for name, variable in dataset.data_vars.items():
         if variable.size:
@@ -200,7 +200,7 @@ def _json(value: Any, name: str) -> str:
 def _number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in JSON")
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be stored as JSON")
 
 
 def _library_version() -> str:
