@@ -506,7 +506,7 @@ def test_a_renamed_attribute_says_the_new_name(old: str, new: str) -> None:
 
 def test_other_missing_attributes_and_failing_properties_keep_their_own_error() -> None:
     posterior = made_posterior()
-    with pytest.raises(AttributeError, match="has no attribute 'reward_function'$"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'reward_function'$"):
         attrgetter("reward_function")(posterior)
     broken = replace(posterior, comparisons=None)  # type: ignore[arg-type]
     with pytest.raises(AttributeError, match="'NoneType' object"):
