@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
+from bayes_pref.posterior.run import ElboRecord
 
 if TYPE_CHECKING:
     from bayes_pref.inference.pyro_posterior import PyroPosterior
@@ -35,10 +36,16 @@ class RawDraws:
         Name -> (chain, draw) statistics of the sampler, named as ArviZ names them.
     complete
         False if the run was interrupted and holds fewer draws than asked for.
+    exact
+        Whether the chains converge to the posterior; False for an approximation.
+    joint
+        Whether the draws have the posterior's correlations between parameters.
     pareto_k
-        Of the importance weights of an approximation; None: the engine is exact.
-    info
-        What the posterior's `engine` should also say of the run, ready for JSON.
+        Of the importance weights of an approximation; None for an exact engine.
+    pareto_k_of
+        Which parameters the importance weights are of.
+    elbo
+        Course of the ELBO of a variational fit.
     findings
         What the engine itself found wrong.
     comparisons
@@ -48,8 +55,11 @@ class RawDraws:
     values: dict[str, Array]
     stats: dict[str, Array]
     complete: bool
+    exact: bool = True
+    joint: bool = True
     pareto_k: float | None = None
-    info: dict[str, Any] = field(default_factory=dict)
+    pareto_k_of: str | None = None
+    elbo: ElboRecord | None = None
     findings: tuple[Finding, ...] = ()
     comparisons: Comparisons | None = None
 

@@ -38,6 +38,7 @@ from bayes_pref.inference.svi.minibatch import ChosenIndices, batches, plate_of_
 from bayes_pref.inference.svi.network_elbo import NetworkElbo, network_elbo
 from bayes_pref.inference.svi.optimizer import Average, ClippedAdam, Progress
 from bayes_pref.models.base import RewardModel
+from bayes_pref.posterior.run import ElboRecord
 from bayes_pref.seeding import seeded
 
 Array = NDArray[np.float64]
@@ -88,7 +89,7 @@ class SVI(Engine):
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
     >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.SVI(progress=False))
-    >>> posterior.engine["guide"], posterior.engine["complete"]
+    >>> posterior.run.settings["guide"], posterior.run.complete
     ('auto', True)
     """
 
@@ -317,20 +318,21 @@ class SVI(Engine):
         complete = complete and drawn
         pareto_k = _pareto_k(log_weights)
         size = sum(node["value"].numel() for node in latent.values())
-        info = {
-            "elbo": progress.history,
-            "elbo_every": self.window,
-            "elbo_cuts": progress.cuts,
-            "steps_done": steps,
-            "pareto_k": pareto_k,
-            "pareto_k_of": family.weighed,
-        }
+        elbo = ElboRecord(
+            history=tuple(progress.history),
+            every=self.window,
+            cuts=tuple(progress.cuts),
+            steps=steps,
+        )
         found = RawDraws(
             values,
             {"log_weight": log_weights[None]},
             complete,
+            exact=False,
+            joint=self.guide != "mean_field",
             pareto_k=pareto_k,
-            info=info,
+            pareto_k_of=family.weighed,
+            elbo=elbo,
             findings=self._findings(progress, pareto_k, size, complete=complete),
         )
         return found, dims
