@@ -319,8 +319,7 @@ def _without_coupling(
     # Few draws: the test's level does not depend on how well this is known, and posterior means
     # are known well enough long before intervals are.
     engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
-    drawn = engine.run(replace(model, exposure=False), comparisons, seed)
-    values = drawn.values  # noqa: PD011
+    values = engine.prepare(replace(model, exposure=False), comparisons).run(seed).sites
     mu, tau = values["mu"].mean(axis=(0, 1)), values["tau"]
     square = tau[..., :, None] * tau[..., None, :]
     alike = values.get("correlation", np.eye(len(mu)))
