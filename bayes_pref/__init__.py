@@ -35,10 +35,15 @@ if TYPE_CHECKING:
     from bayes_pref.inference.nuts.nuts import NUTS as NUTS
     from bayes_pref.inference.pyro_posterior import PyroPosterior as PyroPosterior
     from bayes_pref.inference.svi.svi import SVI as SVI
+    from bayes_pref.models import ChoiceModel as ChoiceModel
     from bayes_pref.models import HierarchicalReward as HierarchicalReward
+    from bayes_pref.models import Logit as Logit
     from bayes_pref.models import LowRankReward as LowRankReward
     from bayes_pref.models import MixtureReward as MixtureReward
+    from bayes_pref.models import Ordinal as Ordinal
+    from bayes_pref.models import PlackettLuce as PlackettLuce
     from bayes_pref.models import PooledReward as PooledReward
+    from bayes_pref.models import Probit as Probit
     from bayes_pref.models import RepresentationReward as RepresentationReward
     from bayes_pref.models import RewardModel as RewardModel
     from bayes_pref.models import SharedCauseReward as SharedCauseReward
@@ -72,10 +77,15 @@ _MODULES = {
     "inference.pyro_posterior": ("PyroPosterior",),
     "inference.svi.svi": ("SVI",),
     "models": (
+        "ChoiceModel",
         "HierarchicalReward",
+        "Logit",
         "LowRankReward",
         "MixtureReward",
+        "Ordinal",
+        "PlackettLuce",
         "PooledReward",
+        "Probit",
         "RepresentationReward",
         "RewardModel",
         "SharedCauseReward",

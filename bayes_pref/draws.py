@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ def label(
         "feature_bis": list(comparisons.feature_names),
         "covariate": list(comparisons.covariate_names),
         "context": list(comparisons.features.contexts),
-        "cutpoint": [f"{low} | {high}" for low, high in pairwise(comparisons.levels or ())],
+        "cutpoint": comparisons.outcome.boundaries,
         "context_bis": list(comparisons.features.contexts),
     }
     for name, dims in variables.items():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayes_pref.cli.screen import grid, paragraph, section
 from bayes_pref.cli.summary_text import convergence, in_options
 from bayes_pref.data import Comparisons
-from bayes_pref.models.choice.likelihood import log_likelihood
+from bayes_pref.models.choice.choice_distribution import log_likelihood
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.simulation.world import Truth
@@ -108,7 +108,8 @@ def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floa
     """(n,) probability that each comparison's own user prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
     parts = log_odds(weights, comparisons.user, comparisons.difference)
-    return np.concatenate([posterior.law.preferred(eta).mean(axis=1) for _, eta in parts])
+    choices = posterior.choice_distribution
+    return np.concatenate([choices.preferred(eta).mean(axis=1) for _, eta in parts])
 
 
 def _sampling(fits: Fits) -> str:

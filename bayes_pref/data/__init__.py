@@ -3,5 +3,14 @@
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features
 from bayes_pref.data.network import Representation
+from bayes_pref.data.outcome import GradedChoice, Outcome, PairedChoice, Ranking
 
-__all__ = ["Comparisons", "Features", "Representation"]
+__all__ = [
+    "Comparisons",
+    "Features",
+    "GradedChoice",
+    "Outcome",
+    "PairedChoice",
+    "Ranking",
+    "Representation",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_pref.data.table import IntArray
@@ -77,40 +76,6 @@ def rows_of(users: IntArray, offsets: IntArray) -> IntArray:
     within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
     rows: IntArray = np.repeat(offsets[users], counts) + within
     return rows
-
-
-def whole_stages(stage: IntArray, rows: IntArray) -> IntArray:
-    """Number the stages of the selected rows anew; refuse a selection that breaks a stage apart.
-
-    Parameters
-    ----------
-    stage
-        (n,) nondecreasing codes of the stages of rankings.
-    rows
-        (m,) positions of the selected rows.
-
-    Returns
-    -------
-    stage: (m,) nondecreasing codes from 0
-
-    Raises
-    ------
-    DataError
-        If a stage is selected in part, or its rows are apart.
-
-    Examples
-    --------
-    >>> whole_stages(np.array([0, 0, 1]), np.array([2])).tolist()
-    [0]
-    """
-    codes, kept = pd.factorize(stage[rows])
-    size = np.bincount(stage)
-    if (np.diff(codes) < 0).any() or (np.bincount(codes) != size[kept]).any():
-        raise DataError(
-            "the rows of one choice in a ranking belong together, in order; select users, or "
-            "rows by comparisons.stage"
-        )
-    return codes.astype(np.int64)
 
 
 def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -104,9 +104,10 @@ def diagnose(
             f"posterior: got {type(posterior).__name__} but expected a Posterior, "
             "as bp.fit returns it"
         )
-    if posterior.comparisons.stage is not None:
+    outcome = posterior.comparisons.outcome
+    if not outcome.rowwise:
         raise ModelError(
-            "diagnose is for choices between two, and these are rankings; "
+            f"diagnose is for choices between two, and these are {outcome.name}; "
             "posterior.weights() and posterior.preference() answer for them"
         )
     threshold = settings.argument("threshold", threshold, settings.fraction, error=ModelError)
@@ -177,14 +178,13 @@ def _described(
 
 def _refuse_other_units(posterior: Posterior) -> None:
     """Refuse rewards for which the thresholds of the verdicts, in log-odds, mean nothing."""
-    levels = posterior.comparisons.levels
-    if posterior.model.link == "logit" and levels is None:
+    choice_model = posterior.model.choice_model(posterior.comparisons)
+    if choice_model.log_odds:
         return
-    what = f"the answers have {len(levels)} levels" if levels else "the model has link='probit'"
     raise ModelError(
-        f"diagnose judges choices between two in log-odds, and {what}; fit "
-        f"bp.{type(posterior.model).__name__}() to "
-        + ("choices of left or right, without the middle level" if levels else "the same data")
+        "diagnose judges choices between two in log-odds, and here is "
+        f"{choice_model.beyond_logistic}; fit bp.{type(posterior.model).__name__}() with "
+        "choice=bp.Logit() to choices of left or right"
     )
 
 

@@ -186,7 +186,7 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     known = codes >= 0
     count = len(held_out)
     columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
-    law = posterior.law
+    choices = posterior.choice_distribution
     for which, users in ((known, None), (~known, POPULATION)):
         # Rows in the order of their users in the posterior, which draws are looked up by.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
@@ -196,9 +196,9 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
         # A loop over blocks of rows: all draws of all rows need not be held at once.
         for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
             here = order[part]
-            made = law.log_likelihood(eta, held_out.choice[here])
+            made = choices.log_likelihood(eta, held_out.choice[here])
             columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            for name, values in describe(law.preferred(eta), interval).items():
+            for name, values in describe(choices.preferred(eta), interval).items():
                 columns[name][here] = values
     choice, left = held_out.choice, columns["mean"]
     right_about = np.where(left == 0.5, 0.5, (left > 0.5) == (choice == 1.0))

@@ -41,7 +41,7 @@ def log_marginal(
     centre: Array,
     design: Array,
     choice: Array,
-    law: LogLikelihood,
+    log_likelihood: LogLikelihood,
     *,
     seed: int = 0,
 ) -> Array:
@@ -53,7 +53,7 @@ def log_marginal(
         b (sample, row) and A (sample, row, r).
     choice
         (row,) 1 left, 0 right, or between: what the mode is looked for with.
-    law
+    log_likelihood
         What gives the log probability of all the choices, at log-odds (sample, point, row) of
         some samples.
     seed
@@ -61,15 +61,15 @@ def log_marginal(
 
     Examples
     --------
-    >>> def law(eta, part):
+    >>> def log_likelihood(eta, part):
     ...     return -np.logaddexp(0.0, -eta).sum(axis=-1)
-    >>> half = log_marginal(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), law)
+    >>> half = log_marginal(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), log_likelihood)
     >>> bool(abs(np.exp(half[0]) - 0.5) < 0.02)  # a user who may be of either opinion
     True
     """
     samples, rows, size = design.shape
     if not size or not design.any():
-        return law(centre[:, None], slice(None))[:, 0]
+        return log_likelihood(centre[:, None], slice(None))[:, 0]
     if size > rows:
         # A = R' Q', and Q' z is as normal as z.
         design = np.linalg.qr(design.swapaxes(1, 2))[1].swapaxes(1, 2)
@@ -85,7 +85,7 @@ def log_marginal(
         z = mode[part, None] + e @ inverse[part]
         eta = centre[part, None] + z @ design[part].swapaxes(1, 2)
         prior = -0.5 * (z**2).sum(axis=2) - 0.5 * size * np.log(2 * np.pi)
-        return np.asarray(law(eta, part) + prior - log_density)
+        return np.asarray(log_likelihood(eta, part) + prior - log_density)
 
     points, few = _FEWEST, slice(None, None, -(-samples // _PILOT))
     while points < _MOST and _error(ratios(few, points)) > _ERROR:

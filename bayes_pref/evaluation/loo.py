@@ -31,11 +31,11 @@ from scipy.special import logsumexp
 from bayes_pref import settings
 from bayes_pref.convergence.checks import PARETO_K
 from bayes_pref.convergence.statistics import effective_sample_size
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, Outcome
 from bayes_pref.data.table import shown
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ConvergenceWarning, ModelError
-from bayes_pref.evaluation.choices import expect_posterior, of_user, refuse_rankings, some
+from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings, some
 from bayes_pref.evaluation.integrate import log_marginal
 from bayes_pref.evaluation.scores import clustered_error
 from bayes_pref.posterior import Posterior
@@ -132,7 +132,7 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
     Raises
     ------
     ModelError
-        If that is no posterior, or its model has no law of users to integrate over.
+        If that is no posterior, or its model has no population to integrate over.
     DataError
         If `by` is neither.
 
@@ -165,13 +165,13 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
 
 def _comparisons(posterior: Posterior) -> pd.DataFrame:
     """Leave out one row at a time, given the weights of its user."""
-    comparisons, law = posterior.comparisons, posterior.law
+    comparisons, choices = posterior.comparisons, posterior.choice_distribution
     weights = posterior.weights_draws()
     efficiency = _relative_efficiency(posterior)
     parts = []
     # A loop over blocks of rows: their log likelihood would be as large as the posterior.
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        parts.append(_left_out(law.log_likelihood(eta, comparisons.choice[part]), efficiency))
+        parts.append(_left_out(choices.log_likelihood(eta, comparisons.choice[part]), efficiency))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     keys = {"user": comparisons.users[comparisons.user], "comparison": comparisons.rows}
     return pd.DataFrame(keys | dict(zip(("elpd", "p_loo", "pareto_k"), columns, strict=True)))
@@ -200,20 +200,24 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
     population = posterior.model.population(draws, comparisons)
     if population is None:
         raise ModelError(
-            f"{type(posterior.model).__name__} has no law of users' weights to integrate over, "
+            f"{type(posterior.model).__name__} has no population of users to integrate over, "
             "which leaving users out needs; use by='comparison', or hold users out: "
             "comparisons.split(by='user')"
         )
-    law = posterior.model.law(draws)
+    choice_model = posterior.model.choice_model(comparisons)
+    choices = choice_model.distribution(draws, comparisons.outcome)
     out = np.empty((comparisons.n_users, len(population.factor)))
     # A loop over users: each one's comparisons are few, and all draws are integrated at once.
     for user in range(comparisons.n_users):
         rows = slice(comparisons.offsets[user], comparisons.offsets[user + 1])
         difference, choice = comparisons.difference[rows], comparisons.choice[rows]
+        outcome = comparisons.outcome.take(np.arange(rows.start, rows.stop))
         log_share, mean = population.of_user(user)
 
-        def of_rows(eta: Array, part: slice, rows: slice = rows) -> Array:
-            return of_user(law, eta, comparisons, rows, part)
+        def of_rows(
+            eta: Array, part: slice, choice: Array = choice, outcome: Outcome = outcome
+        ) -> Array:
+            return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
 
         components = [
             log_share[:, component]

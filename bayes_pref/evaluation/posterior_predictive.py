@@ -74,7 +74,7 @@ def posterior_predictive_check(
     Raises
     ------
     ModelError
-        If that is no posterior, or users="new" and the model has no law of users' weights.
+        If that is no posterior, or users="new" and the model has no population.
     DataError
         If an argument is out of range, or there are ties.
 
@@ -144,15 +144,15 @@ def _replicate(posterior: Posterior, users: str, draws: int, rng: np.random.Gene
         population = posterior.model.population(chosen, comparisons)
         if population is None:
             raise ModelError(
-                f"{type(posterior.model).__name__} has no law of users' weights to draw new users "
+                f"{type(posterior.model).__name__} has no population to draw new users "
                 "from; use users='same'"
             )
         drawn = population.draw(comparisons.n_users, rng)[None]
         weights = xr.DataArray(drawn, dims=("chain", "draw", "user", "feature"))
-    law = posterior.model.law(chosen)
+    choices = posterior.model.choice_distribution(chosen, comparisons)
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     out = np.empty((samples, len(comparisons)))
     # A loop over blocks of rows, as everywhere.
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        out[:, part] = law.draw(eta, rng).T
+        out[:, part] = choices.draw(eta, rng).T
     return out

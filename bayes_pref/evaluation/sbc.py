@@ -212,8 +212,6 @@ def sbc(
     seed = settings.seed(seed)
     if engine is None:
         engine = _short(model, comparisons)
-    if model.tied(comparisons):  # by chance a simulated data set may have none
-        model = replace(model, ties=True)
     engine = replace(engine, progress=False)
     unsupported = engine.unsupported(model, comparisons)
     if unsupported is not None:
@@ -280,8 +278,8 @@ def _quantities(
         names += labels
         columns.append(values.reshape(-1, len(labels)))
     weights = model.user_weights(draws)
-    law = model.law(draws)
-    likelihood = predict(weights, law, comparisons, np.random.default_rng(0))[LIKELIHOOD]
+    choices = model.choice_distribution(draws, comparisons)
+    likelihood = predict(weights, choices, comparisons, np.random.default_rng(0))[LIKELIHOOD]
     columns.append(likelihood["choice"].sum("comparison").to_numpy().reshape(-1, 1))
     return [*names, LIKELIHOOD], np.concatenate(columns, axis=1)
 

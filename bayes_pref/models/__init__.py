@@ -2,6 +2,7 @@
 
 from bayes_pref import progress as progress  # before Pyro
 from bayes_pref.models.base import RewardModel, from_settings
+from bayes_pref.models.choice import ChoiceModel, Logit, Ordinal, PlackettLuce, Probit
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.lowrank import LowRankReward
 from bayes_pref.models.mixture import MixtureReward
@@ -10,10 +11,15 @@ from bayes_pref.models.representation import RepresentationReward
 from bayes_pref.models.shared_cause import SharedCauseReward
 
 __all__ = [
+    "ChoiceModel",
     "HierarchicalReward",
+    "Logit",
     "LowRankReward",
     "MixtureReward",
+    "Ordinal",
+    "PlackettLuce",
     "PooledReward",
+    "Probit",
     "RepresentationReward",
     "RewardModel",
     "SharedCauseReward",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +24,8 @@ from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.choice.settings_and_sites import ChoiceLaw
+from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.choice.choice_settings import ChoiceSettings
 from bayes_pref.models.population import Population
 from bayes_pref.seeding import seeded
 
@@ -35,7 +36,7 @@ _LARGEST_SCALE = 1e100
 
 @dataclass(frozen=True)
 class GaussianUsers:
-    """A model of Gaussian users, in the form that exact samplers read; choices are a `ChoiceLaw`.
+    """A model of Gaussian users, in the form that exact samplers read; choices are a `ChoiceModel`.
 
     Attributes
     ----------
@@ -120,7 +121,7 @@ class SharedCause:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardModel(ChoiceLaw, ABC):
+class RewardModel(ChoiceSettings, ABC):
     """Base of all models: frozen prior settings whose call is an ordinary Pyro model.
 
     Parameters
@@ -131,10 +132,12 @@ class RewardModel(ChoiceLaw, ABC):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
+    choice
+        How rewards become choices: a `ChoiceModel` such as `Logit`. None: `Ordinal` for graded
+        answers, `PlackettLuce` for rankings, and otherwise `Logit`, or `Probit` where asked for.
     link, lapse, position, ties
-        How rewards become choices, see `ChoiceLaw`: "logit" or "probit"; whether some answers are
-        given at random; whether the left side has an effect of its own; Davidson's ties, by default
-        where the data have any. Graded answers are described where the data are graded.
+        Settings of the choice model that suits the data, instead of `choice`: "logit" or "probit";
+        whether there are lapses, a position bias, and ties (None: where the data have any).
 
     Examples
     --------
@@ -143,8 +146,8 @@ class RewardModel(ChoiceLaw, ABC):
     True
     >>> bp.PooledReward(mean_sd=1.0).settings()
     {'model': 'PooledReward', 'mean_sd': 1.0, 'scale': 'rms'}
-    >>> bp.HierarchicalReward(lapse=True, position=True).law_settings()
-    {'lapse': True, 'position': True}
+    >>> bp.HierarchicalReward(lapse=True).choice_model(bp.simulate(seed=0).comparisons)
+    Logit(ties=False, lapse=True, position=False)
     """
 
     mean_sd: float = 2.0
@@ -155,7 +158,7 @@ class RewardModel(ChoiceLaw, ABC):
         numbers = [each.name for each in fields(self) if isinstance(each.default, float)]
         settings.check(self, **dict.fromkeys(numbers, settings.positive))
         settings.check(self, scale=settings.one_of("rms", "raw"))
-        self.check_law()
+        self.check_choice_settings()
 
     @abstractmethod
     def __call__(self, comparisons: Comparisons) -> None:
@@ -234,8 +237,8 @@ class RewardModel(ChoiceLaw, ABC):
         Raises
         ------
         ModelError
-            If the choices are of a kind that the law of choices has no place for, or a feature's
-            unit is out of all proportion.
+            If the choice model cannot describe the outcome, or a feature's unit is out of all
+            proportion.
         """
         for name, scale in zip(comparisons.feature_names, comparisons.feature_scale, strict=True):
             # Weights are per unit of a feature, and their squares must be numbers, too.
@@ -245,13 +248,16 @@ class RewardModel(ChoiceLaw, ABC):
                     f"{'large' if scale > 1.0 else 'small'} a number for weights per unit; "
                     "give it in another unit"
                 )
-        self.check_choices(comparisons)
+        self.choice_model(comparisons)
 
     def settings(self) -> dict[str, Any]:
-        """Return the model's name and settings, ready for JSON; of the law what is not usual."""
-        law = {field.name for field in fields(ChoiceLaw)}
-        own = {name: value for name, value in asdict(self).items() if name not in law}
-        return {"model": type(self).__name__, **own, **self.law_settings()}
+        """Return the name and settings, ready for JSON; of the choice model, what is not default."""
+        shared = {field.name for field in fields(ChoiceSettings)}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
+        choice = self.choice_keywords()
+        if self.choice is not None:
+            choice = {"choice": self.choice.settings()}
+        return {"model": type(self).__name__, **own, **choice}
 
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
@@ -281,7 +287,7 @@ class RewardModel(ChoiceLaw, ABC):
         >>> prior.probability.dims
         ('chain', 'draw', 'comparison')
         """
-        blank = comparisons.take(np.arange(len(comparisons)))
+        blank = replace(comparisons)
         observed = self.observed(comparisons)
         names = [*self.variables(comparisons), *observed]
         with seeded(seed), torch.no_grad():
@@ -297,7 +303,7 @@ class RewardModel(ChoiceLaw, ABC):
         data = label({name: values[name] for name in variables}, variables, comparisons)
         weights = self.user_weights(data).transpose("chain", "draw", "user", "feature").to_numpy()
         eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], comparisons.difference)
-        chance = self.law(data).preferred(eta[0].T).T[None]
+        chance = self.choice_distribution(data, comparisons).preferred(eta[0].T).T[None]
         if "context" in observed:
             data = data.assign_coords(context=list(comparisons.features.contexts))
         found = {name: (("chain", "draw", *dims), values[name]) for name, dims in observed.items()}
@@ -361,6 +367,8 @@ def from_settings(settings: dict[str, Any]) -> RewardModel:
     if name not in known:
         raise DataError(f"unknown model {name!r}; this version knows {', '.join(sorted(known))}")
     rest = {key: value for key, value in settings.items() if key != "model"}
+    if "choice" in rest:
+        rest["choice"] = ChoiceModel.from_settings(rest["choice"])
     try:
         model: RewardModel = known[name](**rest)
     except TypeError as err:

@@ -6,7 +6,7 @@
     G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True
     R ~ LKJ(concentration)                                  covariance="full"
     w_i ~ Normal(mu + B (c_i - mean c) + G z_i, Sigma),  Sigma = diag(tau) R diag(tau)
-    choice_n ~ the law of choices at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
+    choice_n ~ the choice model at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
 
 s_k is the root mean square of feature k's differences and r_j the sd of covariate j over users
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
@@ -75,7 +75,7 @@ class HierarchicalReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences (and
         covariates divided by their sd); "raw": on both as given.
-    link, lapse, position, ties
+    choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 
     Raises
@@ -111,8 +111,8 @@ class HierarchicalReward(RewardModel):
         Raises
         ------
         ModelError
-            If the choices do not suit the law, or there is a single user, or with `exposure` no
-            contexts.
+            If the choice model cannot describe the outcome, there is a single user, or with
+            `exposure` there are no contexts.
         """
         super().check(comparisons)
         if comparisons.n_users < 2:
@@ -152,7 +152,7 @@ class HierarchicalReward(RewardModel):
             concentration = torch.tensor(self.concentration, dtype=torch.float64)
             factor = pyro.sample("correlation_factor", dist.LKJCholesky(size, concentration))
             pyro.deterministic("correlation", factor @ factor.mT)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
             weights = pyro.sample(
                 "weights",
@@ -162,7 +162,7 @@ class HierarchicalReward(RewardModel):
             )
         eta = batch.log_odds(weights)
         with batch.plate():
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
@@ -174,7 +174,7 @@ class HierarchicalReward(RewardModel):
         if self.covariance == "full":
             names["correlation"] = ("feature", "feature_bis")
         names["weights"] = ("user", "feature")
-        return names | self.law_variables(comparisons)
+        return names | self.choice_variables(comparisons)
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
         """Return the model as exact samplers read it."""

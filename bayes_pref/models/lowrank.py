@@ -155,7 +155,7 @@ class LowRankReward(RewardModel):
             noise = pyro.sample("noise", dist.HalfNormal(spread_sd).to_event(1))
             square = square + noise**2
         pyro.deterministic("tau", square.sqrt(), event_dim=1)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
             # Standard noise of its own, not Normal(centre + V z, noise): there is no funnel, and
             # whatever reads users one by one finds them independent given the population.
@@ -166,7 +166,7 @@ class LowRankReward(RewardModel):
             pyro.deterministic("weights", weights, event_dim=1)
         eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
         with batch.plate():
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
@@ -177,7 +177,7 @@ class LowRankReward(RewardModel):
         if self.diagonal:
             names["noise"] = ("feature",)
         names |= {"z": ("user", "factor"), "weights": ("user", "feature")}
-        return names | self.law_variables(comparisons)
+        return names | self.choice_variables(comparisons)
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
         """Return the model as exact samplers read it."""

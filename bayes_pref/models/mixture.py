@@ -122,7 +122,7 @@ class MixtureReward(RewardModel):
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe."""
         super().check(comparisons)
-        if comparisons.stage is not None:
+        if not comparisons.outcome.rowwise:
             raise ModelError(
                 "MixtureReward has no rankings: the choices of each component are summed up row by row; "
                 "use HierarchicalReward"
@@ -170,7 +170,7 @@ class MixtureReward(RewardModel):
         tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
         if self.exposure:
             log_component = self._shown(comparisons, prior, everyone, batch, log_component)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
             own = tau * pyro.sample(
                 "deviation", dist.Normal(torch.zeros_like(spread), 1.0).to_event(1)
@@ -180,9 +180,11 @@ class MixtureReward(RewardModel):
             mixture = ComponentMixture(
                 log_component,
                 lambda choice: add_by_user(
-                    law(eta).log_prob(choice[:, None]), batch.user, len(log_component)
+                    likelihood(eta).log_prob(choice[:, None]), batch.user, len(log_component)
                 ),
-                lambda component: law(eta.gather(1, component[batch.user][:, None])[:, 0]).sample(),
+                lambda component: likelihood(
+                    eta.gather(1, component[batch.user][:, None])[:, 0]
+                ).sample(),
             )
             choice = pyro.sample("choice", mixture, obs=batch.choice)
             component = _picked(mixture.joint(choice).softmax(-1), torch.special.ndtr(pick))
@@ -239,7 +241,7 @@ class MixtureReward(RewardModel):
                 "between": ("context",),
                 "within": ("context",),
             }
-        return names | self.law_variables(comparisons) | {"weights": ("user", "feature")}
+        return names | self.choice_variables(comparisons) | {"weights": ("user", "feature")}
 
     def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the sites that are data, and the named dimensions of each."""

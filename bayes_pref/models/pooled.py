@@ -32,7 +32,7 @@ class PooledReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
-    link, lapse, position, ties
+    choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 
     Raises
@@ -53,18 +53,18 @@ class PooledReward(RewardModel):
         self.check(comparisons)
         sd = torch.as_tensor(self.mean_sd / feature_units(self, comparisons))
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(sd), sd).to_event(1))
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         eta = (torch.tensor(comparisons.difference) * mu).sum(-1)
         with pyro.plate("comparison", len(comparisons), dim=-1):
             pyro.sample(
                 "choice",
-                law(eta),
+                likelihood(eta),
                 obs=torch.tensor(comparisons.choice),
             )
 
     def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the model's sites and the named dimensions of each."""
-        return {"mu": ("feature",), **self.law_variables(comparisons)}
+        return {"mu": ("feature",), **self.choice_variables(comparisons)}
 
     def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
         """Return the model as exact samplers read it."""

@@ -164,9 +164,9 @@ class RepresentationReward(RewardModel):
         eta = ((left - right) * heads).sum(-1)
         if self.balance:
             self._adversary(left, right, inputs.groups[rows], len(inputs.labels), batch.scale)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with batch.plate():
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
     def _network(self, inputs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """U, a and V as parameters, whose priors are factors."""

@@ -173,7 +173,7 @@ class SharedCauseReward(RewardModel):
         a = pyro.sample("a", dist.Normal(torch.as_tensor(prior.centre), context_sd).to_event(1))
         between = self._scale("between", context_sd)
         within = None if prior.categories else self._scale("within", context_sd)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
             cause = pyro.sample(
                 "s", dist.MultivariateNormal(torch.zeros_like(context_sd), scale_tril=between)
@@ -198,7 +198,7 @@ class SharedCauseReward(RewardModel):
                 else dist.MultivariateNormal(place, scale_tril=within),
                 obs=torch.tensor(rows),
             )
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
     def _factor(self, name: str, size: int) -> torch.Tensor:
         """Sample correlations; their Cholesky factor."""
@@ -227,7 +227,7 @@ class SharedCauseReward(RewardModel):
             names[part] = ("context",)
             if len(comparisons.features.contexts) > 1:
                 names[f"{part}_correlation"] = ("context", "context_bis")
-        names |= self.law_variables(comparisons)
+        names |= self.choice_variables(comparisons)
         return names | {"s": ("user", "context"), "weights": ("user", "feature")}
 
     def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from bayes_pref import settings
-from bayes_pref.models.choice.likelihood import Law
+from bayes_pref.models.choice import ChoiceDistribution
 
 Floats = NDArray[np.float64]
 
@@ -63,9 +63,11 @@ def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
     return lambda values: describe(values, interval)
 
 
-def describe_choices(eta: Floats, law: Law, interval: float) -> dict[str, Floats]:
+def describe_choices(
+    eta: Floats, choices: ChoiceDistribution, interval: float
+) -> dict[str, Floats]:
     """Describe choices with log-odds (user, comparison, sample); entropies in bits."""
-    chance = law.probabilities(eta)
+    chance = choices.probabilities(eta)
     aleatoric = entr(chance).sum(axis=0).mean(axis=-1) / np.log(2.0)
     mean = chance.mean(axis=-1)
     whole = entr(mean).sum(axis=0) / np.log(2.0)

@@ -30,7 +30,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ModelError
 from bayes_pref.models import MixtureReward, RewardModel, from_settings
-from bayes_pref.models.choice.likelihood import Law
+from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.posterior import predictions, storage
 from bayes_pref.posterior.estimates import (
     COLUMNS,
@@ -317,7 +317,7 @@ class Posterior:
     ) -> pd.DataFrame:
         """Estimate the probability that users prefer left, and what the uncertainty consists of.
 
-        That is the probability that somebody asked says so, by the model's law: what is shown on
+        That is the probability that somebody asked says so, by the choice model: what is shown on
         the left has its `position` effect, some answers are lapses, and a tie is not for left
         (``mean`` and ``tie`` leave the rest to right). Of graded answers, all those that find left
         better count.
@@ -359,9 +359,9 @@ class Posterior:
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
         weights, people = self._weights(users)
-        law = self.law
+        choices = self.choice_distribution
         interval = settings.interval(interval)
-        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, law, interval))
+        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, choices, interval))
         return estimate_frame({"user": people, "comparison": labels}, columns)
 
     def preference_draws(
@@ -382,7 +382,8 @@ class Posterior:
         matrix, labels = difference_matrix(left, right, self.comparisons)
         eta = self._projected(matrix, labels, "comparison", users)
         samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
-        chance = self.law.preferred(samples_last.reshape(*samples_last.shape[:2], -1))
+        samples = samples_last.reshape(*samples_last.shape[:2], -1)
+        chance = self.choice_distribution.preferred(samples)
         chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
         return eta.copy(data=chance).rename("preference")
 
@@ -425,7 +426,7 @@ class Posterior:
     def amce_draws(self) -> xr.DataArray:
         """Return draws of the average marginal component effects, (chain, draw, feature)."""
         weights, _ = self._weights(None)
-        effects = predictions.marginal_effects(weights, self.law, self.comparisons)
+        effects = predictions.marginal_effects(weights, self.choice_distribution, self.comparisons)
         coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
         shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
         return xr.DataArray(
@@ -442,13 +443,13 @@ class Posterior:
         """
         from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
 
-        if self.comparisons.stage is not None:
+        if not self.comparisons.outcome.rowwise:
             # Rows of one choice in a ranking have no likelihood and no replication of their own.
             groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
             return arviz_bridge.to_idata(groups)
         weights, _ = self._weights(None)
         rng = self._generator(_REPLICATION)
-        predicted = predictions.predict(weights, self.law, self.comparisons, rng)
+        predicted = predictions.predict(weights, self.choice_distribution, self.comparisons, rng)
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats} | predicted
         return arviz_bridge.to_idata(groups)
 
@@ -570,9 +571,9 @@ class Posterior:
         return as_html(self)
 
     @property
-    def law(self) -> Law:
-        """The law of choices at these draws: link, ties, levels, lapses, position."""
-        return self.model.law(self.draws)
+    def choice_distribution(self) -> ChoiceDistribution:
+        """The distribution of choices at these draws: link, ties, levels, lapses, position bias."""
+        return self.model.choice_distribution(self.draws, self.comparisons)
 
     def _weights(self, users: Users) -> tuple[xr.DataArray, pd.Index]:
         """Draws (chain, draw, user, feature) of the users asked for, and their labels."""

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import IntArray
-from bayes_pref.models.choice.likelihood import Law
+from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 
 Floats = NDArray[np.float64]
@@ -56,14 +56,17 @@ def log_odds(
 
 
 def predict(
-    weights: xr.DataArray, law: Law, comparisons: Comparisons, rng: np.random.Generator
+    weights: xr.DataArray,
+    choices: ChoiceDistribution,
+    comparisons: Comparisons,
+    rng: np.random.Generator,
 ) -> dict[str, xr.Dataset]:
     """Log-likelihood and replicated choices of every row, and the choices themselves.
 
     Parameters
     ----------
-    weights, law
-        (chain, draw, user, feature) and the law of choices at the same draws.
+    weights, choices
+        (chain, draw, user, feature) and the distribution of choices at the same draws.
     comparisons
         The rows.
     rng
@@ -76,11 +79,11 @@ def predict(
     """
     chains, draws, rows = weights.sizes["chain"], weights.sizes["draw"], len(comparisons)
     likelihood = np.empty((chains * draws, rows))
-    kind = np.int8 if law.outcomes == 2 else np.float32
-    replicated = np.empty((chains * draws, rows), dtype=kind)
+    dtype = np.int8 if choices.n_outcomes == 2 else np.float32
+    replicated = np.empty((chains * draws, rows), dtype=dtype)
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        likelihood[:, part] = law.log_likelihood(eta, comparisons.choice[part]).T
-        replicated[:, part] = law.draw(eta, rng).T
+        likelihood[:, part] = choices.log_likelihood(eta, comparisons.choice[part]).T
+        replicated[:, part] = choices.draw(eta, rng).T
     dims, shape = ("chain", "draw", "comparison"), (chains, draws, rows)
     sampled = {dim: weights.indexes[dim] for dim in dims[:2] if dim in weights.indexes}
     labels = comparisons.rows
@@ -88,7 +91,7 @@ def predict(
         labels = pd.Index([str(label) for label in labels])
     # Renamed: xarray takes the name of an index for that of its dimension.
     named = {"comparison": labels.rename("comparison")}
-    choice = comparisons.choice.astype(kind)
+    choice = comparisons.choice.astype(dtype)
     return {
         "log_likelihood": xr.Dataset(
             {"choice": (dims, likelihood.reshape(shape))}, coords=sampled | named
@@ -100,7 +103,9 @@ def predict(
     }
 
 
-def marginal_effects(weights: xr.DataArray, law: Law, comparisons: Comparisons) -> Floats:
+def marginal_effects(
+    weights: xr.DataArray, choices: ChoiceDistribution, comparisons: Comparisons
+) -> Floats:
     """Average marginal component effects (sample, attribute), in [-1, 1].
 
     P(preferred) - P(the other preferred) of an item that has one unit more of the attribute and
@@ -119,8 +124,8 @@ def marginal_effects(weights: xr.DataArray, law: Law, comparisons: Comparisons) 
             unit[:, k] = 1.0
             unit = features.expand(unit, comparisons.context)
             for part, eta in log_odds(weights, comparisons.user, unit):
-                effects[:, k] += share[part] @ law.advantage(eta)
+                effects[:, k] += share[part] @ choices.advantage(eta)
         else:
             own = weights.isel(feature=k).transpose("user", "chain", "draw").to_numpy()
-            effects[:, k] = law.advantage(own.reshape(len(own), -1)).mean(axis=0)
+            effects[:, k] = choices.advantage(own.reshape(len(own), -1)).mean(axis=0)
     return effects

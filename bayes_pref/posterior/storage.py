@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_pref.data import Comparisons, Features, Representation
+from bayes_pref.data import Comparisons, Features, Outcome, Representation
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.labels import decode_index, encode_index
 from bayes_pref.text.text_features import TextFeatures
@@ -151,7 +151,6 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
         "choice_name": comparisons.choice_name,
-        "levels": comparisons.levels,
         "items": None if catalogue is None else encode_index(catalogue.index),
         "item_columns": None if catalogue is None else encode_index(catalogue.columns),
     }
@@ -165,13 +164,16 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
             "described": ("described_byte", _bytes(described)),
         }
     )
-    if comparisons.stage is not None:
-        dataset["stage"] = ("comparison", comparisons.stage)
     if catalogue is not None:
         dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
     if comparisons.right is not None:
         dataset["right"] = (("comparison", "attribute"), comparisons.right)
-    for name, part in (("text", comparisons.text), ("network", comparisons.representation)):
+    parts = {
+        "outcome": comparisons.outcome,
+        "text": comparisons.text,
+        "network": comparisons.representation,
+    }
+    for name, part in parts.items():
         if part is not None:
             described, arrays = part.state()
             dataset[name] = (f"{name}_byte", _bytes(described))
@@ -210,13 +212,20 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         catalogue=catalogue,
         user_name=described["user_name"],
         choice_name=described["choice_name"],
-        # Files from before there were graded answers have none.
-        levels=tuple(described["levels"]) if described.get("levels") else None,
+        outcome=_outcome(dataset, described),
         right=dataset["right"].to_numpy() if "right" in dataset else None,
         text=None if text is None else TextFeatures.from_state(*text),
         representation=None if network is None else Representation.from_state(*network),
-        stage=dataset["stage"].to_numpy() if "stage" in dataset else None,
     )
+
+
+def _outcome(dataset: xr.Dataset, described: dict[str, Any]) -> Outcome:
+    """What a choice is; files of format 1 have labels of levels and stages of rankings instead."""
+    part = _part(dataset, "outcome")
+    if part is not None:
+        return Outcome.from_state(*part)
+    stage = {"stage": dataset["stage"].to_numpy()} if "stage" in dataset else {}
+    return Outcome.from_state({"levels": described.get("levels")}, stage)
 
 
 def _part(dataset: xr.Dataset, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

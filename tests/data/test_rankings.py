@@ -1,4 +1,4 @@
-"""Rankings: how they are read and refused, and the Plackett-Luce law against other computations."""
+"""Rankings: how they are read and refused, and Plackett-Luce against other computations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import bayes_pref as bp
-from bayes_pref.models.choice.plackett_luce import log_stages, ranking_law
+from bayes_pref.models.choice.plackett_luce import log_stages, stage_likelihood
 
 COLUMNS = {"user": "who", "ranking": "id", "item": "drink", "rank": "place"}
 
@@ -52,8 +52,7 @@ def plackett_luce(worth: np.ndarray, order: np.ndarray, ranked: int) -> float:
 
 def test_each_place_is_a_choice_among_those_that_are_left() -> None:
     data = read(table())
-    assert data.stage is not None
-    assert data.stage.tolist() == [0, 0, 1, 2, 2]
+    assert data.outcome.stage.tolist() == [0, 0, 1, 2, 2]
     assert data.feature_names == ("tea", "milk", "mate")
     better = [label[1:] for label in data.rows]
     assert better[:3] == [("milk", "tea"), ("milk", "mate"), ("tea", "mate")]
@@ -61,8 +60,7 @@ def test_each_place_is_a_choice_among_those_that_are_left() -> None:
     assert data.difference[0].tolist() == [-1, 1, 0]
     assert "3, each of the best of those that are left" in repr(data)
     part = data["bob"]
-    assert part.stage is not None
-    assert part.stage.tolist() == [0, 0]
+    assert part.outcome.stage.tolist() == [0, 0]
 
 
 def test_probabilities_are_those_of_the_textbook_and_sum_to_one() -> None:
@@ -81,8 +79,8 @@ def test_probabilities_are_those_of_the_textbook_and_sum_to_one() -> None:
             eta = worth[better] - worth[worse]
             found = log_stages(eta, stage).sum()
             assert found == pytest.approx(plackett_luce(worth, everyone, ranked))
-            law = ranking_law(stage)(torch.tensor(eta))
-            assert float(law.log_prob(torch.ones(len(eta))).sum()) == pytest.approx(found)
+            in_pyro = stage_likelihood(stage)(torch.tensor(eta))
+            assert float(in_pyro.log_prob(torch.ones(len(eta))).sum()) == pytest.approx(found)
             total += np.exp(found)
         assert total == pytest.approx(1.0)
 
@@ -114,7 +112,7 @@ def test_maximum_likelihood_is_that_of_choix(
 
     def likelihood(worth: np.ndarray) -> float:
         ordered = pd.Series(worth, index=sorted(data.feature_names))[list(data.feature_names)]
-        return float(log_stages(data.difference @ ordered.to_numpy(), data.stage).sum())
+        return float(log_stages(data.difference @ ordered.to_numpy(), data.outcome.stage).sum())
 
     def solved(stage: np.ndarray) -> np.ndarray:
         def loss(worth: np.ndarray) -> float:
@@ -126,11 +124,10 @@ def test_maximum_likelihood_is_that_of_choix(
         worth = pd.Series(found.x, index=data.feature_names).sort_index().to_numpy()
         return np.asarray(worth - worth.mean())
 
-    assert data.stage is not None
-    ours = solved(data.stage)
+    ours = solved(data.outcome.stage)
     assert ours == pytest.approx(published, abs=1e-4)
     # Theirs is an iterate, ours the maximum; a choice has a curvature of at most 1 / 2.
-    most = 0.5 * 0.5 * len(np.unique(data.stage)) * len(published) * 1e-4**2
+    most = 0.5 * 0.5 * len(np.unique(data.outcome.stage)) * len(published) * 1e-4**2
     assert -1e-12 < likelihood(ours) - likelihood(np.array(published)) < most  # rounding
     # The wrong partner: every row a choice of its own, which is to break rankings into pairs.
     assert np.abs(solved(np.arange(len(data))) - published).max() > 0.01
@@ -157,7 +154,6 @@ def test_political_goals_have_their_published_likelihood() -> None:
         for place, goal in enumerate(order)
     ]
     data = read(pd.DataFrame(rows, columns=list(COLUMNS.values())))
-    assert data.stage is not None
 
     def most(stage: np.ndarray) -> tuple[float, pd.Series]:
         def loss(worth: np.ndarray) -> float:
@@ -166,7 +162,7 @@ def test_political_goals_have_their_published_likelihood() -> None:
         found = minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 0.05})
         return -found.fun, pd.Series(found.x, index=data.feature_names)
 
-    likelihood, worth = most(data.stage)
+    likelihood, worth = most(data.outcome.stage)
     assert likelihood == pytest.approx(-6427.05, abs=0.005)
     assert worth.sort_values().index.tolist() == ["4", "2", "1", "3"]  # speech, say, order, prices
     assert most(np.arange(len(data)))[0] < -6500  # the wrong partner: rankings broken into pairs
@@ -174,12 +170,12 @@ def test_political_goals_have_their_published_likelihood() -> None:
 
 def test_replications_of_a_choice_have_its_probabilities() -> None:
     eta = torch.tensor([0.5, -1.0, 0.2], dtype=torch.float64)
-    law = ranking_law(np.array([0, 0, 1]))(eta)
+    stages = stage_likelihood(np.array([0, 0, 1]))(eta)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        drawn = law.sample((40_000,))
+        drawn = stages.sample((40_000,))
     values, counts = np.unique(drawn.numpy(), axis=0, return_counts=True)
-    exact = np.array([float(law.log_prob(torch.tensor(value)).sum().exp()) for value in values])
+    exact = np.array([float(stages.log_prob(torch.tensor(value)).sum().exp()) for value in values])
     assert exact.sum() == pytest.approx(1.0)  # 3 x 2 outcomes
     error = np.sqrt(exact * (1 - exact) / 40_000)
     assert (np.abs(counts / 40_000 - exact) < 4.5 * error).all()
@@ -276,8 +272,7 @@ def test_worths_are_those_of_an_independent_maximum(
     assert np.abs(broken - exact).max() > 0  # pairs are another likelihood
     posterior.save(tmp_path / "ranked.nc")
     again = bp.Posterior.load(tmp_path / "ranked.nc")
-    assert again.comparisons.stage is not None
-    assert again.comparisons.stage.tolist() == posterior.comparisons.stage.tolist()
+    assert again.comparisons.outcome.stage.tolist() == posterior.comparisons.outcome.stage.tolist()
     found = bp.loo(posterior, by="user")
     assert len(found.pointwise) == 30
 

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, PairedChoice
 from bayes_pref.data.table import Table, closest, listed, shown
 from bayes_pref.errors import DataError
 
@@ -142,8 +142,8 @@ def test_outcomes_may_be_booleans_or_numbers(values: Any) -> None:
 
 def test_a_tie_is_kept_as_a_half() -> None:
     made = read(table(won=[1, 0.5, 0, 1]))
-    assert made.has_ties
-    assert not read(table()).has_ties
+    assert made.outcome == PairedChoice(ties=True)
+    assert read(table()).outcome == PairedChoice(ties=False)
     assert made.to_frame().loc["r1", "won"] == 0.5
 
 

@@ -12,7 +12,7 @@ from typing import Literal, Self
 import numpy as np
 
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
-from bayes_pref.data.outcome import Levels
+from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.table import FloatArray, Table, TableLike, column_names
 from bayes_pref.errors import DataError
@@ -139,7 +139,7 @@ class FrameReader:
             choice=choice,
             right=beside,
             covariates=covariates,
-            levels=levels,
+            outcome=paired_or_graded(levels),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bayes_pref.data.outcome import Levels
+from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
@@ -105,7 +105,7 @@ class ItemsReader:
             choice=choice,
             catalogue=pairs.catalogue,
             covariates=covariates,
-            levels=levels,
+            outcome=paired_or_graded(levels),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

@@ -16,6 +16,7 @@ from typing import Literal, Self
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.outcome import Ranking
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
@@ -60,7 +61,7 @@ class RankingsReader:
         Returns
         -------
         comparisons: one row for each item chosen and each one it was chosen over, labelled by
-        ranking and both items; the rows of one choice have the same `stage`
+        ranking and both items; the rows of one choice have the same `outcome.stage`
 
         Raises
         ------
@@ -87,7 +88,7 @@ class RankingsReader:
         >>> ranked = bp.Comparisons.from_rankings(
         ...     frame, user="who", ranking="id", item="drink", rank="place"
         ... )
-        >>> ranked.stage.tolist()  # milk, then tea; bob: milk
+        >>> ranked.outcome.stage.tolist()  # milk, then tea; bob: milk
         [0, 0, 1, 2, 2]
         """
         table = Table.read(frame)
@@ -107,7 +108,7 @@ class RankingsReader:
             choice=rank,
             catalogue=stages.catalogue,
             covariates=covariates,
-            stage=stages.stage,
+            outcome=Ranking(stages.stage),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

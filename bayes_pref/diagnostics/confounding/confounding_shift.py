@@ -145,7 +145,7 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
         exposure_posterior = replace(model, exposure=True)
     else:
         exposure_posterior = HierarchicalReward(
-            exposure=True, mean_sd=model.mean_sd, scale=model.scale, **model.law_settings()
+            exposure=True, mean_sd=model.mean_sd, scale=model.scale, **model.choice_keywords()
         )
     # Enough for the population, which is all that `assess` reads; users' own weights need more.
     engine = Gibbs(draws=600, warmup=400, progress=progress)
@@ -160,7 +160,7 @@ def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> s
     comparisons
         The data.
     model
-        Whose law of choices is looked at, too.
+        Whose choice model is looked at, too.
 
     Examples
     --------
@@ -172,11 +172,11 @@ def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> s
     True
     """
     start, names = "confounding cannot be assessed: ", comparisons.features.contexts
-    law = None if model is None else model.beyond_logistic(comparisons)
-    if law is not None:
+    beyond = None if model is None else model.choice_model(comparisons).beyond_logistic
+    if beyond is not None:
         return (
             f"{start}its test and its probabilities are those of logistic choices, and here is "
-            f"{law}; to assess it, fit a model without, to choices without ties"
+            f"{beyond}; to assess it, fit a model without, to choices without ties"
         )
     if not names:
         return (

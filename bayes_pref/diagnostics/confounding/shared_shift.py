@@ -101,7 +101,7 @@ def without_cause(model: SharedCauseReward) -> HierarchicalReward:
         effect_sd=model.effect_sd,
         concentration=model.concentration,
         scale=model.scale,
-        position=model.position,
+        **model.choice_keywords(),
     )
 
 

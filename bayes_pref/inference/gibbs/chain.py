@@ -13,17 +13,19 @@ from scipy.linalg import cho_solve, solve_triangular
 
 from bayes_pref.inference.gibbs.diagonal_sampler import sweep_diagonal
 from bayes_pref.inference.gibbs.factor_sampler import sweep_factors, unturned
-from bayes_pref.inference.gibbs.full_sampler import draw_scales, sweep_full
+from bayes_pref.inference.gibbs.full_sampler import sweep_full
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
-from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move, add_curvature, hmc_move
+from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move, hmc_move
 from bayes_pref.inference.gibbs.kernels.jit import compile_beside
-from bayes_pref.inference.gibbs.kernels.marginal import Marginal
 from bayes_pref.inference.gibbs.kernels.polya_gamma import (
     draw_polya_gamma,
     mean_polya_gamma,
     right_table,
 )
+from bayes_pref.inference.gibbs.kernels.population_density import add_curvature
+from bayes_pref.inference.gibbs.kernels.scale_updates import draw_scales
 from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.marginal import Marginal
 from bayes_pref.inference.gibbs.problem import Problem
 
 Array = NDArray[np.float64]

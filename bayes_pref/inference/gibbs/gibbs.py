@@ -29,7 +29,6 @@ from bayes_pref.inference.gibbs.shared_cause_sampler import Shared, SharedChain
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.choice.settings_and_sites import POSITION_SD
 
 Array = NDArray[np.float64]
 
@@ -88,16 +87,17 @@ class Gibbs(Engine):
         """Return why this engine cannot run the model, or None if it can."""
         if model.needs_training(comparisons):
             return "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
-        if comparisons.stage is not None:
-            return "Gibbs has no sampler for rankings; use bp.NUTS() or bp.SVI()"
+        if not comparisons.outcome.rowwise:
+            return f"Gibbs has no sampler for {comparisons.outcome.name}; use bp.NUTS() or bp.SVI()"
         cause, kinds = model.shared_cause(comparisons), model.mixture_of_users(comparisons)
         if cause is None and kinds is None and model.gaussian_users(comparisons) is None:
             return "Gibbs needs logistic choices of users with Gaussian weights"
         if cause is not None and cause.categories:
             return "Gibbs needs contexts that are numbers, and these are indicators of a choice"
-        reason = model.beyond_logistic(comparisons)
-        if model.position and (cause is not None or kinds is not None):
-            reason = "a left-hand effect"
+        choice_model = model.choice_model(comparisons)
+        reason = choice_model.beyond_logistic
+        if choice_model.position_sd is not None and (cause is not None or kinds is not None):
+            reason = "a position bias"
         if reason is not None:
             return f"Gibbs needs logistic choices, and here is {reason}; use bp.NUTS()"
         return None
@@ -186,7 +186,7 @@ def _read(
     users = model.gaussian_users(comparisons)
     if users is None:
         raise TypeError(f"{type(model).__name__} has no Gaussian users")
-    problem = Problem.build(users, comparisons, POSITION_SD if model.position else None)
+    problem = Problem.build(users, comparisons, model.choice_model(comparisons).position_sd)
     return problem, PooledChain if problem.pooled else HierarchicalChain
 
 

@@ -13,7 +13,6 @@ the others: w_i = mu' f_i + tau u_i, which `gibbs_diagonal` sweeps. Between two 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,19 +21,17 @@ from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import HierarchicalChain
-from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
+from bayes_pref.inference.gibbs.kernels.component_updates import draw_components
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
-from bayes_pref.inference.gibbs.kernels.jit import compiled
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.inference.gibbs.kernels.slice import slice_move
 from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.base import MixtureOfUsers, mean_contexts
 
 Array = NDArray[np.float64]
-
-_WIDTH = 0.5  # of the first slice, in log sd
-_STEPS = 30  # of stepping out, each side
 
 
 class Mixture:
@@ -235,131 +232,7 @@ class MixtureChain(HierarchicalChain):
 def rough_weights(problem: Problem) -> Array:
     """Estimate each user's weights, (u, d), by one step of a ridge logit from zero."""
     rows = problem.rows
-    n, d = rows.starts.size - 1, problem.feature_scale.size
-    signed = np.zeros((n, d))
-    signed[np.repeat(np.arange(n), np.diff(rows.starts)), rows.columns] = rows.values
-    first = rows.offsets[:-1]
-    score = np.add.reduceat(signed, first, axis=0) / 2
-    information = np.add.reduceat(np.einsum("nk,nm->nkm", signed, signed), first, axis=0) / 4
+    users, d = rows.offsets.size - 1, problem.feature_scale.size
+    information, score = np.empty((users, d, d)), np.empty((users, d))
+    information_by_user(rows, np.full(rows.starts.size - 1, 0.25), information, score)
     return np.asarray(np.linalg.solve(information + np.eye(d), score[:, :, None])[:, :, 0])
-
-
-def slice_move(
-    start: float, log_density: Callable[[float], float], rng: np.random.Generator
-) -> float:
-    """One update of slice sampling, stepping out and shrinking (Neal 2003)."""
-    height = log_density(start) - rng.standard_exponential()
-    low = start - _WIDTH * rng.random()
-    high = low + _WIDTH
-    for _ in range(_STEPS):
-        if log_density(low) <= height:
-            break
-        low -= _WIDTH
-    for _ in range(_STEPS):
-        if log_density(high) <= height:
-            break
-        high += _WIDTH
-    while True:
-        value = float(rng.uniform(low, high))
-        if log_density(value) > height:
-            return value
-        if value < start:
-            low = value
-        else:
-            high = value
-
-
-@compiled
-def draw_components(
-    rows: Any,
-    omega: Array,
-    log_component: Array,
-    mu: Array,
-    tau: Array,
-    component: NDArray[np.int64],
-    weights: Array,
-    rng: np.random.Generator,
-) -> None:
-    """Draw every user's component, weights integrated out, then their weights; both in place.
-
-    Parameters
-    ----------
-    log_component
-        (u, components): log probability of each component but for the choices.
-    mu, tau
-        (components, d) and (d,).
-    """
-    n_users, d = weights.shape
-    components = mu.shape[0]
-    information = np.empty((d, d))
-    precision = np.empty((d, d))
-    score = np.empty(d)
-    row = np.empty(d)
-    pulls = np.empty((components, d))
-    chance = np.empty(components)
-    for i in range(n_users):
-        for k in range(d):
-            score[k] = 0.0
-            for m in range(d):
-                information[k, m] = 0.0
-        for n in range(rows.offsets[i], rows.offsets[i + 1]):
-            first = rows.starts[n]
-            if rows.starts[n + 1] - first == d:
-                # No zeros: a copy of the row, so that the sums run in parallel lanes.
-                for k in range(d):
-                    row[k] = rows.values[first + k]
-                for k in range(d):
-                    a = row[k]
-                    score[k] += 0.5 * a
-                    a *= omega[n]
-                    for m in range(k + 1):
-                        information[k, m] += a * row[m]
-                continue
-            for e in range(first, rows.starts[n + 1]):
-                k = rows.columns[e]
-                a = rows.values[e]
-                score[k] += 0.5 * a
-                a *= omega[n]
-                # Columns ascend within a row, so this fills the lower triangle only.
-                for f in range(first, e + 1):
-                    information[k, rows.columns[f]] += a * rows.values[f]
-        for k in range(d):
-            for m in range(k):
-                information[m, k] = information[k, m]
-        for k in range(d):
-            for m in range(d):
-                precision[k, m] = information[k, m]
-            precision[k, k] += 1.0 / (tau[k] * tau[k])
-        factor(precision, d)
-        largest = -np.inf
-        for t in range(components):
-            # exp(score' w - w' information w / 2) around mu_t, e = w - mu_t integrated out.
-            value = log_component[i, t]
-            pull = pulls[t]
-            for k in range(d):
-                moved = 0.0
-                for m in range(d):
-                    moved += information[k, m] * mu[t, m]
-                value += mu[t, k] * (score[k] - 0.5 * moved)
-                pull[k] = score[k] - moved
-            solve_lower(precision, pull, d)
-            for k in range(d):
-                value += 0.5 * pull[k] * pull[k]
-            chance[t] = value
-            largest = max(largest, value)
-        total = 0.0
-        for t in range(components):
-            chance[t] = np.exp(chance[t] - largest)
-            total += chance[t]
-        at = rng.random() * total
-        chosen = 0
-        while chosen < components - 1 and at > chance[chosen]:
-            at -= chance[chosen]
-            chosen += 1
-        component[i] = chosen
-        pull = pulls[chosen]
-        for k in range(d):
-            pull[k] += rng.standard_normal()
-        solve_upper(precision, pull, d)
-        for k in range(d):
-            weights[i, k] = mu[chosen, k] + pull[k]

@@ -26,8 +26,9 @@ from bayes_pref.inference.gibbs.chain import HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.covariance import move_rows, precision_of
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.inference.gibbs.kernels.slice import slice_move
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.mixture_sampler import slice_move
+from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.base import SharedCause, mean_contexts
@@ -42,8 +43,6 @@ class Shared:
     ----------
     problem
         On scaled features; the last q columns of its design are s, on scaled contexts.
-    signed
-        (n, d): rows as `Rows` has them, with their zeros.
     count, mean, square
         (u,) number of each user's contexts, (u, q) their mean and (q, q) the sum of outer products
         within users, scaled.
@@ -55,9 +54,6 @@ class Shared:
         self.problem = Problem.build(scaled, comparisons)
         self.cause = cause
         self.unit = unit
-        signs = (2 * comparisons.choice - 1)[:, None]
-        self.signed = signs * comparisons.difference / self.problem.feature_scale
-        self.first = comparisons.offsets[:-1]
         mean = mean_contexts(comparisons)
         within = (comparisons.context - mean[comparisons.user]) / unit
         self.count = comparisons.counts.astype(np.float64)
@@ -149,10 +145,9 @@ class SharedChain(HierarchicalChain):
         omega = np.empty(self.psi.size)
         draw_polya_gamma(self.psi, omega, right_table(), rng)
         centre, coupling, lower = self._population()
-        signed, first = shared.signed, shared.first
-        outer = np.einsum("n,nk,nm->nkm", omega, signed, signed, optimize=True)
-        information = np.add.reduceat(outer, first, axis=0)
-        score = np.add.reduceat(signed, first, axis=0) / 2
+        information = np.empty((len(centre), *lower.shape))
+        score = np.empty_like(centre)
+        information_by_user(self.problem.rows, omega, information, score)
         # exp(score' w - w' information w / 2) with w = m + L z, in z: precision I + L' info L.
         factor = np.linalg.cholesky(np.eye(len(lower)) + lower.T @ information @ lower)
         pulled = np.linalg.solve(factor, lower.T @ information)

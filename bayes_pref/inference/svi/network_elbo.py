@@ -121,9 +121,10 @@ def network_elbo(model: RewardModel, comparisons: Comparisons) -> NetworkElbo | 
         What is to be trained: other models, and choices that are not logistic in the rewards alone,
         are left to Pyro.
     """
-    if type(model) is not RepresentationReward or model.position:
+    if type(model) is not RepresentationReward:
         return None
-    if model.beyond_logistic(comparisons) is not None:
+    choice_model = model.choice_model(comparisons)
+    if not choice_model.is_logistic or choice_model.position_sd is not None:
         return None
     inputs = Inputs.of(model, comparisons)
     return NetworkElbo(

@@ -1,4 +1,4 @@
-"""Laws of choices written a second time, in NumPy and SciPy, and small data for each of them."""
+"""Choice models written a second time, in NumPy and SciPy, and small data for each of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bayes_pref.inference.engine import RawDraws
 Array = NDArray[np.float64]
 
 LEVELS = ["far worse", "worse", "better", "far better"]
-LAWS: dict[str, bp.RewardModel] = {
+CHOICES: dict[str, bp.RewardModel] = {
     "ties": bp.PooledReward(),
     "lapse": bp.PooledReward(lapse=True),
     "probit": bp.PooledReward(link="probit"),
@@ -43,7 +43,7 @@ def graded(comparisons: bp.Comparisons, seed: int = 5) -> bp.Comparisons:
     )
 
 
-def law_comparisons(name: str, *, users: int = 6, each: int = 5) -> bp.Comparisons:
+def choice_comparisons(name: str, *, users: int = 6, each: int = 5) -> bp.Comparisons:
     comparisons = small_comparisons(users=users, each=each)
     if name == "graded":
         return graded(comparisons)
@@ -72,7 +72,7 @@ def outcome_probabilities(eta: Array, link: str, sites: dict[str, Array]) -> Arr
 
 @dataclass(frozen=True, kw_only=True)
 class Weighing(bp.Engine):
-    """Draws from the prior, resampled by the likelihood: exact but for Monte Carlo error.
+    """Draws from the prior, resampled by the likelihood: exact up to Monte Carlo error.
 
     The settings are wrong priors, for checks that must fail.
     """
@@ -97,14 +97,15 @@ class Weighing(bp.Engine):
         if "lapse" in names:
             sites["lapse"] = rng.beta(20 * self.lapse_mean, 20 * (1 - self.lapse_mean), count)
         if "cutpoints" in names:
-            shares = rng.dirichlet(np.ones(len(comparisons.levels)), count)
+            shares = rng.dirichlet(np.ones(len(LEVELS)), count)
             below = shares[:, :-1].cumsum(axis=1)
             sites["cutpoints"] = (logit if model.link == "logit" else norm.ppf)(below)
-        law = {name: value for name, value in sites.items() if name != "mu"}
+        parameters = {name: value for name, value in sites.items() if name != "mu"}
         outcomes = {0.0: 0, 0.5: 1, 1.0: 2} if "tie" in names else None
         total = np.zeros(count)
         for row, choice in zip(comparisons.difference, comparisons.choice, strict=True):
-            chance = outcome_probabilities(self.steepness * sites["mu"] @ row, model.link, law)
+            eta = self.steepness * sites["mu"] @ row
+            chance = outcome_probabilities(eta, model.link, parameters)
             made = outcomes[choice] if outcomes else round(choice * (len(chance) - 1))
             total += np.log(np.maximum(chance[made], 1e-300))
         weight = np.exp(total - logsumexp(total))
