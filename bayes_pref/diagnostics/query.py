@@ -159,7 +159,7 @@ def _warn_of_units(query: Query, fitted: Comparisons) -> None:
                 f"{known[column]:.4g} in the fitted comparisons; check the unit, or read the "
                 "answers as a far extrapolation",
                 DataWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
