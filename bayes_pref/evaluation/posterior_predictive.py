@@ -66,7 +66,7 @@ def posterior_predictive_check(
     frame: `statistic`, `observed`, `mean`, `sd`, `lower`, `upper`, `p`
 
         The share of left; the users' spread (sd over users) in how often they choose left, what
-        people in general like better, and what has more of each feature; where pairs are repeated,
+        all users like better on average, and what has more of each feature; where pairs are repeated,
         how often a user agrees with themselves and with others; and of items with a reward each,
         the share of triads whose majorities go round in a circle. A small `p` says that the model
         does not make such data; when it is right, p < 0.05 is rarer than 1 in 20, each.
