@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayes_pref.cli.screen import grid, paragraph, rounded
 from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.repr import headlines
+from bayes_pref.types import FloatArray
 
 _MOST_ROWS = 25
 _MOST_EFFECTS = 5
@@ -133,7 +133,7 @@ def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -
     return [*lines, "", grid(header, rows)] if rows else lines
 
 
-def _shares_for(posterior: Posterior) -> NDArray[np.float64]:
+def _shares_for(posterior: Posterior) -> FloatArray:
     """(d,) posterior mean of the share of users whose weight is positive."""
     weights = posterior.draws["weights"].transpose("chain", "draw", "user", "feature").to_numpy()
     return np.asarray((weights > 0.0).mean(axis=(0, 1, 2)))
