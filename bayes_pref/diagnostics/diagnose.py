@@ -26,7 +26,7 @@ from bayes_pref.diagnostics.query import Candidates, Pairs, read_pairs
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.verdicts import MEANINGS, Grounds, decide, sentences
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.base import mean_contexts
+from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.posterior import Posterior
 
 COLUMNS = [

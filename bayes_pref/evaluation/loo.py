@@ -212,7 +212,7 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
         rows = slice(comparisons.offsets[user], comparisons.offsets[user + 1])
         difference, choice = comparisons.difference[rows], comparisons.choice[rows]
         outcome = comparisons.outcome.take(np.arange(rows.start, rows.stop))
-        log_share, mean = population.of_user(user)
+        prior = population.of_user(user)
 
         def of_rows(
             eta: Array, part: slice, choice: Array = choice, outcome: Outcome = outcome
@@ -220,12 +220,13 @@ def user_log_likelihood(posterior: Posterior, most: int) -> Array:
             return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
 
         components = [
-            log_share[:, component]
+            prior.log_share[:, component]
             + log_marginal(
-                mean[:, component] @ difference.T,
-                difference @ population.of_component(component),
+                prior.mean[:, component] @ difference.T,
+                difference @ prior.of_component(component),
                 choice,
                 of_rows,
+                log_ratio=prior.log_ratio,
                 seed=user,
             )
             for component in range(population.components)

@@ -28,8 +28,7 @@ from bayes_pref.convergence.finding import Finding
 from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import parameters
-from bayes_pref.errors import ModelError
-from bayes_pref.models import MixtureReward, RewardModel, from_settings
+from bayes_pref.models import RewardModel, from_settings
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.posterior import predictions, storage
 from bayes_pref.posterior.estimates import (
@@ -236,10 +235,6 @@ class Posterior:
         >>> posterior.membership()[["component", "mean"]].drop_duplicates().values.tolist()
         [[1.0, 1.0]]
         """
-        if not isinstance(self.model, MixtureReward):
-            raise ModelError(
-                f"{type(self.model).__name__} has no mixture components; fit bp.MixtureReward(components=2)"
-            )
         interval = settings.interval(interval)
         probabilities = self.model.component_probabilities(self.draws, self.comparisons)
         size, _, components = probabilities.shape

@@ -35,7 +35,7 @@ leave no trace in contexts or covariates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -50,15 +50,14 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     varying,
 )
 from bayes_pref.diagnostics.confounding.permutation import permutation_test
-from bayes_pref.diagnostics.confounding.shared_shift import joint_shifts, without_cause
+from bayes_pref.diagnostics.confounding.shared_shift import joint_shifts
 from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, carried, describe_shifts
 from bayes_pref.diagnostics.query import Pairs
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
-from bayes_pref.models.base import RewardModel, centred_covariates, exposures
-from bayes_pref.models.hierarchical import HierarchicalReward
-from bayes_pref.models.shared_cause import SharedCauseReward
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.regressors import centred_covariates, exposures
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
 
@@ -135,21 +134,15 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
     >>> refit_with_exposure(posterior, progress=False).draws["G"].sizes["context"]
     1
     """
-    model = posterior.model
-    if isinstance(model, SharedCauseReward):
+    exposure_model = posterior.model.with_exposure(posterior.comparisons)
+    # A mean-field guide makes the intervals of shifts too narrow: it holds G and mu apart.
+    if exposure_model is posterior.model and (
+        "G" not in posterior.draws or posterior.engine.get("guide") != "mean_field"
+    ):
         return posterior
-    if isinstance(model, HierarchicalReward):
-        # A mean-field guide makes the intervals of shifts too narrow: it holds G and mu apart.
-        if model.exposure and posterior.engine.get("guide") != "mean_field":
-            return posterior
-        exposure_posterior = replace(model, exposure=True)
-    else:
-        exposure_posterior = HierarchicalReward(
-            exposure=True, mean_sd=model.mean_sd, scale=model.scale, **model.choice_keywords()
-        )
     # Enough for the population, which is all that `assess` reads; users' own weights need more.
     engine = Gibbs(draws=600, warmup=400, progress=progress)
-    return fit(exposure_posterior, posterior.comparisons, engine, seed=seed)
+    return fit(exposure_model, posterior.comparisons, engine, seed=seed)
 
 
 def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> str | None:
@@ -264,7 +257,8 @@ def assess(
     comparisons, model = exposure_posterior.comparisons, exposure_posterior.model
     _check(threshold, certainty, level, permutations)
     interval = settings.interval(interval)
-    joint = isinstance(model, SharedCauseReward)
+    spec = model.spec(comparisons)
+    joint = spec is not None and spec.cause is not None
     if not joint and "G" not in exposure_posterior.draws:
         raise ModelError(
             f"{type(model).__name__} has no exposure term: fit "
@@ -313,13 +307,10 @@ def _without_coupling(
 
     Fitted without exposures.
     """
-    if isinstance(model, SharedCauseReward):
-        model = without_cause(model)
-    assert isinstance(model, HierarchicalReward)
     # Few draws: the test's level does not depend on how well this is known, and posterior means
     # are known well enough long before intervals are.
     engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
-    drawn = engine.run(replace(model, exposure=False), comparisons, seed)
+    drawn = engine.run(model.without_exposure(), comparisons, seed)
     values = drawn.values  # noqa: PD011
     mu, tau = values["mu"].mean(axis=(0, 1)), values["tau"]
     square = tau[..., :, None] * tau[..., None, :]

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.logistic_normal import expected_choice
-from bayes_pref.models.base import centred_covariates, exposures
+from bayes_pref.models.regressors import centred_covariates, exposures
 
 Array = NDArray[np.float64]
 

@@ -19,9 +19,8 @@ from scipy.special import logsumexp, softmax
 from bayes_pref.diagnostics.query import Pairs
 from bayes_pref.errors import ModelError
 from bayes_pref.logistic_normal import expected_choice
-from bayes_pref.models.base import centred_covariates
-from bayes_pref.models.hierarchical import HierarchicalReward
-from bayes_pref.models.shared_cause import SharedCauseReward, covariance_factor
+from bayes_pref.models.population_from_spec import covariance_factor
+from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
 
 Array = NDArray[np.float64]
@@ -67,12 +66,13 @@ def joint_shifts(
     (450, 6)
     """
     model = posterior.model
-    if not isinstance(model, SharedCauseReward):
+    spec = model.spec(posterior.comparisons)
+    if spec is None or spec.cause is None or spec.contexts is None:
         raise ModelError(
             f"{type(model).__name__} is no joint model of what users are shown and prefer: fit "
             "bp.SharedCauseReward()"
         )
-    categories = model.categories(posterior.comparisons)
+    categories = spec.contexts.categories
     law = _Law(posterior, _MOST_DRAWS[categories])
     d, q = law.coupling.shape[1:]
     each = len(law.mu) * (2 * _CAUSES if categories else max(q, d))
@@ -90,19 +90,6 @@ def joint_shifts(
         parts.append(np.column_stack([*means, lower, upper, sure]))
     names = ["p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"]
     return pd.DataFrame(np.concatenate(parts), columns=names)
-
-
-def without_cause(model: SharedCauseReward) -> HierarchicalReward:
-    """Return the model of preferences alone that has the same priors."""
-    return HierarchicalReward(
-        covariance=model.covariance,
-        mean_sd=model.mean_sd,
-        spread_sd=model.spread_sd,
-        effect_sd=model.effect_sd,
-        concentration=model.concentration,
-        scale=model.scale,
-        **model.choice_keywords(),
-    )
 
 
 class _Law:

@@ -35,7 +35,6 @@ from bayes_pref.diagnostics.identifiability.non_identified import Unlearned, ite
 from bayes_pref.diagnostics.identifiability.separation import Separation, row_space, separate
 from bayes_pref.diagnostics.query import Pairs
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import GaussianUsers
 from bayes_pref.posterior import Posterior
 
 Flags: TypeAlias = NDArray[np.bool_]
@@ -86,7 +85,8 @@ def unsupported(posterior: Posterior) -> str | None:
             "independent and so cannot show which features the data never separate; fit again "
             "with bp.Gibbs(), bp.NUTS() or another guide"
         )
-    if _prior(posterior) is None or "mu" not in posterior.draws:
+    spec = posterior.model.spec(posterior.comparisons)
+    if spec is None or spec.components is not None:
         return (
             f"{model} has no population mean weights with a normal prior, whose posterior "
             "covariance shows what the data never separate; fit a HierarchicalReward to the same "
@@ -100,13 +100,6 @@ def unsupported(posterior: Posterior) -> str | None:
             f"{posterior.comparisons.n_features:,} weights; draw at least {needed:,}"
         )
     return None
-
-
-def _prior(posterior: Posterior) -> GaussianUsers | None:
-    """The Gaussian users of the model, given what else it says of them."""
-    model, comparisons = posterior.model, posterior.comparisons
-    cause = model.shared_cause(comparisons)
-    return model.gaussian_users(comparisons) if cause is None else cause.gaussian
 
 
 def units(comparisons: Comparisons, difference: FloatArray) -> FloatArray:
@@ -246,7 +239,7 @@ def _information(posterior: Posterior, shown: FloatArray, scale: FloatArray) -> 
     basis, energy = row_space(shown)
     if not energy.size:
         return np.zeros((len(scale), len(scale)))
-    prior = _prior(posterior)
+    prior = posterior.model.spec(posterior.comparisons)
     assert prior is not None  # or `unsupported` had given a reason
     draws = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
     # One unit of each coordinate is what all rows together could tell at most four times.

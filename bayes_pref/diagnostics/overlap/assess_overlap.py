@@ -34,7 +34,6 @@ from bayes_pref.diagnostics.identifiability.assess_identifiability import units
 from bayes_pref.diagnostics.overlap.prompts import Described, by_component, read_described
 from bayes_pref.diagnostics.overlap.user_components import Exposure, user_components
 from bayes_pref.diagnostics.query import UNASKED, Pairs
-from bayes_pref.models.mixture import MixtureReward
 from bayes_pref.posterior import Posterior
 
 Flags: TypeAlias = NDArray[np.bool_]
@@ -247,7 +246,8 @@ def _kinds(
 ) -> FloatArray:
     """(u, k) probabilities that users are of each component: the model's own components, if it has any."""
     model = posterior.model
-    if components is None and isinstance(model, MixtureReward):
+    spec = model.spec(posterior.comparisons)
+    if components is None and spec is not None and spec.components is not None:
         return np.asarray(
             model.component_probabilities(posterior.draws, posterior.comparisons).mean(axis=0)
         )

@@ -22,7 +22,7 @@ import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.table import FloatArray
-from bayes_pref.models.base import mean_contexts
+from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.posterior import Posterior
 
 _AXES = 8  # axes of context: more would be fitted to noise at a few hundred users

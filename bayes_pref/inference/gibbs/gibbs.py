@@ -89,14 +89,17 @@ class Gibbs(Engine):
             return "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
         if not comparisons.outcome.rowwise:
             return f"Gibbs has no sampler for {comparisons.outcome.name}; use bp.NUTS() or bp.SVI()"
-        cause, kinds = model.shared_cause(comparisons), model.mixture_of_users(comparisons)
-        if cause is None and kinds is None and model.gaussian_users(comparisons) is None:
+        spec = model.spec(comparisons)
+        if spec is None:
             return "Gibbs needs logistic choices of users with Gaussian weights"
-        if cause is not None and cause.categories:
+        if spec.covariance == "none" and not spec.pooled and spec.factors is None:
+            return "Gibbs needs users who vary around the mean of their component or regressors"
+        if spec.cause is not None and spec.contexts is not None and spec.contexts.categories:
             return "Gibbs needs contexts that are numbers, and these are indicators of a choice"
         choice_model = model.choice_model(comparisons)
         reason = choice_model.beyond_logistic
-        if choice_model.position_sd is not None and (cause is not None or kinds is not None):
+        plain = spec.cause is None and spec.components is None
+        if choice_model.position_sd is not None and not plain:
             reason = "a position bias"
         if reason is not None:
             return f"Gibbs needs logistic choices, and here is {reason}; use bp.NUTS()"
@@ -177,16 +180,14 @@ def _read(
     model: RewardModel, comparisons: Comparisons
 ) -> tuple[Problem | Mixture | Shared, Callable[..., Chain]]:
     """Read the model as what its chains work on, and find the kind of chain."""
-    kinds = model.mixture_of_users(comparisons)
-    if kinds is not None:
-        return Mixture(kinds, comparisons), MixtureChain
-    cause = model.shared_cause(comparisons)
-    if cause is not None:
-        return Shared(cause, comparisons), SharedChain
-    users = model.gaussian_users(comparisons)
-    if users is None:
-        raise TypeError(f"{type(model).__name__} has no Gaussian users")
-    problem = Problem.build(users, comparisons, model.choice_model(comparisons).position_sd)
+    spec = model.spec(comparisons)
+    if spec is None:
+        raise TypeError(f"{type(model).__name__} has no spec of its population")
+    if spec.components is not None:
+        return Mixture(spec, comparisons), MixtureChain
+    if spec.cause is not None:
+        return Shared(spec, comparisons), SharedChain
+    problem = Problem.build(spec, comparisons, model.choice_model(comparisons).position_sd)
     return problem, PooledChain if problem.pooled else HierarchicalChain
 
 

@@ -29,7 +29,8 @@ from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, rig
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.runtime.checkpoint import digest
-from bayes_pref.models.base import MixtureOfUsers, mean_contexts
+from bayes_pref.models.regressors import mean_contexts
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -49,30 +50,34 @@ class Mixture:
         the sum of squares within users, all users; q = 0 where contexts do not tell of the component.
     """
 
-    def __init__(self, users: MixtureOfUsers, comparisons: Comparisons) -> None:
-        problem = Problem.build(users.gaussian, comparisons)
+    def __init__(self, spec: PopulationSpec, comparisons: Comparisons) -> None:
+        assert spec.components is not None  # or another sampler reads it
+        problem = Problem.build(spec, comparisons)
         population = problem.population
+        components = spec.components
         self.problem = replace(
             problem,
             population=population._replace(
-                design=np.zeros((comparisons.n_users, users.components)),
-                precision=np.tile(population.precision, (users.components, 1)),
+                design=np.zeros((comparisons.n_users, components)),
+                precision=np.tile(population.precision, (components, 1)),
             ),
         )
-        self.users = users
-        shown = slice(None) if users.exposure else slice(0)
+        self.n_components = components
+        self.concentration = spec.concentration
+        shown = slice(0) if spec.contexts is None else slice(None)
         mean = mean_contexts(comparisons)
         within = (comparisons.context - mean[comparisons.user])[:, shown]
         self.count = comparisons.counts[:, None].astype(np.float64)
-        self.mean = (mean - users.centre)[:, shown]
+        self.centre = np.zeros(0) if spec.contexts is None else spec.contexts.centre
+        self.mean = mean[:, shown] - self.centre
         self.square = (within**2).sum(axis=0)
-        self.sd = users.context_sd[shown]
+        self.sd = np.zeros(0) if spec.contexts is None else spec.contexts.sd
 
     @property
     def n_columns(self) -> int:
         """Length of a draw: gamma and tau, shares, then a, between and within."""
         q = self.sd.size
-        return int(self.problem.n_parameters + self.users.components * (1 + q) + 2 * q)
+        return int(self.problem.n_parameters + self.n_components * (1 + q) + 2 * q)
 
     @property
     def weights_shape(self) -> tuple[int, int]:
@@ -81,10 +86,10 @@ class Mixture:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the posterior, ready for JSON."""
-        shown = digest(self.count, self.mean, self.square, self.sd, self.users.centre)
+        shown = digest(self.count, self.mean, self.square, self.sd, self.centre)
         components = {
-            "components": self.users.components,
-            "shares": self.users.concentration,
+            "components": self.n_components,
+            "shares": self.concentration,
             "shown": shown,
         }
         return self.problem.identity() | components
@@ -97,7 +102,7 @@ class Mixture:
 
     def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
-        k, q, d = self.users.components, self.sd.size, self.problem.feature_scale.size
+        k, q, d = self.n_components, self.sd.size, self.problem.feature_scale.size
         sizes = [k * d, d, k, k * q, q, q]
         mu, tau, share, a, between, within = np.split(draws, np.cumsum(sizes)[:-1], axis=2)
         weights /= self.problem.feature_scale  # in place: these are most of the memory
@@ -108,7 +113,7 @@ class Mixture:
         }
         if q:
             centred = a.reshape(*a.shape[:2], k, q)
-            values |= {"a": self.users.centre + centred, "between": between, "within": within}
+            values |= {"a": self.centre + centred, "between": between, "within": within}
         return values | {"weights": weights}
 
 
@@ -124,9 +129,9 @@ class MixtureChain(HierarchicalChain):
         super().__init__(own, warmup, thin, rng, store)
         self.components = components
         self.component = np.zeros(len(self.design), dtype=np.int64)
-        self.share = np.full(components.users.components, 1 / components.users.components)
+        self.share = np.full(components.n_components, 1 / components.n_components)
         self.between, self.within = 0.5 * components.sd, 0.5 * components.sd
-        self.a = np.zeros((components.users.components, components.sd.size))
+        self.a = np.zeros((components.n_components, components.sd.size))
         self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
         self._begin()
 
@@ -140,7 +145,7 @@ class MixtureChain(HierarchicalChain):
             (len(rough), rough.shape[1] + shown.shape[1])
         )
         clusters = KMeans(
-            self.components.users.components, n_init=1, random_state=int(self.rng.integers(2**31))
+            self.components.n_components, n_init=1, random_state=int(self.rng.integers(2**31))
         ).fit(described)
         self.component[:] = clusters.labels_
         mu = clusters.cluster_centers_[:, : rough.shape[1]]
@@ -180,12 +185,12 @@ class MixtureChain(HierarchicalChain):
 
     def _draw_components(self) -> Array:
         """Draw components and all that depends on them alone; the components' log prior, (u, components)."""
-        components, users, problem = self.components, self.components.users, self.problem
+        components, problem = self.components, self.problem
         omega = np.empty(self.psi.size)
         draw_polya_gamma(self.psi, omega, right_table(), self.rng)
         d = problem.feature_scale.size
-        mu = self.theta[: users.components * d].reshape(users.components, d)
-        tau = self.theta[users.components * d :]
+        mu = self.theta[: components.n_components * d].reshape(components.n_components, d)
+        tau = self.theta[components.n_components * d :]
         shown = components.log_means(self.a, self.between, self.within)
         log_component = np.log(self.share) + shown
         draw_components(
@@ -195,7 +200,7 @@ class MixtureChain(HierarchicalChain):
         self._write_design()
         counts = self.design.sum(axis=0)
         # Not below the smallest float, whose logarithm a component without users would need.
-        drawn = self.rng.dirichlet(users.concentration + counts).clip(np.finfo(float).tiny)
+        drawn = self.rng.dirichlet(components.concentration + counts).clip(np.finfo(float).tiny)
         self.share[:] = drawn
         if components.sd.size:
             self._draw_contexts()

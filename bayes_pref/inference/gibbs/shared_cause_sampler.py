@@ -30,7 +30,8 @@ from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.mixture_sampler import slice_move
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.runtime.checkpoint import digest
-from bayes_pref.models.base import SharedCause, mean_contexts
+from bayes_pref.models.regressors import mean_contexts
+from bayes_pref.models.spec import PopulationSpec, Term
 
 Array = NDArray[np.float64]
 
@@ -49,19 +50,25 @@ class Shared:
         within users, scaled.
     """
 
-    def __init__(self, cause: SharedCause, comparisons: Comparisons) -> None:
-        unit = cause.context_sd
-        scaled = replace(cause.gaussian, coupling_sd=cause.gaussian.coupling_sd * unit)
-        self.problem = Problem.build(scaled, comparisons)
-        self.cause = cause
-        self.unit = unit
+    def __init__(self, spec: PopulationSpec, comparisons: Comparisons) -> None:
+        cause, contexts = spec.cause, spec.contexts
+        assert cause is not None  # or another sampler reads it
+        assert contexts is not None
+        self.unit = unit = contexts.sd
+        # The sweeps take the scores for known regressors, in units of the prior.
+        start = np.zeros((comparisons.n_users, unit.size))
+        scaled = Term(cause.name, cause.dim, cause.prior_sd * unit, start)
+        terms = tuple(scaled if term is cause else term for term in spec.terms)
+        self.problem = Problem.build(replace(spec, terms=terms), comparisons)
+        self.concentration = spec.concentration
+        self.centre = contexts.centre
         signs = (2 * comparisons.choice - 1)[:, None]
         self.signed = signs * comparisons.difference / self.problem.feature_scale
         self.first = comparisons.offsets[:-1]
         mean = mean_contexts(comparisons)
         within = (comparisons.context - mean[comparisons.user]) / unit
         self.count = comparisons.counts.astype(np.float64)
-        self.mean = (mean - cause.centre) / unit
+        self.mean = (mean - self.centre) / unit
         self.square = within.T @ within
 
     @property
@@ -77,7 +84,7 @@ class Shared:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the posterior, ready for JSON."""
-        shown = digest(self.count, self.mean, self.square, self.unit, self.cause.centre)
+        shown = digest(self.count, self.mean, self.square, self.unit, self.centre)
         return self.problem.identity() | {"shown": shown}
 
     def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
@@ -86,8 +93,8 @@ class Shared:
         sizes = [self.problem.n_parameters, q, q * q, q * q, users * q]
         theta, a, between, within, s = np.split(draws, np.cumsum(sizes)[:-1], axis=2)
         values = self.problem.raw(theta, weights)
-        values["Gamma"] = values.pop("G") / self.unit
-        values["a"] = self.cause.centre + a * self.unit
+        values["Gamma"] /= self.unit
+        values["a"] = self.centre + a * self.unit
         for name, flat in (("between", between), ("within", within)):
             lower = flat.reshape(*flat.shape[:2], q, q)
             sd = np.sqrt((lower**2).sum(axis=-1))
@@ -183,7 +190,7 @@ class SharedChain(HierarchicalChain):
 
     def _draw_scales(self) -> None:
         """Move the factors of both covariances of contexts, and stretch s with its own."""
-        shared, concentration = self.shared, self.shared.cause.gaussian.concentration
+        shared, concentration = self.shared, self.shared.concentration
         ones = np.ones(self.a.size)
         rest = shared.mean - self.a - self.s
         within = shared.square + rest.T @ (shared.count[:, None] * rest)
