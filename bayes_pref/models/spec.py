@@ -146,6 +146,12 @@ class PopulationSpec:
         return self.covariance == "none" and not self.terms and self.components is None
 
     @property
+    def gaussian(self) -> bool:
+        """Whether users are Gaussian around a mean that known regressors give."""
+        latent = any(term.values is None for term in self.terms)
+        return not latent and self.components is None and self.contexts is None
+
+    @property
     def spread(self) -> str:
         """Site of the sds of Sigma: `tau`, but `noise` where factors add to users' sds `tau`."""
         return "tau" if self.factors is None else "noise"

@@ -96,7 +96,7 @@ def test_ties_are_modelled_and_sampled_by_nuts(run: Run, folder: Path) -> None:
     tied.to_csv(folder / "tied.csv", index=False)
     status, _, err = run(*fit_votes(file="tied.csv"))
     assert (status, err) == (0, "")
-    assert bp.Posterior.load("run/posterior.nc").engine["name"] == "NUTS"
+    assert bp.Posterior.load("run/posterior.nc").run.engine == "NUTS"
     assert "tie" in pd.read_csv("run/population.csv", index_col="parameter").index
 
 
@@ -149,7 +149,7 @@ def test_options_choose_the_columns_and_the_model(
     posterior = bp.Posterior.load("run/posterior.nc")
     assert posterior.comparisons.feature_names == features
     assert posterior.model == model
-    assert posterior.engine["draws"] == 60
+    assert posterior.run.draws == 60
     assert ("users.png" in out) == ("weights" in posterior.draws)
     if "--left" in options:
         sides = votes()
@@ -282,7 +282,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "constant feature": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
         [],
-        ["votes.csv, column 'size'", "never differs", "--difference length tone"],
+        ["votes.csv", "never differ in 'size'", "--difference length tone"],
     ),
     "constant interaction": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
@@ -345,7 +345,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "no context": (lambda: None, ["--interactions"], ["--interactions", "--context"]),
     "draws": (lambda: None, ["--draws", "2"], ["draws=2", "at least 4"]),
     "interval": (lambda: None, ["--interval", "90"], ["interval", "90", "between 0 and 1"]),
-    "seed": (lambda: None, ["--seed", "-1"], ["seed=-1", "at least 0"]),
+    "seed": (lambda: None, ["--seed", "-1"], ["seed must be", "-1", "at least 0"]),
 }
 
 

@@ -13,11 +13,14 @@ import pytest
 from scipy.stats import chi2, halfnorm, kstest, norm, truncnorm
 
 from bayes_pref.inference.gibbs.diagonal_sampler import sweep_diagonal
-from bayes_pref.inference.gibbs.factor_sampler import move_along_weights, sweep_factors
-from bayes_pref.inference.gibbs.full_sampler import positive_normal, sweep_full
+from bayes_pref.inference.gibbs.factor_sampler import sweep_factors
+from bayes_pref.inference.gibbs.full_sampler import sweep_full
 from bayes_pref.inference.gibbs.kernels.covariance import move_rows
 from bayes_pref.inference.gibbs.kernels.design_matrix import build_rows, log_odds
-from bayes_pref.inference.gibbs.kernels.hmc import Move, PopulationPrior
+from bayes_pref.inference.gibbs.kernels.factor_updates import move_along_weights
+from bayes_pref.inference.gibbs.kernels.hmc import Move
+from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
+from bayes_pref.inference.gibbs.kernels.scale_updates import positive_normal
 from bayes_pref.inference.gibbs.problem import Problem
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The density of the population with everyone's weights integrated out, against plain algebra."""
+"""The density of the population with all weights integrated out, against plain algebra."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from scipy.optimize import approx_fprime
 from scipy.stats import kstest, multivariate_normal, norm
 
 import bayes_pref as bp
-from bayes_pref.inference.gibbs.kernels import marginal as gibbs_marginal
-from bayes_pref.inference.gibbs.kernels.hmc import log_prior
-from bayes_pref.inference.gibbs.kernels.marginal import Marginal
+from bayes_pref.inference.gibbs import marginal as marginal_module
 from bayes_pref.inference.gibbs.kernels.polya_gamma import (
     draw_polya_gamma,
     mean_polya_gamma,
     right_table,
 )
+from bayes_pref.inference.gibbs.kernels.population_density import log_prior
+from bayes_pref.inference.gibbs.marginal import Marginal
 from bayes_pref.inference.gibbs.problem import Problem
 
-USERS = 10  # three blocks of four lanes, the last half empty
+USERS = 10  # three SIMD batches of four, the last half empty
 
 
 @pytest.fixture
 def problem(monkeypatch: pytest.MonkeyPatch) -> Problem:
-    monkeypatch.setattr(gibbs_marginal, "LANES", 4)
+    monkeypatch.setattr(marginal_module, "BATCH", 4)
     world = bp.simulate(users=USERS, comparisons=6, features=3, covariates=1, seed=1)
     comparisons = world.comparisons
     model = bp.HierarchicalReward(covariance="full")
@@ -43,7 +43,7 @@ def theta(problem: Problem) -> np.ndarray:
 
 
 def per_user(marginal: Marginal) -> tuple[np.ndarray, np.ndarray]:
-    """Take A_i and b_i out of their lanes."""
+    """Take A_i and b_i out of their SIMD batches."""
     d = marginal.score.shape[1]
     row, column = np.tril_indices(d)
     flat = marginal.information.swapaxes(1, 2).reshape(-1, row.size)[:USERS]
@@ -67,9 +67,9 @@ def test_the_density_is_that_of_the_pseudo_observations(
     expected = log_prior_of(problem, theta)
     for own, told, centre in zip(information, score, mean, strict=True):
         seen = np.linalg.solve(own, told)
-        law = multivariate_normal(centre, lower @ lower.T + np.linalg.inv(own))
+        joint = multivariate_normal(centre, lower @ lower.T + np.linalg.inv(own))
         alone = multivariate_normal(np.zeros(3), np.linalg.inv(own))
-        expected += law.logpdf(seen) - alone.logpdf(seen)  # which does not depend on theta
+        expected += joint.logpdf(seen) - alone.logpdf(seen)  # which does not depend on theta
     found = marginal.log_density(theta, np.empty_like(theta))
     assert found == pytest.approx(expected, rel=1e-10)
 

@@ -136,9 +136,7 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
     """
     exposure_model = posterior.model.with_exposure(posterior.comparisons)
     # A mean-field guide makes the intervals of shifts too narrow: it holds G and mu apart.
-    if exposure_model is posterior.model and (
-        "G" not in posterior.draws or posterior.engine.get("guide") != "mean_field"
-    ):
+    if exposure_model is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
         return posterior
     # Enough for the population, which is all that `assess` reads; users' own weights need more.
     engine = Gibbs(draws=600, warmup=400, progress=progress)
@@ -279,7 +277,7 @@ def assess(
             share = carried(population, exposure, comparisons)
     p = permutation_test(
         comparisons,
-        *_without_coupling(model, comparisons, seed, exposure_posterior.engine.get("cores")),
+        *_without_coupling(model, comparisons, seed, exposure_posterior.run.settings.get("cores")),
         permutations=permutations,
         rng=streams[1],
     )
@@ -310,8 +308,7 @@ def _without_coupling(
     # Few draws: the test's level does not depend on how well this is known, and posterior means
     # are known well enough long before intervals are.
     engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
-    drawn = engine.run(model.without_exposure(), comparisons, seed)
-    values = drawn.values  # noqa: PD011
+    values = engine.prepare(model.without_exposure(), comparisons).run(seed).sites
     mu, tau = values["mu"].mean(axis=(0, 1)), values["tau"]
     square = tau[..., :, None] * tau[..., None, :]
     alike = values.get("correlation", np.eye(len(mu)))

@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.kernels.design_matrix import Rows, build_rows
-from bayes_pref.inference.gibbs.kernels.hmc import PopulationPrior
+from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.spec import PopulationSpec
 

@@ -1,6 +1,6 @@
-"""Moves of the factor L of a covariance, given deviations.
+"""Metropolis moves of the Cholesky factor L of a covariance, given deviations.
 
-The row move. In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
+In terms of beta_k (regression coefficients) and s_k (residual sd), rows of L are
 L_k,<k = beta_k L_<k and L_kk = s_k, with Jacobian prod_k s_k^(d - k). Proposing s_k^2 from
 InverseGamma((u - (k-1)) / 2 - (d - k) + d / 2 - 1, RSS / 2) and beta_k from its Gaussian cancels
 the likelihood and leaves the prior's ratio
@@ -59,6 +59,8 @@ def move_rows(
     rng: np.random.Generator,
 ) -> float:
     """One pass of Metropolis moves over the rows of L; returns the share accepted.
+
+    One function, because each row's move rebuilds what later rows are made of.
 
     Parameters
     ----------
@@ -124,10 +126,10 @@ def move_rows(
 
 
 def draw_wishart(scatter: Array, n_users: int, rng: np.random.Generator) -> Array:
-    """Return the factor of a draw of InverseWishart(n_users + d + 1, scatter + I)."""
+    """Return the Cholesky factor of a draw from InverseWishart(n_users + d + 1, scatter + I)."""
     d = len(scatter)
-    law = invwishart(df=n_users + d + 1, scale=scatter + np.eye(d))
-    return np.linalg.cholesky(np.reshape(law.rvs(random_state=rng), (d, d)))
+    wishart = invwishart(df=n_users + d + 1, scale=scatter + np.eye(d))
+    return np.linalg.cholesky(np.reshape(wishart.rvs(random_state=rng), (d, d)))
 
 
 def precision_of(lower: Array) -> Array:

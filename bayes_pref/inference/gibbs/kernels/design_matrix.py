@@ -1,8 +1,8 @@
-"""Comparisons as the samplers read them: signed, scaled, sparse, grouped by user.
+"""Design matrix of the samplers: comparisons signed, scaled, sparse and grouped by user.
 
 A row is a_n = (2 choice - 1) d_n / scale, so that the chosen side always has positive log-odds
-psi_n = a_n . w_i and the likelihood is the product of sigmoid(psi_n). Where there is a left-hand
-effect, psi_n = a_n . w_i + shift_n, with shift_n = (2 choice - 1) position.
+psi_n = a_n . w_i and the likelihood is the product of sigmoid(psi_n). With position bias,
+psi_n = a_n . w_i + shift_n, with shift_n = (2 choice - 1) position.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def log_odds(rows: Any, weights: Array, psi: Array) -> None:
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             total = rows.shift[n]
             first = rows.starts[n]
-            if rows.starts[n + 1] - first == d:  # no zeros: without looking columns up
+            if rows.starts[n + 1] - first == d:  # no zeros: column k is k
                 for k in range(d):
                     total += rows.values[first + k] * weights[i, k]
             else:
@@ -112,7 +112,7 @@ def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> fl
         for n in range(rows.offsets[i], rows.offsets[i + 1]):
             value = rows.shift[n]
             first = rows.starts[n]
-            dense = rows.starts[n + 1] - first == d  # no zeros: without looking columns up
+            dense = rows.starts[n + 1] - first == d  # no zeros: column k is k
             if dense:
                 for k in range(d):
                     value += rows.values[first + k] * weights[i, k]

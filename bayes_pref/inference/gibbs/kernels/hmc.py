@@ -1,51 +1,25 @@
-"""A short Hamiltonian move on the population, each user's standardised deviation held fixed.
+"""Hamiltonian Monte Carlo (Duane et al. 1987; Neal 2011): the leapfrog, and a move on theta.
 
-Write w_i = gamma' f_i + L z_i with f_i = (1, covariates of user i) and L either diagonal (tau) or
-lower triangular. Holding z instead of w (the ancillary parametrisation; Yu & Meng 2011) lets the
-population move far where users' spread is small, which is where Gibbs updates given w stick. The
-move uses the likelihood itself, without augmentation (Duane et al. 1987; Neal 2011).
-
-Parameters are one vector theta: gamma (p + 1, d) by rows, then tau (d) or the rows of the lower
-triangle of L. Its prior: gamma Normal(0, 1 / precision), tau_k = |row k of L| half-normal, and the
-correlations L L' / (tau tau') LKJ(concentration) (Lewandowski, Kurowicka & Joe 2009). In L that is
-    prod_k exp(-tau_k^2 / (2 s_k^2)) L_kk^(d - k + 2 c - 1) tau_k^-(d + 2 c - 2),   k = 1 ... d.
+The move on theta holds every user's standardised deviation fixed, which lets the population move
+far where users' spread is small, and where Gibbs updates given w are slow.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_pref.inference.gibbs.kernels.design_matrix import log_likelihood
-from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part, compiled_reordering_part
+from bayes_pref.inference.gibbs.kernels.jit import (
+    compiled,
+    compiled_into_callers,
+    compiled_reordering,
+)
+from bayes_pref.inference.gibbs.kernels.population_density import log_density
 
 Array = NDArray[np.float64]
-
-
-class PopulationPrior(NamedTuple):
-    """What the samplers know of the population beside the rows, on scaled features.
-
-    Attributes
-    ----------
-    design
-        (n_users, p + 1): a column of ones, then standardised covariates and exposures.
-    precision
-        (p + 1, d): prior precision of gamma.
-    spread
-        (d,): scale of the half-normal prior of each tau.
-    concentration
-        Of the LKJ prior.
-    full
-        Whether L is lower triangular (else diagonal).
-    """
-
-    design: Array
-    precision: Array
-    spread: Array
-    concentration: float
-    full: bool
 
 
 class Move(NamedTuple):
@@ -69,126 +43,63 @@ class Move(NamedTuple):
 STILL = Move(np.zeros((0, 0)), 0.0, 0)  # before there is a metric
 
 
-@compiled
-def log_prior(population: Any, theta: Array, gradient: Array) -> float:
-    """Log prior density of theta, up to a constant; fills its gradient. -inf outside."""
-    p1, d = population.precision.shape
-    total = 0.0
-    for j in range(p1):
-        for k in range(d):
-            value = theta[j * d + k]
-            total -= 0.5 * population.precision[j, k] * value * value
-            gradient[j * d + k] = -population.precision[j, k] * value
-    at = p1 * d
-    if not population.full:
-        for k in range(d):
-            inverse = 1.0 / (population.spread[k] * population.spread[k])
-            total -= 0.5 * inverse * theta[at + k] ** 2
-            gradient[at + k] = -inverse * theta[at + k]
-        return total
-    c = population.concentration
-    for k in range(d):
-        inverse = 1.0 / (population.spread[k] * population.spread[k])
-        square = 0.0
-        for m in range(k + 1):
-            square += theta[at + m] ** 2
-        last = theta[at + k]
-        if last <= 0.0:
-            return -np.inf
-        power = d - k + 2.0 * c - 2.0
-        total += power * np.log(last) - 0.5 * square * inverse
-        total -= 0.5 * (d + 2.0 * c - 2.0) * np.log(square)
-        for m in range(k + 1):
-            gradient[at + m] = -theta[at + m] * (inverse + (d + 2.0 * c - 2.0) / square)
-        gradient[at + k] += power / last
-        at += k + 1
-    return total
-
-
-@compiled_part
-def users_from_deviations(population: Any, theta: Array, z: Array, weights: Array) -> None:
-    """Fill weights (n_users, d) with gamma' f_i + L z_i."""
-    p1, d = population.precision.shape
-    for i in range(z.shape[0]):
-        at = p1 * d
-        for k in range(d):
-            value = 0.0
-            for j in range(p1):
-                value += population.design[i, j] * theta[j * d + k]
-            if population.full:
-                for m in range(k + 1):
-                    value += theta[at + m] * z[i, m]
-                at += k + 1
-            else:
-                value += theta[at + k] * z[i, k]
-            weights[i, k] = value
-
-
-@compiled_part
-def log_density(
-    rows: Any,
-    population: Any,
-    theta: Array,
-    z: Array,
-    weights: Array,
-    psi: Array,
-    slope: Array,
-    gradient: Array,
-) -> float:
-    """Log density of theta given z, up to a constant; fills weights, psi, slope and gradient."""
-    p1, d = population.precision.shape
-    prior = log_prior(population, theta, gradient)
-    if prior == -np.inf:
-        return prior
-    users_from_deviations(population, theta, z, weights)
-    total = prior + log_likelihood(rows, weights, psi, slope)
-    # Apart, feature by feature in the innermost loop, so that sums run in parallel lanes.
-    means = np.empty((p1, d))
-    scales = np.empty(d)
-    for k in range(d):
-        for j in range(p1):
-            means[j, k] = gradient[j * d + k]
-        if not population.full:
-            scales[k] = gradient[p1 * d + k]
-    for i in range(z.shape[0]):
-        for j in range(p1):
-            x = population.design[i, j]
-            for k in range(d):
-                means[j, k] += x * slope[i, k]
-        if population.full:
-            at = p1 * d
-            for k in range(d):
-                for m in range(k + 1):
-                    gradient[at + m] += slope[i, k] * z[i, m]
-                at += k + 1
-        else:
-            for k in range(d):
-                scales[k] += slope[i, k] * z[i, k]
-    for k in range(d):
-        for j in range(p1):
-            gradient[j * d + k] = means[j, k]
-        if not population.full:
-            gradient[p1 * d + k] = scales[k]
-    return total
-
-
-@compiled_reordering_part
-def _kick(whiten: Array, gradient: Array, step: float, momentum: Array) -> None:
-    """Add step W' gradient to the momentum."""
-    for k in range(gradient.size):
-        scaled = step * gradient[k]
-        for m in range(momentum.size):
+@compiled_reordering
+def kick_and_drift(
+    whiten: Array, gradient: Array, kick: float, drift: float, momentum: Array, theta: Array
+) -> None:
+    """Add `kick` W' gradient to the momentum, then `drift` W momentum to theta."""
+    size = theta.size
+    for k in range(size):
+        scaled = kick * gradient[k]
+        for m in range(size):
             momentum[m] += whiten[k, m] * scaled
-
-
-@compiled_reordering_part
-def _drift(whiten: Array, momentum: Array, step: float, theta: Array) -> None:
-    """Add step W momentum to theta."""
-    for k in range(theta.size):
+    if drift == 0.0:
+        return
+    for k in range(size):
         total = 0.0
-        for m in range(momentum.size):
+        for m in range(size):
             total += whiten[k, m] * momentum[m]
-        theta[k] += step * total
+        theta[k] += drift * total
+
+
+@compiled_into_callers
+def leapfrog(
+    log_density: Callable[..., float],
+    args: tuple[Any, ...],
+    theta: Array,
+    gradient: Array,
+    momentum: Array,
+    whiten: Array,
+    step: float,
+    leaps: int,
+) -> tuple[float, float]:
+    """Move theta and momentum, in place, along a trajectory; it ends early outside the support.
+
+    Parameters
+    ----------
+    log_density
+        ``log_density(theta, gradient, *args)`` fills the gradient; not finite outside the support.
+    theta, gradient, momentum
+        (m,); the gradient is working memory, the momentum in whitened units.
+    whiten, step, leaps
+        Of a `Move`.
+
+    Returns
+    -------
+    Log density at the start and at the end.
+    """
+    start = log_density(theta, gradient, *args)
+    end = start
+    kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta)
+    for leap in range(leaps):
+        end = log_density(theta, gradient, *args)
+        if not np.isfinite(end):
+            break
+        if leap == leaps - 1:
+            kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta)
+        else:
+            kick_and_drift(whiten, gradient, step, step, momentum, theta)
+    return start, end
 
 
 @compiled
@@ -223,15 +134,10 @@ def hmc_move(
         momentum[k] = rng.standard_normal()
         kinetic += 0.5 * momentum[k] * momentum[k]
     step = step * (0.9 + 0.2 * rng.random())
-    start = log_density(rows, population, new, z, new_weights, new_psi, slope, gradient)
-    end = start
-    _kick(whiten, gradient, 0.5 * step, momentum)
-    for leap in range(leaps):
-        _drift(whiten, momentum, step, new)
-        end = log_density(rows, population, new, z, new_weights, new_psi, slope, gradient)
-        if not np.isfinite(end):
-            return 0.0, start
-        _kick(whiten, gradient, 0.5 * step if leap == leaps - 1 else step, momentum)
+    args = (rows, population, z, new_weights, new_psi, slope)
+    start, end = leapfrog(log_density, args, new, gradient, momentum, whiten, step, leaps)
+    if not np.isfinite(end):
+        return 0.0, start
     for k in range(size):
         kinetic -= 0.5 * momentum[k] * momentum[k]
     acceptance = np.exp(min(0.0, end - start + kinetic))
@@ -245,60 +151,3 @@ def hmc_move(
     for n in range(psi.size):
         psi[n] = new_psi[n]
     return acceptance, end
-
-
-@compiled
-def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) -> None:
-    """Add to `out` (m, m) the Hessian in theta of minus the log likelihood, z held fixed."""
-    p1, d = population.precision.shape
-    hessian = np.empty((d, d))
-    row = np.empty(d)
-    for i in range(z.shape[0]):
-        for k in range(d):
-            for q in range(d):
-                hessian[k, q] = 0.0
-        for n in range(rows.offsets[i], rows.offsets[i + 1]):
-            small = np.exp(-abs(psi[n]))
-            weight = small / (1.0 + small) ** 2
-            first = rows.starts[n]
-            if rows.starts[n + 1] - first == d:
-                # No zeros: a copy of the row, so that the sums run in parallel lanes.
-                for k in range(d):
-                    row[k] = rows.values[first + k]
-                for k in range(d):
-                    a = weight * row[k]
-                    for q in range(d):
-                        hessian[k, q] += a * row[q]
-                continue
-            for e in range(first, rows.starts[n + 1]):
-                a = weight * rows.values[e]
-                for f in range(first, rows.starts[n + 1]):
-                    hessian[rows.columns[e], rows.columns[f]] += a * rows.values[f]
-        for k in range(d):
-            low_k, count_k = _scale_entries(population, k)
-            for q in range(d):
-                h = hessian[k, q]
-                if h == 0.0:
-                    continue
-                low_q, count_q = _scale_entries(population, q)
-                for j in range(p1):
-                    f = h * population.design[i, j]
-                    for m in range(p1):
-                        out[j * d + k, m * d + q] += f * population.design[i, m]
-                    for m in range(count_q):
-                        value = f * z[i, m if population.full else q]
-                        out[j * d + k, low_q + m] += value
-                        out[low_q + m, j * d + k] += value
-                for j in range(count_k):
-                    f = h * z[i, j if population.full else k]
-                    for m in range(count_q):
-                        out[low_k + j, low_q + m] += f * z[i, m if population.full else q]
-
-
-@compiled_part
-def _scale_entries(population: Any, k: int) -> tuple[int, int]:
-    """Where row k of L starts in theta, and how many entries it has."""
-    p1, d = population.precision.shape
-    if population.full:
-        return p1 * d + k * (k + 1) // 2, k + 1
-    return p1 * d + k, 1

@@ -16,14 +16,16 @@ from typing import Any, TypeVar
 
 from numba import njit, typeof
 
+from bayes_pref.inference.gibbs.kernels.kernel_cache import cache_for
+
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-# Sums may be reordered and fused, which lets loops run in parallel lanes. Infinities and NaN keep
+# Sums may be reordered and fused, so that loops use vector instructions. Infinities and NaN keep
 # their meaning: a rejected proposal is recognised by them.
 REORDER = {"reassoc", "contract", "arcp", "nsz"}
 
 # Dividing by zero gives an infinity, as in NumPy: code that could raise compiles and runs slower.
-SHARED = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+SHARED = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 # Kernels that a process beside this one was started for. They need not get signatures here: what
@@ -33,24 +35,39 @@ _BESIDE: set[Any] = set()
 
 def compiled(kernel: Kernel) -> Kernel:
     """Compile a kernel at its first call; later processes read it from disk."""
-    return njit(**SHARED)(kernel)  # type: ignore[no-any-return]
+    return _kept(kernel)
 
 
 def compiled_part(kernel: Kernel) -> Kernel:
     """Like `compiled`, for what only other kernels call."""
-    return njit(**SHARED, no_cpython_wrapper=True)(kernel)  # type: ignore[no-any-return]
+    return _kept(kernel, no_cpython_wrapper=True)
 
 
 def compiled_reordering(kernel: Kernel) -> Kernel:
     """Like `compiled`, but sums may be reordered and fused."""
-    return njit(**SHARED, fastmath=REORDER)(kernel)  # type: ignore[no-any-return]
+    return _kept(kernel, fastmath=REORDER)
 
 
 def compiled_reordering_part(kernel: Kernel) -> Kernel:
     """Like `compiled_reordering`, for what only other kernels call."""
-    return njit(  # type: ignore[no-any-return]
-        **SHARED, fastmath=REORDER, no_cpython_wrapper=True
-    )(kernel)
+    return _kept(kernel, fastmath=REORDER, no_cpython_wrapper=True)
+
+
+def compiled_into_callers(algorithm: Kernel) -> Kernel:
+    """Compile an algorithm whose first argument is the kernel that it works on.
+
+    Compiled code that calls it keeps a copy of its own. ``algorithm.py_func`` is the same algorithm
+    for a Python function.
+    """
+    # Not on disk by itself: numba does not recognise a kernel among the arguments in a new process.
+    return njit(**SHARED, no_cpython_wrapper=True)(algorithm)  # type: ignore[no-any-return]
+
+
+def _kept(kernel: Kernel, **options: Any) -> Kernel:
+    """Compile a kernel, and keep the result on disk under the sources of all kernels."""
+    made: Any = njit(**SHARED, **options)(kernel)
+    made._cache = cache_for(kernel)
+    return made  # type: ignore[no-any-return]
 
 
 def compile_beside(kernels: Sequence[tuple[Any, tuple[Any, ...]]]) -> None:

@@ -11,7 +11,7 @@ from bayes_pref.inference.gibbs.kernels.jit import compiled_part
 
 Array = NDArray[np.float64]
 
-NEVER = -(2**62)  # a position from which no sweep comes to be kept
+NEVER = -(2**62)  # counted from here, no sweep comes to be kept
 
 
 class Store(NamedTuple):
@@ -21,7 +21,7 @@ class Store(NamedTuple):
     ----------
     theta, weights
         (draw, n_parameters) and (draw, n_users, n_features); in a model with factors the users'
-        positions come before their weights.
+        scores come before their weights.
     stats
         (draw, 2): acceptance of the Hamiltonian move, log density.
     """
@@ -39,25 +39,25 @@ def nowhere(n_parameters: int, n_users: int, n_features: int) -> Store:
 @compiled_part
 def keep(
     store: Any,
-    position: int,
+    sweep: int,
     thin: int,
     theta: Array,
     weights: Array,
     acceptance: float,
     density: float,
 ) -> None:
-    """Write the state down if the sweep is one to keep.
+    """Write the state into the store if the sweep is one to keep.
 
     Parameters
     ----------
-    position
-        Sweeps since the end of warm-up, this one included; not positive before.
+    sweep
+        Number of this sweep after warm-up, from 1; not positive during warm-up.
     thin
-        Sweeps for each draw kept.
+        Thinning interval.
     """
-    if position <= 0 or position % thin:
+    if sweep <= 0 or sweep % thin:
         return
-    draw = position // thin - 1
+    draw = sweep // thin - 1
     for k in range(theta.size):
         store.theta[draw, k] = theta[k]
     for i in range(weights.shape[0]):
