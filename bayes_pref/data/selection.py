@@ -1,4 +1,4 @@
-"""Which rows: positions checked, users' rows found, and parts held out, all over sorted codes."""
+"""Selection of rows: by position, by user, and at random for a test part."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def positions(rows: ArrayLike, n_rows: int) -> IntArray:
     """
     chosen = np.asarray(rows)
     if not chosen.size:
-        raise DataError("no comparison is selected; at least 1 is needed")
+        raise DataError("no comparison is selected", "at least 1 is needed")
     if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
         raise DataError("rows must be a list of integer positions or a mask of booleans")
     if chosen.dtype.kind == "b":
         if len(chosen) != n_rows:
             raise DataError(f"the mask has {len(chosen)} entries for {n_rows} comparisons")
         if not chosen.any():
-            raise DataError("no comparison is selected; at least 1 is needed")
+            raise DataError("no comparison is selected", "at least 1 is needed")
         return np.flatnonzero(chosen).astype(np.int64)
     outside = (chosen < 0) | (chosen >= n_rows)
     if outside.any():

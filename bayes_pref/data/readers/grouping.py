@@ -62,8 +62,8 @@ def group_rows(
     reserved = [name for name in (user, choice) if name in features.attributes]
     if reserved:
         raise DataError(
-            f"feature {reserved[0]!r} is also the name of the user or the choice column; "
-            "rename the column, or the feature with features=[...]"
+            f"feature {reserved[0]!r} is also the name of the user or the choice column",
+            "rename the column, or the feature with features=[...]",
         )
     codes, users = table.codes(user)
     choices = outcome.read(table, choice)
