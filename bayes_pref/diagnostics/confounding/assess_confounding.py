@@ -140,7 +140,7 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
         return posterior
     if isinstance(model, HierarchicalReward):
         # A mean-field guide makes the intervals of shifts too narrow: it holds G and mu apart.
-        if model.exposure and posterior.engine.get("guide") != "mean_field":
+        if model.exposure and posterior.run.joint:
             return posterior
         exposure_posterior = replace(model, exposure=True)
     else:
@@ -285,7 +285,7 @@ def assess(
             share = carried(population, exposure, comparisons)
     p = permutation_test(
         comparisons,
-        *_without_coupling(model, comparisons, seed, exposure_posterior.engine.get("cores")),
+        *_without_coupling(model, comparisons, seed, exposure_posterior.run.settings.get("cores")),
         permutations=permutations,
         rng=streams[1],
     )
