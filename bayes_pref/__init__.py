@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from bayes_pref import text as text
     from bayes_pref.data import Comparisons as Comparisons
     from bayes_pref.data import Features as Features
+    from bayes_pref.diagnostics.assessment import Assessed as Assessed
+    from bayes_pref.diagnostics.assessment import Assessment as Assessment
+    from bayes_pref.diagnostics.diagnose import ASSESSMENTS as ASSESSMENTS
     from bayes_pref.diagnostics.diagnose import diagnose as diagnose
     from bayes_pref.diagnostics.report import Report as Report
+    from bayes_pref.diagnostics.thresholds import Thresholds as Thresholds
     from bayes_pref.diagnostics.verdicts import VERDICTS as VERDICTS
+    from bayes_pref.diagnostics.verdicts import Verdict as Verdict
     from bayes_pref.errors import BayesPrefError as BayesPrefError
     from bayes_pref.errors import ConvergenceWarning as ConvergenceWarning
     from bayes_pref.errors import DataError as DataError
@@ -64,9 +69,11 @@ __version__ = "0.1.0"
 # Module -> its public names. Type checkers and editors read the same from the imports above.
 _MODULES = {
     "data": ("Comparisons", "Features"),
-    "diagnostics.diagnose": ("diagnose",),
+    "diagnostics.assessment": ("Assessed", "Assessment"),
+    "diagnostics.diagnose": ("ASSESSMENTS", "diagnose"),
     "diagnostics.report": ("Report",),
-    "diagnostics.verdicts": ("VERDICTS",),
+    "diagnostics.thresholds": ("Thresholds",),
+    "diagnostics.verdicts": ("VERDICTS", "Verdict"),
     "errors": (
         "BayesPrefError",
         "ConvergenceWarning",
