@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     from bayes_pref import text as text
     from bayes_pref.data import Comparisons as Comparisons
     from bayes_pref.data import Features as Features
+    from bayes_pref.diagnostics.assessment import Assessed as Assessed
+    from bayes_pref.diagnostics.assessment import Assessment as Assessment
+    from bayes_pref.diagnostics.diagnose import ASSESSMENTS as ASSESSMENTS
     from bayes_pref.diagnostics.diagnose import diagnose as diagnose
     from bayes_pref.diagnostics.report import Report as Report
+    from bayes_pref.diagnostics.thresholds import Thresholds as Thresholds
     from bayes_pref.diagnostics.verdicts import VERDICTS as VERDICTS
+    from bayes_pref.diagnostics.verdicts import Verdict as Verdict
     from bayes_pref.errors import BayesPrefError as BayesPrefError
     from bayes_pref.errors import ConvergenceWarning as ConvergenceWarning
     from bayes_pref.errors import DataError as DataError
     from bayes_pref.errors import DataWarning as DataWarning
     from bayes_pref.errors import ModelError as ModelError
+    from bayes_pref.errors import Unsupported as Unsupported
     from bayes_pref.evaluation.held_out import Evaluation as Evaluation
     from bayes_pref.evaluation.held_out import evaluate as evaluate
     from bayes_pref.evaluation.leave_one_out import LeaveOneOut as LeaveOneOut
@@ -32,10 +38,13 @@ if TYPE_CHECKING:
     from bayes_pref.evaluation.sbc import SBC as SBC
     from bayes_pref.evaluation.sbc import sbc as sbc
     from bayes_pref.inference.engine import Engine as Engine
+    from bayes_pref.inference.engine import Program as Program
     from bayes_pref.inference.fit import fit as fit
     from bayes_pref.inference.gibbs.gibbs import Gibbs as Gibbs
+    from bayes_pref.inference.mcmc import MCMC as MCMC
     from bayes_pref.inference.nuts.nuts import NUTS as NUTS
     from bayes_pref.inference.pyro_posterior import PyroPosterior as PyroPosterior
+    from bayes_pref.inference.raw_draws import RawDraws as RawDraws
     from bayes_pref.inference.svi.svi import SVI as SVI
     from bayes_pref.models import ChoiceModel as ChoiceModel
     from bayes_pref.models import HierarchicalReward as HierarchicalReward
@@ -60,20 +69,31 @@ __version__ = "0.1.0"
 # Module -> its public names. Type checkers and editors read the same from the imports above.
 _MODULES = {
     "data": ("Comparisons", "Features"),
-    "diagnostics.diagnose": ("diagnose",),
+    "diagnostics.assessment": ("Assessed", "Assessment"),
+    "diagnostics.diagnose": ("ASSESSMENTS", "diagnose"),
     "diagnostics.report": ("Report",),
-    "diagnostics.verdicts": ("VERDICTS",),
-    "errors": ("BayesPrefError", "ConvergenceWarning", "DataError", "DataWarning", "ModelError"),
+    "diagnostics.thresholds": ("Thresholds",),
+    "diagnostics.verdicts": ("VERDICTS", "Verdict"),
+    "errors": (
+        "BayesPrefError",
+        "ConvergenceWarning",
+        "DataError",
+        "DataWarning",
+        "ModelError",
+        "Unsupported",
+    ),
     "evaluation.model_comparison": ("compare",),
     "evaluation.held_out": ("Evaluation", "evaluate"),
     "evaluation.leave_one_out": ("LeaveOneOut", "loo"),
     "evaluation.posterior_predictive": ("posterior_predictive_check",),
     "evaluation.sbc": ("SBC", "sbc"),
-    "inference.engine": ("Engine",),
+    "inference.engine": ("Engine", "Program"),
     "inference.fit": ("fit",),
     "inference.gibbs.gibbs": ("Gibbs",),
+    "inference.mcmc": ("MCMC",),
     "inference.nuts.nuts": ("NUTS",),
     "inference.pyro_posterior": ("PyroPosterior",),
+    "inference.raw_draws": ("RawDraws",),
     "inference.svi.svi": ("SVI",),
     "models": (
         "ChoiceModel",

@@ -28,8 +28,10 @@ from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.rankings import RankingsReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
-from bayes_pref.data.table import FloatArray, IntArray, find, listed
+from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray, IntArray
 
 __all__ = ["Comparisons"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayes_pref.data.table import IntArray
 from bayes_pref.errors import DataError
+from bayes_pref.types import IntArray, Mask
 
 
 def positions(rows: ArrayLike, n_rows: int) -> IntArray:
@@ -78,7 +78,7 @@ def rows_of(users: IntArray, offsets: IntArray) -> IntArray:
     return rows
 
 
-def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
     """Hold out all rows of a share of the users, at least one user and never all of them.
 
     Parameters
@@ -114,7 +114,7 @@ def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> 
     return np.repeat(held, counts)
 
 
-def hold_out_rows(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def hold_out_rows(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
     """Hold out a share of every user's rows, and leave everyone at least one.
 
     Parameters

@@ -31,7 +31,7 @@ from bayes_pref.evaluation.uniformity import (
     simultaneous_band,
     uniformity_p_values,
 )
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
@@ -42,6 +42,10 @@ Floats = NDArray[np.float64]
 LIKELIHOOD = "log_likelihood"
 RANKED = 99  # most posterior draws that a true value is ranked among
 CORRELATED = 0.3  # autocorrelation of these draws above which ranks pile up at both ends
+
+# No longer than ranks need.
+_SHORT_GIBBS = Gibbs(draws=50, warmup=300, thin=10, chains=2)
+_SHORT_NUTS = NUTS(draws=500, warmup=400, chains=2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -215,14 +219,9 @@ def sbc(
         "replications", replications, settings.whole(1), error=ModelError
     )
     seed = settings.seed(seed)
-    if engine is None:
-        engine = _short(model, comparisons)
+    engines = (_SHORT_GIBBS, _SHORT_NUTS) if engine is None else (engine,)
+    engine, _ = first_prepared(engines, model, comparisons)
     engine = replace(engine, progress=False)
-    unsupported = engine.unsupported(model, comparisons)
-    if unsupported is not None:
-        raise ModelError(
-            f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}"
-        )
     chosen = list(comparisons.users[:1] if users is None else users)
     started = time.perf_counter()
     prior = model.prior_predictive(comparisons, draws=replications, seed=seed)
@@ -231,8 +230,8 @@ def sbc(
     for number in tqdm(range(replications), desc="sbc", unit="fit", disable=not progress):
         truth = prior.isel(draw=[number])
         simulated = _with_simulated(model, comparisons, truth)
-        drawn = engine.run(model, simulated, int(rng.integers(2**31)))
-        draws = label(drawn.values, model.variables(comparisons), comparisons)
+        drawn = engine.prepare(model, simulated).run(int(rng.integers(2**31)))
+        draws = label(drawn.sites, model.variables(comparisons), comparisons)
         names, found = _quantities(model, simulated, draws, chosen)
         true = _quantities(model, simulated, truth, chosen)[1].ravel()
         kept = found[evenly_spaced(len(found), RANKED)]
@@ -268,14 +267,6 @@ def _with_simulated(model: RewardModel, comparisons: Comparisons, truth: xr.Data
     if "context" in model.observed(comparisons):
         simulated = replace(simulated, context=truth["context"].to_numpy()[0, 0])
     return simulated
-
-
-def _short(model: RewardModel, comparisons: Comparisons) -> Engine:
-    """Return the engine that `fit` would choose, with chains as short as the ranks allow."""
-    gibbs = Gibbs(draws=50, warmup=300, thin=10, chains=2)
-    if gibbs.unsupported(model, comparisons) is None:
-        return gibbs
-    return NUTS(draws=500, warmup=400, chains=2)
 
 
 def _quantities(

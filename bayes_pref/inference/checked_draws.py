@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
-from bayes_pref.inference.engine import RawDraws
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.posterior.run import Run
 
 

@@ -13,7 +13,7 @@ from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.inference.checked_draws import check_draws
-from bayes_pref.inference.engine import RawDraws
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.posterior.arviz_bridge import to_idata
 from bayes_pref.posterior.estimates import parameter_frame
 from bayes_pref.posterior.renamed_attributes import missing_attribute
@@ -110,7 +110,7 @@ def build_sample(
         Of the engine.
     """
     draws = xr.Dataset(
-        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.values.items()}  # noqa: PD011
+        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.sites.items()}
     )
     draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
     stats, run, findings = check_draws(draws, drawn, settings, seconds)

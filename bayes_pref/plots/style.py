@@ -26,6 +26,7 @@ AxesArray: TypeAlias = np.ndarray[Any, Any]  # of matplotlib Axes, for which Num
 POPULATION, CHOSEN, TRUTH = "#0072B2", "#D55E00", "#000000"
 USERS, USERS_INTERVAL, GUIDE = "#5F6B76", "#BCC5CE", "#E6E9EC"
 SMALL = 8.5  # points, of all labels
+PANEL = (5.6, 3.6)  # inches, of one panel among several
 _LABEL_WIDTH = 30
 _LEGEND_INCHES = 1.95  # width of an entry
 
@@ -37,6 +38,20 @@ def one_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     elif not isinstance(ax, Axes):
         raise DataError(f"ax: got {type(ax).__name__} but expected one matplotlib Axes")
     return tidy(ax)
+
+
+def panel_axes(ax: Axes | None, title: str) -> Axes:
+    """Return the caller's axes, or those of a new figure of a panel's size, with a title."""
+    ax = one_axes(ax, PANEL)
+    ax.set_title(title, fontsize=SMALL + 1.5, loc="left")
+    return ax
+
+
+def blank(ax: Axes, text: str) -> Axes:
+    """Write why there is nothing to draw, instead of a plot."""
+    ax.text(0.5, 0.5, wrapped(text, 40), ha="center", va="center", fontsize=SMALL + 1)
+    ax.set_axis_off()
+    return ax
 
 
 def many_axes(

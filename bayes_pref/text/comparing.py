@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
@@ -22,7 +22,7 @@ from bayes_pref.text.records import Fields, Records, Votes, read_votes
 from bayes_pref.text.surface import surface as surface_of
 from bayes_pref.text.surface import surface_names
 from bayes_pref.text.text_features import EncoderLike, Projection, TextFeatures, as_encoder
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, Mask
 
 _PARTS = ("prompt", "left", "right")
 
@@ -200,7 +200,7 @@ def _surface(asked: bool | Sequence[str], votes: Votes) -> tuple[str, ...]:
     return tuple(name for name, kept in zip(names, differs, strict=True) if kept)
 
 
-def _mask(train: ArrayLike | None, votes: Votes) -> NDArray[np.bool_]:
+def _mask(train: ArrayLike | None, votes: Votes) -> Mask:
     if train is None:
         return np.ones(len(votes.rows), dtype=bool)
     mask = np.asarray(train)
@@ -215,7 +215,7 @@ def _mask(train: ArrayLike | None, votes: Votes) -> NDArray[np.bool_]:
 def _fit(
     votes: Votes,
     known: dict[str, FloatArray],
-    train: NDArray[np.bool_],
+    train: Mask,
     bare: TextFeatures,
     components: tuple[int | None, int],
     *,

@@ -14,8 +14,9 @@ import numpy as np
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
-from bayes_pref.data.table import FloatArray, Table, TableLike, column_names
+from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
+from bayes_pref.types import FloatArray
 
 
 class FrameReader:

@@ -15,8 +15,10 @@ from scipy.sparse.csgraph import connected_components
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
+from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataWarning
+from bayes_pref.messages import shown
+from bayes_pref.types import FloatArray, IntArray
 
 
 class ItemsReader:

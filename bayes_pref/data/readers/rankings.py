@@ -19,7 +19,9 @@ import pandas as pd
 from bayes_pref.data.outcome import Ranking
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
+from bayes_pref.data.table import Table, TableLike, column_names
+from bayes_pref.messages import shown
+from bayes_pref.types import FloatArray, IntArray
 
 
 class RankingsReader:
