@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from bayes_pref.errors import DataWarning as DataWarning
     from bayes_pref.errors import ModelError as ModelError
     from bayes_pref.errors import Unsupported as Unsupported
-    from bayes_pref.evaluation import Evaluation as Evaluation
-    from bayes_pref.evaluation import LeaveOneOut as LeaveOneOut
-    from bayes_pref.evaluation import compare as compare
-    from bayes_pref.evaluation import evaluate as evaluate
-    from bayes_pref.evaluation import loo as loo
-    from bayes_pref.evaluation import posterior_predictive_check as posterior_predictive_check
+    from bayes_pref.evaluation.held_out import Evaluation as Evaluation
+    from bayes_pref.evaluation.held_out import evaluate as evaluate
+    from bayes_pref.evaluation.leave_one_out import LeaveOneOut as LeaveOneOut
+    from bayes_pref.evaluation.leave_one_out import loo as loo
+    from bayes_pref.evaluation.model_comparison import compare as compare
+    from bayes_pref.evaluation.posterior_predictive import (
+        posterior_predictive_check as posterior_predictive_check,
+    )
     from bayes_pref.evaluation.sbc import SBC as SBC
     from bayes_pref.evaluation.sbc import sbc as sbc
     from bayes_pref.inference.engine import Engine as Engine
@@ -80,14 +82,10 @@ _MODULES = {
         "ModelError",
         "Unsupported",
     ),
-    "evaluation": (
-        "Evaluation",
-        "LeaveOneOut",
-        "compare",
-        "evaluate",
-        "loo",
-        "posterior_predictive_check",
-    ),
+    "evaluation.model_comparison": ("compare",),
+    "evaluation.held_out": ("Evaluation", "evaluate"),
+    "evaluation.leave_one_out": ("LeaveOneOut", "loo"),
+    "evaluation.posterior_predictive": ("posterior_predictive_check",),
     "evaluation.sbc": ("SBC", "sbc"),
     "inference.engine": ("Engine", "Program"),
     "inference.fit": ("fit",),
