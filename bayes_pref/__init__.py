@@ -26,19 +26,25 @@ if TYPE_CHECKING:
     from bayes_pref.errors import DataError as DataError
     from bayes_pref.errors import DataWarning as DataWarning
     from bayes_pref.errors import ModelError as ModelError
-    from bayes_pref.evaluation import Evaluation as Evaluation
-    from bayes_pref.evaluation import LeaveOneOut as LeaveOneOut
-    from bayes_pref.evaluation import compare as compare
-    from bayes_pref.evaluation import evaluate as evaluate
-    from bayes_pref.evaluation import loo as loo
-    from bayes_pref.evaluation import posterior_predictive_check as posterior_predictive_check
+    from bayes_pref.errors import Unsupported as Unsupported
+    from bayes_pref.evaluation.compare import compare as compare
+    from bayes_pref.evaluation.held_out import Evaluation as Evaluation
+    from bayes_pref.evaluation.held_out import evaluate as evaluate
+    from bayes_pref.evaluation.loo import LeaveOneOut as LeaveOneOut
+    from bayes_pref.evaluation.loo import loo as loo
+    from bayes_pref.evaluation.posterior_predictive import (
+        posterior_predictive_check as posterior_predictive_check,
+    )
     from bayes_pref.evaluation.sbc import SBC as SBC
     from bayes_pref.evaluation.sbc import sbc as sbc
     from bayes_pref.inference.engine import Engine as Engine
+    from bayes_pref.inference.engine import Program as Program
     from bayes_pref.inference.fit import fit as fit
     from bayes_pref.inference.gibbs.gibbs import Gibbs as Gibbs
+    from bayes_pref.inference.mcmc import MCMC as MCMC
     from bayes_pref.inference.nuts.nuts import NUTS as NUTS
     from bayes_pref.inference.pyro_posterior import PyroPosterior as PyroPosterior
+    from bayes_pref.inference.raw_draws import RawDraws as RawDraws
     from bayes_pref.inference.svi.svi import SVI as SVI
     from bayes_pref.models import ChoiceModel as ChoiceModel
     from bayes_pref.models import HierarchicalReward as HierarchicalReward
@@ -67,21 +73,26 @@ _MODULES = {
     "diagnostics.report": ("Report",),
     "diagnostics.thresholds": ("Thresholds",),
     "diagnostics.verdicts": ("VERDICTS", "Verdict"),
-    "errors": ("BayesPrefError", "ConvergenceWarning", "DataError", "DataWarning", "ModelError"),
-    "evaluation": (
-        "Evaluation",
-        "LeaveOneOut",
-        "compare",
-        "evaluate",
-        "loo",
-        "posterior_predictive_check",
+    "errors": (
+        "BayesPrefError",
+        "ConvergenceWarning",
+        "DataError",
+        "DataWarning",
+        "ModelError",
+        "Unsupported",
     ),
+    "evaluation.compare": ("compare",),
+    "evaluation.held_out": ("Evaluation", "evaluate"),
+    "evaluation.loo": ("LeaveOneOut", "loo"),
+    "evaluation.posterior_predictive": ("posterior_predictive_check",),
     "evaluation.sbc": ("SBC", "sbc"),
-    "inference.engine": ("Engine",),
+    "inference.engine": ("Engine", "Program"),
     "inference.fit": ("fit",),
     "inference.gibbs.gibbs": ("Gibbs",),
+    "inference.mcmc": ("MCMC",),
     "inference.nuts.nuts": ("NUTS",),
     "inference.pyro_posterior": ("PyroPosterior",),
+    "inference.raw_draws": ("RawDraws",),
     "inference.svi.svi": ("SVI",),
     "models": (
         "ChoiceModel",

@@ -115,6 +115,31 @@ class ModelError(BayesPrefError):
     """A model, an engine and the data do not fit together."""
 
 
+class Unsupported(ModelError):
+    """An engine cannot draw from the posterior of a model given these data.
+
+    Parameters
+    ----------
+    reason
+        Why not, and which engine to use instead; without the names of the engine and the model.
+    subject
+        What the message begins with, such as "Gibbs cannot run PooledReward"; empty: the reason
+        alone.
+
+    Examples
+    --------
+    >>> error = Unsupported("choices are not logistic", "Gibbs cannot run PooledReward")
+    >>> print(error)
+    Gibbs cannot run PooledReward: choices are not logistic
+    >>> error.reason
+    'choices are not logistic'
+    """
+
+    def __init__(self, reason: str, subject: str = "") -> None:
+        self.reason, self.subject = reason, subject
+        super().__init__(f"{subject}: {reason}" if subject else reason)
+
+
 class DataWarning(UserWarning):
     """The data can be used, but something in them limits what can be learned."""
 

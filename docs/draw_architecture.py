@@ -24,8 +24,8 @@ PICTURE = ROOT / "docs" / "architecture.png"
 
 # A room may import from the rooms of earlier lines, and not from others of its own line.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "progress", "seeding", "logistic_normal"),
-    ("messages",),
+    ("messages", "types", "progress", "seeding", "logistic_normal"),
+    ("errors",),
     ("settings",),
     ("data",),
     ("draws", "text", "simulation"),

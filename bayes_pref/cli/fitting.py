@@ -13,7 +13,7 @@ from bayes_pref.cli.reading import prepare
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.cli.summary_text import summary_text
 from bayes_pref.errors import ConvergenceWarning
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.engine import first_prepared
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
@@ -51,10 +51,9 @@ def fit_table(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
     )
     comparisons, model, text = prepare(options)
-    engine: Engine = gibbs
-    if gibbs.unsupported(model, comparisons) is not None:  # ties, say
-        names = ("draws", "warmup", "chains", "cores", "progress")
-        engine = NUTS(**{name: getattr(gibbs, name) for name in names})
+    names = ("draws", "warmup", "chains", "cores", "progress")
+    nuts = NUTS(**{name: getattr(gibbs, name) for name in names})
+    engine, _ = first_prepared((gibbs, nuts), model, comparisons)  # NUTS where there are ties, say
     folder = OutputFolder(options.out, "choose another folder with --out")
     say(f"{text}\n\nSampling; the first time on a machine, the sampler is compiled before.\n")
     with warnings.catch_warnings():

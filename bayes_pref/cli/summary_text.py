@@ -6,11 +6,11 @@ import re
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayes_pref.cli.screen import grid, paragraph, rounded
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.repr import headlines
+from bayes_pref.types import FloatArray
 
 _MOST_ROWS = 25
 _MOST_EFFECTS = 5
@@ -127,7 +127,7 @@ def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -
     return [*lines, "", grid(header, rows)] if rows else lines
 
 
-def _shares_for(posterior: Posterior) -> NDArray[np.float64]:
+def _shares_for(posterior: Posterior) -> FloatArray:
     """(d,) share of users whose weight is positive, averaged over the draws."""
     weights = posterior.draws["weights"].transpose("chain", "draw", "user", "feature").to_numpy()
     return np.asarray((weights > 0.0).mean(axis=(0, 1, 2)))

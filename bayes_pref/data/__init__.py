@@ -1,4 +1,4 @@
-"""Comparisons: validated, labelled, grouped by user."""
+"""The data: comparisons, validated, labelled and grouped by user."""
 
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features

@@ -1,9 +1,9 @@
-"""Comparisons: who was shown which pair, and what they chose; validated, labelled, grouped by user.
+"""Comparisons: the frozen table of who saw which pair in which context, and what they chose.
 
 Row n is one comparison of one user: the difference d_n of the features of the left and the right
-item (left minus right), the choice (1 left, 0 right, 0.5 a tie), and the context in which it was
-made. Rows are kept grouped by user, so that the rows of user i are one slice; every row keeps the
-label that it had in the caller's table.
+item (left minus right), the choice (1 left, 0 right, 0.5 a tie), and the context of both. Rows are
+grouped by user, so that the rows of user i are one slice. Every row keeps the label that it has in
+the caller's table.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from bayes_pref import settings
 from bayes_pref.data.consistency import check_parts
 from bayes_pref.data.description import as_html, as_text, described
 from bayes_pref.data.features import Features, TextSource, constant_features, feature_scale
@@ -27,8 +28,10 @@ from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.rankings import RankingsReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
-from bayes_pref.data.table import FloatArray, IntArray, find, listed
+from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray, IntArray
 
 __all__ = ["Comparisons"]
 
@@ -42,7 +45,7 @@ _RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "o
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparisons(FrameReader, ItemsReader, RankingsReader):
-    """Pairwise choices of many users, ready to be modelled.
+    """Pairwise choices of many users.
 
     Make one with `from_frame`, `from_items` or `from_rankings`. All arrays are read-only.
 
@@ -58,11 +61,11 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
     users
         (u,) labels of the users, in order of first appearance.
     features
-        How raw columns become the columns of `difference`.
+        Names of the attributes and contexts, and which products of them are features.
     context
-        (n, q) what both sides had in common, such as the prompt, raw units.
+        (n, q) contexts that both sides share, such as the prompt's topic, raw units.
     covariates
-        (u, p) what is known of each user, raw units, in the order of `users`.
+        (u, p) covariates of the users, raw units, in the order of `users`.
     covariate_names
         Names of the p covariates.
     rows
@@ -74,12 +77,12 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
     outcome
         What a choice is: a `PairedChoice`, a `GradedChoice` or a `Ranking`.
     right
-        (n, k) attributes of the right item, where both sides are known; the left item's are these
-        plus the first k columns of `difference`. Models whose reward is not linear need them.
+        (n, k) attributes of the right item, where both sides are known; those of the left item are
+        these plus the first k columns of `difference`. Models with a nonlinear reward need them.
     text
-        How texts became the attributes, where they did.
+        Source of the attributes, where items are texts.
     representation
-        The network that made the attributes, where one did.
+        The trained network whose outputs are the attributes, where there is one.
 
     Raises
     ------
@@ -185,7 +188,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         return len(self.choice)
 
     def __getitem__(self, users: object) -> Self:
-        """Select users by label: one label, or a list of them in the order wanted.
+        """Select users by label: one label, or a list of labels in the order wanted.
 
         Raises
         ------
@@ -205,7 +208,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         labels = list(users) if isinstance(users, _MANY) else [users]
         chosen = find(labels, self.users, "user")
         if len(np.unique(chosen)) < len(chosen):
-            raise DataError(f"a user is selected twice in {listed(labels)}; name each once")
+            raise DataError(f"a user is selected twice in {listed(labels)}", "name each once")
         return self.take(rows_of(chosen, self.offsets))
 
     def take(self, rows: ArrayLike) -> Self:
@@ -262,7 +265,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         ----------
         by
             ``"user"`` holds out whole users; ``"comparison"`` holds out some comparisons of each
-            user, and leaves everyone at least one in the training part.
+            user, of whom at least one stays in the training part.
         test
             Share held out, between 0 and 1: of the users, or of each user's comparisons.
         seed
@@ -270,7 +273,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
 
         Returns
         -------
-        train, test: together they hold every comparison once
+        train, test: every comparison is in one of them
 
         Raises
         ------
@@ -285,13 +288,11 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         >>> train.n_users, test.n_users
         (8, 2)
         """
-        if not 0 < test < 1:
-            raise DataError(f"test must be a share between 0 and 1, got {test}")
-        hold_out = {"user": hold_out_users, "comparison": hold_out_rows}.get(by)
-        if hold_out is None:
-            raise DataError(f"by must be 'user' or 'comparison', got {by!r}")
+        test = settings.argument("test", test, settings.fraction)
+        settings.argument("by", by, settings.one_of("user", "comparison"))
         if by == "comparison" and not self.outcome.rowwise:
-            raise DataError(f"{self.outcome.name} cannot be split by comparison; use by='user'")
+            raise DataError(f"{self.outcome.name} cannot be split by comparison", "use by='user'")
+        hold_out = hold_out_users if by == "user" else hold_out_rows
         held = hold_out(self.offsets, test, np.random.default_rng(seed))
         return self.take(~held), self.take(held)
 

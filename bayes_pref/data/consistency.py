@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import FloatArray, IntArray, shown
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, Place
+from bayes_pref.types import FloatArray, IntArray
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
@@ -66,6 +66,7 @@ def _check_finite(
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(
-            f"{what} {names[column]!r} is missing or too large for a float in row "
-            f"{shown(labels[row])}; drop the row or use another unit"
+            f"{what} {names[column]!r} is missing or too large for a float",
+            "drop the row or use another unit",
+            place=Place(rows=(labels[row],)),
         )

@@ -19,8 +19,10 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import FloatArray, IntArray, Table, listed, shown
+from bayes_pref.data.table import Table
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed, shown
+from bayes_pref.types import FloatArray, IntArray
 
 Levels: TypeAlias = int | Sequence[Hashable]
 

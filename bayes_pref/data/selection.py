@@ -1,12 +1,12 @@
-"""Which rows: positions checked, users' rows found, and parts held out, all over sorted codes."""
+"""Selection of rows: by position, by user, and at random for a test part."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayes_pref.data.table import IntArray
 from bayes_pref.errors import DataError
+from bayes_pref.types import IntArray, Mask
 
 
 def positions(rows: ArrayLike, n_rows: int) -> IntArray:
@@ -35,14 +35,14 @@ def positions(rows: ArrayLike, n_rows: int) -> IntArray:
     """
     chosen = np.asarray(rows)
     if not chosen.size:
-        raise DataError("no comparison is selected; at least 1 is needed")
+        raise DataError("no comparison is selected", "at least 1 is needed")
     if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
         raise DataError("rows must be a list of integer positions or a mask of booleans")
     if chosen.dtype.kind == "b":
         if len(chosen) != n_rows:
             raise DataError(f"the mask has {len(chosen)} entries for {n_rows} comparisons")
         if not chosen.any():
-            raise DataError("no comparison is selected; at least 1 is needed")
+            raise DataError("no comparison is selected", "at least 1 is needed")
         return np.flatnonzero(chosen).astype(np.int64)
     outside = (chosen < 0) | (chosen >= n_rows)
     if outside.any():
@@ -78,7 +78,7 @@ def rows_of(users: IntArray, offsets: IntArray) -> IntArray:
     return rows
 
 
-def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
     """Hold out all rows of a share of the users, at least one user and never all of them.
 
     Parameters
@@ -114,7 +114,7 @@ def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> 
     return np.repeat(held, counts)
 
 
-def hold_out_rows(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def hold_out_rows(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
     """Hold out a share of every user's rows, and leave everyone at least one.
 
     Parameters

@@ -1,7 +1,8 @@
-"""Tables as people have them, read strictly: every refusal names the column, the row and the value.
+"""The caller's tables (pandas, polars, Arrow), whose columns are read strictly.
 
-Nothing is guessed. Text is never parsed as a number, a missing value is never filled in, and an
-outcome is 1, 0 or 0.5: a table that needs any of this is refused with the place to mend.
+Text is not parsed as a number, a missing value is not filled in, and an outcome is 1, 0 or 0.5. A
+value that breaks a rule raises a `DataError` that names the table, the column, the row and the
+value.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import closest as closest
 from bayes_pref.messages import listed as listed
 from bayes_pref.messages import shown as shown
+from bayes_pref.messages import suggestion
 from bayes_pref.types import FloatArray as FloatArray
 from bayes_pref.types import IntArray as IntArray
 
 
 class ArrowTable(Protocol):
-    """A table that hands itself over as an Arrow stream: polars, pyarrow, DuckDB, ..."""
+    """A table with the Arrow stream interface: polars, pyarrow, DuckDB, ..."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Return a capsule that holds the stream."""
 
 
 class InterchangeTable(Protocol):
-    """A table that speaks the older dataframe interchange protocol."""
+    """A table with the older dataframe interchange interface."""
 
     def __dataframe__(self, nan_as_null: bool = False, allow_copy: bool = True) -> Any:
         """Return the interchange object."""
@@ -76,17 +78,21 @@ class Table:
     @classmethod
     def read(cls, table: TableLike, name: str = "") -> Table:
         """Accept pandas, polars and Arrow tables; refuse the empty and the ambiguous."""
-        frame = _pandas(table, name or "the table")
+        frame = _pandas(table, name)
         if not all(isinstance(column, str) for column in frame.columns):
             frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
         doubled = frame.columns[frame.columns.duplicated()]
         if len(doubled):
             raise DataError(
-                f"{name or 'the table'} has more than one column named {shown(doubled[0])}; "
-                "give every column its own name"
+                f"has more than one column named {shown(doubled[0])}",
+                "give every column its own name",
+                place=Place(name),
+                subject=True,
             )
         if not len(frame):
-            raise DataError(f"{name or 'the table'} is empty: it has no rows; at least 1 is needed")
+            raise DataError(
+                "is empty: it has no rows", "at least 1 is needed", place=Place(name), subject=True
+            )
         return cls(frame, name)
 
     def require(self, columns: Sequence[str]) -> None:
@@ -94,10 +100,13 @@ class Table:
         absent = [column for column in columns if column not in self.frame.columns]
         if absent:
             what = "column" if len(absent) == 1 else "columns"
-            nearest = "".join(dict.fromkeys(closest(name, self.frame.columns) for name in absent))
+            near = dict.fromkeys(suggestion(name, self.frame.columns) for name in absent)
             raise DataError(
-                f"{self.name or 'the table'} has no {what} {listed(absent, limit=20)}"
-                + (nearest or f"; its columns are {listed(self.frame.columns, limit=20)}")
+                f"has no {what} {listed(absent, limit=20)}",
+                "; ".join(filter(None, near))
+                or f"its columns are {listed(self.frame.columns, limit=20)}",
+                place=Place(self.name),
+                subject=True,
             )
 
     def require_roles(self, roles: Mapping[str, Sequence[str]]) -> None:
@@ -111,7 +120,7 @@ class Table:
                         if taken[column] == role
                         else f"used both as {taken[column]} and as {role}"
                     )
-                    raise DataError(f"column {column!r} is {both}; name each column once")
+                    raise DataError(f"column {column!r} is {both}", "name each column once")
                 taken[column] = role
         self.require(list(taken))
 
@@ -159,18 +168,15 @@ class Table:
             codes, found = pd.factorize(self.labels(column))
         except TypeError as err:
             raise DataError(
-                f"{self._place(column)}: labels must be plain values such as text or numbers"
+                "labels must be plain values such as text or numbers",
+                place=Place(self.name, column),
             ) from err
         # Through a list, so that categorical, nullable and Arrow labels become ordinary ones.
         return codes.astype(np.int64), pd.Index(list(found), name=column)
 
     def refuse(self, column: str, row: int, found: str, remedy: str) -> NoReturn:
-        """Raise the one sentence that every refusal of a cell is."""
-        label = shown(self.frame.index[row])
-        raise DataError(f"{self._place(column)}: {found} in row {label}; {remedy}")
-
-    def _place(self, column: str) -> str:
-        return f"{self.name}, column {column!r}" if self.name else f"column {column!r}"
+        """Refuse a cell: name its column and row, what was found and the remedy."""
+        raise DataError(found, remedy, place=Place(self.name, column, (self.frame.index[row],)))
 
     def _refuse_text(self, column: str) -> NoReturn:
         series = self.frame[column]
@@ -202,8 +208,8 @@ def find(labels: Sequence[object], known: pd.Index[Any], what: str) -> IntArray:
         ) from err
     if (found < 0).any():
         label = labels[int(np.argmax(found < 0))]
-        nearest = closest(label, known) or f"; known are {listed(known)}"
-        raise DataError(f"unknown {what} {shown(label)}{nearest}")
+        remedy = suggestion(label, known) or f"known are {listed(known)}"
+        raise DataError(f"unknown {what} {shown(label)}", remedy)
     return found.astype(np.int64)
 
 
@@ -219,12 +225,18 @@ def _pandas(table: TableLike, name: str) -> pd.DataFrame:
             return cast(pd.DataFrame, read(table).to_pandas())
     except ImportError as err:
         raise DataError(
-            f"{name} is a {type(table).__name__}, which needs pyarrow to be read; install pyarrow"
+            f"is a {type(table).__name__}, which needs pyarrow to be read",
+            "install pyarrow",
+            place=Place(name),
+            subject=True,
         ) from err
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as err:
-        raise DataError(f"{name} cannot be read as a table: {err}") from err
+        found = f"cannot be read as a table: {err}"
+        raise DataError(found, place=Place(name), subject=True) from err
     raise DataError(
-        f"{name} must be a pandas DataFrame or a polars or Arrow table, got {type(table).__name__}"
+        f"must be a pandas DataFrame or a polars or Arrow table, got {type(table).__name__}",
+        place=Place(name),
+        subject=True,
     )
 
 

@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import LinearConstraint, minimize
 
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation.choices import same_choices
 from bayes_pref.evaluation.loo import By, LeaveOneOut, loo
 from bayes_pref.posterior import Posterior
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 def compare(models: Mapping[str, Posterior | LeaveOneOut], by: By = "comparison") -> pd.DataFrame:
@@ -113,7 +111,7 @@ def _table(found: dict[str, LeaveOneOut]) -> pd.DataFrame:
     return frame.sort_values("elpd", ascending=False)
 
 
-def stacking_weights(elpd: Array) -> Array:
+def stacking_weights(elpd: FloatArray) -> FloatArray:
     """Weights of models, (model,), from elpd (unit, model): the mixture that predicts best.
 
     Examples
@@ -125,10 +123,10 @@ def stacking_weights(elpd: Array) -> Array:
     density = np.exp(elpd - elpd.max(axis=1, keepdims=True))
     count = elpd.shape[1]
 
-    def loss(weight: Array) -> float:
+    def loss(weight: FloatArray) -> float:
         return float(-np.log(density @ weight).mean())
 
-    def slope(weight: Array) -> Array:
+    def slope(weight: FloatArray) -> FloatArray:
         return np.asarray(-(density / (density @ weight)[:, None]).mean(axis=0))
 
     solved = minimize(

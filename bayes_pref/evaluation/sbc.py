@@ -30,7 +30,7 @@ from bayes_pref.evaluation.uniformity import (
     simultaneous_band,
     uniformity_p_values,
 )
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
@@ -41,6 +41,10 @@ Floats = NDArray[np.float64]
 LIKELIHOOD = "log_likelihood"
 RANKED = 99  # draws of each posterior that a true value is ranked among, if there are as many
 CORRELATED = 0.3  # autocorrelation of those draws above which ranks gather at both ends by it
+
+# No longer than ranks need.
+_SHORT_GIBBS = Gibbs(draws=50, warmup=300, thin=10, chains=2)
+_SHORT_NUTS = NUTS(draws=500, warmup=400, chains=2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -186,7 +190,7 @@ def sbc(
 
     Returns
     -------
-    Calibration
+    SBC
 
     Raises
     ------
@@ -210,14 +214,9 @@ def sbc(
         "replications", replications, settings.whole(1), error=ModelError
     )
     seed = settings.seed(seed)
-    if engine is None:
-        engine = _short(model, comparisons)
+    engines = (_SHORT_GIBBS, _SHORT_NUTS) if engine is None else (engine,)
+    engine, _ = first_prepared(engines, model, comparisons)
     engine = replace(engine, progress=False)
-    unsupported = engine.unsupported(model, comparisons)
-    if unsupported is not None:
-        raise ModelError(
-            f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}"
-        )
     chosen = list(comparisons.users[:1] if users is None else users)
     started = time.perf_counter()
     prior = model.prior_predictive(comparisons, draws=replications, seed=seed)
@@ -228,8 +227,8 @@ def sbc(
         simulated = replace(comparisons, choice=truth["choice"].to_numpy().ravel().astype(float))
         if "context" in model.observed(comparisons):
             simulated = replace(simulated, context=truth["context"].to_numpy()[0, 0])
-        drawn = engine.run(model, simulated, int(rng.integers(2**31)))
-        draws = label(drawn.values, model.variables(comparisons), comparisons)
+        drawn = engine.prepare(model, simulated).run(int(rng.integers(2**31)))
+        draws = label(drawn.sites, model.variables(comparisons), comparisons)
         names, found = _quantities(model, simulated, draws, chosen)
         true = _quantities(model, simulated, truth, chosen)[1].ravel()
         kept = _thinned(found)
@@ -249,21 +248,13 @@ def sbc(
     worst = int(neighbours.argmax())
     if neighbours[worst] > CORRELATED:
         warnings.warn(
-            f"calibrate: the draws of {names[worst]} that true values are ranked among correlate "
+            f"sbc: the draws of {names[worst]} that true values are ranked among correlate "
             f"by {neighbours[worst]:.2f} (threshold {CORRELATED}), so that ranks pile up at both "
             "ends even if the engine is exact; run longer chains",
             ConvergenceWarning,
             stacklevel=2,
         )
     return result
-
-
-def _short(model: RewardModel, comparisons: Comparisons) -> Engine:
-    """Chains of the engine that `fit` would choose, no longer than ranks need."""
-    gibbs = Gibbs(draws=50, warmup=300, thin=10, chains=2)
-    if gibbs.unsupported(model, comparisons) is None:
-        return gibbs
-    return NUTS(draws=500, warmup=400, chains=2)
 
 
 def _quantities(

@@ -13,7 +13,7 @@ from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_posterior import PyroPosterior
@@ -89,22 +89,13 @@ def fit(
         return (NUTS() if engine is None else engine).sample(model, comparisons, seed=seed)
     _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     model.check(comparisons)
-    if engine is None:
-        engine = next(
-            candidate
-            for candidate in (Gibbs(), NUTS(), SVI())
-            if candidate.unsupported(model, comparisons) is None
-        )
-    unsupported = engine.unsupported(model, comparisons)
-    if unsupported is not None:
-        raise ModelError(
-            f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}"
-        )
     start = time.perf_counter()
-    drawn = engine.run(model, comparisons, seed)
+    engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
+    engine, program = first_prepared(engines, model, comparisons)
+    drawn = program.run(seed)
     seconds = time.perf_counter() - start
     comparisons = drawn.comparisons or comparisons
-    values = model.align(drawn.values, comparisons)
+    values = model.align(drawn.sites, comparisons)
     draws = label(values, model.variables(comparisons), comparisons)
     stats = xr.Dataset(
         {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
@@ -114,8 +105,16 @@ def fit(
         "draws": draws.sizes["draw"],
         "seconds": seconds,
         "complete": drawn.complete,
-        **drawn.info,
     }
+    if drawn.elbo is not None:
+        run |= {
+            "elbo": list(drawn.elbo.history),
+            "elbo_every": drawn.elbo.every,
+            "elbo_cuts": list(drawn.elbo.cuts),
+            "steps_done": drawn.elbo.steps,
+            "pareto_k": drawn.pareto_k,
+            "pareto_k_of": drawn.pareto_k_of,
+        }
     checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
     findings = (*drawn.findings, *checked)
     convergence.warn(findings)

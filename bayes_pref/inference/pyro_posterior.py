@@ -14,7 +14,7 @@ from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.convergence.statistics import chain_statistics
 from bayes_pref.draws import parameters
-from bayes_pref.inference.engine import RawDraws
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.posterior.arviz_bridge import to_idata
 from bayes_pref.posterior.estimates import describe_parameters
 
@@ -108,7 +108,7 @@ def build_sample(
         Of the engine.
     """
     draws = xr.Dataset(
-        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.values.items()}  # noqa: PD011
+        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.sites.items()}
     )
     draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
     stats = xr.Dataset(
@@ -119,8 +119,9 @@ def build_sample(
         "draws": draws.sizes["draw"],
         "seconds": seconds,
         "complete": drawn.complete,
-        **drawn.info,
     }
+    if drawn.elbo is not None:
+        run |= {"pareto_k": drawn.pareto_k, "steps_done": drawn.elbo.steps}
     checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
     findings = (*drawn.findings, *checked)
     convergence.warn(findings, stacklevel=4)

@@ -16,12 +16,10 @@ import numpy as np
 import pyro
 import pyro.poutine as poutine
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray, IntArray
 
 _PADDING = 2.0  # rows of `Batch.table` for each row of the data, at most
 
@@ -48,7 +46,7 @@ class Batch:
         Of each row: users in all over users here.
     """
 
-    users: NDArray[np.int64] | None
+    users: IntArray | None
     user: torch.Tensor
     difference: torch.Tensor
     choice: torch.Tensor
@@ -88,7 +86,7 @@ class Batch:
             comparisons.n_users / len(codes),
         )
 
-    def of_users(self, values: Array) -> torch.Tensor:
+    def of_users(self, values: FloatArray) -> torch.Tensor:
         """Rows of an array (n_users, ...) that belong to these users."""
         return torch.as_tensor(values if self.users is None else values[self.users])
 
@@ -108,9 +106,7 @@ class Batch:
             yield
 
 
-def _by_user(
-    difference: Array, counts: NDArray[np.int64]
-) -> tuple[torch.Tensor | None, torch.Tensor]:
+def _by_user(difference: FloatArray, counts: IntArray) -> tuple[torch.Tensor | None, torch.Tensor]:
     """Rows, which are grouped by user, as `Batch.table` and `Batch.place`."""
     most = int(counts.max(initial=0))
     first = np.cumsum(counts) - counts

@@ -16,11 +16,9 @@ import numpy as np
 import pyro.distributions as dist
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Array = NDArray[np.float64]
-Permutations = NDArray[np.int64]
+from bayes_pref.types import FloatArray, IntArray
 
 _TURNS = 50  # of permuting and averaging; it settles after a few
 _PIVOTED = 400  # draws that the average is found from
@@ -83,7 +81,7 @@ def add_by_user(rows: torch.Tensor, user: torch.Tensor, users: int) -> torch.Ten
 
 
 def relabelled(
-    draws: xr.Dataset, probabilities: Callable[[xr.Dataset], Array], dim: str = "component"
+    draws: xr.Dataset, probabilities: Callable[[xr.Dataset], FloatArray], dim: str = "component"
 ) -> xr.Dataset:
     """Permute the labels of components, draw by draw, until they mean the same in every draw.
 
@@ -127,7 +125,7 @@ def relabelled(
     return permuted(draws, np.stack(orders), dim)
 
 
-def _assign(values: Array, average: Array) -> tuple[Permutations, float]:
+def _assign(values: FloatArray, average: FloatArray) -> tuple[IntArray, float]:
     """Permutations (draw, component) of least divergence from the average, and its sum.
 
     `values` are probabilities (draw, user, component), `average` (user, component).
@@ -143,7 +141,7 @@ def _assign(values: Array, average: Array) -> tuple[Permutations, float]:
     return order, float(own + np.take_along_axis(cost, order[:, :, None], axis=2).sum())
 
 
-def permuted(draws: xr.Dataset, order: Permutations, dim: str = "component") -> xr.Dataset:
+def permuted(draws: xr.Dataset, order: IntArray, dim: str = "component") -> xr.Dataset:
     """Take the components of every draw in the order (chain, draw, component) given for it."""
     place = xr.DataArray(order, dims=("chain", "draw", dim))
     changed = {}

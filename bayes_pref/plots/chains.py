@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_pref.data.table import find, listed, shown
+from bayes_pref.data.table import find
 from bayes_pref.draws import parameters
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed, shown
 from bayes_pref.plots.forest_parts import expect_variable
 from bayes_pref.plots.style import SMALL, AxesArray, many_axes, name_axes, wrapped
 from bayes_pref.posterior import Posterior

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
-from bayes_pref.data.table import FloatArray
 from bayes_pref.errors import DataError
 from bayes_pref.plots.forest_parts import expect_variable
 from bayes_pref.plots.style import (
@@ -23,6 +22,7 @@ from bayes_pref.plots.style import (
     wrapped,
 )
 from bayes_pref.posterior import Posterior
+from bayes_pref.types import FloatArray
 
 _REACH = 0.85  # of the longest arrow, as a share of the furthest user's distance from the middle
 _MOST_ARROWS = 12

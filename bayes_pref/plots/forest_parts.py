@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import FloatArray, shown
 from bayes_pref.errors import DataError, ModelError
+from bayes_pref.messages import shown
 from bayes_pref.plots.style import (
     GUIDE,
     POPULATION,
@@ -25,6 +25,7 @@ from bayes_pref.plots.style import (
 )
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
+from bayes_pref.types import FloatArray
 
 Units: TypeAlias = Literal["scaled", "raw"]
 

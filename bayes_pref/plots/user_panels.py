@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
-from bayes_pref.data.table import IntArray, find, shown
+from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
+from bayes_pref.messages import shown
 from bayes_pref.plots.forest_parts import Units, described, expect_variable, true_table, unit_sizes
 from bayes_pref.plots.style import (
     CHOSEN,
@@ -30,6 +31,7 @@ from bayes_pref.plots.style import (
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describer, estimate
 from bayes_pref.posterior.queries import user_positions
+from bayes_pref.types import IntArray
 
 _MOST_PANELS = 20
 _NAMED = 12  # so many users, or fewer, are named below the panels

@@ -282,7 +282,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "constant feature": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
         [],
-        ["votes.csv, column 'size'", "never differs", "--difference length tone"],
+        ["votes.csv", "never differ in 'size'", "--difference length tone"],
     ),
     "constant interaction": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
@@ -345,7 +345,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "no context": (lambda: None, ["--interactions"], ["--interactions", "--context"]),
     "draws": (lambda: None, ["--draws", "2"], ["draws=2", "at least 4"]),
     "interval": (lambda: None, ["--interval", "90"], ["interval", "90", "between 0 and 1"]),
-    "seed": (lambda: None, ["--seed", "-1"], ["seed=-1", "at least 0"]),
+    "seed": (lambda: None, ["--seed", "-1"], ["seed must be", "-1", "at least 0"]),
 }
 
 

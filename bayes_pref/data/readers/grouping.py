@@ -13,8 +13,10 @@ from bayes_pref.data.features import Features, constant_features
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.data.read_only import read_only
 from bayes_pref.data.readers.covariates import per_user
-from bayes_pref.data.table import FloatArray, Table, TableLike, listed
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray
 
 
 def group_rows(
@@ -62,8 +64,8 @@ def group_rows(
     reserved = [name for name in (user, choice) if name in features.attributes]
     if reserved:
         raise DataError(
-            f"feature {reserved[0]!r} is also the name of the user or the choice column; "
-            "rename the column, or the feature with features=[...]"
+            f"feature {reserved[0]!r} is also the name of the user or the choice column",
+            "rename the column, or the feature with features=[...]",
         )
     codes, users = table.codes(user)
     choices = outcome.read(table, choice)

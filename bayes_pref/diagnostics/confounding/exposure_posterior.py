@@ -104,7 +104,8 @@ def fit_without_exposure(
     # Few draws: the level of the test does not depend on their number, and posterior means are
     # accurate long before intervals are.
     engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
-    drawn = engine.run(replace(model, exposure=False), comparisons, seed).values
+    without = replace(model, exposure=False)
+    drawn = engine.prepare(without, comparisons).run(seed).sites
     mu, tau = drawn["mu"].mean(axis=(0, 1)), drawn["tau"]
     correlation = drawn.get("correlation", np.eye(len(mu)))
     centre = np.tile(mu, (comparisons.n_users, 1))

@@ -23,7 +23,8 @@ from torch.func import functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.nuts.density import FlatModel, double_precision
+from bayes_pref.inference.nuts.density import FlatDensity
+from bayes_pref.inference.pyro_tools.trace import double_precision
 
 Array = NDArray[np.float64]
 Gradient = Callable[[Array], tuple[float, Array]]
@@ -43,7 +44,7 @@ class CompilationError(RuntimeError):
     """torch cannot trace or compile the model; plain autograd may still do."""
 
 
-def compile_gradient(flat: FlatModel) -> Gradient:
+def compile_gradient(flat: FlatDensity) -> Gradient:
     """Compile a density and its gradient.
 
     Returns
@@ -91,7 +92,7 @@ def compile_gradient(flat: FlatModel) -> Gradient:
 
 @contextmanager
 def _traceable_enumeration() -> Iterator[None]:
-    """Let Pyro sum discrete sites out with a logarithm that torch can trace.
+    """Let Pyro marginalise discrete sites out with a logarithm that torch can trace.
 
     Pyro's own has a backward pass in Python, which differs only where a probability is below the
     precision of a double.
@@ -104,7 +105,7 @@ def _traceable_enumeration() -> Iterator[None]:
         torch_log.safe_log = before
 
 
-def check_gradient(gradient: Gradient, flat: FlatModel, rng: np.random.Generator) -> None:
+def check_gradient(gradient: Gradient, flat: FlatDensity, rng: np.random.Generator) -> None:
     """Compare a gradient with plain autograd at random points.
 
     Raises

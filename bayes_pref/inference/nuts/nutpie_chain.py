@@ -63,10 +63,11 @@ class ChainDraws:
 
 @dataclass(frozen=True)
 class ChainSettings:
-    """How a chain runs; see `NUTS`."""
+    """Settings of one chain; see `NUTS`."""
 
     draws: int
     warmup: int
+    thin: int
     target_accept: float
     max_tree_depth: int
 
@@ -105,9 +106,10 @@ def run_chain(
 
     def expand(z: Array) -> dict[str, Array]:
         nonlocal done
-        if done >= settings.warmup:
-            room.z[index, done - settings.warmup] = z
         done += 1
+        draw, rest = divmod(done - settings.warmup, settings.thin)
+        if draw > 0 and not rest:
+            room.z[index, draw - 1] = z
         tick(1)
         return {"kept": np.zeros(1)}
 
@@ -122,7 +124,7 @@ def run_chain(
     )
     sampler = nutpie.sample(
         model,
-        draws=settings.draws,
+        draws=settings.draws * settings.thin,
         tune=settings.warmup,
         chains=1,
         cores=1,
@@ -137,9 +139,11 @@ def run_chain(
     if failures:
         raise failures[0]
     stats = result.sample_stats
-    kept = min(int(stats.sizes.get("draw", 0)), max(done - settings.warmup, 0))
+    after = min(int(stats.sizes.get("draw", 0)), max(done - settings.warmup, 0))
+    kept = after // settings.thin
+    thinned = slice(settings.thin - 1, kept * settings.thin, settings.thin)
     for column, name in enumerate(STATISTICS.values()):
-        room.stats[index, :kept, column] = stats[name].to_numpy()[0, :kept]
+        room.stats[index, :kept, column] = stats[name].to_numpy()[0, thinned]
     room.kept[index] = kept
 
 

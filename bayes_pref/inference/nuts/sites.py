@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch.func import functionalize, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bayes_pref.inference.nuts.density import FlatModel, Sites, double_precision
+from bayes_pref.inference.nuts.density import FlatDensity, Sites
 from bayes_pref.inference.nuts.gradient import ancestors, is_random
+from bayes_pref.inference.pyro_tools.trace import double_precision
 from bayes_pref.seeding import seeded
 
 Array = NDArray[np.float64]
@@ -22,7 +23,7 @@ BLOCK_VALUES = 2**22  # 32 MB of doubles at a time
 
 
 def site_draws(
-    flat: FlatModel, z: Array, names: Sequence[str] | None = None, *, seed: int = 0
+    flat: FlatDensity, z: Array, names: Sequence[str] | None = None, *, seed: int = 0
 ) -> dict[str, Array]:
     """Draws of the model's sites.
 
@@ -32,7 +33,7 @@ def site_draws(
         (chain, draw, size)
     names
         Sites wanted; None: all that the vector decides, which leaves out those that depend on a
-        discrete site that was summed out.
+        discrete site that was marginalised out.
     seed
         Of the values of such sites, which are computed and thrown away.
 
@@ -69,7 +70,7 @@ def site_draws(
 
 
 def _batched_sites(
-    flat: FlatModel, point: torch.Tensor
+    flat: FlatDensity, point: torch.Tensor
 ) -> tuple[list[str], Callable[[torch.Tensor], Sites]]:
     """Names of the sites that the vector alone decides, and all sites of many vectors at once."""
     names = list(flat.dims)

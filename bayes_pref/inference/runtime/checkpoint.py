@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from bayes_pref.errors import ModelError
 
-Array = NDArray[np.float64]
-
 SECONDS = 5.0  # between two states of a chain
 
 

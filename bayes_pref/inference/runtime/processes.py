@@ -77,7 +77,7 @@ def run_forked(
     processes cannot be forked (Windows) chains run one after another.
     """
     if "fork" not in multiprocessing.get_all_start_methods():
-        with _one_thread():
+        with one_torch_thread():
             _, complete = run_chains(
                 chain,
                 chains=chains,
@@ -103,7 +103,8 @@ def run_forked(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
+    """Run torch in one thread within the block; its sums then depend on no number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -12,10 +12,10 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit
 
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
+
 Tensor = torch.Tensor
 LogOutcomes = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
@@ -47,7 +47,7 @@ class ChoiceDistribution:
     """
 
     log_outcomes: LogOutcomes
-    parameters: Mapping[str, Array] = field(default_factory=dict)
+    parameters: Mapping[str, FloatArray] = field(default_factory=dict)
     logistic: bool = False
 
     @cached_property
@@ -63,26 +63,26 @@ class ChoiceDistribution:
         chosen = {name: values[..., samples] for name, values in self.parameters.items()}
         return replace(self, parameters=chosen)
 
-    def probabilities(self, eta: Array) -> Array:
+    def probabilities(self, eta: FloatArray) -> FloatArray:
         """Probability of every outcome, from right to left: (outcome, ..., sample)."""
         if self.logistic:
             left = probability(eta)
             return np.stack([1.0 - left, left])
         return np.exp(self._log(eta))
 
-    def preferred(self, eta: Array) -> Array:
+    def preferred(self, eta: FloatArray) -> FloatArray:
         """Probability that left is chosen, or of all levels that find it better: like `eta`."""
         if self.logistic:
             return probability(eta)
         return np.asarray(self.probabilities(eta)[(self.n_outcomes + 1) // 2 :].sum(axis=0))
 
-    def tied(self, eta: Array) -> Array | None:
+    def tied(self, eta: FloatArray) -> FloatArray | None:
         """Probability of a tie, or of the middle one of an odd number of levels; else None."""
         if self.n_outcomes % 2 == 0:
             return None
         return np.asarray(self.probabilities(eta)[self.n_outcomes // 2])
 
-    def advantage(self, eta: Array) -> Array:
+    def advantage(self, eta: FloatArray) -> FloatArray:
         """P(preferred) - P(the other preferred), over both ways to place the two: like `eta`."""
         if self.logistic:
             return 2.0 * probability(eta) - 1.0
@@ -92,7 +92,7 @@ class ChoiceDistribution:
         difference -= back[-half:].sum(axis=0) - back[:half].sum(axis=0)
         return np.asarray(difference / 2)
 
-    def log_likelihood(self, eta: Array, choice: Array) -> Array:
+    def log_likelihood(self, eta: FloatArray, choice: FloatArray) -> FloatArray:
         """Log probability of the choices made: like `eta`.
 
         Parameters
@@ -107,7 +107,9 @@ class ChoiceDistribution:
         made = np.rint(choice * (self.n_outcomes - 1)).astype(np.intp)
         return np.asarray(self._log(eta)[made, np.arange(len(made))])
 
-    def derivatives(self, eta: Array, choice: Array) -> tuple[Array, Array, Array]:
+    def derivatives(
+        self, eta: FloatArray, choice: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Log probability of the choices made, and its first two derivatives with respect to eta.
 
         Parameters
@@ -139,7 +141,7 @@ class ChoiceDistribution:
             (curvature,) = torch.autograd.grad(gradient.sum(), at)
         return found.detach().numpy(), gradient.detach().numpy(), curvature.numpy()
 
-    def draw(self, eta: Array, rng: np.random.Generator) -> Array:
+    def draw(self, eta: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Draw choices: like `eta`, in the values of `Comparisons.choice`."""
         below = rng.random(eta.shape)
         if self.logistic:
@@ -149,7 +151,7 @@ class ChoiceDistribution:
         steps = self.n_outcomes - 1
         return np.asarray((steps - (below >= reached).sum(axis=0)) / steps)
 
-    def _log(self, eta: Array) -> Array:
+    def _log(self, eta: FloatArray) -> FloatArray:
         with torch.no_grad():
             found = self.log_outcomes(torch.tensor(eta), self._tensors(eta.ndim))
         return np.asarray(found.numpy())
@@ -164,7 +166,7 @@ class ChoiceDistribution:
         return made
 
 
-def probability(eta: Array) -> Array:
+def probability(eta: FloatArray) -> FloatArray:
     """Probability that left is preferred at log-odds `eta`, any shape, in the plain logit model.
 
     Examples
@@ -175,7 +177,7 @@ def probability(eta: Array) -> Array:
     return np.asarray(expit(eta))
 
 
-def log_likelihood(eta: Array, choice: Array) -> Array:
+def log_likelihood(eta: FloatArray, choice: FloatArray) -> FloatArray:
     """Log probability of `choice` (1 = left, 0 = right) at log-odds `eta`; shapes broadcast.
 
     Examples

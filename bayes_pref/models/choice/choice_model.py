@@ -14,15 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.data import Outcome
 from bayes_pref.errors import DataError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.outcome_distribution import OutcomeDistribution
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
 Tensor = torch.Tensor
 
 
@@ -109,7 +108,7 @@ class ChoiceModel(ABC):
     def _given(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Any]:
         return lambda eta: OutcomeDistribution(self.log_outcomes(eta, parameters))
 
-    def at(self, **parameters: Array) -> ChoiceDistribution:
+    def at(self, **parameters: FloatArray) -> ChoiceDistribution:
         """Return the distribution of choices at draws (..., sample) of the parameters."""
         logistic = self.log_odds and not parameters
         return ChoiceDistribution(self.log_outcomes, parameters, logistic)
@@ -117,15 +116,19 @@ class ChoiceModel(ABC):
     def distribution(self, draws: xr.Dataset, outcome: Outcome) -> ChoiceDistribution:
         """Return the distribution of choices at posterior draws, chains one after the other."""
 
-        def stacked(name: str) -> Array:
+        def stacked(name: str) -> FloatArray:
             values = draws[name].transpose(..., "chain", "draw").to_numpy()
             return np.asarray(values.reshape(*values.shape[:-2], -1))
 
         return self.at(**{name: stacked(name) for name in self.variables(outcome)})
 
     def joint_log_likelihood(
-        self, distribution: ChoiceDistribution, eta: Array, choice: Array, outcome: Outcome
-    ) -> Array:
+        self,
+        distribution: ChoiceDistribution,
+        eta: FloatArray,
+        choice: FloatArray,
+        outcome: Outcome,
+    ) -> FloatArray:
         """Log probability of all of these choices together, (sample, point).
 
         Parameters

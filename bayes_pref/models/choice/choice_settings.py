@@ -104,20 +104,19 @@ class ChoiceSettings:
         >>> bp.HierarchicalReward(position=True).choice_model(comparisons)
         Logit(ties=False, lapse=False, position=True)
         """
-        outcome, name = comparisons.outcome, type(self).__name__
-        if self.choice is not None:
-            found: ChoiceModel = self.choice
-            said = f"choice={found!r}"
-        else:
-            reason = self._unusable(outcome)
-            if reason is not None:
-                raise ModelError(f"{name}({reason}")
-            found, said = self._suitable(outcome), _listed(self._shorthand())
-        unsupported = found.unsupported(outcome)
-        if unsupported is None:
+        outcome = comparisons.outcome
+        found = self._suitable(outcome) if self.choice is None else self.choice
+        given, unsupported = self._meaningless(outcome), found.unsupported(outcome)
+        if given is not None:
+            said, unsupported = given
+        elif unsupported is None:
             return found.resolve(outcome)
+        else:
+            said = _listed(self.choice_keywords())
         evidence = outcome.evidence(comparisons.choice, comparisons.rows)
-        raise ModelError(f"{name}({said}): {unsupported}" + f" ({evidence})" * bool(evidence))
+        raise ModelError(
+            f"{type(self).__name__}({said}): {unsupported}" + f" ({evidence})" * bool(evidence)
+        )
 
     def choice_variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the choice model's parameters and the named dimensions of each."""
@@ -151,22 +150,21 @@ class ChoiceSettings:
             return Probit(lapse=self.lapse, position=self.position)
         return Logit(ties=self.ties, lapse=self.lapse, position=self.position)
 
-    def _unusable(self, outcome: Outcome) -> str | None:
-        """Name a setting that has no meaning for an outcome, and why; None if there is none."""
+    def _meaningless(self, outcome: Outcome) -> tuple[str, str] | None:
+        """Name a shorthand setting that has no meaning for an outcome, and why; None: all have."""
         asked = {name: value for name, value in self._shorthand().items() if value is not False}
         if isinstance(outcome, Ranking) and asked:
-            return f"{_listed(asked)}): rankings are logit choices; leave it out"
-        if isinstance(outcome, GradedChoice):
-            if self.position:
-                return (
-                    "position=True): graded answers have cutpoints that need not be symmetric, "
-                    "which hold a position bias already; leave position out"
-                )
-            if self.ties:
-                return (
-                    f"ties=True): the answers are graded, with {len(outcome.levels)} levels and "
-                    "no ties; leave ties out"
-                )
+            return _listed(asked), "rankings are logit choices; leave it out"
+        if isinstance(outcome, GradedChoice) and self.position:
+            return "position=True", (
+                "graded answers have cutpoints that need not be symmetric, which hold a position "
+                "bias already; leave position out"
+            )
+        if isinstance(outcome, GradedChoice) and self.ties:
+            return "ties=True", (
+                f"the answers are graded, with {len(outcome.levels)} levels and no ties; leave "
+                "ties out"
+            )
         return None
 
 

@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyro.distributions as dist
 import torch
-from numpy.typing import NDArray
 from torch.distributions import constraints
 
 from bayes_pref.data import Outcome, Ranking
@@ -29,8 +28,8 @@ from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.links import log_cdf
+from bayes_pref.types import FloatArray, IntArray, Mask
 
-Array = NDArray[np.float64]
 Tensor = torch.Tensor
 
 
@@ -66,13 +65,17 @@ class PlackettLuce(ChoiceModel):
         return stage_likelihood(_stage(outcome))
 
     def joint_log_likelihood(
-        self, distribution: ChoiceDistribution, eta: Array, choice: Array, outcome: Outcome
-    ) -> Array:
+        self,
+        distribution: ChoiceDistribution,
+        eta: FloatArray,
+        choice: FloatArray,
+        outcome: Outcome,
+    ) -> FloatArray:
         """Log probability of all stages together, (sample, point), at eta (sample, point, row)."""
         return np.asarray(log_stages(eta, _stage(outcome)).sum(axis=-1))
 
 
-def stage_likelihood(stage: NDArray[np.int64]) -> Callable[[Tensor], StageDistribution]:
+def stage_likelihood(stage: IntArray) -> Callable[[Tensor], StageDistribution]:
     """Return the distribution of the rows of stages as a function of eta (..., n)."""
     table, there = _by_stage(stage)
 
@@ -86,7 +89,7 @@ def stage_likelihood(stage: NDArray[np.int64]) -> Callable[[Tensor], StageDistri
     return likelihood
 
 
-def log_stages(eta: Array, stage: NDArray[np.int64]) -> Array:
+def log_stages(eta: FloatArray, stage: IntArray) -> FloatArray:
     """Log probability of stages, (..., stage), at eta (..., row).
 
     Examples
@@ -102,7 +105,9 @@ def log_stages(eta: Array, stage: NDArray[np.int64]) -> Array:
     return np.asarray(-(top + np.log(total)))
 
 
-def stage_derivatives(eta: Array, stage: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+def stage_derivatives(
+    eta: FloatArray, stage: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Log probability of stages, and its first two derivatives with respect to eta.
 
     Parameters
@@ -186,13 +191,13 @@ class StageDistribution(dist.TorchDistribution):  # type: ignore[misc]
             return value
 
 
-def _stage(outcome: Outcome) -> NDArray[np.int64]:
+def _stage(outcome: Outcome) -> IntArray:
     if not isinstance(outcome, Ranking):
         raise ModelError(f"PlackettLuce is for rankings, and these are {outcome.name}")
     return outcome.stage
 
 
-def _by_stage(stage: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _by_stage(stage: IntArray) -> tuple[IntArray, Mask]:
     """Rows (s, most) of each stage, padded by its first row, and where there is one."""
     first = np.flatnonzero(np.diff(stage, prepend=-1))
     counts = np.diff(np.append(first, len(stage)))

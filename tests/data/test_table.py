@@ -1,4 +1,4 @@
-"""Tables are read strictly: what is refused is refused with its place, what is a number is read."""
+"""Tables are read strictly: a value that breaks a rule is refused with its place."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from bayes_pref.data import Comparisons, PairedChoice
-from bayes_pref.data.table import Table, closest, listed, shown
-from bayes_pref.errors import DataError
+from bayes_pref.data.table import Table
+from bayes_pref.errors import DataError, Place
 
 
 def table(**columns: Any) -> pd.DataFrame:
@@ -266,13 +266,14 @@ def test_without_pyarrow_an_arrow_table_says_what_to_install(
         read(pl.DataFrame({"who": ["a"]}))
 
 
-def test_messages_show_plain_values_and_short_lists() -> None:
-    assert shown(np.int64(3)) == "3"
-    assert shown(np.str_("a")) == "'a'"
-    assert len(shown("x" * 500)) == 60
-    assert listed([]) == "none"
-    assert listed(["a"]) == "'a'"
-    assert listed(["a", 1, "c"]) == "'a', 1 and 'c'"
-    assert listed(range(1_010), limit=2) == "0, 1 and 1,008 more"
-    assert closest("17", [16, 17]) == "; did you mean 17?"
-    assert closest("length", ["price"]) == ""
+def test_a_refusal_carries_its_place_what_was_found_and_the_remedy() -> None:
+    with pytest.raises(DataError) as refused:
+        read(table(x=[1.0, np.nan, 2.0, 3.0]))
+    error = refused.value
+    assert error.place == Place("", "x", ("r1",))
+    assert (error.found, error.remedy) == ("missing value (nan)", "drop the row or mend it")
+    with pytest.raises(DataError) as refused:
+        Table.read(table(), "votes").require(["xx"])
+    error = refused.value
+    assert error.place == Place("votes")
+    assert (error.found, error.remedy) == ("has no column 'xx'", "did you mean 'x'?")

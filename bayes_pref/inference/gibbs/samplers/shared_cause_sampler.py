@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.inference.gibbs.chain import HierarchicalChain
+from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.covariance import move_rows, precision_of
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
@@ -30,14 +30,51 @@ from bayes_pref.inference.gibbs.kernels.slice import slice_move
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
+from bayes_pref.inference.gibbs.samplers.full_sampler import FullSweeps
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler, Spec
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.base import SharedCause, mean_contexts
+from bayes_pref.models.choice.choice_model import ChoiceModel
 
 Array = NDArray[np.float64]
 
 
-class Shared:
-    """What a chain needs beside the rows: priors, and what users are shown.
+class SharedCauseSampler(Sampler["SharedCauseProblem"]):
+    """Gaussian users who share a latent cause with the contexts that they are shown."""
+
+    def matches(self, spec: Spec) -> bool:
+        """Whether users have a cause in common with their contexts."""
+        return isinstance(spec, SharedCause)
+
+    def unsupported(
+        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> str | None:
+        """Return why it cannot sample the posterior, or None if it can."""
+        if isinstance(spec, SharedCause) and spec.categories:
+            return "Gibbs needs contexts that are numbers, and these are indicators of a choice"
+        return super().unsupported(spec, choice_model, comparisons)
+
+    def problem(
+        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> SharedCauseProblem:
+        """Read the data and the priors."""
+        return SharedCauseProblem(spec, comparisons)
+
+    def chain(
+        self,
+        problem: SharedCauseProblem,
+        warmup: int,
+        thin: int,
+        rng: np.random.Generator,
+        store: Store,
+    ) -> Chain:
+        """Make a chain with an overdispersed start."""
+        return SharedCauseChain(problem, warmup, thin, rng, store)
+
+
+class SharedCauseProblem:
+    """Data and priors of users and their contexts.
 
     Attributes
     ----------
@@ -94,15 +131,22 @@ class Shared:
         return values
 
 
-class SharedChain(HierarchicalChain):
-    """A chain of the sampler of a shared cause."""
+class SharedCauseChain(HierarchicalChain):
+    """A chain of users with a cause in common with their contexts."""
 
     def __init__(
-        self, shared: Shared, warmup: int, thin: int, rng: np.random.Generator, store: Store
+        self,
+        shared: SharedCauseProblem,
+        warmup: int,
+        thin: int,
+        rng: np.random.Generator,
+        store: Store,
     ) -> None:
         population = shared.problem.population
         own = population._replace(design=population.design.copy())  # this chain's own
-        super().__init__(replace(shared.problem, population=own), warmup, thin, rng, store)
+        problem = replace(shared.problem, population=own)
+        sweeps = FullSweeps() if own.full else DiagonalSweeps()
+        super().__init__(problem, sweeps, warmup, thin, rng, store)
         self.shared = shared
         users, q = shared.mean.shape
         self.s = own.design[:, -q:]
@@ -121,15 +165,14 @@ class SharedChain(HierarchicalChain):
         """Run one more sweep."""
         self._draw_causes()
         self._draw_scales()
-        acceptance = self.sweep(1, self.last, 0, 1)
+        acceptances = self.sweep(1, self.last, 0, 1)
         if self.keeps:
             parts = (self.theta, self.a, self.between, self.within, self.s)
             self.store.theta[self.kept] = np.concatenate([part.ravel() for part in parts])
             self.store.weights[self.kept] = self.weights
-            self.store.stats[self.kept] = acceptance[0], self.last.stats[0, 1] + self._log_shown()
-        self.done += 1
-        if self.done <= self.warmup:
-            self.adaptation.update(self.done, self.theta, self.weights, self.psi, *acceptance)
+            log_density = self.last.stats[0, 1] + self._log_shown()
+            self.store.stats[self.kept] = acceptances[0], log_density
+        self.advanced(1, acceptances)
         return 1
 
     def _population(self) -> tuple[Array, Array, Array]:

@@ -1,12 +1,13 @@
-"""The law of simulated users' weights, and what it implies for a comparison.
+"""The true population: the distribution of simulated users' weights.
 
 With exposure s_i ~ Normal(0, I) and covariates c_i ~ Normal(0, I), independent of each other,
 
-    w_i = mu + G s_i + B c_i + V z_i + D u_i,   z_i ~ Normal(0, I), u_i ~ Normal(0, C),
+    w_i = mu + G s_i + B c_i + V z_i + D u_i,   z_i ~ Normal(0, I), u_i ~ Normal(0, C).
 
-where G = confounding * diag(heterogeneity) * Gamma has rows Gamma of unit length, and B and D share
-what G leaves of heterogeneity^2: a weight's spread over users never depends on the confounding.
-V = factor_sd * (orthonormal columns) adds to it the spread along a few directions.
+G = confounding * diag(heterogeneity) * Gamma, where the rows of Gamma have unit length. B and D
+divide the variance that G leaves of heterogeneity^2, so that the spread of a weight over users does
+not depend on the confounding. V = factor_sd * (orthonormal columns) adds spread along a few
+directions.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayes_pref.data.table import FloatArray, shown
 from bayes_pref.errors import DataError
 from bayes_pref.logistic_normal import expected_choice
+from bayes_pref.messages import shown
+from bayes_pref.types import FloatArray
 
-# The covariates' share of the variance that exposure leaves: enough to be found with 200 users.
+# The covariates' share of the variance that exposure leaves: detectable with 200 users.
 _EXPLAINED = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class TruePopulation:
-    """Users' weights around their mean: what comes with exposure, with covariates, and neither.
+    """Distribution of the users' weights: mean, effects of exposure and covariates, and residuals.
 
     Parameters
     ----------
@@ -37,9 +39,9 @@ class TruePopulation:
     effects
         (d, p) B, log-odds per unit of a feature per unit of a covariate.
     noise
-        (d,) diagonal of D, log-odds per unit of a feature.
+        (d,) diagonal of D: residual standard deviations, log-odds per unit of a feature.
     correlation
-        (d, d) C.
+        (d, d) C: correlation of the residuals.
     loadings
         (d, k) V, log-odds per unit of a feature per sd of a factor.
     """
@@ -62,22 +64,22 @@ class TruePopulation:
         self,
         exposure: FloatArray,
         covariates: FloatArray,
-        positions: FloatArray,
+        scores: FloatArray,
         rng: np.random.Generator,
     ) -> FloatArray:
-        """(u, d) weights of users with exposure (u, q), covariates (u, p), positions z (u, k)."""
+        """(u, d) weights of users with exposure (u, q), covariates (u, p) and scores z (u, k)."""
         # Not Cholesky, which fails on a singular correlation such as all ones.
         values, vectors = np.linalg.eigh(self.correlation)
         root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
         own = rng.standard_normal((len(exposure), len(self.mu))) @ root * self.noise
         shared = exposure @ self.coupling.T + covariates @ self.effects.T
-        shared = shared + positions @ self.loadings.T
+        shared = shared + scores @ self.loadings.T
         return np.asarray(self.mu + shared + own)
 
     def preferred(
         self, difference: FloatArray, context: FloatArray, between: float, within: float
     ) -> tuple[FloatArray, FloatArray]:
-        """Shares of users who prefer left: among all, and among those who are shown the context.
+        """Probability that left is preferred: over all users, and over those who see the context.
 
         Parameters
         ----------
@@ -90,7 +92,7 @@ class TruePopulation:
 
         Returns
         -------
-        p_do, p_obs: (n,) each, for infinitely many users who make equally many comparisons
+        p_do, p_obs: (n,) each, in the limit of many users with equal numbers of comparisons
         """
         total = self.covariance + self.effects @ self.effects.T
         centre = difference @ self.mu
@@ -106,7 +108,7 @@ class TruePopulation:
         return p_do, expected_choice(centre + shift, (variance - known).clip(0.0))
 
 
-def draw_population(
+def draw_true_population(
     sizes: tuple[int, int, int, int],
     *,
     mean: ArrayLike | None,
@@ -117,7 +119,7 @@ def draw_population(
     factor_sd: float,
     rng: np.random.Generator,
 ) -> TruePopulation:
-    """Draw what the arguments of `simulate` leave open.
+    """Draw the parameters of a population that the arguments of `simulate` leave open.
 
     Parameters
     ----------
@@ -126,7 +128,7 @@ def draw_population(
     mean, heterogeneity, correlation, confounding, factors, factor_sd
         As in `simulate`.
     rng
-        Where the draws come from.
+        Source of randomness.
 
     Raises
     ------
@@ -134,7 +136,7 @@ def draw_population(
         If `mean`, `heterogeneity` or `correlation` do not fit the d features.
     """
     plain, d, n_contexts, n_covariates = sizes
-    # A stream for each, so that no argument changes what another one draws.
+    # A stream for each parameter, so that no argument changes the draws of another parameter.
     first, second, third, fourth, fifth = rng.spawn(5)
     drawn = np.concatenate([first.standard_normal(plain), 0.5 * second.standard_normal(d - plain)])
     spread = _per_feature("heterogeneity", heterogeneity, d)
@@ -158,11 +160,11 @@ def _directions(rows: int, columns: int, rng: np.random.Generator) -> FloatArray
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def _per_feature(knob: str, value: ArrayLike, d: int) -> FloatArray:
-    given = _numbers(knob, value)
+def _per_feature(name: str, value: ArrayLike, d: int) -> FloatArray:
+    given = _numbers(name, value)
     if given.shape not in {(), (d,)}:
         raise DataError(
-            f"{knob} must be one number or one for each of the {d} features "
+            f"{name} must be one number or one for each of the {d} features "
             f"(interactions included), got shape {given.shape}"
         )
     return np.broadcast_to(given, (d,)).copy()
@@ -186,11 +188,11 @@ def _correlation(value: ArrayLike, d: int) -> FloatArray:
     return matrix
 
 
-def _numbers(knob: str, value: ArrayLike) -> FloatArray:
+def _numbers(name: str, value: ArrayLike) -> FloatArray:
     try:
         given = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as err:
-        raise DataError(f"{knob} must be numbers, got {shown(value)}") from err
+        raise DataError(f"{name} must be numbers, got {shown(value)}") from err
     if not np.isfinite(given).all():
-        raise DataError(f"{knob} must be finite, got {given[~np.isfinite(given)][0]}")
+        raise DataError(f"{name} must be finite, got {given[~np.isfinite(given)][0]}")
     return given

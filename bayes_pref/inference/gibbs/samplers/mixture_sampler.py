@@ -1,13 +1,13 @@
-"""Gibbs sampling of components of users: a sweep for Gaussian users whose regressors are their components.
+"""Gibbs sampler for a mixture of Gaussian users.
 
-Given the components t(i), users are Gaussian with a regressor for each component, 1 for their own and 0 for
-the others: w_i = mu' f_i + tau u_i, which `gibbs_diagonal` sweeps. Between two of its sweeps,
+Given the components t(i), users are Gaussian with a regressor for each component, 1 for their own
+and 0 for the others: w_i = mu' f_i + tau u_i, which `diagonal_sampler` sweeps. Before each of these
+sweeps,
 
-1. Polya-Gamma variables are drawn anew, and given them and with w_i integrated out each user's
-   component, with N(mu_t, tau^2) for w_i, then w_i itself; not given w_i, which would tie a user to the
-   component whose weights they have;
-2. the shares are drawn from their Dirichlet, and where contexts tell of the components, a from its
-   Gaussian, `between` and `within` by slice sampling (Neal 2003), the users' deviations s_i
+1. Polya-Gamma variables are drawn anew, and given them each user's component, with w_i ~ N(mu_t,
+   tau^2) integrated out, then w_i; a component drawn given w_i would rarely change;
+2. the shares are drawn from their Dirichlet, and where contexts depend on the component, a from its
+   Gaussian, and `between` and `within` by slice sampling (Neal 2003), the users' deviations s_i
    integrated out.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.inference.gibbs.chain import HierarchicalChain
+from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.component_updates import draw_components
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
@@ -28,22 +28,51 @@ from bayes_pref.inference.gibbs.kernels.slice import slice_move
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler, Spec
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.base import MixtureOfUsers, mean_contexts
+from bayes_pref.models.choice.choice_model import ChoiceModel
 
 Array = NDArray[np.float64]
 
 
-class Mixture:
-    """What a chain needs of the components beside the rows: priors, and what users are shown.
+class MixtureSampler(Sampler["MixtureProblem"]):
+    """A mixture of Gaussian users with independent features."""
+
+    def matches(self, spec: Spec) -> bool:
+        """Whether users belong to components."""
+        return isinstance(spec, MixtureOfUsers)
+
+    def problem(
+        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> MixtureProblem:
+        """Read the data and the priors."""
+        return MixtureProblem(spec, comparisons)
+
+    def chain(
+        self,
+        problem: MixtureProblem,
+        warmup: int,
+        thin: int,
+        rng: np.random.Generator,
+        store: Store,
+    ) -> Chain:
+        """Make a chain with an overdispersed start."""
+        return MixtureChain(problem, warmup, thin, rng, store)
+
+
+class MixtureProblem:
+    """Data and priors of a mixture.
 
     Attributes
     ----------
     problem
         On scaled features; its design has a column for each component.
     count, mean, square
-        (u, 1) number of each user's contexts, (u, q) their mean around the prior's centre and (q,)
-        the sum of squares within users, all users; q = 0 where contexts do not tell of the component.
+        (n_users, 1) number of each user's contexts, (n_users, q) their mean around the prior's
+        centre and (q,) the sum of squares within users, all users; q = 0 where contexts do not
+        depend on the component.
     """
 
     def __init__(self, users: MixtureOfUsers, comparisons: Comparisons) -> None:
@@ -87,7 +116,7 @@ class Mixture:
         return self.problem.identity() | components
 
     def log_means(self, a: Array, between: Array, within: Array) -> Array:
-        """Log density of the users' mean contexts for every component, (u, components)."""
+        """Log density of the users' mean contexts in each component, (n_users, components)."""
         variance = between**2 + within**2 / self.count
         distance = (self.mean[:, None] - a) ** 2 / variance[:, None]
         return np.asarray(-0.5 * (distance + np.log(variance)[:, None]).sum(axis=2))
@@ -110,39 +139,45 @@ class Mixture:
 
 
 class MixtureChain(HierarchicalChain):
-    """A chain of the sampler of components."""
+    """A chain of a mixture."""
 
     def __init__(
-        self, components: Mixture, warmup: int, thin: int, rng: np.random.Generator, store: Store
+        self,
+        mixture: MixtureProblem,
+        warmup: int,
+        thin: int,
+        rng: np.random.Generator,
+        store: Store,
     ) -> None:
-        population = components.problem.population
+        population = mixture.problem.population
         self.design = population.design.copy()  # this chain's own
-        own = replace(components.problem, population=population._replace(design=self.design))
-        super().__init__(own, warmup, thin, rng, store)
-        self.components = components
+        own = replace(mixture.problem, population=population._replace(design=self.design))
+        super().__init__(own, DiagonalSweeps(), warmup, thin, rng, store)
+        self.mixture = mixture
         self.component = np.zeros(len(self.design), dtype=np.int64)
-        self.share = np.full(components.users.components, 1 / components.users.components)
-        self.between, self.within = 0.5 * components.sd, 0.5 * components.sd
-        self.a = np.zeros((components.users.components, components.sd.size))
+        components = mixture.users.components
+        self.share = np.full(components, 1 / components)
+        self.between, self.within = 0.5 * mixture.sd, 0.5 * mixture.sd
+        self.a = np.zeros((components, mixture.sd.size))
         self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
         self._begin()
 
     def _begin(self) -> None:
-        """Start from clusters of rough estimates of each user, other ones in every chain."""
+        """Start from clusters of rough estimates of each user, perturbed anew in every chain."""
         from sklearn.cluster import KMeans  # takes a second to import; only this needs it
 
         rough = rough_weights(self.problem)
-        shown = self.components.mean / self.components.sd
+        shown = self.mixture.mean / self.mixture.sd
         described = np.hstack([rough, shown]) + 0.1 * self.rng.standard_normal(
             (len(rough), rough.shape[1] + shown.shape[1])
         )
         clusters = KMeans(
-            self.components.users.components, n_init=1, random_state=int(self.rng.integers(2**31))
+            self.mixture.users.components, n_init=1, random_state=int(self.rng.integers(2**31))
         ).fit(described)
         self.component[:] = clusters.labels_
         mu = clusters.cluster_centers_[:, : rough.shape[1]]
         self.theta[: mu.size] = mu.ravel()
-        self.a[:] = clusters.cluster_centers_[:, rough.shape[1] :] * self.components.sd
+        self.a[:] = clusters.cluster_centers_[:, rough.shape[1] :] * self.mixture.sd
         tau = self.theta[mu.size :]
         self.weights[:] = mu[self.component] + tau * self.rng.standard_normal(self.weights.shape)
         log_odds(self.problem.rows, self.weights, self.psi)
@@ -159,7 +194,7 @@ class MixtureChain(HierarchicalChain):
     def advance(self) -> int:
         """Run one more sweep."""
         log_component = self._draw_components()
-        (acceptance,) = self.sweep(1, self.last, 0, 1)
+        acceptances = self.sweep(1, self.last, 0, 1)
         if self.keeps:
             kept = self.store.theta[self.kept]
             parts = (self.theta, self.share, self.a.ravel(), self.between, self.within)
@@ -167,23 +202,26 @@ class MixtureChain(HierarchicalChain):
             self.store.weights[self.kept] = self.weights
             place = np.arange(len(self.component)), self.design.argmax(axis=1)
             self.store.stats[self.kept] = (
-                acceptance,
+                acceptances[0],
                 self.last.stats[0, 1] + log_component[place].sum(),
             )
-        self.done += 1
-        if self.done <= self.warmup:
-            self.adaptation.update(self.done, self.theta, self.weights, self.psi, acceptance)
+        self.advanced(1, acceptances)
         return 1
 
     def _draw_components(self) -> Array:
-        """Draw components and all that depends on them alone; the components' log prior, (u, components)."""
-        components, users, problem = self.components, self.components.users, self.problem
+        """Draw components, shares and what contexts depend on.
+
+        Returns
+        -------
+        log prior of the components, (n_users, components)
+        """
+        mixture, users, problem = self.mixture, self.mixture.users, self.problem
         omega = np.empty(self.psi.size)
         draw_polya_gamma(self.psi, omega, right_table(), self.rng)
         d = problem.feature_scale.size
         mu = self.theta[: users.components * d].reshape(users.components, d)
         tau = self.theta[users.components * d :]
-        shown = components.log_means(self.a, self.between, self.within)
+        shown = mixture.log_means(self.a, self.between, self.within)
         log_component = np.log(self.share) + shown
         draw_components(
             problem.rows, omega, log_component, mu, tau, self.component, self.weights, self.rng
@@ -194,26 +232,24 @@ class MixtureChain(HierarchicalChain):
         # Not below the smallest float, whose logarithm a component without users would need.
         drawn = self.rng.dirichlet(users.concentration + counts).clip(np.finfo(float).tiny)
         self.share[:] = drawn
-        if components.sd.size:
+        if mixture.sd.size:
             self._draw_contexts()
-        return np.asarray(
-            np.log(self.share) + components.log_means(self.a, self.between, self.within)
-        )
+        return np.asarray(np.log(self.share) + mixture.log_means(self.a, self.between, self.within))
 
     def _draw_contexts(self) -> None:
-        """Draw a, between and within given the components, every user's deviation integrated out."""
-        components, rng = self.components, self.rng
-        variance = self.between**2 + self.within**2 / components.count
-        precision = self.design.T @ (1 / variance) + 1 / components.sd**2
-        pull = self.design.T @ (components.mean / variance)
+        """Draw a, between and within given the components, users' deviations integrated out."""
+        mixture, rng = self.mixture, self.rng
+        variance = self.between**2 + self.within**2 / mixture.count
+        precision = self.design.T @ (1 / variance) + 1 / mixture.sd**2
+        pull = self.design.T @ (mixture.mean / variance)
         self.a[:] = pull / precision + rng.standard_normal(pull.shape) / np.sqrt(precision)
-        distance = (components.mean - self.design @ self.a) ** 2
+        distance = (mixture.mean - self.design @ self.a) ** 2
         # A user's first context tells of the mean, each further one of the variance within.
-        further = components.count.sum() - len(components.count)
-        for q, sd in enumerate(components.sd):
+        further = mixture.count.sum() - len(mixture.count)
+        for q, sd in enumerate(mixture.sd):
 
             def means(b: float, w: float, q: int = q) -> float:
-                v = b**2 + w**2 / components.count[:, 0]
+                v = b**2 + w**2 / mixture.count[:, 0]
                 return float(-0.5 * (np.log(v) + distance[:, q] / v).sum())
 
             def of_between(log_b: float, q: int = q, sd: float = sd) -> float:
@@ -222,7 +258,7 @@ class MixtureChain(HierarchicalChain):
 
             def of_within(log_w: float, q: int = q, sd: float = sd) -> float:
                 w = np.exp(log_w)
-                own = -further * log_w - 0.5 * components.square[q] / w**2
+                own = -further * log_w - 0.5 * mixture.square[q] / w**2
                 return float(means(self.between[q], w) + own - 0.5 * (w / sd) ** 2 + log_w)
 
             self.between[q] = np.exp(slice_move(np.log(self.between[q]), of_between, rng))
@@ -230,7 +266,7 @@ class MixtureChain(HierarchicalChain):
 
 
 def rough_weights(problem: Problem) -> Array:
-    """Estimate each user's weights, (u, d), by one step of a ridge logit from zero."""
+    """Estimate each user's weights, (n_users, n_features), by one step of a ridge logit from 0."""
     rows = problem.rows
     users, d = rows.offsets.size - 1, problem.feature_scale.size
     information, score = np.empty((users, d, d)), np.empty((users, d))

@@ -18,20 +18,106 @@ way, because it does not condition on omega (interweaving; Yu & Meng 2011).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.covariance import draw_wishart, precision_of, solve
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
-from bayes_pref.inference.gibbs.kernels.hmc import Move, hmc_move
-from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
+from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move, hmc_move
+from bayes_pref.inference.gibbs.kernels.polya_gamma import (
+    draw_polya_gamma,
+    mean_polya_gamma,
+    right_table,
+)
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.gibbs.kernels.scale_updates import draw_scales
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store
 from bayes_pref.inference.gibbs.marginal import Marginal, move_population
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
+from bayes_pref.inference.gibbs.sweeps import Calls, Sweeps, Trajectory
+from bayes_pref.models.base import GaussianUsers
 
 Array = NDArray[np.float64]
+
+
+class FullSampler(GaussianSampler):
+    """Gaussian users whose features are correlated."""
+
+    def matches(self, spec: Spec) -> bool:
+        """Whether users are Gaussian with a full covariance and no latent factors."""
+        gaussian = isinstance(spec, GaussianUsers) and not spec.loading_sd.shape[1]
+        return gaussian and spec.covariance == "full"
+
+    def chain(
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> Chain:
+        """Make a chain with an overdispersed start."""
+        return HierarchicalChain(problem, FullSweeps(), warmup, thin, rng, store)
+
+    def compile_ahead(self, problem: Problem) -> None:
+        """Compile in another process what the chains call last."""
+        FullSweeps().compile_ahead(problem)
+
+
+class FullSweeps(Sweeps):
+    """Sweeps of `sweep_full`, whose moves are those of steps 5 and 2."""
+
+    # Measured as for `DiagonalSweeps`.
+    trajectories = (
+        Trajectory(leaps=4, step=0.6, target=0.75),
+        Trajectory(leaps=8, step=0.45, target=0.8),
+    )
+    look_cost = 5e6
+
+    def run(
+        self,
+        problem: Problem,
+        theta: Array,
+        weights: Array,
+        psi: Array,
+        moves: tuple[Move, ...] | None,
+        rng: np.random.Generator,
+        sweeps: int,
+        store: Store,
+        sweep: int,
+        thin: int,
+    ) -> tuple[float, ...]:
+        """Run sweeps, in place; see `Sweeps.run`."""
+        state = (problem, theta, weights, psi)
+        return sweep_full(*state, moves, rng, sweeps, store, sweep, thin)
+
+    def add_curvatures(
+        self, problem: Problem, theta: Array, weights: Array, psi: Array, totals: Sequence[Array]
+    ) -> None:
+        """Add the curvature with z held, and the Fisher information with weights integrated out."""
+        super().add_curvatures(problem, theta, weights, psi, totals)
+        marginal = Marginal(problem)
+        marginal.read(mean_polya_gamma(psi))
+        totals[1][...] += marginal.fisher(theta)
+
+    def scale_precision(self, population: PopulationPrior) -> Array:
+        """Prior precision of the entries of L: that of their row's spread."""
+        precision = super().scale_precision(population)
+        return np.repeat(precision, np.arange(1, precision.size + 1))
+
+    def last_kernels(
+        self,
+        problem: Problem,
+        theta: Array,
+        weights: Array,
+        psi: Array,
+        rng: np.random.Generator,
+    ) -> Calls:
+        """Kernels that a sweep calls last; see `Sweeps.last_kernels`."""
+        rows, population = problem.rows, problem.population
+        gamma, lower = population.precision, STILL.whiten
+        scales = (rows, population, psi, weights, gamma, lower, weights, psi, rng)
+        earlier = super().last_kernels(problem, theta, weights, psi, rng)
+        return [*earlier, (draw_scales, scales)]
 
 
 def draw_population(
@@ -65,7 +151,7 @@ def sweep_full(
     theta: Array,
     weights: Array,
     psi: Array,
-    moves: tuple[Move, Move] | None,
+    moves: tuple[Move, ...] | None,
     rng: np.random.Generator,
     sweeps: int = 1,
     store: Store | None = None,

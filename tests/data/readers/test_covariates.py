@@ -85,7 +85,7 @@ MORE = pd.DataFrame({"who": ["di"], "age": [60], "left_handed": [False]})
         ),
         (
             pd.concat([PEOPLE, MORE]).set_index("who"),
-            "covariates, index (there is no column 'who'): user 'di' made no comparison",
+            "covariates: user 'di' made no comparison (by the index: there is no column 'who')",
         ),
         (
             PEOPLE.iloc[[0, 1, 2, 1]],
@@ -117,7 +117,7 @@ MORE = pd.DataFrame({"who": ["di"], "age": [60], "left_handed": [False]})
             changed(age=40),
             "covariates, column 'age' is 40 for every user, so it explains nothing; leave it out",
         ),
-        (PEOPLE[["who"]], "covariates have no column besides 'who'; add one or leave them out"),
+        (PEOPLE[["who"]], "covariates has no column besides 'who'; add one or leave them out"),
         (PEOPLE.iloc[:0], "covariates is empty: it has no rows; at least 1 is needed"),
         (
             pd.concat([PEOPLE, PEOPLE[["age"]]], axis=1),

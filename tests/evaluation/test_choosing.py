@@ -1,4 +1,4 @@
-"""Leaving out users picks the model of the family that made the world, and no richer one."""
+"""Leaving out users picks the model of the family that simulated the data, and no richer one."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def errors_ahead(found: dict[str, bp.LeaveOneOut], one: str, other: str) -> floa
     return float(ahead if table.index[0] == one else -ahead)
 
 
-def kinds_apart() -> bp.Comparisons:
-    """150 users of three kinds, each with little spread of its own, 20 comparisons each."""
+def components_apart() -> bp.Comparisons:
+    """150 users of three components, each with little spread, 20 comparisons each."""
     rng = np.random.default_rng(0)
     mu = np.array([[2.0, -1.5, 0.5, 1.0], [-1.5, 2.0, 1.0, 0.0], [0.0, 0.5, -2.0, -2.0]])
     user = np.repeat(np.arange(150), 20)
@@ -56,7 +56,7 @@ def kinds_apart() -> bp.Comparisons:
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_two_tastes_are_preferred_where_there_are_two() -> None:
+def test_two_factors_are_preferred_where_there_are_two() -> None:
     sizes = {"users": 150, "comparisons": 20, "features": 6, "contexts": 0}
     made = bp.simulate(**sizes, heterogeneity=0.3, factors=2, seed=0).comparisons
     found = left_out(made, "pooled", "hierarchical", "rank 2")
@@ -66,8 +66,8 @@ def test_two_tastes_are_preferred_where_there_are_two() -> None:
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_kinds_are_preferred_where_they_lie_apart() -> None:
-    found = left_out(kinds_apart(), "pooled", "hierarchical", "mixture")
+def test_components_are_preferred_where_they_lie_apart() -> None:
+    found = left_out(components_apart(), "pooled", "hierarchical", "mixture")
     for other in ("pooled", "hierarchical"):
         assert errors_ahead(found, "mixture", other) > CLEAR, other
 

@@ -14,15 +14,64 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.diagonal_sweep import diagonal_sweeps
 from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
 from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
+from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
+from bayes_pref.models.base import GaussianUsers
 
 Array = NDArray[np.float64]
 
 DENSE = 0.5  # share of non-zero entries from which every user's weights are drawn as a block
+
+
+class DiagonalSampler(GaussianSampler):
+    """Gaussian users whose features are independent."""
+
+    def matches(self, spec: Spec) -> bool:
+        """Whether users are Gaussian with a diagonal covariance and no latent factors."""
+        gaussian = isinstance(spec, GaussianUsers) and not spec.loading_sd.shape[1]
+        return gaussian and spec.covariance == "diagonal"
+
+    def chain(
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> Chain:
+        """Make a chain with an overdispersed start."""
+        return HierarchicalChain(problem, DiagonalSweeps(), warmup, thin, rng, store)
+
+    def compile_ahead(self, problem: Problem) -> None:
+        """Compile in another process what the chains call last."""
+        DiagonalSweeps().compile_ahead(problem)
+
+
+class DiagonalSweeps(Sweeps):
+    """Sweeps of `sweep_diagonal`."""
+
+    # Measured on a conjoint study of 946 users and 14 features: effective draws per second.
+    trajectories = (Trajectory(leaps=2, step=0.9, target=0.6),)
+    look_cost = 4e7
+
+    def run(
+        self,
+        problem: Problem,
+        theta: Array,
+        weights: Array,
+        psi: Array,
+        moves: tuple[Move, ...] | None,
+        rng: np.random.Generator,
+        sweeps: int,
+        store: Store,
+        sweep: int,
+        thin: int,
+    ) -> tuple[float, ...]:
+        """Run sweeps, in place; see `Sweeps.run`."""
+        move = moves[0] if moves else None
+        state = (problem, theta, weights, psi)
+        return (sweep_diagonal(*state, move, rng, sweeps, store, sweep, thin),)
 
 
 def sweep_diagonal(

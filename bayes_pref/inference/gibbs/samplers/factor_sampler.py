@@ -23,13 +23,79 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.factor_sweep import factor_sweeps
 from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
 from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
+from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
+from bayes_pref.models.base import GaussianUsers
 
 Array = NDArray[np.float64]
+
+
+class FactorSampler(GaussianSampler):
+    """Gaussian users with scores on latent factors, with or without independent noise."""
+
+    def matches(self, spec: Spec) -> bool:
+        """Whether users have latent factors, and no covariance beside them but a diagonal one."""
+        factors = isinstance(spec, GaussianUsers) and bool(spec.loading_sd.shape[1])
+        return factors and spec.covariance != "full"
+
+    def chain(
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> Chain:
+        """Make a chain with an overdispersed start."""
+        return FactorChain(problem, warmup, thin, rng, store)
+
+    def compile_ahead(self, problem: Problem) -> None:
+        """Compile in another process what the chains call last."""
+        FactorSweeps().compile_ahead(problem)
+
+
+class FactorChain(HierarchicalChain):
+    """A chain with scores of its own in the design."""
+
+    def __init__(
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> None:
+        super().__init__(problem.with_scores(rng), FactorSweeps(), warmup, thin, rng, store)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays that the next sweep depends on."""
+        scores = self.problem.population.design[:, -self.problem.rank :]
+        return super().arrays() | {"scores": scores}
+
+
+class FactorSweeps(Sweeps):
+    """Sweeps of `sweep_factors`."""
+
+    trajectories = (Trajectory(leaps=2, step=0.9, target=0.6),)  # as for `DiagonalSweeps`
+    look_cost = 4e7
+
+    def run(
+        self,
+        problem: Problem,
+        theta: Array,
+        weights: Array,
+        psi: Array,
+        moves: tuple[Move, ...] | None,
+        rng: np.random.Generator,
+        sweeps: int,
+        store: Store,
+        sweep: int,
+        thin: int,
+    ) -> tuple[float, ...]:
+        """Run sweeps, in place; see `Sweeps.run`."""
+        move = moves[0] if moves else None
+        state = (problem, theta, weights, psi)
+        return (sweep_factors(*state, move, rng, sweeps, store, sweep, thin),)
+
+    def averaged(self, problem: Problem, metric: Array) -> Array:
+        """Average a metric (m, m) over the rotations of the factors."""
+        return rotation_average(problem, metric)
 
 
 def sweep_factors(
@@ -74,7 +140,7 @@ def sweep_factors(
     )
 
 
-def unturned(problem: Problem, metric: Array) -> Array:
+def rotation_average(problem: Problem, metric: Array) -> Array:
     """Average a metric (m, m) of theta over all rotations of the factors, which are not identified.
 
     The average is block-diagonal in the factors, every block the mean of the factors' own blocks.
