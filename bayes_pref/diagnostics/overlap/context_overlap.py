@@ -5,12 +5,13 @@ For user i and context x,
     overlap(i, x) = min(1, p(x | users like i) / p(x)).
 
 With several components of users it is the sum over components k of
-P(i in component k) P(component k | x) / P(component k). The components are those of the fitted mixture, or come from weights and exposure together.
-P(component | x) is a regularised logistic regression, cross-fitted over users, on the contexts or
-on richer features of the prompts; it is used if it predicts the components of held-out users. With
-one component, or components that contexts do not tell apart, users like i are those with a similar
-exposure, and the densities are normal. A context is no evidence for itself: for a pair that the
-user was shown, the exposure is that of the other comparisons.
+P(i in component k) P(component k | x) / P(component k). The components are those of the fitted
+mixture, or come from weights and exposure together. P(component | x) is a regularised logistic
+regression, cross-fitted over users, on the contexts or on richer features of the prompts; it is
+used if it predicts the components of held-out users. With one component, or components that
+contexts do not tell apart, users like i are those with a similar exposure, and the densities are
+normal. A context is no evidence for itself: for a pair that the user was shown, the exposure is
+that of the other comparisons.
 """
 
 from __future__ import annotations
