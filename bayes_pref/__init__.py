@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bayes_pref.models import SharedCauseReward as SharedCauseReward
     from bayes_pref.posterior import Finding as Finding
     from bayes_pref.posterior import Posterior as Posterior
+    from bayes_pref.posterior import Run as Run
     from bayes_pref.simulation import World as World
     from bayes_pref.simulation import simulate as simulate
 
@@ -108,7 +109,7 @@ _MODULES = {
         "RewardModel",
         "SharedCauseReward",
     ),
-    "posterior": ("Finding", "Posterior"),
+    "posterior": ("Finding", "Posterior", "Run"),
     "simulation": ("World", "simulate"),
 }
 _SUBMODULES = ("plots", "text")

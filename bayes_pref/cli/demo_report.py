@@ -122,7 +122,7 @@ def _sampling(fits: Fits) -> str:
     lines = []
     for name, posterior in fits.both.items():
         found = convergence(posterior, posterior.summary())
-        seconds = posterior.engine["seconds"]
+        seconds = posterior.run.seconds
         lines.append(paragraph(f"{name}: {seconds:.1f} s; convergence {found}", "  ", "    "))
         lines += [
             paragraph(f"- {in_options(finding.message)}", "    ", "      ")

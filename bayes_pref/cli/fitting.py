@@ -62,7 +62,7 @@ def fit_table(options: argparse.Namespace) -> int:
     _write(folder, posterior, options.interval)
     say(summary_text(posterior, options.interval))
     say(f"\n{_next_steps(folder, posterior, time.perf_counter() - begin)}")
-    if posterior.engine["complete"]:
+    if posterior.run.complete:
         return DONE
     kept = posterior.draws.sizes["draw"]
     return stop(f"interrupted; the {kept:,} draws so far of each chain are written", INTERRUPTED)

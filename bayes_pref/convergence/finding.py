@@ -1,4 +1,4 @@
-"""What a convergence check found wrong."""
+"""Findings: what a convergence check found wrong."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that the convergence checks found wrong.
+    """A convergence check that failed.
 
     Attributes
     ----------
     statistic
         "rhat", "ess_bulk", "ess_tail", "divergences", "bfmi", "pareto_k", "incomplete", ...
     parameter
-        The worst parameter (or chain).
+        The worst parameter or chain.
     value, threshold
-        Its number, and the number from which the check fails.
+        Value of the statistic, and the threshold at which the check fails.
     count
-        How many parameters fail.
+        Number of parameters that fail.
     message
-        One sentence: the parameter, the number, the threshold and what to do.
+        One sentence: the parameter, the value, the threshold and what to do.
 
     Examples
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
     >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
-    >>> posterior.findings  # nothing found wrong
+    >>> posterior.findings  # all checks passed
     ()
     """
 

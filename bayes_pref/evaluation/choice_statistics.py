@@ -1,8 +1,8 @@
-"""Statistics of choices that a model should reproduce, for many replications at once.
+"""Statistics of choices for posterior predictive checks, for many replications at once.
 
-All take choices (sample, row), 1 where left was chosen. They are built once from the comparisons,
-and give nan-free numbers for every replication: what they divide by depends on who was shown what,
-never on the choices.
+A statistic takes choices (sample, row), 1 where left was chosen, and is built once from the
+comparisons. Its denominators depend on the comparisons alone, never on the choices, so that every
+replication has a finite value.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
     Parameters
     ----------
     comparisons
-        Who was shown what.
+        The comparisons.
     sign
         (row,) positive where left has the higher value, negative where right has, 0 where neither.
 
-    Users count by their number of rows. None: fewer than two users have any such rows.
+    Returns
+    -------
+    The statistic, in which users are weighted by their number of rows with a sign other than 0;
+    None if fewer than two users have any.
     """
     rows = np.flatnonzero(sign)
     user = comparisons.user[rows]
@@ -58,7 +61,7 @@ def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
 def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
     """Share of agreeing answers, of one user and of different users, to the same pair.
 
-    A pair is the same whichever side is which, and where its features differ by the same.
+    Two rows have the same pair where their feature differences are equal up to the sides.
     """
     difference = comparisons.difference
     rows = np.flatnonzero(difference.any(axis=1))
@@ -71,7 +74,7 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
     ].ravel()
 
     def agreeing(choices: Array, code: NDArray[np.int64]) -> Array:
-        """Number of pairs of rows with the same code that agree, (sample,)."""
+        """Number of pairs of rows with the same code and the same answer, (sample,)."""
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
         counts = np.diff(np.append(starts, len(order)))
@@ -96,11 +99,11 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
 
 
 def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
-    """Share of cycles (a over b over c over a, by majority) among triads of items compared.
+    """Share of triads of items with cyclic majorities: a over b, b over c, c over a.
 
-    Of all triads of which each two items were compared; a majority that is even makes no cycle
-    (Kendall & Babington Smith 1940, Biometrika 31, count the cycles of one judge). None: the
-    comparisons are not of items with a reward each, or there is no such triad.
+    Among all triads in which each pair of items was compared; a tied majority makes no cycle
+    (Kendall & Babington Smith 1940, Biometrika 31, count the cycles of one judge). None where the
+    items have no reward of their own, or where there is no such triad.
     """
     items = len(comparisons.features.attributes)
     if not comparisons.features.indicators or items < 3:
@@ -122,7 +125,7 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
         majority = np.add.reduceat(lead[:, order], starts, axis=1)
         out = np.empty(len(choices))
-        # A loop over blocks of replications, each of which is a matrix of items by items.
+        # A loop over blocks of replications, each of which takes a matrix of items by items.
         for start in range(0, len(choices), step):
             part = majority[start : start + step]
             beats = np.zeros((len(part), items, items))

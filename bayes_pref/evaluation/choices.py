@@ -1,4 +1,4 @@
-"""What evaluations ask of posteriors and data: their type, their outcome, and fewer draws."""
+"""What evaluations require of posteriors and data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import xarray as xr
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError, ModelError
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.population import Population
 from bayes_pref.posterior import Posterior
 
 
@@ -28,12 +30,23 @@ def refuse_rankings(comparisons: Comparisons, what: str, instead: str) -> None:
         )
 
 
-def some(draws: xr.Dataset, most: int) -> xr.Dataset:
-    """At most so many draws (more where chains do not divide), evenly spaced in each chain."""
-    each = -(-most // draws.sizes["chain"])
-    size = draws.sizes["draw"]
-    count = min(size, each)
-    return draws.isel(draw=np.arange(count) * size // count)
+def expect_population(
+    model: RewardModel, draws: xr.Dataset, comparisons: Comparisons, instead: str
+) -> Population:
+    """Distribution of each user's weights at the draws; refuses a model that has none.
+
+    Parameters
+    ----------
+    instead
+        What to do where the model has none, for the message.
+    """
+    population = model.population(draws, comparisons)
+    if population is None:
+        raise ModelError(
+            f"{type(model).__name__} does not say how users' weights are distributed in the "
+            f"population; {instead}"
+        )
+    return population
 
 
 def same_choices(one: Comparisons, other: Comparisons) -> bool:

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any, overload
 
-import xarray as xr
-
 from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
@@ -97,33 +96,14 @@ def fit(
     comparisons = drawn.comparisons or comparisons
     values = model.align(drawn.sites, comparisons)
     draws = label(values, model.variables(comparisons), comparisons)
-    stats = xr.Dataset(
-        {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
-        coords={"chain": draws["chain"], "draw": draws["draw"]},
-    )
-    run = engine.settings() | {
-        "draws": draws.sizes["draw"],
-        "seconds": seconds,
-        "complete": drawn.complete,
-    }
-    if drawn.elbo is not None:
-        run |= {
-            "elbo": list(drawn.elbo.history),
-            "elbo_every": drawn.elbo.every,
-            "elbo_cuts": list(drawn.elbo.cuts),
-            "steps_done": drawn.elbo.steps,
-            "pareto_k": drawn.pareto_k,
-            "pareto_k_of": drawn.pareto_k_of,
-        }
-    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
-    findings = (*drawn.findings, *checked)
+    stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
     convergence.warn(findings)
     return Posterior(
         model=model,
         comparisons=comparisons,
         draws=draws,
         sample_stats=stats,
-        engine=run,
+        run=run,
         seed=seed,
         findings=findings,
     )

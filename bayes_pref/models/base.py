@@ -231,6 +231,10 @@ class RewardModel(ChoiceSettings, ABC):
         """
         return None
 
+    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array | None:
+        """Probabilities of the components of a mixture, (draw, user, component); None without any."""
+        return None
+
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
 

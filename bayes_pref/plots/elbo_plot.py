@@ -46,18 +46,19 @@ def elbo(fitted: Posterior | PyroPosterior, ax: Axes | None = None) -> Axes:
             f"fitted: got {type(fitted).__name__} but expected a Posterior or a "
             "PyroPosterior by bp.SVI()"
         )
-    if not fitted.engine.get("elbo"):
-        name = fitted.engine.get("name", "the engine")
-        raise ModelError(f"there is no ELBO to draw: {name} recorded none; fit with bp.SVI()")
-    history = np.asarray(fitted.engine["elbo"])
-    every = int(fitted.engine["elbo_every"])
-    steps = every * np.arange(1, len(history) + 1)
+    record = fitted.run.elbo
+    if record is None or not record.history:
+        raise ModelError(
+            f"there is no ELBO to draw: {fitted.run.engine} recorded none; fit with bp.SVI()"
+        )
+    history = np.asarray(record.history)
+    steps = record.every * np.arange(1, len(history) + 1)
     ax = one_axes(ax, (6.0, 3.4))
     ax.plot(steps, history, color=POPULATION, marker="o", markersize=3, linewidth=1.2)
-    for cut in fitted.engine["elbo_cuts"]:
+    for cut in record.cuts:
         ax.axvline(cut, color=CHOSEN, linestyle="--", linewidth=1.0)
     low, high = np.quantile(history, 1 - _SHOWN), history.max()
     if high > low:
         ax.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-    name_axes(ax, "step", f"ELBO, mean of {every} steps")
+    name_axes(ax, "step", f"ELBO, mean of {record.every} steps")
     return ax

@@ -1,12 +1,12 @@
-"""From draws to numbers: means, sds and central credible intervals, a block at a time.
+"""Means, sds and central credible intervals of draws, in blocks.
 
-A posterior of 900 users and 4,000 draws gives 60 million rewards for 16 items. They are computed,
-described and forgotten in blocks of users, so that memory does not grow with the users asked for.
+The rewards of 16 items to 900 users take 60 million numbers with 4,000 draws. They are computed and
+described in blocks of users, so that memory does not grow with the number of users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from bayes_pref import settings
+from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
+from bayes_pref.draws import parameters, stack_last
 from bayes_pref.models.choice import ChoiceDistribution
 
 Floats = NDArray[np.float64]
 
-# 64 MB of doubles: large enough for fast matrix products, small beside the draws themselves.
+# 64 MB of doubles: large enough for fast matrix products, small compared with the draws.
 BLOCK_VALUES = 2**23
 COLUMNS = ("mean", "sd", "lower", "upper")
 
@@ -58,7 +60,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
 
 
 def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
-    """Return `describe` for this interval, which is checked now."""
+    """Return `describe` for this interval, which is validated at once."""
     interval = settings.interval(interval)
     return lambda values: describe(values, interval)
 
@@ -95,13 +97,30 @@ def describe_parameters(values: Floats, interval: float) -> dict[str, Floats]:
     chains, draws, count = values.shape
     step = max(1, BLOCK_VALUES // (chains * draws))
     parts = []
-    # A loop over blocks of parameters: sorting needs a copy, which need not be of everything.
+    # A loop over blocks of parameters: sorting needs a copy, here of a block only.
     for start in range(0, count, step):
         block = np.moveaxis(values[:, :, start : start + step], 2, 0)
         block = np.array(block, dtype=np.float64, order="C").reshape(len(block), -1)
         parts.append(describe(block, interval))
     parts = parts or [describe(np.empty((0, 1)), interval)]
     return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+
+
+def parameter_frame(variables: Sequence[xr.DataArray], interval: float) -> pd.DataFrame:
+    """Describe every parameter of some variables, and how well it was sampled.
+
+    Returns
+    -------
+    frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
+    """
+    interval = settings.interval(interval)
+    parts = []
+    for variable in variables:
+        labels, values = parameters(variable)
+        columns = describe_parameters(values, interval) | chain_statistics(values)._asdict()
+        parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
+    nothing = pd.DataFrame(columns=[*COLUMNS, *ChainStatistics._fields])
+    return pd.concat(parts) if parts else nothing
 
 
 def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterator[Floats]:
@@ -112,22 +131,20 @@ def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterat
     weights
         (chain, draw, user, feature)
     values_per_weight
-        How many numbers will be made of each weight, which decides how many users fit.
+        Numbers computed for each weight, which limits the users in a block.
     """
     sizes = weights.sizes
     per_user = sizes["chain"] * sizes["draw"] * sizes["feature"] * max(values_per_weight, 1.0)
     step = max(1, int(BLOCK_VALUES // per_user))
-    ordered = weights.transpose("user", "feature", "chain", "draw")
-    # A loop over blocks of users, not users: all at once would need gigabytes.
+    # A loop over blocks of users: all at once would take gigabytes.
     for start in range(0, sizes["user"], step):
-        block = ordered[start : start + step].to_numpy()
-        yield np.array(block, dtype=np.float64, order="C").reshape(*block.shape[:2], -1)
+        yield stack_last(weights.isel(user=slice(start, start + step)), "user", "feature")
 
 
 def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:
-    """Yield draws (user, row, sample) of ``matrix @ weights``, a few users and rows at a time.
+    """Yield draws (user, row, sample) of ``matrix @ weights`` in blocks.
 
-    The blocks run over the users, and for each block of users over the rows.
+    For each block of users in turn, the blocks run over the rows.
 
     Parameters
     ----------
@@ -155,5 +172,5 @@ def estimate(
     """
     parts = [describe_block(block) for block in projections(weights, matrix)]
     parts = parts or [describe_block(np.empty((0, 0, 1)))]
-    # Rows come in several blocks only where a block holds a single user, so the order is right.
+    # Rows are split only where a block holds a single user, so the order is right.
     return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]}

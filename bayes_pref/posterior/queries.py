@@ -1,4 +1,4 @@
-"""What callers ask about, as arrays: users, items and comparisons by label or by features."""
+"""Queries as arrays: users, items and comparisons, given by label or by features."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def item_matrix(
         A table with the attributes (and the contexts that interact with any); item labels, where
         the comparisons have a catalogue; None for the whole catalogue.
     comparisons
-        Which know the features and the catalogue.
+        The data, which hold the features and the catalogue.
     argument
-        Name of the argument that `items` came in as, for messages.
+        Name of the caller's argument, for messages.
 
     Raises
     ------
@@ -121,9 +121,9 @@ def difference_matrix(
     Parameters
     ----------
     left, right
-        Items as for `item_matrix`, equally many; `right` None: `left` holds differences already.
+        Items as for `item_matrix`, equally many. With `right` None, `left` holds differences.
     comparisons
-        Which know the features and the catalogue.
+        The data, which hold the features and the catalogue.
 
     Raises
     ------
@@ -183,13 +183,13 @@ def _same_length(left: int, right: int) -> None:
 
 def _is_table(items: object) -> bool:
     if isinstance(items, pd.Series | pd.Index):
-        return False  # they speak Arrow, too, but are lists of labels
-    kinds = ("__arrow_c_stream__", "__dataframe__")
-    return isinstance(items, pd.DataFrame) or any(hasattr(items, kind) for kind in kinds)
+        return False  # they have the Arrow interface too, but are lists of labels
+    interfaces = ("__arrow_c_stream__", "__dataframe__")
+    return isinstance(items, pd.DataFrame) or any(hasattr(items, name) for name in interfaces)
 
 
 def _as_list(labels: Any, known: pd.Index) -> list[Hashable]:
-    """Labels as a list; a tuple is one label where it is known as one."""
+    """Labels as a list; a tuple is a single label if it is a known label."""
     if isinstance(labels, tuple) and labels in known:
         return [labels]
     return list(labels) if isinstance(labels, _LISTS) else [labels]

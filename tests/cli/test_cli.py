@@ -96,7 +96,7 @@ def test_ties_are_modelled_and_sampled_by_nuts(run: Run, folder: Path) -> None:
     tied.to_csv(folder / "tied.csv", index=False)
     status, _, err = run(*fit_votes(file="tied.csv"))
     assert (status, err) == (0, "")
-    assert bp.Posterior.load("run/posterior.nc").engine["name"] == "NUTS"
+    assert bp.Posterior.load("run/posterior.nc").run.engine == "NUTS"
     assert "tie" in pd.read_csv("run/population.csv", index_col="parameter").index
 
 
@@ -149,7 +149,7 @@ def test_options_choose_the_columns_and_the_model(
     posterior = bp.Posterior.load("run/posterior.nc")
     assert posterior.comparisons.feature_names == features
     assert posterior.model == model
-    assert posterior.engine["draws"] == 60
+    assert posterior.run.draws == 60
     assert ("users.png" in out) == ("weights" in posterior.draws)
     if "--left" in options:
         sides = votes()

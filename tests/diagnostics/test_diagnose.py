@@ -182,13 +182,13 @@ def test_a_pooled_posterior_is_refused_by_name_what_is_about_users(world: bp.Wor
 def test_a_mean_field_posterior_is_refused_by_name_what_it_cannot_support(
     posterior: bp.Posterior,
 ) -> None:
-    apart = replace(posterior, engine=bp.SVI(guide="mean_field").settings())
+    apart = replace(posterior, run=replace(posterior.run, joint=False))
     found = bp.diagnose(apart, progress=False)
     assert any("SVI(guide='mean_field')" in note and "refused" in note for note in found.notes)
     assert found.comparisons[["prior_share", "reference_sd"]].isna().all(axis=None)
     assert not set(found.comparisons["verdict"]) & {"unidentifiable", "separated"}
     assert found.exposure_posterior is not None
-    assert found.exposure_posterior.engine["name"] == "Gibbs"
+    assert found.exposure_posterior.run.engine == "Gibbs"
 
 
 def test_features_that_never_part_are_named() -> None:

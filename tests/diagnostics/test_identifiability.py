@@ -366,7 +366,7 @@ def test_large_groups_of_items_that_never_met_stay_apart() -> None:
 def test_posteriors_without_a_covariance_of_the_mean_are_refused_by_name() -> None:
     good = pooled_posterior()
     assert unsupported(good) is None
-    svi = replace(good, engine={"name": "SVI", "guide": "mean_field"})
+    svi = replace(good, run=replace(good.run, engine="SVI", joint=False))
     few = replace(good, draws=good.draws.isel(draw=slice(0, 5)))
     other = replace(good, draws=xr.Dataset({"weights": good.draws["mu"]}))
     for posterior, word in ((svi, "mean_field"), (few, "10 draws"), (other, "PooledReward")):
@@ -375,4 +375,4 @@ def test_posteriors_without_a_covariance_of_the_mean_are_refused_by_name() -> No
         assert word in sentence
         with pytest.raises(bp.errors.ModelError, match=r"covariance|separate"):
             assess(posterior, read_query(posterior))
-    assert unsupported(replace(good, engine={"name": "SVI", "guide": "full_rank"})) is None
+    assert unsupported(replace(good, run=replace(good.run, engine="SVI"))) is None

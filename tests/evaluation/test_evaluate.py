@@ -12,8 +12,8 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom
 
 import bayes_pref as bp
-from bayes_pref.evaluation.compare import stacking_weights
-from bayes_pref.evaluation.integrate import log_marginal
+from bayes_pref.evaluation.marginal_likelihood import log_marginal
+from bayes_pref.evaluation.model_comparison import stacking_weights
 from bayes_pref.evaluation.scores import clustered_error, mean_with_error
 from bayes_pref.models.population import Population
 
@@ -220,7 +220,7 @@ def test_calibration_bins_cover_true_probabilities_and_not_exaggerated_ones() ->
     assert ((bins["lower"] < bins["predicted"]) & (bins["predicted"] < bins["upper"])).all()
     sure = posterior.draws.assign(weights=3 * posterior.draws["weights"])
     wrong = bp.Posterior(
-        posterior.model, train, sure, posterior.sample_stats, posterior.engine, posterior.seed
+        posterior.model, train, sure, posterior.sample_stats, posterior.run, posterior.seed
     )
     bins = bp.evaluate(wrong, test, interval=0.999).calibration
     assert ((bins["lower"] > bins["predicted"]) | (bins["predicted"] > bins["upper"])).any()

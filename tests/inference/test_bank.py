@@ -87,7 +87,7 @@ def test_a_posterior_off_by_a_fifth_of_an_sd_is_caught(
         comparisons=posterior.comparisons,
         draws=moved,
         sample_stats=posterior.sample_stats,
-        engine=posterior.engine,
+        run=posterior.run,
         seed=0,
     )
     assert not behaves(scores(wrong, reference)[0])

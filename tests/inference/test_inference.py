@@ -125,7 +125,7 @@ def test_fit_alone_picks_gibbs_and_expects_its_own_kinds() -> None:
     comparisons = small_comparisons()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
-        assert bp.fit(bp.PooledReward(), comparisons).engine["name"] == "Gibbs"
+        assert bp.fit(bp.PooledReward(), comparisons).run.engine == "Gibbs"
     with pytest.raises(bp.ModelError, match=r"got the class PooledReward but expected"):
         bp.fit(bp.PooledReward, comparisons)  # type: ignore[arg-type]
     with pytest.raises(bp.ModelError, match=r"comparisons: got DataFrame but expected a Compar"):
@@ -154,7 +154,7 @@ def test_an_interrupt_keeps_the_draws_so_far_and_says_so(monkeypatch: pytest.Mon
     with pytest.warns(bp.ConvergenceWarning) as caught:
         posterior = bp.fit(bp.HierarchicalReward(), small_comparisons(), endless)
     assert any("interrupted" in str(warning.message) for warning in caught)
-    assert posterior.engine["complete"] is False
+    assert posterior.run.complete is False
     assert 4 <= posterior.draws.sizes["draw"] < 1_000_000
     assert np.isfinite(posterior.draws["weights"].to_numpy()).all()
     assert any(finding.statistic == "incomplete" for finding in posterior.findings)

@@ -266,7 +266,7 @@ def test_an_interrupt_keeps_the_draws_so_far_and_says_so(monkeypatch: pytest.Mon
         found = engine(draws=1_000_000).sample(schools, EFFECT, ERROR)
     assert any("interrupted" in str(warning.message) for warning in caught)
     assert any(finding.statistic == "incomplete" for finding in found.findings)
-    assert found.engine["complete"] is False
+    assert found.run.complete is False
     assert 4 <= found.draws.sizes["draw"] < 1_000_000
     assert (found.draws["spread"] > 0).all()
     assert (found.sample_stats["step_size"] > 0).all()

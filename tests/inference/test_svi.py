@@ -77,8 +77,8 @@ def test_the_guide_auto_agrees_with_gibbs(
     assert high < 1.25
     # A Gaussian log tau has thinner tails than the truth, so 0.7 is not promised; from 1 on the
     # weights have no mean.
-    assert posterior.engine["pareto_k"] < 1.0
-    assert posterior.engine["complete"]
+    assert posterior.run.pareto_k < 1.0
+    assert posterior.run.complete
     assert {finding.statistic for finding in posterior.findings} <= {"guide", "pareto_k"}
 
 
@@ -123,7 +123,7 @@ def test_every_model_runs_with_every_guide(name: str, guide: str) -> None:
     for variable in posterior.draws.data_vars.values():
         assert np.isfinite(variable.to_numpy()).all()
     assert posterior.draws.sizes["chain"] == 1
-    assert posterior.engine["guide"] == guide
+    assert posterior.run.settings["guide"] == guide
 
 
 @pytest.mark.parametrize("name", ["diagonal", "full"])
@@ -133,7 +133,7 @@ def test_mini_batches_run_with_every_model(name: str, guide: str) -> None:
     posterior = quiet(short(guide=guide, batch=3), MODELS[name], comparisons)
     for variable in posterior.draws.data_vars.values():
         assert np.isfinite(variable.to_numpy()).all()
-    assert posterior.engine["batch"] == 3
+    assert posterior.run.settings["batch"] == 3
 
 
 def test_a_batch_of_everyone_is_no_batch() -> None:
@@ -325,7 +325,7 @@ def test_a_normal_model_of_ones_own_agrees_with_its_exact_posterior(guide: str) 
     if guide == "auto":  # contains the posterior
         assert close
         assert 0.9 < ratio < 1.1
-        assert found.engine["pareto_k"] < 0.7
+        assert found.run.pareto_k < 0.7
         assert not found.findings
     else:
         assert {"guide"} <= {finding.statistic for finding in found.findings}
@@ -438,7 +438,7 @@ def test_a_guide_of_the_users_own_is_used_and_must_have_every_site() -> None:
     comparisons = small_comparisons(users=20)
     posterior = quiet(svi(guide=own_guide), bp.PooledReward(scale="raw"), comparisons)
     reference = quiet(bp.Gibbs(progress=False), bp.PooledReward(scale="raw"), comparisons)
-    assert posterior.engine["guide"] == "own_guide"
+    assert posterior.run.settings["guide"] == "own_guide"
     assert distance(posterior, reference, "mu")[0] < 0.3
     with pytest.raises(bp.ModelError, match=r"the guide has no site 'tau'"):
         bp.fit(bp.HierarchicalReward(), comparisons, svi(guide=own_guide))
@@ -466,20 +466,20 @@ def test_an_interrupt_keeps_what_there_is_and_says_so(
         posterior = bp.fit(bp.HierarchicalReward(), small_comparisons(), short(steps=40))
     steps = step or 40
     assert any(f"interrupted after {steps} steps" in str(each.message) for each in caught)
-    assert posterior.engine["complete"] is False
-    assert posterior.engine["steps_done"] == steps
+    assert posterior.run.complete is False
+    assert posterior.run.elbo.steps == steps
     assert posterior.draws.sizes["draw"] == (20 if step else draw - 1)
 
 
 def test_the_history_is_saved_and_drawn(tmp_path: Any) -> None:
     posterior = quiet(short(), bp.HierarchicalReward(), small_comparisons())
-    assert len(posterior.engine["elbo"]) == 4
+    assert len(posterior.run.elbo.history) == 4
     posterior.save(tmp_path / "fit.nc")
     again = bp.Posterior.load(tmp_path / "fit.nc")
-    assert again.engine == posterior.engine
+    assert again.run == posterior.run
     line = bp.plots.elbo(again).get_lines()[0]
     np.testing.assert_array_equal(line.get_xdata(), [5, 10, 15, 20])
-    np.testing.assert_array_equal(line.get_ydata(), posterior.engine["elbo"])
+    np.testing.assert_array_equal(line.get_ydata(), posterior.run.elbo.history)
     gibbs = quiet(
         bp.Gibbs(draws=20, warmup=20, progress=False), bp.PooledReward(), small_comparisons()
     )

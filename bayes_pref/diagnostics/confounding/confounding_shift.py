@@ -160,7 +160,7 @@ def assess(
         )
         if comparisons.covariate_names:
             carried = adjusted_share(population, exposure, comparisons)
-    cores = posterior.engine.get("cores")
+    cores = posterior.run.settings.get("cores")
     p = permutation_test(
         comparisons,
         *fit_without_exposure(model, comparisons, seed=seed, cores=cores),

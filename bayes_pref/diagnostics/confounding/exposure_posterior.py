@@ -57,7 +57,7 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
         return posterior
     if isinstance(model, HierarchicalReward):
         # Without the correlation of G and mu, the intervals of shifts are too narrow.
-        if model.exposure and posterior.engine.get("guide") != "mean_field":
+        if model.exposure and posterior.run.joint:
             return posterior
         with_exposure = replace(model, exposure=True)
     else:

@@ -76,8 +76,8 @@ def unsupported(posterior: Posterior) -> str | None:
     >>> unsupported(bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))) is None
     True
     """
-    model, engine = type(posterior.model).__name__, posterior.engine
-    if engine.get("name") == "SVI" and engine.get("guide") == "mean_field":
+    model = type(posterior.model).__name__
+    if not posterior.run.joint:
         return (
             "this posterior comes from SVI(guide='mean_field'), which takes all weights to be "
             "independent and cannot show which features the data never separate; fit again with "

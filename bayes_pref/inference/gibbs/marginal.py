@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.covariance import precision_of
-from bayes_pref.inference.gibbs.kernels.hmc import Move, leapfrog
+from bayes_pref.inference.gibbs.kernels.hmc import Move, leapfrog_on
 from bayes_pref.inference.gibbs.kernels.marginal_likelihood import integrate_weights
 from bayes_pref.inference.gibbs.kernels.population_density import log_prior
 from bayes_pref.inference.gibbs.kernels.user_information import information_in_batches
@@ -125,10 +125,8 @@ def move_population(
     kinetic = 0.5 * momentum @ momentum
     step = move.step * (0.9 + 0.2 * rng.random())
     new, gradient = theta.copy(), np.empty_like(theta)
-    # The algorithm itself, not compiled: the density is a Python function.
-    start, end = leapfrog.py_func(  # type: ignore[attr-defined]
-        marginal.log_density, (), new, gradient, momentum, move.whiten, step, move.leaps
-    )
+    leapfrog = leapfrog_on(marginal.log_density)
+    start, end = leapfrog((), new, gradient, momentum, move.whiten, step, move.leaps)
     if not np.isfinite(end):
         return 0.0
     kinetic -= 0.5 * momentum @ momentum

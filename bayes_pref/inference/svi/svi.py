@@ -85,7 +85,7 @@ class SVI(Engine):
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
     >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.SVI(progress=False))
-    >>> posterior.engine["guide"], posterior.engine["complete"]
+    >>> posterior.run.settings["guide"], posterior.run.complete
     ('auto', True)
     """
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
-from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
-from bayes_pref.inference.gibbs.kernels.slice import slice_update
+from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_into_callers, compiled_part
+from bayes_pref.inference.gibbs.kernels.slice import slice_update_of
 from bayes_pref.inference.gibbs.kernels.user_information import user_information
 
 Array = NDArray[np.float64]
@@ -87,12 +87,15 @@ def _log_growth(x: float, power: float, square: float, inverse: float) -> float:
     return float(power * x - 0.5 * square * growth - 0.5 * inverse / growth)
 
 
+_slice_update = compiled_into_callers(slice_update_of(_log_growth))
+
+
 @compiled_part
 def draw_growth(power: float, square: float, inverse: float, rng: np.random.Generator) -> float:
     """Draw log a by one update of slice sampling from 0."""
     # Twice the sd of log a at the mode, which is the same from wherever the move starts.
     width = 2.0 / np.sqrt(2.0 * np.sqrt(power * power + 4.0 * square * inverse))
-    return float(slice_update(_log_growth, (power, square, inverse), 0.0, width, rng))
+    return float(_slice_update((power, square, inverse), 0.0, width, rng))
 
 
 @compiled

@@ -14,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
-from bayes_pref.inference.gibbs.kernels.jit import compiled_part, compiled_reordering_part
-from bayes_pref.inference.gibbs.kernels.slice import slice_update
+from bayes_pref.inference.gibbs.kernels.jit import (
+    compiled_into_callers,
+    compiled_part,
+    compiled_reordering_part,
+)
+from bayes_pref.inference.gibbs.kernels.slice import slice_update_of
 from bayes_pref.inference.gibbs.kernels.user_information import add_to_log_odds, weight_information
 
 Array = NDArray[np.float64]
@@ -87,6 +91,9 @@ def _log_marginal(
     return float(total + log_tau)
 
 
+_slice_update = compiled_into_callers(slice_update_of(_log_marginal))
+
+
 @compiled_part
 def draw_feature(
     k: int,
@@ -116,7 +123,7 @@ def draw_feature(
     prior, spread = population.precision[:, k], population.spread[k]
     args = (information, score, design, prior, spread, matrix, vector, shrunk)
     # Evaluated last at its result, so that `matrix` and `vector` belong to it.
-    tau[k] = np.exp(slice_update(_log_marginal, args, np.log(tau[k]), WIDTH, rng))
+    tau[k] = np.exp(_slice_update(args, np.log(tau[k]), WIDTH, rng))
     for j in range(p1):
         vector[j] += rng.standard_normal()
     solve_upper(matrix, vector, p1)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import (
-    compiled,
     compiled_into_callers,
+    compiled,
     compiled_reordering,
 )
 from bayes_pref.inference.gibbs.kernels.population_density import log_density
@@ -62,44 +62,50 @@ def kick_and_drift(
         theta[k] += drift * total
 
 
-@compiled_into_callers
-def leapfrog(
-    log_density: Callable[..., float],
-    args: tuple[Any, ...],
-    theta: Array,
-    gradient: Array,
-    momentum: Array,
-    whiten: Array,
-    step: float,
-    leaps: int,
-) -> tuple[float, float]:
-    """Move theta and momentum, in place, along a trajectory; it ends early outside the support.
+def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float, float]]:
+    """Return the leapfrog on a log density, as Python; compile it where the density is."""
 
-    Parameters
-    ----------
-    log_density
-        ``log_density(theta, gradient, *args)`` fills the gradient; not finite outside the support.
-    theta, gradient, momentum
-        (m,); the gradient is working memory, the momentum in whitened units.
-    whiten, step, leaps
-        Of a `Move`.
+    def leapfrog(
+        args: tuple[Any, ...],
+        theta: Array,
+        gradient: Array,
+        momentum: Array,
+        whiten: Array,
+        step: float,
+        leaps: int,
+    ) -> tuple[float, float]:
+        """Move theta and momentum, in place, along a trajectory; it ends early outside the support.
 
-    Returns
-    -------
-    Log density at the start and at the end.
-    """
-    start = log_density(theta, gradient, *args)
-    end = start
-    kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta)
-    for leap in range(leaps):
-        end = log_density(theta, gradient, *args)
-        if not np.isfinite(end):
-            break
-        if leap == leaps - 1:
-            kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta)
-        else:
-            kick_and_drift(whiten, gradient, step, step, momentum, theta)
-    return start, end
+        Parameters
+        ----------
+        log_density
+            ``log_density(theta, gradient, *args)`` fills the gradient; not finite outside the support.
+        theta, gradient, momentum
+            (m,); the gradient is working memory, the momentum in whitened units.
+        whiten, step, leaps
+            Of a `Move`.
+
+        Returns
+        -------
+        Log density at the start and at the end.
+        """
+        start = log_density(theta, gradient, *args)
+        end = start
+        kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta)
+        for leap in range(leaps):
+            end = log_density(theta, gradient, *args)
+            if not np.isfinite(end):
+                break
+            if leap == leaps - 1:
+                kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta)
+            else:
+                kick_and_drift(whiten, gradient, step, step, momentum, theta)
+        return start, end
+
+    return leapfrog
+
+
+_leapfrog = compiled_into_callers(leapfrog_on(log_density))
 
 
 @compiled
@@ -135,7 +141,7 @@ def hmc_move(
         kinetic += 0.5 * momentum[k] * momentum[k]
     step = step * (0.9 + 0.2 * rng.random())
     args = (rows, population, z, new_weights, new_psi, slope)
-    start, end = leapfrog(log_density, args, new, gradient, momentum, whiten, step, leaps)
+    start, end = _leapfrog(args, new, gradient, momentum, whiten, step, leaps)
     if not np.isfinite(end):
         return 0.0, start
     for k in range(size):

@@ -1,17 +1,17 @@
-"""log p(choices of a user | population), the user's own weights integrated out, for many draws.
+"""Marginal likelihood of users' choices: p(choices | population), weights integrated out.
 
-With eta = b + A z, z ~ Normal(0, I_r), p(y) = E_z p(y | eta). The integrand is log-concave in z for
-logistic choices: for each draw its mode z* and curvature H = I + A' W A are found by Newton's
-method, and
+Given a draw of the population, the log-odds of a user's comparisons are eta = b + A z with
+z ~ Normal(0, I_r), and p(y) = E_z p(y | eta). For logistic choices the integrand is log-concave in
+z. Newton's method finds its mode z* and curvature H = I + A' W A at each draw, and
 
     p(y) = mean_k p(y | b + A z_k) Normal(z_k; 0, I) / q(z_k)
 
-over points z_k of a scrambled Sobol sequence, 64 to 4,096, as many as the error asks for. They
-follow q, a mixture of Normal(z*, H^-1), which is near the integrand, and of the multivariate t with
-the same centre and scale and 8 degrees of freedom, whose tails are heavier than the prior's, so
-that the weights are bounded whatever the choices say (importance sampling: Geweke 1989,
+over 64 to 4,096 points z_k of a scrambled Sobol sequence, until the error is small enough. The
+points follow q, a mixture of Normal(z*, H^-1), which approximates the integrand, and of the
+multivariate t with the same centre and scale and 8 degrees of freedom. The tails of the t are
+heavier than those of the prior, so that the weights are bounded (importance sampling: Geweke 1989,
 Econometrica 57; with a defensive mixture: Hesterberg 1995, Technometrics 37). Where a user has
-fewer comparisons than r, the integral is over the space that the comparisons see.
+fewer comparisons than r, the integral is over the span of the comparisons.
 """
 
 from __future__ import annotations
@@ -19,22 +19,74 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit, gammaincinv, gammaln, logsumexp, ndtri
 from scipy.stats import qmc
+
+from bayes_pref.data import Comparisons
+from bayes_pref.data.outcome import Outcome
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.population import Population
 
 Array = NDArray[np.float64]
 # Log-odds (sample, point, row), and which samples these are -> (sample, point).
 LogLikelihood = Callable[[Array, slice], Array]
 
-_FREEDOM = 8.0  # of the multivariate t
+_FREEDOM = 8.0  # degrees of freedom of the multivariate t
 _WIDE = 0.25  # its share of the points
-_STEPS = 60  # of Newton's method, at most; half a dozen is the rule
-_DECREMENT = 1e-3  # expected gain of a step, in log density, that ends them
+_STEPS = 60  # most Newton steps; about six are usual
+_DECREMENT = 1e-3  # expected gain of a step, in log density, at which Newton's method stops
 _FEWEST, _MOST = 64, 4096  # points, powers of two
-_ERROR = 0.05  # of log p(y), for which points are doubled until there are enough
-_PILOT = 16  # draws that decide it
+_ERROR = 0.05  # relative error of p(y) above which the points are doubled
+_PILOT = 16  # draws from which the error is estimated
 _BLOCK = 2**22  # log-odds held at once
+
+
+def user_log_likelihood(
+    model: RewardModel, population: Population, draws: xr.Dataset, comparisons: Comparisons
+) -> Array:
+    """Log marginal likelihood of all choices of each user given the population, (user, sample).
+
+    Parameters
+    ----------
+    model
+        The model, which knows the choice model.
+    population
+        Distribution of each user's weights at the draws.
+    draws
+        Posterior draws, with the parameters of the choice model.
+    comparisons
+        The data.
+    """
+    choice_model = model.choice_model(comparisons)
+    choices = choice_model.distribution(draws, comparisons.outcome)
+    out = np.empty((comparisons.n_users, draws.sizes["chain"] * draws.sizes["draw"]))
+    # A loop over users: each has few comparisons, and all draws are integrated at once.
+    for user in range(comparisons.n_users):
+        rows = slice(comparisons.offsets[user], comparisons.offsets[user + 1])
+        difference, choice = comparisons.difference[rows], comparisons.choice[rows]
+        outcome = comparisons.outcome.take(np.arange(rows.start, rows.stop))
+        log_share, mean = population.of_user(user)
+
+        def of_rows(
+            eta: Array, part: slice, choice: Array = choice, outcome: Outcome = outcome
+        ) -> Array:
+            return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
+
+        components = [
+            log_share[:, component]
+            + log_marginal(
+                mean[:, component] @ difference.T,
+                difference @ population.of_component(component),
+                choice,
+                of_rows,
+                seed=user,
+            )
+            for component in range(population.components)
+        ]
+        out[user] = logsumexp(components, axis=0)
+    return out
 
 
 def log_marginal(
@@ -52,30 +104,29 @@ def log_marginal(
     centre, design
         b (sample, row) and A (sample, row, r).
     choice
-        (row,) 1 left, 0 right, or between: what the mode is looked for with.
+        (row,) 1 left, 0 right, or between; for the mode under logistic choices.
     log_likelihood
-        What gives the log probability of all the choices, at log-odds (sample, point, row) of
-        some samples.
+        Log probability of all the choices at log-odds (sample, point, row) of some samples.
     seed
-        Of the points. One for each user keeps their errors from adding up.
+        Random seed of the points. Users with different seeds have independent errors.
 
     Examples
     --------
     >>> def log_likelihood(eta, part):
     ...     return -np.logaddexp(0.0, -eta).sum(axis=-1)
     >>> half = log_marginal(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), log_likelihood)
-    >>> bool(abs(np.exp(half[0]) - 0.5) < 0.02)  # a user who may be of either opinion
+    >>> bool(abs(np.exp(half[0]) - 0.5) < 0.02)  # the weights are centred at zero
     True
     """
     samples, rows, size = design.shape
     if not size or not design.any():
         return log_likelihood(centre[:, None], slice(None))[:, 0]
     if size > rows:
-        # A = R' Q', and Q' z is as normal as z.
+        # A = R' Q', and Q' z has the same distribution as z.
         design = np.linalg.qr(design.swapaxes(1, 2))[1].swapaxes(1, 2)
         size = rows
     mode, precision = _mode(centre, design, choice)
-    # L L' = H; z = z* + L'^-1 e has the covariance H^-1 where e has I.
+    # With L L' = H, z = z* + L'^-1 e has covariance H^-1 where e has covariance I.
     root = np.linalg.cholesky(precision)
     inverse = np.linalg.inv(root)
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
@@ -92,7 +143,7 @@ def log_marginal(
         points *= 2
     out = np.empty(samples)
     step = max(1, _BLOCK // (points * max(rows, size)))
-    # A loop over blocks of draws: all points of all draws at once would need gigabytes.
+    # A loop over blocks of draws: all points of all draws at once would take gigabytes.
     for start in range(0, samples, step):
         part = slice(start, start + step)
         out[part] = logsumexp(ratios(part, points), axis=1) - np.log(points) - log_det[part]
@@ -100,7 +151,7 @@ def log_marginal(
 
 
 def _error(ratios: Array) -> float:
-    """Typical relative error of the mean of the weights, were the points independent."""
+    """Typical relative error of the mean of the weights if the points were independent."""
     weights = np.exp(ratios - ratios.max(axis=1, keepdims=True))
     variation = weights.std(axis=1) / weights.mean(axis=1)
     return float(np.median(variation) / np.sqrt(ratios.shape[1]))
@@ -109,12 +160,12 @@ def _error(ratios: Array) -> float:
 def _points(size: int, count: int, seed: int) -> tuple[Array, Array]:
     """Points (count, size) of the proposal around 0 with unit scale, and log densities (count,).
 
-    They come in pairs e and -e, which cancel what is skewed.
+    They come in antithetic pairs e and -e.
     """
     uniform = qmc.Sobol(size + 1, rng=np.random.default_rng(seed)).random(count // 2)
     e = ndtri(uniform[:, 1:])
     wide = uniform[:, 0] < _WIDE
-    # What is left of the uniform number is uniform, too.
+    # Given that it is below the share, the uniform number over the share is uniform again.
     scale = 2.0 * gammaincinv(_FREEDOM / 2, uniform[wide, 0] / _WIDE) / _FREEDOM
     e[wide] /= np.sqrt(scale)[:, None]
     square = (e**2).sum(axis=1)
@@ -149,7 +200,7 @@ def _mode(centre: Array, design: Array, choice: Array) -> tuple[Array, Array]:
         if (-step * gradient).sum(axis=1).max() < _DECREMENT:
             break
         length = np.ones(samples)
-        # The loss is convex, so a step short enough lowers it.
+        # The loss is convex: a short enough step reduces it.
         for _ in range(_STEPS):
             ahead = loss(z + length[:, None] * step)
             worse = ahead > current + 1e-9

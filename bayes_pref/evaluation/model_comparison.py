@@ -1,4 +1,4 @@
-"""Which of several models predicts unseen comparisons, or unseen users, best.
+"""Comparison of models by leave-one-out: which predicts unseen comparisons or users best.
 
 Differences of elpd are those of Vehtari, Gelman & Gabry (2017, Statistics and Computing 27);
 weights are by stacking (Yao, Vehtari, Simpson & Gelman 2018, Bayesian Analysis 13):
@@ -17,37 +17,36 @@ from scipy.optimize import LinearConstraint, minimize
 
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation.choices import same_choices
-from bayes_pref.evaluation.loo import By, LeaveOneOut, loo
+from bayes_pref.evaluation.leave_one_out import By, LeaveOneOut, loo
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray
 
 
 def compare(models: Mapping[str, Posterior | LeaveOneOut], by: By = "comparison") -> pd.DataFrame:
-    """Compare how well models predict what they have not seen; the best comes first.
+    """Compare how well models predict unseen comparisons or unseen users, best first.
 
     Parameters
     ----------
     models
-        Posteriors of the same comparisons by name, or what `loo` found of them.
+        Posteriors of the same comparisons by name, or the results of `loo` for them.
     by
-        What is left out, as for `loo`: "comparison" asks how well known users are predicted,
-        "user" how well new ones are.
+        What is left out, as for `loo`: "comparison" is about predictions of known users, "user"
+        about predictions of new users.
 
     Returns
     -------
     frame: one row a model, by name
 
-        `elpd` and its standard error `se`; `difference` from the best and its standard error
-        `difference_se`, both clustered by user: a difference of less than a few errors decides
-        nothing (and neither does one of less than 4: Sivula, Magnusson & Vehtari 2020); `p_loo`,
-        the effective number of parameters; `weight` in a mixture of the models' predictions that
-        predicts best, by stacking; `worst_k` and `bad`, the largest Pareto k and how many are above
-        0.7.
+        `elpd` and its standard error `se`; `difference` from the best model and its standard error
+        `difference_se`, both clustered by user; `p_loo`, the effective number of parameters;
+        `weight`, the stacking weight of the model's predictions; `worst_k` and `bad`, the largest
+        Pareto k and the number above 0.7. A difference below a few standard errors, or below 4, is
+        no evidence for either model (Sivula, Magnusson & Vehtari 2020).
 
     Raises
     ------
     DataError
-        If the models are fewer than two, or not of the same comparisons.
+        If there are fewer than two models, or they were fitted to different comparisons.
     ModelError
         As `loo`.
 
@@ -73,10 +72,10 @@ def compare(models: Mapping[str, Posterior | LeaveOneOut], by: By = "comparison"
     found: dict[str, LeaveOneOut] = {}
     first: Any = next(iter(models.values()))
     for name, model in models.items():
-        given: Any = model  # checked by loo, if it is no LeaveOneOut
+        given: Any = model  # `loo` validates what is no LeaveOneOut
         if isinstance(given, LeaveOneOut) and given.by != by:
             raise DataError(
-                f"{name!r} was left out by {given.by}, and by={by!r} is asked for; "
+                f"{name!r} was left out by {given.by}, but by={by!r} is asked for; "
                 f"use bp.loo(posterior, by={by!r}), or by={given.by!r} here"
             )
         if hasattr(given, "comparisons") and not same_choices(first.comparisons, given.comparisons):

@@ -1,20 +1,20 @@
-"""How well a posterior predicts what it has not seen, without refitting: PSIS-LOO.
+"""Leave-one-out cross-validation by Pareto-smoothed importance sampling (PSIS-LOO).
 
-By comparison, the posterior without comparison n is the posterior with it, reweighted by
-1 / p(y_n | w_i): the conditional LOO of Vehtari, Gelman & Gabry (2017, Statistics and Computing
-27), with weights smoothed as in Vehtari et al. (2024, J. Mach. Learn. Res. 25). It answers how well
-the next choice of a *known* user is predicted.
+By comparison: the posterior without comparison n is the full posterior with weights
+1 / p(y_n | w_i). This is the conditional LOO of Vehtari, Gelman & Gabry (2017, Statistics and
+Computing 27), with weights smoothed as in Vehtari et al. (2024, J. Mach. Learn. Res. 25). It
+estimates how well the next choice of a *known* user is predicted.
 
-By user, all comparisons of user i are left out together, and what is left of them is the
-population:
+By user: all comparisons of user i are left out together, and the user is predicted from the
+population,
 
     elpd_i = log p(y_i | y_-i) = -log E[1 / p(y_i | theta)],   theta ~ p(theta | y)
     p(y_i | theta) = integral of prod_n p(y_in | w) p(w | theta) dw
 
-where theta are the population's parameters. User i's own weights are integrated out for each draw
-(see `integrate`). Reweighting draws of w_i themselves fails, since w_i is known from y_i above all:
-hardly a draw would be one that the population could have made. This is the marginal LOO of Merkle,
-Furr & Rabe-Hesketh (2019, Psychometrika 84), and answers how well *new* users are predicted.
+where theta are the population's parameters. The user's own weights are integrated out at each draw
+(see `marginal_likelihood`): importance weights of draws of w_i have no usable variance, because w_i
+is learned from y_i above all. This is the marginal LOO of Merkle, Furr & Rabe-Hesketh (2019,
+Psychometrika 84), and estimates how well *new* users are predicted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from scipy.special import logsumexp
 from bayes_pref import settings
 from bayes_pref.convergence.checks import PARETO_K
 from bayes_pref.convergence.statistics import effective_sample_size
-from bayes_pref.data import Comparisons, Outcome
+from bayes_pref.data import Comparisons
 from bayes_pref.data.table import shown
-from bayes_pref.draws import parameters
-from bayes_pref.errors import ConvergenceWarning, ModelError
-from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings, some
-from bayes_pref.evaluation.integrate import log_marginal
+from bayes_pref.draws import parameters, thin
+from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.evaluation.choices import expect_population, expect_posterior, refuse_rankings
+from bayes_pref.evaluation.marginal_likelihood import user_log_likelihood
 from bayes_pref.evaluation.scores import clustered_error
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
@@ -44,7 +44,7 @@ from bayes_pref.posterior.predictions import log_odds
 Array = NDArray[np.float64]
 By: TypeAlias = Literal["comparison", "user"]
 
-_MOST_DRAWS = 1000  # of the population, over which users are integrated out
+_MOST_DRAWS = 1000  # of the population, when users are left out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,9 +56,10 @@ class LeaveOneOut:
     by
         What was left out, one at a time: "comparison" or "user".
     pointwise
-        One row each: `user`, `comparison` (the row's label; or how many the user has, where users
-        are left out), `elpd`, the log probability of what was left out, `p_loo`, by how much that
-        is less than with it, and `pareto_k`, above 0.7 where the number is not to be trusted.
+        One row for each unit left out: `user`; `comparison`, the row's label, or the number of the
+        user's comparisons where users are left out; `elpd`, the log probability of the unit given
+        the rest; `p_loo`, its log probability given all data less `elpd`; `pareto_k`, above 0.7
+        where the estimate is unreliable.
     comparisons
         The data.
 
@@ -78,7 +79,7 @@ class LeaveOneOut:
 
     @property
     def elpd(self) -> float:
-        """Expected log predictive density: the sum over all that were left out, in nats."""
+        """Expected log predictive density: the sum over all units, in nats."""
         return float(self.pointwise["elpd"].sum())
 
     @property
@@ -88,12 +89,12 @@ class LeaveOneOut:
 
     @property
     def p_loo(self) -> float:
-        """Effective number of parameters: how much the data are predicted better than unseen."""
+        """Effective number of parameters: log probability given all data, less `elpd`."""
         return float(self.pointwise["p_loo"].sum())
 
     @property
     def bad(self) -> int:
-        """How many Pareto k are above 0.7."""
+        """Number of units whose Pareto k is above 0.7."""
         return int((self.pointwise["pareto_k"] > PARETO_K).sum())
 
     @property
@@ -102,12 +103,12 @@ class LeaveOneOut:
         return float(self.pointwise["pareto_k"].max())
 
     def error(self, values: Array) -> float:
-        """Standard error of the sum of values, one for each row of `pointwise`."""
+        """Standard error of the sum of values (unit,), clustered by user."""
         user = np.arange(len(values)) if self.by == "user" else self.comparisons.user
         return len(values) * clustered_error(values, user)
 
     def __repr__(self) -> str:
-        """The sum with its error, and whether to trust it."""
+        """Describe the sum, its standard error and the Pareto k."""
         what = "comparisons" if self.by == "comparison" else "users"
         return (
             f"LeaveOneOut: {len(self.pointwise):,} {what}, one at a time\n"
@@ -118,32 +119,32 @@ class LeaveOneOut:
 
 
 def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
-    """Estimate how well unseen comparisons, or unseen users, are predicted; nothing is refitted.
+    """Estimate how well unseen comparisons, or unseen users, are predicted, without refitting.
 
     Parameters
     ----------
     posterior
         What `bayes_pref.fit` returned.
     by
-        "comparison": each left out, its user known by the others; "user": all comparisons of each
-        user left out together, so that they are predicted as a new user with their covariates and
-        exposure. For "user", at most 1,000 draws of the population are used.
+        "comparison": one comparison at a time, predicted from the rest, the user's own included;
+        "user": all comparisons of a user at a time, predicted for a new user with the same
+        covariates and contexts. For "user", at most 1,000 draws are used.
 
     Raises
     ------
     ModelError
-        If that is no posterior, or its model has no population to integrate over.
+        If that is no posterior, or its model has no distribution of users' weights.
     DataError
-        If `by` is neither.
+        If `by` is neither, or rankings are left out by comparison.
 
     Warns
     -----
     ConvergenceWarning
-        If Pareto k is above 0.7 somewhere: there, what was left out had too much influence.
+        If a Pareto k is above 0.7: the posterior without that unit differs too much.
 
     Notes
     -----
-    Draws of `SVI` are taken for draws of the posterior, as everywhere.
+    Draws of an approximation such as `SVI` are treated as draws of the posterior.
 
     Examples
     --------
@@ -164,12 +165,12 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
 
 
 def _comparisons(posterior: Posterior) -> pd.DataFrame:
-    """Leave out one row at a time, given the weights of its user."""
+    """Leave out one comparison at a time, given the weights of its user."""
     comparisons, choices = posterior.comparisons, posterior.choice_distribution
     weights = posterior.weights_draws()
     efficiency = _relative_efficiency(posterior)
     parts = []
-    # A loop over blocks of rows: their log likelihood would be as large as the posterior.
+    # A loop over blocks of rows: the log likelihood of all would be as large as the posterior.
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
         parts.append(_left_out(choices.log_likelihood(eta, comparisons.choice[part]), efficiency))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -179,63 +180,17 @@ def _comparisons(posterior: Posterior) -> pd.DataFrame:
 
 def _users(posterior: Posterior) -> pd.DataFrame:
     """Leave out one user at a time, given the population."""
-    comparisons = posterior.comparisons
-    log_likelihood = user_log_likelihood(posterior, _MOST_DRAWS)
+    model, comparisons = posterior.model, posterior.comparisons
+    draws = thin(posterior.draws, _MOST_DRAWS)
+    population = expect_population(model, draws, comparisons, "use by='comparison'")
+    log_likelihood = user_log_likelihood(model, population, draws, comparisons)
     columns = _left_out(log_likelihood, _relative_efficiency(posterior))
     keys = {"user": comparisons.users, "comparison": comparisons.counts}
     return pd.DataFrame(keys | dict(zip(("elpd", "p_loo", "pareto_k"), columns, strict=True)))
 
 
-def user_log_likelihood(posterior: Posterior, most: int) -> Array:
-    """Log probability of all choices of each user given the population, (user, sample).
-
-    Parameters
-    ----------
-    posterior
-        Of a model with a `population`.
-    most
-        Draws to take, at most.
-    """
-    comparisons, draws = posterior.comparisons, some(posterior.draws, most)
-    population = posterior.model.population(draws, comparisons)
-    if population is None:
-        raise ModelError(
-            f"{type(posterior.model).__name__} has no population of users to integrate over, "
-            "which leaving users out needs; use by='comparison', or hold users out: "
-            "comparisons.split(by='user')"
-        )
-    choice_model = posterior.model.choice_model(comparisons)
-    choices = choice_model.distribution(draws, comparisons.outcome)
-    out = np.empty((comparisons.n_users, len(population.factor)))
-    # A loop over users: each one's comparisons are few, and all draws are integrated at once.
-    for user in range(comparisons.n_users):
-        rows = slice(comparisons.offsets[user], comparisons.offsets[user + 1])
-        difference, choice = comparisons.difference[rows], comparisons.choice[rows]
-        outcome = comparisons.outcome.take(np.arange(rows.start, rows.stop))
-        log_share, mean = population.of_user(user)
-
-        def of_rows(
-            eta: Array, part: slice, choice: Array = choice, outcome: Outcome = outcome
-        ) -> Array:
-            return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
-
-        components = [
-            log_share[:, component]
-            + log_marginal(
-                mean[:, component] @ difference.T,
-                difference @ population.of_component(component),
-                choice,
-                of_rows,
-                seed=user,
-            )
-            for component in range(population.components)
-        ]
-        out[user] = logsumexp(components, axis=0)
-    return out
-
-
 def _left_out(log_likelihood: Array, efficiency: float) -> tuple[Array, Array, Array]:
-    """Elpd, p_loo and Pareto k of each row of log likelihoods (row, sample)."""
+    """Elpd, p_loo and Pareto k of each unit, from log likelihoods (unit, sample)."""
     from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
 
     if not np.ptp(log_likelihood):
@@ -248,13 +203,13 @@ def _left_out(log_likelihood: Array, efficiency: float) -> tuple[Array, Array, A
 
 
 def _relative_efficiency(posterior: Posterior) -> float:
-    """Mean effective sample size of all parameters over the number of draws, as ArviZ has it."""
+    """Mean effective sample size of all parameters over the number of draws, as in ArviZ."""
     sizes = posterior.draws.sizes
     if sizes["chain"] == 1:
         return 1.0
     found = []
-    for name, variable in posterior.draws.data_vars.items():
-        values = parameters(variable.rename(name))[1]
+    for variable in posterior.draws.data_vars.values():
+        values = parameters(variable)[1]
         varies = np.ptp(values, axis=(0, 1)) > 0
         found.append(effective_sample_size(values[:, :, varies]))
     return float(np.concatenate(found).mean()) / (sizes["chain"] * sizes["draw"])
@@ -267,14 +222,14 @@ def _warn(result: LeaveOneOut) -> None:
     one = result.by == "comparison"
     what = f"row {shown(worst['comparison'])}" if one else f"user {shown(worst['user'])}"
     remedy = (
-        "leave out users instead (by='user'), which needs no draws of a user's own weights"
+        "leave out users instead (by='user'), which integrates users' weights out"
         if one
         else "take more draws"
     )
     warnings.warn(
         f"Pareto k is above {PARETO_K:g} for {result.bad:,} of {len(result.pointwise):,} "
-        f"{result.by}s (the largest is {result.worst_k:.2f}, {what}): without them the posterior "
-        f"is another, and their elpd is not to be trusted; {remedy}, or hold data out with "
+        f"{result.by}s (the largest is {result.worst_k:.2f}, {what}): the posterior without them "
+        f"differs too much for a reliable elpd; {remedy}, or hold data out with "
         f"comparisons.split(by={result.by!r}), fit and bp.evaluate",
         ConvergenceWarning,
         stacklevel=3,

@@ -146,7 +146,7 @@ def test_correlated_draws_and_other_models_are_pointed_out() -> None:
             right = super().run(model, comparisons, seed)
             return changed(right, lambda draws: np.repeat(draws, 5, axis=1))
 
-    with pytest.warns(bp.ConvergenceWarning, match=r"correlate by 0\.\d+ \(threshold 0.3\)"):
+    with pytest.warns(bp.ConvergenceWarning, match=r"autocorrelation 0\.\d+ \(threshold 0.3\)"):
         bp.sbc(
             bp.PooledReward(),
             comparisons(),
