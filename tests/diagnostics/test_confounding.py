@@ -77,7 +77,9 @@ def test_the_distribution_of_exposure_is_the_regression_over_comparisons() -> No
     np.testing.assert_allclose(exposure.mean, [[z.mean()]], atol=1e-12)
     np.testing.assert_allclose(exposure.variance, [[[z.var()]]])
     np.testing.assert_allclose(exposure.observed.slope, [[[slope]]])
-    np.testing.assert_allclose(exposure.observed.offset, [[rows.mean() - z.mean() - slope * x.mean()]])
+    np.testing.assert_allclose(
+        exposure.observed.offset, [[rows.mean() - z.mean() - slope * x.mean()]]
+    )
     np.testing.assert_allclose(exposure.observed.variance, [[[z.var() - slope**2 * x.var()]]])
     assert exposure.adjusted is exposure.observed
 

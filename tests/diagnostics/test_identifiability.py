@@ -10,12 +10,12 @@ import xarray as xr
 from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 
 import bayes_pref as bp
+from bayes_pref.diagnostics.identifiability.non_identified import sparse_basis
 from bayes_pref.diagnostics.identifiability.prior_share import (
     Identifiability,
     assess,
     unsupported,
 )
-from bayes_pref.diagnostics.identifiability.non_identified import sparse_basis
 from bayes_pref.diagnostics.query import read_query
 from bayes_pref.draws import label
 

@@ -14,8 +14,8 @@ from bayes_pref.diagnostics.identifiability import borrowing
 from bayes_pref.diagnostics.identifiability.borrowing import borrowed
 from bayes_pref.diagnostics.overlap import context_overlap as module
 from bayes_pref.diagnostics.overlap.context_overlap import assess
-from bayes_pref.diagnostics.overlap.overlap_assessment import OverlapAssessment
 from bayes_pref.diagnostics.overlap.exposure_axes import ExposureAxes
+from bayes_pref.diagnostics.overlap.overlap_assessment import OverlapAssessment
 from bayes_pref.diagnostics.overlap.user_components import user_components
 from bayes_pref.diagnostics.query import Query, read_query
 from bayes_pref.draws import label
@@ -88,7 +88,9 @@ def auroc_within(overlap: np.ndarray, consistent: np.ndarray, user: np.ndarray) 
 
 
 @pytest.mark.parametrize(("rho", "low", "high"), [(0.5, 0.45, 0.55), (0.8, 0.7, 1), (1.0, 0.8, 1)])
-def test_users_hardly_see_the_contexts_of_the_other_component(rho: float, low: float, high: float) -> None:
+def test_users_hardly_see_the_contexts_of_the_other_component(
+    rho: float, low: float, high: float
+) -> None:
     aurocs = []
     for seed in range(4):
         posterior, pairs, consistent, component = components_world(rho, seed)
