@@ -30,7 +30,7 @@ from bayes_pref.diagnostics.confounding.shifts import (
     describe_shifts,
 )
 from bayes_pref.diagnostics.query import Query, read_query
-from bayes_pref.models.base import exposures
+from bayes_pref.models.regressors import exposures
 
 Array = np.ndarray
 

@@ -21,7 +21,6 @@ from bayes_pref.diagnostics.confounding import shared_shift
 from bayes_pref.diagnostics.confounding.assess_confounding import assess
 from bayes_pref.diagnostics.confounding.shared_shift import joint_shifts
 from bayes_pref.diagnostics.query import Pairs, read_pairs
-from bayes_pref.inference.engine import RawDraws
 from bayes_pref.models.shared_cause import Indicators
 
 
@@ -211,9 +210,9 @@ def test_new_users_have_the_spread_that_cause_and_rest_give() -> None:
 class Deaf(bp.Gibbs):
     """Gibbs that believes what users are shown to have nothing to do with their cause."""
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-        shuffled = np.random.default_rng(seed).permutation(comparisons.context)
-        return super().run(model, replace(comparisons, context=shuffled), seed)
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+        shuffled = np.random.default_rng(0).permutation(comparisons.context)
+        return super().prepare(model, replace(comparisons, context=shuffled))
 
 
 @pytest.mark.long
