@@ -7,11 +7,11 @@ z. Newton's method finds its mode z* and curvature H = I + A' W A at each draw, 
     p(y) = mean_k p(y | b + A z_k) Normal(z_k; 0, I) / q(z_k)
 
 over 64 to 4,096 points z_k of a scrambled Sobol sequence, until the error is small enough. The
-points follow q, a mixture of Normal(z*, H^-1), which approximates the integrand, and of the
-multivariate t with the same centre and scale and 8 degrees of freedom. The tails of the t are
-heavier than those of the prior, so that the weights are bounded (importance sampling: Geweke 1989,
-Econometrica 57; with a defensive mixture: Hesterberg 1995, Technometrics 37). Where a user has
-fewer comparisons than r, the integral is over the span of the comparisons.
+points follow q, a mixture of Normal(z*, H^-1), which approximates the integrand, and of a
+multivariate t with the same centre and scale (`importance_points`). The tails of the t are heavier
+than those of the prior, so that the weights are bounded. Where a user has fewer comparisons than r,
+the integral is over the span of the comparisons. Where the prior of z is not Gaussian, its density
+ratio relative to Normal(0, I) multiplies the integrand.
 """
 
 from __future__ import annotations
@@ -21,20 +21,18 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import expit, gammaincinv, gammaln, logsumexp, ndtri
-from scipy.stats import qmc
+from scipy.special import expit, logsumexp
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.population import Population
+from bayes_pref.models.importance_points import importance_points
+from bayes_pref.models.population import LogRatio, Population
 
 Array = NDArray[np.float64]
 # Log-odds (sample, point, row), and which samples these are -> (sample, point).
 LogLikelihood = Callable[[Array, slice], Array]
 
-_FREEDOM = 8.0  # degrees of freedom of the multivariate t
-_WIDE = 0.25  # its share of the points
 _STEPS = 60  # most Newton steps; about six are usual
 _DECREMENT = 1e-3  # expected gain of a step, in log density, at which Newton's method stops
 _FEWEST, _MOST = 64, 4096  # points, powers of two
@@ -67,7 +65,7 @@ def user_log_likelihood(
         rows = slice(comparisons.offsets[user], comparisons.offsets[user + 1])
         difference, choice = comparisons.difference[rows], comparisons.choice[rows]
         outcome = comparisons.outcome.take(np.arange(rows.start, rows.stop))
-        log_share, mean = population.of_user(user)
+        prior = population.of_user(user)
 
         def of_rows(
             eta: Array, part: slice, choice: Array = choice, outcome: Outcome = outcome
@@ -75,12 +73,13 @@ def user_log_likelihood(
             return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
 
         components = [
-            log_share[:, component]
+            prior.log_share[:, component]
             + log_marginal(
-                mean[:, component] @ difference.T,
-                difference @ population.of_component(component),
+                prior.mean[:, component] @ difference.T,
+                difference @ prior.of_component(component),
                 choice,
                 of_rows,
+                log_ratio=prior.log_ratio,
                 seed=user,
             )
             for component in range(population.components)
@@ -95,6 +94,7 @@ def log_marginal(
     choice: Array,
     log_likelihood: LogLikelihood,
     *,
+    log_ratio: LogRatio | None = None,
     seed: int = 0,
 ) -> Array:
     """Log probability of choices at each draw, (sample,).
@@ -107,6 +107,8 @@ def log_marginal(
         (row,) 1 left, 0 right, or between; for the mode under logistic choices.
     log_likelihood
         Log probability of all the choices at log-odds (sample, point, row) of some samples.
+    log_ratio
+        Log density of z relative to Normal(0, I); None: z is Normal(0, I).
     seed
         Random seed of the points. Users with different seeds have independent errors.
 
@@ -121,7 +123,7 @@ def log_marginal(
     samples, rows, size = design.shape
     if not size or not design.any():
         return log_likelihood(centre[:, None], slice(None))[:, 0]
-    if size > rows:
+    if size > rows and log_ratio is None:
         # A = R' Q', and Q' z has the same distribution as z.
         design = np.linalg.qr(design.swapaxes(1, 2))[1].swapaxes(1, 2)
         size = rows
@@ -132,10 +134,12 @@ def log_marginal(
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
 
     def ratios(part: slice, points: int) -> Array:
-        e, log_density = _points(size, points, seed)
+        e, log_density = importance_points(size, points, seed)
         z = mode[part, None] + e @ inverse[part]
         eta = centre[part, None] + z @ design[part].swapaxes(1, 2)
         prior = -0.5 * (z**2).sum(axis=2) - 0.5 * size * np.log(2 * np.pi)
+        if log_ratio is not None:
+            prior = prior + log_ratio(z, part)
         return np.asarray(log_likelihood(eta, part) + prior - log_density)
 
     points, few = _FEWEST, slice(None, None, -(-samples // _PILOT))
@@ -155,26 +159,6 @@ def _error(ratios: Array) -> float:
     weights = np.exp(ratios - ratios.max(axis=1, keepdims=True))
     variation = weights.std(axis=1) / weights.mean(axis=1)
     return float(np.median(variation) / np.sqrt(ratios.shape[1]))
-
-
-def _points(size: int, count: int, seed: int) -> tuple[Array, Array]:
-    """Points (count, size) of the proposal around 0 with unit scale, and log densities (count,).
-
-    They come in antithetic pairs e and -e.
-    """
-    uniform = qmc.Sobol(size + 1, rng=np.random.default_rng(seed)).random(count // 2)
-    e = ndtri(uniform[:, 1:])
-    wide = uniform[:, 0] < _WIDE
-    # Given that it is below the share, the uniform number over the share is uniform again.
-    scale = 2.0 * gammaincinv(_FREEDOM / 2, uniform[wide, 0] / _WIDE) / _FREEDOM
-    e[wide] /= np.sqrt(scale)[:, None]
-    square = (e**2).sum(axis=1)
-    normal = -0.5 * (square + size * np.log(2 * np.pi))
-    student = gammaln((_FREEDOM + size) / 2) - gammaln(_FREEDOM / 2)
-    student = student - 0.5 * size * np.log(_FREEDOM * np.pi)
-    student = student - 0.5 * (_FREEDOM + size) * np.log1p(square / _FREEDOM)
-    density = np.logaddexp(np.log(1 - _WIDE) + normal, np.log(_WIDE) + student)
-    return np.concatenate([e, -e]), np.concatenate([density, density])
 
 
 def _mode(centre: Array, design: Array, choice: Array) -> tuple[Array, Array]:

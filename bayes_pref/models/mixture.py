@@ -29,7 +29,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyro
 import pyro.distributions as dist
 import torch
@@ -40,18 +39,14 @@ from scipy.special import logsumexp
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
-from bayes_pref.draws import label, stacked
+from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import (
-    GaussianUsers,
-    MixtureOfUsers,
-    RewardModel,
-    feature_units,
-    mean_contexts,
-)
+from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
-from bayes_pref.models.population import Population
+from bayes_pref.models.population_sites import half_normal_site, normal_site, standard_normal
+from bayes_pref.models.regressors import constant_contexts, feature_units, mean_contexts
 from bayes_pref.models.relabelling import ComponentMixture, add_by_user, permuted, relabelled
+from bayes_pref.models.spec import ContextModel, PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -141,21 +136,17 @@ class MixtureReward(RewardModel):
                 "these comparisons have none; pass their columns as context=[...] when reading the "
                 "data, or leave exposure out"
             )
-        within = comparisons.context - mean_contexts(comparisons)[comparisons.user]
-        size = np.abs(comparisons.context).max(axis=0)
-        alone = len(comparisons) == comparisons.n_users
-        for name, largest, scale in zip(names, np.abs(within).max(axis=0), size, strict=True):
-            if largest <= 1e-12 * scale and not alone:
-                raise ModelError(
-                    f"MixtureReward(exposure=True): context {name!r} never varies within a user, "
-                    "so its variance there cannot be learned; leave that context out"
-                )
+        constant = constant_contexts(comparisons)
+        if constant and len(comparisons) > comparisons.n_users:
+            raise ModelError(
+                f"MixtureReward(exposure=True): context {constant[0]!r} never varies within a "
+                "user, so its variance there cannot be learned; leave that context out"
+            )
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and what is observed of each user."""
         self.check(comparisons)
-        prior = self.mixture_of_users(comparisons)
-        mean_sd = torch.as_tensor(prior.gaussian.mean_sd).expand(self.components, -1)
+        spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
         users = len(everyone.indices)
@@ -165,16 +156,13 @@ class MixtureReward(RewardModel):
         else:
             share = pyro.deterministic("share", torch.ones_like(equal))
         log_component = share.log().expand(users, -1)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(2))
-        spread = torch.as_tensor(prior.gaussian.spread_sd)
-        tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
-        if self.exposure:
-            log_component = self._shown(comparisons, prior, everyone, batch, log_component)
+        mu = normal_site("mu", np.tile(spec.mean_sd, (self.components, 1)))
+        tau = half_normal_site("tau", spec.spread_sd)
+        if spec.contexts is not None:
+            log_component = self._shown(comparisons, spec.contexts, everyone, batch, log_component)
         likelihood = self.choice_likelihood(comparisons)
         with everyone:
-            own = tau * pyro.sample(
-                "deviation", dist.Normal(torch.zeros_like(spread), 1.0).to_event(1)
-            )
+            own = tau * pyro.sample("deviation", standard_normal(len(spec.spread_sd)))
             pick = pyro.sample("pick", dist.Normal(torch.zeros(users, dtype=torch.float64), 1.0))
             eta = batch.difference @ mu.mT + (batch.difference * own[batch.user]).sum(-1)[:, None]
             mixture = ComponentMixture(
@@ -193,17 +181,16 @@ class MixtureReward(RewardModel):
     def _shown(
         self,
         comparisons: Comparisons,
-        prior: MixtureOfUsers,
+        contexts: ContextModel,
         everyone: pyro.plate,
         batch: Batch,
         log_component: torch.Tensor,
     ) -> torch.Tensor:
         """Observe the contexts; log probabilities of the components given them, (users, components)."""
-        centre, sd = torch.as_tensor(prior.centre), torch.as_tensor(prior.context_sd)
-        many = centre.expand(self.components, -1)
-        a = pyro.sample("a", dist.Normal(many, sd.expand_as(many)).to_event(2))
-        between = pyro.sample("between", dist.HalfNormal(sd).to_event(1))
-        within = pyro.sample("within", dist.HalfNormal(sd).to_event(1))
+        many = (self.components, 1)
+        a = normal_site("a", np.tile(contexts.sd, many), np.tile(contexts.centre, many))
+        between = half_normal_site("between", contexts.sd)
+        within = half_normal_site("within", contexts.sd)
         rows = comparisons.context
         if batch.users is not None:
             rows = rows[rows_of(batch.users, comparisons.offsets)]
@@ -228,48 +215,24 @@ class MixtureReward(RewardModel):
             context = pyro.sample("context", mixture, obs=torch.tensor(rows))
         return mixture.joint(context).log_softmax(-1)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        names: dict[str, tuple[str, ...]] = {
-            "share": ("component",),
-            "mu": ("component", "feature"),
-            "tau": ("feature",),
-        }
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ: by component, and around its mean weights."""
+        units = feature_units(self.scale, comparisons)
+        contexts = None
         if self.exposure:
-            names |= {
-                "a": ("component", "context"),
-                "between": ("context",),
-                "within": ("context",),
-            }
-        return names | self.choice_variables(comparisons) | {"weights": ("user", "feature")}
-
-    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the sites that are data, and the named dimensions of each."""
-        shown = {"context": ("comparison", "context")} if self.exposure else {}
-        return shown | {"choice": ("comparison",)}
-
-    def mixture_of_users(self, comparisons: Comparisons) -> MixtureOfUsers:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
-        users, contexts = comparisons.n_users, len(comparisons.features.contexts)
-        raw = self.scale == "raw" or not self.exposure
-        return MixtureOfUsers(
-            gaussian=GaussianUsers(
-                covariance="diagonal",
-                mean_sd=self.mean_sd / units,
-                effect_sd=np.empty((units.size, 0)),
-                coupling_sd=np.empty((units.size, 0)),
-                spread_sd=self.spread_sd / units,
-                concentration=1.0,
-                covariates=np.empty((users, 0)),
-                exposure=np.empty((users, 0)),
-            ),
-            components=self.components,
+            q = len(comparisons.features.contexts)
+            raw = self.scale == "raw"
+            contexts = ContextModel(
+                centre=np.zeros(q) if raw else comparisons.context.mean(axis=0),
+                sd=self.context_sd * (np.ones(q) if raw else comparisons.context.std(axis=0)),
+            )
+        return PopulationSpec(
+            mean_sd=self.mean_sd / units,
+            spread_sd=self.spread_sd / units,
+            covariance="diagonal",
             concentration=self.concentration,
-            exposure=self.exposure,
-            centre=np.zeros(contexts) if raw else comparisons.context.mean(axis=0),
-            context_sd=self.context_sd
-            * (np.ones(contexts) if raw else comparisons.context.std(axis=0)),
+            components=self.components,
+            contexts=contexts,
         )
 
     def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
@@ -318,42 +281,6 @@ class MixtureReward(RewardModel):
         """Order the components of each draw by their weight of the first feature, falling."""
         first = draws["mu"].transpose("chain", "draw", "component", "feature").to_numpy()[..., 0]
         return permuted(draws, np.argsort(-first, axis=2))
-
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
-        weights = draws["weights"]
-        return weights if users is None else weights.sel(user=users)
-
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return weights of a user of a component drawn by the shares: (chain, draw, feature)."""
-        share = draws["share"].transpose("chain", "draw", "component").to_numpy()
-        component = (share.cumsum(axis=2) < rng.random((*share.shape[:2], 1))).sum(axis=2)
-        place = xr.DataArray(component.clip(max=self.components - 1), dims=("chain", "draw"))
-        mu = (
-            draws["mu"]
-            .drop_vars("component")
-            .isel(component=place)
-            .transpose("chain", "draw", "feature")
-        )
-        noise = rng.standard_normal(mu.shape)
-        return (mu + draws["tau"].transpose("chain", "draw", "feature") * noise).rename("weights")
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices, given what they are shown."""
-        with np.errstate(divide="ignore"):  # a share of exactly zero
-            log_share = np.log(stacked(draws, "share", "component"))[:, None]
-        if self.exposure:
-            between, within = (stacked(draws, k, "context")[:, None] for k in ("between", "within"))
-            variance = between**2 + within**2 / comparisons.counts[:, None]
-            a = stacked(draws, "a", "component", "context")[:, None]
-            distance = (mean_contexts(comparisons)[:, None] - a) ** 2 / variance[:, :, None]
-            log_share = log_share - 0.5 * distance.sum(axis=3)
-            log_share = log_share - logsumexp(log_share, axis=2, keepdims=True)
-        tau = stacked(draws, "tau", "feature")
-        factor = (tau[:, :, None] * np.eye(tau.shape[1]))[:, None]
-        return Population(log_share, stacked(draws, "mu", "component", "feature")[:, None], factor)
 
 
 def _picked(probability: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyro
 import pyro.distributions as dist
 import torch
-import xarray as xr
 
 from bayes_pref.data import Comparisons
-from bayes_pref.draws import stacked
-from bayes_pref.models.base import GaussianUsers, RewardModel, feature_units
-from bayes_pref.models.population import Population
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.regressors import feature_units
+from bayes_pref.models.spec import PopulationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +48,7 @@ class PooledReward(RewardModel):
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: sites mu (n_features,) and the observed choices."""
-        self.check(comparisons)
-        sd = torch.as_tensor(self.mean_sd / feature_units(self, comparisons))
+        sd = torch.as_tensor(self.spec(comparisons).mean_sd)
         mu = pyro.sample("mu", dist.Normal(torch.zeros_like(sd), sd).to_event(1))
         likelihood = self.choice_likelihood(comparisons)
         eta = (torch.tensor(comparisons.difference) * mu).sum(-1)
@@ -62,36 +59,7 @@ class PooledReward(RewardModel):
                 obs=torch.tensor(comparisons.choice),
             )
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        return {"mu": ("feature",), **self.choice_variables(comparisons)}
-
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
-        return GaussianUsers(
-            covariance="none",
-            mean_sd=self.mean_sd / units,
-            effect_sd=np.empty((units.size, 0)),
-            coupling_sd=np.empty((units.size, 0)),
-            spread_sd=np.empty(0),
-            concentration=1.0,
-            covariates=np.empty((comparisons.n_users, 0)),
-            exposure=np.empty((comparisons.n_users, 0)),
-        )
-
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return mu for every user: (chain, draw, user, feature), log-odds per raw unit."""
-        labels = (draws["user"].to_index() if users is None else users).rename("user")
-        return draws["mu"].expand_dims(user=labels).transpose("chain", "draw", "user", "feature")
-
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return mu: a new user is like everyone. (chain, draw, feature)."""
-        return draws["mu"]
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices: all of it at mu."""
-        mu = stacked(draws, "mu", "feature")
-        return Population.gaussian(mu[:, None], np.empty((*mu.shape, 0)))
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ: not at all."""
+        mean_sd = self.mean_sd / feature_units(self.scale, comparisons)
+        return PopulationSpec(mean_sd, np.empty(0), "none")

@@ -31,10 +31,11 @@ from bayes_pref import settings
 from bayes_pref.data import Comparisons, Features, Representation
 from bayes_pref.data.selection import rows_of
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import GaussianUsers, RewardModel
+from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.pooled import PooledReward
+from bayes_pref.models.spec import PopulationSpec, Sites
 
 Array = NDArray[np.float64]
 
@@ -115,7 +116,7 @@ class RepresentationReward(RewardModel):
             As the class says.
         """
         if not self.needs_training(comparisons):
-            self._given_z().check(comparisons)
+            self.heads_model.check(comparisons)
             return
         super().check(comparisons)
         if comparisons.right is None:
@@ -144,7 +145,7 @@ class RepresentationReward(RewardModel):
         """Run as a Pyro model: on z, that of the heads; before, with the network's parameters."""
         self.check(comparisons)
         if not self.needs_training(comparisons):
-            self._given_z()(comparisons)
+            self.heads_model(comparisons)
             return
         inputs = Inputs.of(self, comparisons)
         network = self._network(inputs.centre.shape[0])
@@ -264,31 +265,27 @@ class RepresentationReward(RewardModel):
         column = comparisons.covariate_names.index(self.group)
         return list(comparisons.covariates[:, column].tolist())
 
-    def _given_z(self) -> HierarchicalReward | PooledReward:
+    @property
+    def heads_model(self) -> HierarchicalReward | PooledReward:
+        """The model of the heads given the learned features."""
         shared = {each.name: getattr(self, each.name) for each in fields(PooledReward)}
         if self.heads == "joined":
             return PooledReward(**shared)
         return HierarchicalReward(**shared, spread_sd=self.spread_sd)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the heads' sites and the named dimensions of each."""
-        return self._given_z().variables(comparisons)
-
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
-        """Return the heads as exact samplers read them, given z; before, None."""
+    def spec(self, comparisons: Comparisons) -> PopulationSpec | None:
+        """Return how heads differ, given the learned features; before training, None."""
         if self.needs_training(comparisons):
             return None
-        return self._given_z().gaussian_users(comparisons)
+        return self.heads_model.spec(comparisons)
 
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' heads: (chain, draw, user, feature), log-odds per unit of z."""
-        return self._given_z().user_weights(draws, users)
+    def variables(self, comparisons: Comparisons) -> Sites:
+        """Return the heads' sites and the named dimensions of each."""
+        return self.heads_model.variables(comparisons)
 
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return heads of a user drawn from the population: (chain, draw, feature)."""
-        return self._given_z().new_user_weights(draws, comparisons, rng)
+    def with_exposure(self, comparisons: Comparisons) -> RewardModel:
+        """Return a model of heads that may depend on exposure, given the learned features."""
+        return self.heads_model.with_exposure(comparisons)
 
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0

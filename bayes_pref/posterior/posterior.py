@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
-from bayes_pref.errors import ModelError
 from bayes_pref.posterior.estimates import (
     describe_choices,
     describe_parameters,
@@ -175,11 +174,6 @@ class Posterior(PosteriorDraws):
         """
         interval = settings.interval(interval)
         probabilities = self.model.component_probabilities(self.draws, self.comparisons)
-        if probabilities is None:
-            raise ModelError(
-                f"{type(self.model).__name__} has no mixture components; "
-                "fit bp.MixtureReward(components=2)"
-            )
         size, _, components = probabilities.shape
         columns = describe_parameters(probabilities.reshape(1, size, -1), interval)
         labels = pd.Index(np.arange(1, components + 1))

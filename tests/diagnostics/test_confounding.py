@@ -25,7 +25,7 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import Exposure, L
 from bayes_pref.diagnostics.confounding.permutation import Scores, null_scores, permutation_p_value
 from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, carried, describe_shifts
 from bayes_pref.diagnostics.query import Pairs, read_pairs
-from bayes_pref.models.base import exposures
+from bayes_pref.models.regressors import exposures
 
 Array = np.ndarray
 

@@ -27,7 +27,7 @@ def problem(monkeypatch: pytest.MonkeyPatch) -> Problem:
     world = bp.simulate(users=USERS, comparisons=6, features=3, covariates=1, seed=1)
     comparisons = world.comparisons
     model = bp.HierarchicalReward(covariance="full")
-    return Problem.build(model.gaussian_users(comparisons), comparisons)
+    return Problem.build(model.spec(comparisons), comparisons)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from scipy.stats import halfnorm, multivariate_normal, norm
 
 import bayes_pref as bp
 from bayes_pref.models import from_settings
-from bayes_pref.models.base import exposures
 from bayes_pref.models.design import Batch
+from bayes_pref.models.regressors import exposures
 from bayes_pref.seeding import seeded
 
 

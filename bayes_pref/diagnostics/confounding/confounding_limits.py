@@ -9,7 +9,8 @@ import numpy as np
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.confounding.exposure_distribution import collinear, varying
 from bayes_pref.messages import listed
-from bayes_pref.models.base import RewardModel, exposures
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.regressors import exposures
 
 
 def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> str | None:

@@ -139,7 +139,8 @@ def assess(
     comparisons, model, level = posterior.comparisons, posterior.model, thresholds.permutation_level
     settings.interval(interval)
     _check(permutations, level)
-    joint = model.shared_cause(comparisons) is not None
+    spec = model.spec(comparisons)
+    joint = spec is not None and spec.cause is not None
     if not joint and "G" not in posterior.draws:
         raise ModelError(
             f"{type(model).__name__} has no exposure term: fit "

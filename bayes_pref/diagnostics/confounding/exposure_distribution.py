@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_pref.data import Comparisons
-from bayes_pref.models.base import centred_covariates, exposures
+from bayes_pref.models.regressors import centred_covariates, exposures
 from bayes_pref.types import FloatArray
 
 _SINGULAR = 1e-8  # of the largest eigenvalue of a variance: contexts or covariates are collinear

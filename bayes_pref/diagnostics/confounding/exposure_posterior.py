@@ -7,17 +7,14 @@ with c_i the covariates of user i, and z_i the user's mean context, standardised
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
-from bayes_pref.models.base import RewardModel, centred_covariates
-from bayes_pref.models.hierarchical import HierarchicalReward
-from bayes_pref.models.shared_cause import SharedCauseReward
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.types import FloatArray
@@ -52,18 +49,10 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
     >>> refit_with_exposure(posterior, progress=False).draws["G"].sizes["context"]
     1
     """
-    model = posterior.model
-    if isinstance(model, SharedCauseReward):
+    with_exposure = posterior.model.with_exposure(posterior.comparisons)
+    # Without the correlation of G and mu, the intervals of shifts are too narrow.
+    if with_exposure is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
         return posterior
-    if isinstance(model, HierarchicalReward):
-        # Without the correlation of G and mu, the intervals of shifts are too narrow.
-        if model.exposure and posterior.run.joint:
-            return posterior
-        with_exposure = replace(model, exposure=True)
-    else:
-        with_exposure = HierarchicalReward(
-            exposure=True, mean_sd=model.mean_sd, scale=model.scale, **model.choice_keywords()
-        )
     # Enough draws for the population, which is all that shifts depend on.
     engine = Gibbs(draws=600, warmup=400, progress=progress)
     return fit(with_exposure, posterior.comparisons, engine, seed=seed)
@@ -90,21 +79,10 @@ def fit_without_exposure(
     centre, covariance, position: (u, d) posterior mean of mu + B c_i, (d, d) posterior mean of
         Sigma, log-odds per raw unit; posterior mean of the position bias, 0 without
     """
-    if isinstance(model, SharedCauseReward):
-        model = HierarchicalReward(
-            covariance=model.covariance,
-            mean_sd=model.mean_sd,
-            spread_sd=model.spread_sd,
-            effect_sd=model.effect_sd,
-            concentration=model.concentration,
-            scale=model.scale,
-            **model.choice_keywords(),
-        )
-    assert isinstance(model, HierarchicalReward)
     # Few draws: the level of the test does not depend on their number, and posterior means are
     # accurate long before intervals are.
     engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
-    drawn = engine.run(replace(model, exposure=False), comparisons, seed).values
+    drawn = engine.prepare(model.without_exposure(), comparisons).run(seed).sites
     mu, tau = drawn["mu"].mean(axis=(0, 1)), drawn["tau"]
     correlation = drawn.get("correlation", np.eye(len(mu)))
     centre = np.tile(mu, (comparisons.n_users, 1))

@@ -27,7 +27,7 @@ import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.logistic_normal import expected_choice
-from bayes_pref.models.base import centred_covariates, exposures
+from bayes_pref.models.regressors import centred_covariates, exposures
 from bayes_pref.types import FloatArray, IntArray
 
 _BLOCK = 2**22  # values held at once

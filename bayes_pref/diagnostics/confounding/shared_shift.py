@@ -16,9 +16,10 @@ import pandas as pd
 from scipy.special import logsumexp, softmax
 
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.errors import ModelError
 from bayes_pref.logistic_normal import expected_choice
-from bayes_pref.models.base import centred_covariates
-from bayes_pref.models.shared_cause import covariance_factor
+from bayes_pref.models.population_from_spec import covariance_factor
+from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray
 
@@ -47,6 +48,11 @@ def joint_shifts(
     -------
     frame: n rows; `p_do`, `p_obs`, `shift`, `shift_lower`, `shift_upper`, `p_confounded`
 
+    Raises
+    ------
+    ModelError
+        If the model is another.
+
     Examples
     --------
     >>> import bayes_pref as bp
@@ -57,7 +63,13 @@ def joint_shifts(
     >>> joint_shifts(posterior, read_query(posterior)).shape
     (450, 6)
     """
-    categories = posterior.model.categories(posterior.comparisons)
+    spec = posterior.model.spec(posterior.comparisons)
+    if spec is None or spec.cause is None or spec.contexts is None:
+        raise ModelError(
+            f"{type(posterior.model).__name__} is no joint model of contexts and preferences: fit "
+            "bp.SharedCauseReward()"
+        )
+    categories = spec.contexts.categories
     draws = _SharedCauseDraws(posterior, _MOST_DRAWS[categories])
     d, q = draws.coupling.shape[1:]
     each = len(draws.mu) * (2 * _CAUSES if categories else max(q, d))

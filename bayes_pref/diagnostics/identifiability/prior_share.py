@@ -31,7 +31,6 @@ from bayes_pref.diagnostics.identifiability.separation import Separation, row_sp
 from bayes_pref.diagnostics.query import Query, typical_differences
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import GaussianUsers
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 
@@ -83,7 +82,8 @@ def unsupported(posterior: Posterior) -> str | None:
             "independent and cannot show which features the data never separate; fit again with "
             "bp.Gibbs(), bp.NUTS() or another guide"
         )
-    if _prior(posterior) is None or "mu" not in posterior.draws:
+    spec = posterior.model.spec(posterior.comparisons)
+    if spec is None or spec.components is not None:
         return (
             f"{model} has no population mean weights with a normal prior, whose posterior "
             "covariance shows what the data never separate; fit a HierarchicalReward to the same "
@@ -97,13 +97,6 @@ def unsupported(posterior: Posterior) -> str | None:
             f"{posterior.comparisons.n_features:,} weights; draw at least {needed:,}"
         )
     return None
-
-
-def _prior(posterior: Posterior) -> GaussianUsers | None:
-    """The normal distribution of users in the model, if it has one."""
-    model, comparisons = posterior.model, posterior.comparisons
-    cause = model.shared_cause(comparisons)
-    return model.gaussian_users(comparisons) if cause is None else cause.gaussian
 
 
 def assess(
@@ -226,7 +219,7 @@ def _information(posterior: Posterior, fitted: FloatArray, units: FloatArray) ->
     basis, energy = row_space(fitted)
     if not energy.size:
         return np.zeros((len(units), len(units)))
-    prior = _prior(posterior)
+    prior = posterior.model.spec(posterior.comparisons)
     assert prior is not None  # or `unsupported` had given a reason
     draws = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
     # Coordinates in which D'D is the identity.

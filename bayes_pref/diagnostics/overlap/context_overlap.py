@@ -27,7 +27,6 @@ from bayes_pref.diagnostics.overlap.exposure_axes import ExposureAxes
 from bayes_pref.diagnostics.overlap.user_components import user_components
 from bayes_pref.diagnostics.prompts import PromptFeatures, contexts
 from bayes_pref.diagnostics.query import Query
-from bayes_pref.models.mixture import MixtureReward
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 
@@ -139,7 +138,8 @@ def _membership(
 ) -> FloatArray:
     """(u, k) probabilities of each user's component: those of the model, if it has components."""
     model = posterior.model
-    if components is None and isinstance(model, MixtureReward):
+    spec = model.spec(posterior.comparisons)
+    if components is None and spec is not None and spec.components is not None:
         probabilities = model.component_probabilities(posterior.draws, posterior.comparisons)
         return np.asarray(probabilities.mean(axis=0))
     return user_components(posterior, axes, components, seed)

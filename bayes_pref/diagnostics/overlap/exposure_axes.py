@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_pref.data import Comparisons
-from bayes_pref.models.base import mean_contexts
+from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.types import FloatArray, Mask
 
 _AXES = 8  # most axes: with a few hundred users, more would fit noise

@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
-from bayes_pref.models.base import mean_contexts
+from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.plots.style import CHOSEN, SMALL, blank, name_axes, panel_axes
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray

@@ -27,7 +27,7 @@ from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
-from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SamplerProblem, Spec
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SamplerProblem
 from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
 from bayes_pref.inference.mcmc import MCMC
 from bayes_pref.inference.raw_draws import RawDraws
@@ -98,7 +98,7 @@ class Gibbs(MCMC):
             raise Unsupported(
                 "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
             )
-        spec, choice_model = _spec(model, comparisons), model.choice_model(comparisons)
+        spec, choice_model = model.spec(comparisons), model.choice_model(comparisons)
         if spec is None:
             raise Unsupported("Gibbs needs logistic choices of users with Gaussian weights")
         for sampler in self.samplers:
@@ -111,14 +111,6 @@ class Gibbs(MCMC):
             if sampler.matches(spec)
         ]
         raise Unsupported("; ".join(reasons) or "Gibbs has no sampler for how its users differ")
-
-
-def _spec(model: RewardModel, comparisons: Comparisons) -> Spec | None:
-    return (
-        model.mixture_of_users(comparisons)
-        or model.shared_cause(comparisons)
-        or model.gaussian_users(comparisons)
-    )
 
 
 @dataclass(frozen=True, eq=False)

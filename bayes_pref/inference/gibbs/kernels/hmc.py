@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import (
-    compiled_into_callers,
     compiled,
+    compiled_into_callers,
     compiled_reordering,
 )
 from bayes_pref.inference.gibbs.kernels.population_density import log_density

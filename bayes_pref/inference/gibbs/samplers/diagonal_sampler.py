@@ -20,9 +20,9 @@ from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
 from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
-from bayes_pref.models.base import GaussianUsers
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -32,10 +32,9 @@ DENSE = 0.5  # share of non-zero entries from which every user's weights are dra
 class DiagonalSampler(GaussianSampler):
     """Gaussian users whose features are independent."""
 
-    def matches(self, spec: Spec) -> bool:
+    def matches(self, spec: PopulationSpec) -> bool:
         """Whether users are Gaussian with a diagonal covariance and no latent factors."""
-        gaussian = isinstance(spec, GaussianUsers) and not spec.loading_sd.shape[1]
-        return gaussian and spec.covariance == "diagonal"
+        return spec.gaussian and spec.covariance == "diagonal"
 
     def chain(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store

@@ -29,9 +29,9 @@ from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
 from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
-from bayes_pref.models.base import GaussianUsers
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -39,10 +39,10 @@ Array = NDArray[np.float64]
 class FactorSampler(GaussianSampler):
     """Gaussian users with scores on latent factors, with or without independent noise."""
 
-    def matches(self, spec: Spec) -> bool:
+    def matches(self, spec: PopulationSpec) -> bool:
         """Whether users have latent factors, and no covariance beside them but a diagonal one."""
-        factors = isinstance(spec, GaussianUsers) and bool(spec.loading_sd.shape[1])
-        return factors and spec.covariance != "full"
+        single = spec.factors is not None and spec.components is None
+        return single and spec.covariance != "full"
 
     def chain(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store

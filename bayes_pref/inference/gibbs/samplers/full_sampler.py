@@ -37,9 +37,9 @@ from bayes_pref.inference.gibbs.kernels.scale_updates import draw_scales
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store
 from bayes_pref.inference.gibbs.marginal import Marginal, move_population
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Calls, Sweeps, Trajectory
-from bayes_pref.models.base import GaussianUsers
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -47,10 +47,9 @@ Array = NDArray[np.float64]
 class FullSampler(GaussianSampler):
     """Gaussian users whose features are correlated."""
 
-    def matches(self, spec: Spec) -> bool:
+    def matches(self, spec: PopulationSpec) -> bool:
         """Whether users are Gaussian with a full covariance and no latent factors."""
-        gaussian = isinstance(spec, GaussianUsers) and not spec.loading_sd.shape[1]
-        return gaussian and spec.covariance == "full"
+        return spec.gaussian and spec.covariance == "full"
 
     def chain(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store

@@ -29,10 +29,11 @@ from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
-from bayes_pref.inference.gibbs.samplers.sampler import Sampler, Spec
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.inference.runtime.checkpoint import digest
-from bayes_pref.models.base import MixtureOfUsers, mean_contexts
 from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.regressors import mean_contexts
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -40,12 +41,13 @@ Array = NDArray[np.float64]
 class MixtureSampler(Sampler["MixtureProblem"]):
     """A mixture of Gaussian users with independent features."""
 
-    def matches(self, spec: Spec) -> bool:
-        """Whether users belong to components."""
-        return isinstance(spec, MixtureOfUsers)
+    def matches(self, spec: PopulationSpec) -> bool:
+        """Whether users belong to components, whose features are independent."""
+        mixture = spec.components is not None and not spec.terms
+        return mixture and spec.covariance == "diagonal"
 
     def problem(
-        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
     ) -> MixtureProblem:
         """Read the data and the priors."""
         return MixtureProblem(spec, comparisons)
@@ -75,30 +77,33 @@ class MixtureProblem:
         depend on the component.
     """
 
-    def __init__(self, users: MixtureOfUsers, comparisons: Comparisons) -> None:
-        problem = Problem.build(users.gaussian, comparisons)
+    def __init__(self, spec: PopulationSpec, comparisons: Comparisons) -> None:
+        assert spec.components is not None  # as `MixtureSampler.matches` says
+        problem = Problem.build(spec, comparisons)
         population = problem.population
+        self.components = spec.components
+        self.concentration = spec.concentration
         self.problem = replace(
             problem,
             population=population._replace(
-                design=np.zeros((comparisons.n_users, users.components)),
-                precision=np.tile(population.precision, (users.components, 1)),
+                design=np.zeros((comparisons.n_users, self.components)),
+                precision=np.tile(population.precision, (self.components, 1)),
             ),
         )
-        self.users = users
-        shown = slice(None) if users.exposure else slice(0)
+        shown = slice(0) if spec.contexts is None else slice(None)
         mean = mean_contexts(comparisons)
         within = (comparisons.context - mean[comparisons.user])[:, shown]
         self.count = comparisons.counts[:, None].astype(np.float64)
-        self.mean = (mean - users.centre)[:, shown]
+        self.centre = np.zeros(0) if spec.contexts is None else spec.contexts.centre
+        self.mean = mean[:, shown] - self.centre
         self.square = (within**2).sum(axis=0)
-        self.sd = users.context_sd[shown]
+        self.sd = np.zeros(0) if spec.contexts is None else spec.contexts.sd
 
     @property
     def n_columns(self) -> int:
         """Length of a draw: gamma and tau, shares, then a, between and within."""
         q = self.sd.size
-        return int(self.problem.n_parameters + self.users.components * (1 + q) + 2 * q)
+        return int(self.problem.n_parameters + self.components * (1 + q) + 2 * q)
 
     @property
     def weights_shape(self) -> tuple[int, int]:
@@ -107,10 +112,10 @@ class MixtureProblem:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the posterior, ready for JSON."""
-        shown = digest(self.count, self.mean, self.square, self.sd, self.users.centre)
+        shown = digest(self.count, self.mean, self.square, self.sd, self.centre)
         components = {
-            "components": self.users.components,
-            "shares": self.users.concentration,
+            "components": self.components,
+            "shares": self.concentration,
             "shown": shown,
         }
         return self.problem.identity() | components
@@ -123,7 +128,7 @@ class MixtureProblem:
 
     def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
-        k, q, d = self.users.components, self.sd.size, self.problem.feature_scale.size
+        k, q, d = self.components, self.sd.size, self.problem.feature_scale.size
         sizes = [k * d, d, k, k * q, q, q]
         mu, tau, share, a, between, within = np.split(draws, np.cumsum(sizes)[:-1], axis=2)
         weights /= self.problem.feature_scale  # in place: these are most of the memory
@@ -134,7 +139,7 @@ class MixtureProblem:
         }
         if q:
             centred = a.reshape(*a.shape[:2], k, q)
-            values |= {"a": self.users.centre + centred, "between": between, "within": within}
+            values |= {"a": self.centre + centred, "between": between, "within": within}
         return values | {"weights": weights}
 
 
@@ -155,7 +160,7 @@ class MixtureChain(HierarchicalChain):
         super().__init__(own, DiagonalSweeps(), warmup, thin, rng, store)
         self.mixture = mixture
         self.component = np.zeros(len(self.design), dtype=np.int64)
-        components = mixture.users.components
+        components = mixture.components
         self.share = np.full(components, 1 / components)
         self.between, self.within = 0.5 * mixture.sd, 0.5 * mixture.sd
         self.a = np.zeros((components, mixture.sd.size))
@@ -172,7 +177,7 @@ class MixtureChain(HierarchicalChain):
             (len(rough), rough.shape[1] + shown.shape[1])
         )
         clusters = KMeans(
-            self.mixture.users.components, n_init=1, random_state=int(self.rng.integers(2**31))
+            self.mixture.components, n_init=1, random_state=int(self.rng.integers(2**31))
         ).fit(described)
         self.component[:] = clusters.labels_
         mu = clusters.cluster_centers_[:, : rough.shape[1]]
@@ -215,12 +220,13 @@ class MixtureChain(HierarchicalChain):
         -------
         log prior of the components, (n_users, components)
         """
-        mixture, users, problem = self.mixture, self.mixture.users, self.problem
+        mixture, problem = self.mixture, self.problem
         omega = np.empty(self.psi.size)
         draw_polya_gamma(self.psi, omega, right_table(), self.rng)
         d = problem.feature_scale.size
-        mu = self.theta[: users.components * d].reshape(users.components, d)
-        tau = self.theta[users.components * d :]
+        components = mixture.components
+        mu = self.theta[: components * d].reshape(components, d)
+        tau = self.theta[components * d :]
         shown = mixture.log_means(self.a, self.between, self.within)
         log_component = np.log(self.share) + shown
         draw_components(
@@ -230,7 +236,7 @@ class MixtureChain(HierarchicalChain):
         self._write_design()
         counts = self.design.sum(axis=0)
         # Not below the smallest float, whose logarithm a component without users would need.
-        drawn = self.rng.dirichlet(users.concentration + counts).clip(np.finfo(float).tiny)
+        drawn = self.rng.dirichlet(mixture.concentration + counts).clip(np.finfo(float).tiny)
         self.share[:] = drawn
         if mixture.sd.size:
             self._draw_contexts()

@@ -16,8 +16,8 @@ from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler, Spec
-from bayes_pref.models.base import GaussianUsers
+from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
 
@@ -27,10 +27,9 @@ class PooledSampler(GaussianSampler):
 
     statistics: ClassVar[tuple[str, ...]] = ("lp",)
 
-    def matches(self, spec: Spec) -> bool:
+    def matches(self, spec: PopulationSpec) -> bool:
         """Whether users do not differ."""
-        gaussian = isinstance(spec, GaussianUsers) and not spec.loading_sd.shape[1]
-        return gaussian and spec.covariance == "none"
+        return spec.pooled
 
     def chain(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store

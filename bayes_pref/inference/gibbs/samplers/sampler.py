@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,10 @@ from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.models.base import GaussianUsers, MixtureOfUsers, SharedCause
 from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.spec import PopulationSpec
 
 Array = NDArray[np.float64]
-Spec: TypeAlias = GaussianUsers | MixtureOfUsers | SharedCause
 
 
 class SamplerProblem(Protocol):
@@ -55,11 +54,11 @@ class Sampler(ABC, Generic[P]):
     position_bias: ClassVar[bool] = False
 
     @abstractmethod
-    def matches(self, spec: Spec) -> bool:
+    def matches(self, spec: PopulationSpec) -> bool:
         """Whether the population has the structure that this sampler is for."""
 
     def unsupported(
-        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
     ) -> str | None:
         """Return why it cannot sample the posterior, or None if it can.
 
@@ -82,7 +81,9 @@ class Sampler(ABC, Generic[P]):
         return None
 
     @abstractmethod
-    def problem(self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons) -> P:
+    def problem(
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> P:
         """Read the data and the priors; called where nothing is `unsupported`."""
 
     @abstractmethod
@@ -108,6 +109,8 @@ class GaussianSampler(Sampler[Problem]):
 
     position_bias: ClassVar[bool] = True
 
-    def problem(self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons) -> Problem:
+    def problem(
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> Problem:
         """Read the data and the priors; called where nothing is `unsupported`."""
         return Problem.build(spec, comparisons, choice_model.position_sd)

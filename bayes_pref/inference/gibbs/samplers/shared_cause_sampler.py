@@ -32,10 +32,11 @@ from bayes_pref.inference.gibbs.kernels.user_information import information_by_u
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSweeps
-from bayes_pref.inference.gibbs.samplers.sampler import Sampler, Spec
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.inference.runtime.checkpoint import digest
-from bayes_pref.models.base import SharedCause, mean_contexts
 from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.regressors import mean_contexts
+from bayes_pref.models.spec import PopulationSpec, Term
 
 Array = NDArray[np.float64]
 
@@ -43,20 +44,20 @@ Array = NDArray[np.float64]
 class SharedCauseSampler(Sampler["SharedCauseProblem"]):
     """Gaussian users who share a latent cause with the contexts that they are shown."""
 
-    def matches(self, spec: Spec) -> bool:
+    def matches(self, spec: PopulationSpec) -> bool:
         """Whether users have a cause in common with their contexts."""
-        return isinstance(spec, SharedCause)
+        return spec.cause is not None and spec.components is None and spec.covariance != "none"
 
     def unsupported(
-        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
     ) -> str | None:
         """Return why it cannot sample the posterior, or None if it can."""
-        if isinstance(spec, SharedCause) and spec.categories:
+        if spec.cause is not None and spec.contexts is not None and spec.contexts.categories:
             return "Gibbs needs contexts that are numbers, and these are indicators of a choice"
         return super().unsupported(spec, choice_model, comparisons)
 
     def problem(
-        self, spec: Spec, choice_model: ChoiceModel, comparisons: Comparisons
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
     ) -> SharedCauseProblem:
         """Read the data and the priors."""
         return SharedCauseProblem(spec, comparisons)
@@ -85,16 +86,22 @@ class SharedCauseProblem:
         within users, scaled.
     """
 
-    def __init__(self, cause: SharedCause, comparisons: Comparisons) -> None:
-        unit = cause.context_sd
-        scaled = replace(cause.gaussian, coupling_sd=cause.gaussian.coupling_sd * unit)
-        self.problem = Problem.build(scaled, comparisons)
-        self.cause = cause
-        self.unit = unit
+    def __init__(self, spec: PopulationSpec, comparisons: Comparisons) -> None:
+        cause, contexts = spec.cause, spec.contexts
+        assert cause is not None  # as `SharedCauseSampler.matches` says
+        assert contexts is not None
+        self.unit = unit = contexts.sd
+        self.centre = contexts.centre
+        self.concentration = spec.concentration
+        # The sweeps take the scores for known regressors, in units of the prior.
+        start = np.zeros((comparisons.n_users, unit.size))
+        scaled = Term(cause.name, cause.dim, cause.prior_sd * unit, start)
+        terms = tuple(scaled if term is cause else term for term in spec.terms)
+        self.problem = Problem.build(replace(spec, terms=terms), comparisons)
         mean = mean_contexts(comparisons)
         within = (comparisons.context - mean[comparisons.user]) / unit
         self.count = comparisons.counts.astype(np.float64)
-        self.mean = (mean - cause.centre) / unit
+        self.mean = (mean - self.centre) / unit
         self.square = within.T @ within
 
     @property
@@ -110,7 +117,7 @@ class SharedCauseProblem:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the posterior, ready for JSON."""
-        shown = digest(self.count, self.mean, self.square, self.unit, self.cause.centre)
+        shown = digest(self.count, self.mean, self.square, self.unit, self.centre)
         return self.problem.identity() | {"shown": shown}
 
     def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
@@ -119,8 +126,8 @@ class SharedCauseProblem:
         sizes = [self.problem.n_parameters, q, q * q, q * q, users * q]
         theta, a, between, within, s = np.split(draws, np.cumsum(sizes)[:-1], axis=2)
         values = self.problem.raw(theta, weights)
-        values["Gamma"] = values.pop("G") / self.unit
-        values["a"] = self.cause.centre + a * self.unit
+        values["Gamma"] /= self.unit
+        values["a"] = self.centre + a * self.unit
         for name, flat in (("between", between), ("within", within)):
             lower = flat.reshape(*flat.shape[:2], q, q)
             sd = np.sqrt((lower**2).sum(axis=-1))
@@ -221,7 +228,7 @@ class SharedCauseChain(HierarchicalChain):
 
     def _draw_scales(self) -> None:
         """Move the factors of both covariances of contexts, and stretch s with its own."""
-        shared, concentration = self.shared, self.shared.cause.gaussian.concentration
+        shared, concentration = self.shared, self.shared.concentration
         ones = np.ones(self.a.size)
         rest = shared.mean - self.a - self.s
         within = shared.square + rest.T @ (shared.count[:, None] * rest)
