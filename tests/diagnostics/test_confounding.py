@@ -23,7 +23,7 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     draw_exposure,
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
-from bayes_pref.diagnostics.confounding.permutation import Scores, null_scores, permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import EfficientScores, null_scores, permutation_p_value
 from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
     adjusted_share,
@@ -241,7 +241,7 @@ def p_values(world: str, replications: int = 300) -> Array:
         scores, z = null_world(rng, coupling=0.5 if world == "dependent" else 0.0)
         if world == "one information for all":
             equal = np.broadcast_to(scores.information.mean(axis=0), scores.information.shape)
-            scores = Scores(scores.score, equal)
+            scores = EfficientScores(scores.score, equal)
         p = permutation_p_value(scores, z, np.empty((len(z), 0)), permutations=199, rng=rng)
         found.append(p - rng.random() / 200)  # makes a p-value of 199 permutations continuous
     return np.array(found)
