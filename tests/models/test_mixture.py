@@ -19,7 +19,7 @@ from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from test_models import log_joint
 
 import bayes_pref as bp
-from bayes_pref.inference.engine import RawDraws
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.models.relabelling import permuted, relabelled
 
 
@@ -207,9 +207,8 @@ def test_probabilities_of_kinds_are_bayes_rule_given_weights_and_contexts() -> N
 class Alike(bp.Gibbs):
     """Gibbs that believes users of a component to differ four times as much as the model says."""
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-        other = replace(model, spread_sd=4 * model.spread_sd)
-        return super().run(other, comparisons, seed)
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+        return super().prepare(replace(model, spread_sd=4 * model.spread_sd), comparisons)
 
 
 @pytest.mark.long
@@ -250,16 +249,22 @@ def test_labels_that_were_shuffled_are_put_back() -> None:
 
 
 def test_chains_in_different_mixtures_are_pointed_out() -> None:
+    @dataclass(frozen=True)
+    class Merged(bp.Program):
+        """A program whose second chain takes two components for one."""
+
+        right: bp.Program
+
+        def run(self, seed: int) -> RawDraws:
+            right = self.right.run(seed)
+            mu = right.sites["mu"].copy()
+            mu[1] = mu[1].mean(axis=1, keepdims=True)
+            return replace(right, sites={**right.sites, "mu": mu})
+
     @dataclass(frozen=True, kw_only=True)
     class Stuck(bp.Gibbs):
-        """Its second chain believes two components to be one."""
-
-        def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-            right = super().run(model, comparisons, seed)
-            drawn = dict(vars(right)["values"])
-            drawn["mu"] = drawn["mu"].copy()
-            drawn["mu"][1] = drawn["mu"][1].mean(axis=1, keepdims=True)
-            return RawDraws(drawn, right.stats, right.complete)
+        def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+            return Merged(super().prepare(model, comparisons))
 
     made = world([[1.5, 0.0], [-1.5, 0.0]], users=30, each=15)
     rhat = {}
