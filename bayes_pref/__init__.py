@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from bayes_pref.errors import DataWarning as DataWarning
     from bayes_pref.errors import ModelError as ModelError
     from bayes_pref.errors import Unsupported as Unsupported
-    from bayes_pref.evaluation.compare import compare as compare
     from bayes_pref.evaluation.held_out import Evaluation as Evaluation
     from bayes_pref.evaluation.held_out import evaluate as evaluate
-    from bayes_pref.evaluation.loo import LeaveOneOut as LeaveOneOut
-    from bayes_pref.evaluation.loo import loo as loo
+    from bayes_pref.evaluation.leave_one_out import LeaveOneOut as LeaveOneOut
+    from bayes_pref.evaluation.leave_one_out import loo as loo
+    from bayes_pref.evaluation.model_comparison import compare as compare
     from bayes_pref.evaluation.posterior_predictive import (
         posterior_predictive_check as posterior_predictive_check,
     )
@@ -82,9 +82,9 @@ _MODULES = {
         "ModelError",
         "Unsupported",
     ),
-    "evaluation.compare": ("compare",),
+    "evaluation.model_comparison": ("compare",),
     "evaluation.held_out": ("Evaluation", "evaluate"),
-    "evaluation.loo": ("LeaveOneOut", "loo"),
+    "evaluation.leave_one_out": ("LeaveOneOut", "loo"),
     "evaluation.posterior_predictive": ("posterior_predictive_check",),
     "evaluation.sbc": ("SBC", "sbc"),
     "inference.engine": ("Engine", "Program"),

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from altered_engines import FromFunction
 from cases import small_comparisons
 from numpy.typing import NDArray
 from scipy.special import expit, logit, logsumexp
 from scipy.stats import norm
 
 import bayes_pref as bp
-from bayes_pref.inference.engine import RawDraws
 
 Array = NDArray[np.float64]
 
@@ -77,16 +77,19 @@ class Weighing(bp.Engine):
     The settings are wrong priors, for checks that must fail.
     """
 
+    chains: int = 4
     candidates: int = 10_000
     tie_mean: float = -1.0
     lapse_mean: float = 0.05
     position_sd: float = 1.0
     steepness: float = 1.0
 
-    def unsupported(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> str | None:
-        return None if isinstance(model, bp.PooledReward) else "pooled models only"
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+        if not isinstance(model, bp.PooledReward):
+            raise bp.Unsupported("pooled models only")
+        return FromFunction(lambda seed: self._draw(model, comparisons, seed))
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
+    def _draw(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> bp.RawDraws:
         rng = np.random.default_rng(seed)
         count, names = self.candidates, model.variables(comparisons)
         sites = {"mu": rng.normal(0, 2, (count, 2)) / comparisons.feature_scale}
@@ -111,9 +114,7 @@ class Weighing(bp.Engine):
         weight = np.exp(total - logsumexp(total))
         kept = rng.choice(count, self.chains * self.draws, p=weight)
         shape = (self.chains, self.draws)
-        return RawDraws(
-            {k: v[kept].reshape(*shape, *v.shape[1:]) for k, v in sites.items()}, {}, True
-        )
+        return bp.RawDraws({k: v[kept].reshape(*shape, *v.shape[1:]) for k, v in sites.items()}, {})
 
 
 def items_frame(rows: list[tuple[str, str, int, int, int]]) -> pd.DataFrame:

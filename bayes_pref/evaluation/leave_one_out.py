@@ -12,7 +12,7 @@ population,
     p(y_i | theta) = integral of prod_n p(y_in | w) p(w | theta) dw
 
 where theta are the population's parameters. The user's own weights are integrated out at each draw
-(see `marginal_likelihood`): importance weights of draws of w_i have no usable variance, because w_i
+(see `integrated_likelihood`): importance weights of draws of w_i have no usable variance, because w_i
 is learned from y_i above all. This is the marginal LOO of Merkle, Furr & Rabe-Hesketh (2019,
 Psychometrika 84), and estimates how well *new* users are predicted.
 """
@@ -36,7 +36,7 @@ from bayes_pref.data.table import shown
 from bayes_pref.draws import parameters, thin
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.evaluation.choices import expect_population, expect_posterior, refuse_rankings
-from bayes_pref.evaluation.marginal_likelihood import user_log_likelihood
+from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.evaluation.scores import clustered_error
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds

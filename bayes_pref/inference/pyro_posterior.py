@@ -14,7 +14,6 @@ from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.raw_draws import RawDraws
-from bayes_pref.posterior.arviz_bridge import to_idata
 from bayes_pref.posterior.estimates import parameter_frame
 from bayes_pref.posterior.renamed_attributes import missing_attribute
 from bayes_pref.posterior.run import Run
@@ -67,7 +66,9 @@ class PyroPosterior:
     @property
     def idata(self) -> Any:
         """The draws as ArviZ bundles them: InferenceData (0.x) or DataTree (1.x)."""
-        return to_idata({"posterior": self.draws, "sample_stats": self.sample_stats})
+        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
+
+        return arviz_bridge.to_idata({"posterior": self.draws, "sample_stats": self.sample_stats})
 
     def summary(self, *, interval: float = 0.9) -> pd.DataFrame:
         """Describe every parameter and how well it was sampled.

@@ -12,7 +12,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom
 
 import bayes_pref as bp
-from bayes_pref.evaluation.marginal_likelihood import log_marginal
+from bayes_pref.evaluation.integrated_likelihood import log_marginal
 from bayes_pref.evaluation.model_comparison import stacking_weights
 from bayes_pref.evaluation.scores import clustered_error, mean_with_error
 from bayes_pref.models.population import Population

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from altered_engines import Altered, FromFunction
 from cases import LONG, MODELS, VARIANTS, small_comparisons
 from matplotlib import pyplot
 
@@ -18,7 +18,6 @@ from bayes_pref.evaluation.uniformity import (
     simultaneous_band,
     uniformity_p_values,
 )
-from bayes_pref.inference.engine import RawDraws
 
 REPLICATIONS = 120
 LEVEL = 1e-3  # of all quantities of a model together
@@ -32,25 +31,18 @@ def gibbs(**settings: float) -> dict[str, float]:
     return {"draws": 50, "warmup": 200, "thin": 6, "chains": 2, "progress": False} | settings
 
 
-def changed(right: RawDraws, change: Callable[[np.ndarray], np.ndarray]) -> RawDraws:
-    made = {name: change(draws) for name, draws in vars(right)["values"].items()}
-    return RawDraws(made, right.stats, right.complete)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Shrunk(bp.Gibbs):
     """Gibbs whose posteriors are too narrow around the right means."""
 
     by: float = 0.67
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-        right = super().run(model, comparisons, seed)
-
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
         def narrow(draws: np.ndarray) -> np.ndarray:
             mean = draws.mean(axis=(0, 1))
             return mean + self.by * (draws - mean)
 
-        return changed(right, narrow)
+        return Altered(super().prepare(model, comparisons), narrow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +51,22 @@ class Believing(bp.Gibbs):
 
     times: float = 2.0
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
         other = replace(model, spread_sd=self.times * model.spread_sd)
-        return super().run(other, comparisons, seed)
+        return super().prepare(other, comparisons)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Idle(bp.Gibbs):
     """No engine at all: draws from the prior, whatever the choices."""
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-        prior = model.prior_predictive(comparisons, draws=self.draws, seed=seed)
-        names = model.variables(comparisons)
-        return RawDraws({name: prior[name].to_numpy() for name in names}, {}, True)
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+        def draw(seed: int) -> bp.RawDraws:
+            prior = model.prior_predictive(comparisons, draws=self.draws, seed=seed)
+            names = model.variables(comparisons)
+            return bp.RawDraws({name: prior[name].to_numpy() for name in names}, {})
+
+        return FromFunction(draw)
 
 
 CALIBRATED = [
@@ -142,9 +137,9 @@ def test_the_result_depends_on_the_seed_alone_and_names_its_quantities() -> None
 def test_correlated_draws_and_other_models_are_pointed_out() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Slow(bp.Gibbs):
-        def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-            right = super().run(model, comparisons, seed)
-            return changed(right, lambda draws: np.repeat(draws, 5, axis=1))
+        def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+            right = super().prepare(model, comparisons)
+            return Altered(right, lambda draws: np.repeat(draws, 5, axis=1))
 
     with pytest.warns(bp.ConvergenceWarning, match=r"autocorrelation 0\.\d+ \(threshold 0.3\)"):
         bp.sbc(

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from altered_engines import FromFunction
 from cases import MODELS, small_comparisons
 from scipy.special import expit, log_expit, logsumexp
 from scipy.stats import dirichlet, halfnorm, multivariate_normal, norm
@@ -19,7 +20,6 @@ from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from test_models import log_joint
 
 import bayes_pref as bp
-from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.models.relabelling import permuted, relabelled
 
 
@@ -208,7 +208,8 @@ class Alike(bp.Gibbs):
     """Gibbs that believes users of a component to differ four times as much as the model says."""
 
     def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
-        return super().prepare(replace(model, spread_sd=4 * model.spread_sd), comparisons)
+        other = replace(model, spread_sd=4 * model.spread_sd)
+        return super().prepare(other, comparisons)
 
 
 @pytest.mark.long
@@ -249,22 +250,20 @@ def test_labels_that_were_shuffled_are_put_back() -> None:
 
 
 def test_chains_in_different_mixtures_are_pointed_out() -> None:
-    @dataclass(frozen=True)
-    class Merged(bp.Program):
-        """A program whose second chain takes two components for one."""
-
-        right: bp.Program
-
-        def run(self, seed: int) -> RawDraws:
-            right = self.right.run(seed)
-            mu = right.sites["mu"].copy()
-            mu[1] = mu[1].mean(axis=1, keepdims=True)
-            return replace(right, sites={**right.sites, "mu": mu})
-
     @dataclass(frozen=True, kw_only=True)
     class Stuck(bp.Gibbs):
+        """Its second chain believes two components to be one."""
+
         def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
-            return Merged(super().prepare(model, comparisons))
+            program = super().prepare(model, comparisons)
+
+            def draw(seed: int) -> bp.RawDraws:
+                right = program.run(seed)
+                mu = right.sites["mu"].copy()
+                mu[1] = mu[1].mean(axis=1, keepdims=True)
+                return replace(right, sites=right.sites | {"mu": mu})
+
+            return FromFunction(draw)
 
     made = world([[1.5, 0.0], [-1.5, 0.0]], users=30, each=15)
     rhat = {}

@@ -9,7 +9,7 @@ from text_votes import WORDS, read
 import bayes_pref as bp
 
 
-def opposite_tastes() -> bp.Posterior:
+def opposite_preferences() -> bp.Posterior:
     """Ann likes short answers and bob long ones."""
     rng = np.random.default_rng(1)
     records = []
@@ -22,8 +22,8 @@ def opposite_tastes() -> bp.Posterior:
     return bp.fit(bp.HierarchicalReward(), read(records), engine)
 
 
-def test_two_people_with_opposite_tastes_get_opposite_best_answers() -> None:
-    posterior = opposite_tastes()
+def test_two_users_with_opposite_preferences_get_opposite_best_answers() -> None:
+    posterior = opposite_preferences()
     answers = ["tea", "tea milk rain sun code", " ".join(["bread"] * 20)]
     ann, bob = (posterior.reward_model(user) for user in ("ann", "bob"))
     assert int(ann("Which?", answers).mean.argmax()) == 0

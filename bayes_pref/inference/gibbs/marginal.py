@@ -1,6 +1,6 @@
 """Density of a correlated population given Polya-Gamma variables, users' weights integrated out.
 
-The likelihood is that of `marginal_likelihood`. Its gradient in theta is the mean, over the
+The likelihood is that of `integrated_likelihood`. Its gradient in theta is the mean, over the
 Gaussian of w_i given omega and theta, of the gradient of log p(w_i | theta) (Fisher's identity).
 """
 

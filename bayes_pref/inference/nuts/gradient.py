@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch._inductor
 from numpy.typing import NDArray
 from pyro.ops.einsum import torch_log
 from torch.func import functionalize, grad_and_value
@@ -229,8 +228,10 @@ def _compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ca
     shapes = [(tuple(each.shape), str(each.dtype)) for each in inputs]
     key = f"{graph.code}{shapes}"
     if key not in _kernels:
+        from torch import _inductor as inductor  # takes seconds to import; only compiling needs it
+
         with torch.no_grad():
-            kernel = torch._inductor.compile(graph, list(inputs), options=OPTIONS)
+            kernel = inductor.compile(graph, list(inputs), options=OPTIONS)
             kernel(*inputs)  # compiled by now, and in memory before chains start
         _kernels[key] = kernel
     return _kernels[key]

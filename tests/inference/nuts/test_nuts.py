@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 import bayes_pref as bp
 from bayes_pref.inference.nuts import gradient as compiled_gradient
-from bayes_pref.inference.nuts import nuts
+from bayes_pref.inference.nuts import nutpie_program
 from bayes_pref.inference.nuts.density import flatten
 from bayes_pref.inference.nuts.gradient import check_gradient, compile_gradient
 from bayes_pref.inference.pyro_posterior import PyroPosterior
@@ -155,7 +155,7 @@ def test_a_wrong_compiled_gradient_is_refused(wrong: str, monkeypatch: pytest.Mo
 
         return gradient
 
-    monkeypatch.setattr(nuts, "compile_gradient", compile_wrongly)
+    monkeypatch.setattr(nutpie_program, "compile_gradient", compile_wrongly)
     with pytest.raises(bp.ModelError, match=r"compiled gradient differs.*kernel='pyro'"):
         engine().sample(schools, EFFECT, ERROR)
 
@@ -200,7 +200,7 @@ def test_a_model_that_cannot_be_compiled_runs_on_autograd_and_says_so() -> None:
     assert abs(mean[0] - 1.0) < 4.5 * error[0]
 
 
-def test_a_discrete_site_is_summed_out() -> None:
+def test_a_discrete_site_is_marginalised_out() -> None:
     by_pyro, by_hand = (flatten(model, (POINTS,)) for model in (mixture, mixture_by_hand))
     z = np.random.default_rng(0).normal(size=by_hand.size)
     value, slope = by_pyro.value_and_gradient(z)
@@ -293,6 +293,16 @@ def test_a_chain_that_fails_is_an_error() -> None:
         pytest.raises(bp.ModelError, match=r"chain \d failed: ZeroDivisionError: in the model"),
     ):
         engine().sample(fragile)
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "pyro"])
+def test_thinning_keeps_every_third_of_the_same_iterations(kernel: str) -> None:
+    settings = {"kernel": kernel, "warmup": 30, "chains": 1}
+    whole = sample(schools, EFFECT, ERROR, draws=30, **settings)
+    thinned = sample(schools, EFFECT, ERROR, draws=10, thin=3, **settings)
+    np.testing.assert_array_equal(thinned.draws["true"], whole.draws["true"][:, 2::3])
+    for name, values in thinned.sample_stats.items():
+        np.testing.assert_array_equal(values, whole.sample_stats[name][:, 2::3])
 
 
 def test_settings_that_no_run_can_have_are_refused() -> None:

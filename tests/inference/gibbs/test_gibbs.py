@@ -1,4 +1,4 @@
-"""Gibbs against quadrature; `fit`, interrupts, seeds and settings."""
+"""Gibbs against quadrature; seeds, threads, interrupts and thinning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from scipy.stats import halfnorm, norm
 from threadpoolctl import threadpool_limits
 
 import bayes_pref as bp
-from bayes_pref.inference.engine import RawDraws
 from bayes_pref.inference.runtime import threads as chains
 
 
@@ -121,32 +120,6 @@ def test_threads_of_linear_algebra_change_no_draw() -> None:
     assert found[0].identical(found[1])
 
 
-def test_fit_alone_picks_gibbs_and_expects_its_own_kinds() -> None:
-    comparisons = small_comparisons()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.ConvergenceWarning)
-        assert bp.fit(bp.PooledReward(), comparisons).run.engine == "Gibbs"
-    with pytest.raises(bp.ModelError, match=r"got the class PooledReward but expected"):
-        bp.fit(bp.PooledReward, comparisons)  # type: ignore[arg-type]
-    with pytest.raises(bp.ModelError, match=r"comparisons: got DataFrame but expected a Compar"):
-        bp.fit(bp.PooledReward(), comparisons.to_frame())  # type: ignore[arg-type]
-    with pytest.raises(bp.ModelError, match=r"seed must be a whole number"):
-        bp.fit(bp.PooledReward(), comparisons, seed=-1)
-    with pytest.raises(bp.ModelError, match=r"Gibbs\(chains=0\): expected a whole number"):
-        bp.Gibbs(chains=0)
-    with pytest.raises(bp.ModelError, match=r"NUTS\(kernel='stan'\)"):
-        bp.NUTS(kernel="stan")  # type: ignore[arg-type]
-
-
-def test_a_short_run_warns_and_the_posterior_keeps_the_warning() -> None:
-    with pytest.warns(bp.ConvergenceWarning) as caught:
-        posterior = bp.fit(bp.HierarchicalReward(), small_comparisons(), gibbs(draws=20, warmup=10))
-    assert [str(warning.message) for warning in caught] == [
-        finding.message for finding in posterior.findings
-    ]
-    assert "ess_bulk" in {finding.statistic for finding in posterior.findings}
-
-
 def test_an_interrupt_keeps_the_draws_so_far_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     # The memory for a million draws of these users is reserved but never touched.
     endless = bp.Gibbs(draws=1_000_000, warmup=20, chains=2, progress=False)
@@ -165,15 +138,6 @@ def test_an_interrupt_before_any_draw_is_an_interrupt(monkeypatch: pytest.Monkey
     interrupt_after(1, chains, monkeypatch)
     with pytest.raises(KeyboardInterrupt, match="before there were draws"):
         bp.fit(bp.HierarchicalReward(), small_comparisons(), endless)
-
-
-def test_an_error_in_a_chain_is_raised() -> None:
-    class Broken(bp.Gibbs):
-        def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-            raise ZeroDivisionError("in a chain")
-
-    with pytest.raises(ZeroDivisionError, match="in a chain"):
-        bp.fit(bp.PooledReward(), small_comparisons(), Broken())
 
 
 def test_separated_choices_still_give_finite_draws() -> None:

@@ -43,7 +43,7 @@ def fit(model: bp.RewardModel, seed: int = 0, **settings: object) -> bp.Posterio
 
 def test_a_killed_run_resumes_to_the_same_draws_bit_for_bit(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parents[1])]
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parents[2])]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 600
     while not all((folder / f"chain-{chain}.npz").exists() for chain in (0, 1)):

@@ -14,7 +14,7 @@ import torch
 from pyro import infer
 
 import bayes_pref as bp
-from bayes_pref.inference.nuts.density import double_precision, sample_nodes
+from bayes_pref.inference.pyro_tools.trace import double_precision, sample_nodes
 from bayes_pref.inference.svi.guides import Family, build
 from bayes_pref.inference.svi.network_elbo import network_elbo
 from bayes_pref.seeding import seeded

@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, halfnorm, kstest, norm, truncnorm
 
-from bayes_pref.inference.gibbs.diagonal_sampler import sweep_diagonal
-from bayes_pref.inference.gibbs.factor_sampler import sweep_factors
-from bayes_pref.inference.gibbs.full_sampler import sweep_full
 from bayes_pref.inference.gibbs.kernels.covariance import move_rows
 from bayes_pref.inference.gibbs.kernels.design_matrix import build_rows, log_odds
 from bayes_pref.inference.gibbs.kernels.factor_updates import move_along_weights
@@ -22,6 +19,9 @@ from bayes_pref.inference.gibbs.kernels.hmc import Move
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.gibbs.kernels.scale_updates import positive_normal
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.diagonal_sampler import sweep_diagonal
+from bayes_pref.inference.gibbs.samplers.factor_sampler import sweep_factors
+from bayes_pref.inference.gibbs.samplers.full_sampler import sweep_full
 
 pytestmark = pytest.mark.slow
 
