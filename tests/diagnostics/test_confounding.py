@@ -23,7 +23,11 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     draw_exposure,
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
-from bayes_pref.diagnostics.confounding.permutation import EfficientScores, null_scores, permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import (
+    EfficientScores,
+    null_scores,
+    permutation_p_value,
+)
 from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
     adjusted_share,

@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.inference.nuts.gradient import Gradient
 from bayes_pref.inference.runtime.processes import Flag, shared
 from bayes_pref.inference.runtime.threads import Tick
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 # ours, as ArviZ names them -> nutpie's
 STATISTICS = {
@@ -47,9 +45,9 @@ class ChainDraws:
         (chain,): number of draws written.
     """
 
-    z: Array
-    stats: Array
-    kept: Array
+    z: FloatArray
+    stats: FloatArray
+    kept: FloatArray
 
     @classmethod
     def empty(cls, chains: int, draws: int, size: int) -> ChainDraws:
@@ -74,7 +72,7 @@ class ChainSettings:
 
 def run_chain(
     gradient: Gradient,
-    start: Array,
+    start: FloatArray,
     settings: ChainSettings,
     room: ChainDraws,
     index: int,
@@ -94,7 +92,7 @@ def run_chain(
     done = 0
     failures: list[Exception] = []
 
-    def log_density(z: Array) -> tuple[float, Array]:
+    def log_density(z: FloatArray) -> tuple[float, FloatArray]:
         if not failures:
             try:
                 return gradient(z)
@@ -104,7 +102,7 @@ def run_chain(
                 failures.append(err)
         return -np.inf, np.zeros_like(z)
 
-    def expand(z: Array) -> dict[str, Array]:
+    def expand(z: FloatArray) -> dict[str, FloatArray]:
         nonlocal done
         done += 1
         draw, rest = divmod(done - settings.warmup, settings.thin)

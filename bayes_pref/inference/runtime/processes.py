@@ -20,14 +20,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.runtime.interrupts import on_interrupt
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.progress import tqdm
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class Flag(Protocol):
@@ -40,7 +38,7 @@ class Flag(Protocol):
 Chain = Callable[[int, Tick, Flag], None]
 
 
-def shared(*shape: int) -> Array:
+def shared(*shape: int) -> FloatArray:
     """Array of zeros in memory that forked processes share; unused pages need no memory.
 
     Examples

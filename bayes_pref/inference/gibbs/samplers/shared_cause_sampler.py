@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
@@ -37,8 +36,7 @@ from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.models.spec import PopulationSpec, Term
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class SharedCauseSampler(Sampler["SharedCauseProblem"]):
@@ -120,7 +118,7 @@ class SharedCauseProblem:
         shown = digest(self.count, self.mean, self.square, self.unit, self.centre)
         return self.problem.identity() | {"shown": shown}
 
-    def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
+    def raw(self, draws: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
         users, q = self.mean.shape
         sizes = [self.problem.n_parameters, q, q * q, q * q, users * q]
@@ -163,7 +161,7 @@ class SharedCauseChain(HierarchicalChain):
         self.s[:] = 0.5 * (shared.mean - self.a) + 0.3 * rng.standard_normal((users, q))
         self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         own = {name: getattr(self, name) for name in ("s", "a", "between", "within")}
         return super().arrays() | own
@@ -182,7 +180,7 @@ class SharedCauseChain(HierarchicalChain):
         self.advanced(1, acceptances)
         return 1
 
-    def _population(self) -> tuple[Array, Array, Array]:
+    def _population(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean of the weights without the cause (n_users, d), Gamma (d, q), and L (d, d)."""
         population, q = self.problem.population, self.a.size
         gamma = self.theta[: self.problem.n_means].reshape(population.precision.shape)
@@ -274,7 +272,7 @@ class SharedCauseChain(HierarchicalChain):
         return float(total - len(self.s) * np.log(np.diag(self.between)).sum())
 
 
-def _gaussian(factor: Any, linear: Any, rng: np.random.Generator) -> Array:
+def _gaussian(factor: Any, linear: Any, rng: np.random.Generator) -> FloatArray:
     """Draw from Normal(P^-1 linear, P^-1), P = factor factor', for each user."""
     solved = np.linalg.solve(factor, linear[:, :, None])
     solved += rng.standard_normal(solved.shape)
