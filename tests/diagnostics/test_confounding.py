@@ -23,7 +23,11 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     draw_exposure,
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
-from bayes_pref.diagnostics.confounding.permutation import EfficientScores, null_scores, permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import (
+    EfficientScores,
+    null_scores,
+    permutation_p_value,
+)
 from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
     adjusted_share,
@@ -206,7 +210,7 @@ def test_covariates_carry_all_some_or_none_of_the_coupling() -> None:
 # --- the permutation test
 
 
-def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[Scores, Array]:
+def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[EfficientScores, Array]:
     """Scores and exposure of users whose number of comparisons and differences go with exposure.
 
     Those who are shown extreme contexts make many comparisons, and one feature is an interaction.
@@ -250,8 +254,8 @@ def p_values(world: str, replications: int = 300) -> Array:
 @pytest.mark.slow
 def test_p_values_are_uniform_where_preferences_have_nothing_to_do_with_exposure() -> None:
     assert kstest(p_values("null"), "uniform").pvalue > 1e-3
-    # Partners that must fail: a world with dependence, and a statistic that does not know that users with
-    # extreme exposures are known better.
+    # Partners that must fail: a world with dependence, and a statistic that ignores that more is
+    # known about users with extreme exposures.
     assert kstest(p_values("dependent"), "uniform").pvalue < 1e-6
     assert kstest(p_values("one information for all"), "uniform").pvalue < 1e-6
 
