@@ -8,7 +8,7 @@ mean square over the comparisons), so that features in different units can share
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from bayes_pref.plots.style import POPULATION, SMALL, USERS, AxesArray, fitted, 
 from bayes_pref.plots.user_panels import draw_users
 from bayes_pref.posterior import Posterior
 
+_RENAMED = {"tastes": "factors"}
 _CERTAIN = 0.01  # a choice whose probability is this near 0 or 1 is all but certain
 
 
@@ -66,9 +67,8 @@ def population(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> bp.plots.population(posterior, truth=world.truth.mu).get_xlabel()
     'population weight, 90 % interval (log-odds per typical difference)'
     """
@@ -108,9 +108,8 @@ def heterogeneity(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> [label.get_text() for label in bp.plots.heterogeneity(posterior).get_yticklabels()]
     ['feature_1', 'feature_2', 'feature_3', 'feature_4']
     """
@@ -157,9 +156,8 @@ def users(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> axes = bp.plots.users(posterior, world.comparisons.users[0], features="feature_2")
     >>> [ax.get_title() for ax in axes]
     ['feature_2']
@@ -198,9 +196,8 @@ def trace(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> bp.plots.trace(posterior, "tau").shape
     (4, 2)
     """
@@ -234,9 +231,8 @@ def rank(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> bp.plots.rank(posterior, "tau").shape
     (4,)
     """
@@ -331,3 +327,13 @@ def calibration(result: SBC, axes: Any = None, *, probability: float = 0.95) -> 
     ['mu[feature_1]', 'log_likelihood']
     """
     return draw_calibration(result, axes, probability)
+
+
+if not TYPE_CHECKING:  # else a type checker would take every name to exist
+
+    def __getattr__(name: str) -> NoReturn:
+        """Say the new name of a plot that was renamed."""
+        message = f"module 'bayes_pref.plots' has no attribute {name!r}"
+        if name in _RENAMED:
+            message += f": it is called bayes_pref.plots.{_RENAMED[name]}"
+        raise AttributeError(message)
