@@ -202,7 +202,7 @@ class _ReferencePosterior:
         return cls(1.0 / (1.0 + values.clip(0.0) * sd**2), vectors, sd)
 
     def describe(self, differences: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return prior_share and reference_sd, (n,), of scaled differences (n, d); 0 without any."""
+        """Return prior_share and reference_sd, (n,), of scaled differences (n, d)."""
         squares = (differences @ self.vectors) ** 2
         variance = squares @ self.spectrum
         from_prior = squares @ self.spectrum**2
