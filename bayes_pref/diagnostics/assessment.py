@@ -75,7 +75,7 @@ class Assessed:
         Columns of `Report.users`, indexed by the users' labels.
     tables
         Tables of the report by name, each exported as a CSV file.
-    values
+    results
         Further results by name.
     notes
         Sentences on limits and on what was done.
@@ -88,7 +88,7 @@ class Assessed:
     remarks: Texts | None = None
     users: pd.DataFrame | None = None
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     figures: Mapping[str, Panel] = field(default_factory=dict)
 

@@ -43,22 +43,18 @@ class PreferenceAssessment(Assessment):
         """
         small = settings.thresholds.small_difference
         found = describe_differences(posterior, query, settings.interval, small=small)
-        evidence, notes = found[["p_left", "p_small"]], ()
-        if "weights" not in posterior.draws:
-            evidence = None
-            notes = (
-                f"{type(posterior.model).__name__} gives all users the same weights, so the "
-                "verdicts prefers, indifferent and undecided, which are about a user, cannot be "
-                "given; fit bp.HierarchicalReward() for them.",
-            )
+        personal = "weights" in posterior.draws
+        note = (
+            f"{type(posterior.model).__name__} gives all users the same weights, so the verdicts "
+            "prefers, indifferent and undecided, which are about a user, cannot be given; fit "
+            "bp.HierarchicalReward() for them."
+        )
         learned = np.append(learned_shares(posterior), 0.0)[query.user]  # the last: new users
         return Assessed(
             columns=found[list(self.columns)],
-            evidence=evidence,
-            users=pd.DataFrame(
-                {"learned": pd.Series(learned).groupby(query.labels, sort=False).first()}
-            ),
-            notes=notes,
+            evidence=found[["p_left", "p_small"]] if personal else None,
+            users=pd.Series(learned).groupby(query.labels, sort=False).first().to_frame("learned"),
+            notes=() if personal else (note,),
         )
 
 

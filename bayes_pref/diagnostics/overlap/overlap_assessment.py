@@ -53,7 +53,7 @@ class OverlapAssessment(Assessment):
             columns=frame,
             remarks=np.where(found.overlap < settings.thresholds.overlap, text, "").astype(object),
             users=pd.DataFrame({"overlap": query.by_user(found.overlap)}),
-            values={"exposure": exposure_frame(posterior, query, found.overlap)},
+            results={"exposure": exposure_frame(posterior, query, found.overlap)},
             notes=(found.note,),
             figures={"overlap": draw_overlap},
         )
@@ -64,6 +64,6 @@ class OverlapAssessment(Assessment):
         return Assessed(
             columns=missing,
             users=pd.DataFrame({"overlap": query.by_user(missing["overlap"].to_numpy())}),
-            values={"exposure": missing.assign(user=query.labels, context=np.nan)[_EXPOSURE]},
+            results={"exposure": missing.assign(user=query.labels, context=np.nan)[_EXPOSURE]},
             figures={"overlap": draw_overlap},
         )

@@ -1,7 +1,7 @@
 """One chain of the No-U-Turn sampler of nutpie (Rust), on a gradient given as a Python function.
 
-nutpie adapts its diagonal mass matrix to draws and gradients together (Seyboldt, Carlson &
-Carpenter 2024), which needs a fraction of the usual warm-up.
+nutpie adapts its diagonal mass matrix to draws and gradients jointly (Seyboldt, Carlson & Carpenter
+2024), which needs a fraction of the usual warm-up.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ChainDraws:
     stats
         (chain, draw, statistic): in the order of `STATISTICS`.
     kept
-        (chain,): how many draws are there.
+        (chain,): number of draws written.
     """
 
     z: FloatArray
@@ -85,8 +85,8 @@ def run_chain(
     Raises
     ------
     Exception
-        That `gradient` raised; a point at which torch finds no Cholesky factor is no error but a
-        point of no density.
+        That `gradient` raised. A point at which torch finds no Cholesky factor is no error: its
+        density is zero.
     """
     nutpie, from_pyfunc = nutpie_api()
     done = 0

@@ -30,10 +30,10 @@ def site_draws(
     z
         (chain, draw, size)
     names
-        Sites wanted; None: all that the vector decides, which leaves out those that depend on a
+        Sites to return; None: all that the vector determines, which excludes those that depend on a
         discrete site that was marginalised out.
     seed
-        Of the values of such sites, which are computed and thrown away.
+        Random seed of the values of such sites, which are computed and discarded.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def site_draws(
 def _batched_sites(
     flat: FlatDensity, point: torch.Tensor
 ) -> tuple[list[str], Callable[[torch.Tensor], Sites]]:
-    """Names of the sites that the vector alone decides, and all sites of many vectors at once."""
+    """Names of the sites that the vector alone determines; all sites of many vectors at once."""
     names = list(flat.dims)
 
     def listed(z: torch.Tensor) -> list[torch.Tensor]:

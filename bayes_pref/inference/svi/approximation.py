@@ -1,10 +1,10 @@
 """Draws from a fitted guide, and the Pareto k of their importance weights (Yao et al. 2018).
 
-No guide contains the posterior; importance weights tell how far it is: with a Pareto k above 0.7
-their variance is not usable. For the guide "auto" they are the weights of the population, users'
-parameters marginalised out. For any other guide they are the weights of all parameters jointly; k is
-then large as soon as there are hundreds of parameters, because small errors in each of them, which
-no estimate would show, multiply in the joint weight.
+No guide contains the posterior; importance weights show how far it is: with a Pareto k above 0.7
+their variance is not usable. For the guide "auto" they are the weights of the population, users
+marginalised out. For any other guide they are the joint weights of all parameters; k is then large
+as soon as there are hundreds of parameters, because small errors in each of them, which no estimate
+would show, multiply in the joint weight.
 """
 
 from __future__ import annotations

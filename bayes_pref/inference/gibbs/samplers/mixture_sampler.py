@@ -248,7 +248,7 @@ class MixtureChain(HierarchicalChain):
         pull = self.design.T @ (mixture.mean / variance)
         self.a[:] = pull / precision + rng.standard_normal(pull.shape) / np.sqrt(precision)
         distance = (mixture.mean - self.design @ self.a) ** 2
-        # A user's first context tells of the mean, each further one of the variance within.
+        # A user's first context informs about the mean, each further one about `within`.
         further = mixture.count.sum() - len(mixture.count)
         for q, sd in enumerate(mixture.sd):
 
