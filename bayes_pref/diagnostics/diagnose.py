@@ -130,7 +130,11 @@ def diagnose(
     given = [part.columns for part in found]
     further = [part.evidence for part in found if part.evidence is not None]
     keys = pd.DataFrame({"row": query.rows, "user": query.labels})
-    evidence = Evidence(pd.concat([keys, *given, *further], axis=1), thresholds, interval)
+    table = pd.concat([keys, *given, *further], axis=1)
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ModelError(f"two assessments returned the column {twice[0]!r}; rename one of them")
+    evidence = Evidence(table, thresholds, interval)
     verdict = decide(evidence, chosen)
     sentence = joined(explain(evidence, verdict, chosen), *(_beside(part) for part in found))
     return Report(

@@ -23,7 +23,11 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     draw_exposure,
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
-from bayes_pref.diagnostics.confounding.permutation import EfficientScores, null_scores, permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import (
+    EfficientScores,
+    null_scores,
+    permutation_p_value,
+)
 from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
     adjusted_share,
@@ -250,8 +254,8 @@ def p_values(world: str, replications: int = 300) -> Array:
 @pytest.mark.slow
 def test_p_values_are_uniform_where_preferences_have_nothing_to_do_with_exposure() -> None:
     assert kstest(p_values("null"), "uniform").pvalue > 1e-3
-    # Partners that must fail: a world with dependence, and a statistic that does not know that users with
-    # extreme exposures are known better.
+    # Partners that must fail: a world with dependence, and a statistic that ignores that more is
+    # known about users with extreme exposures.
     assert kstest(p_values("dependent"), "uniform").pvalue < 1e-6
     assert kstest(p_values("one information for all"), "uniform").pvalue < 1e-6
 

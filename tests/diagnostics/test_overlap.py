@@ -46,7 +46,8 @@ def components_world(
     """Two components of users, who write prompts of their own type with probability `rho`.
 
     Also held-out pairs, whether each is of its user's type, and the users' components. A classifier
-    that is told the type ranks contexts with AUROC .87, and users' errors leave their components at .9.
+    that knows the type ranks contexts with AUROC .87; given the errors in users' choices, at most
+    about .9 of the components can be found.
     """
     rng = np.random.default_rng([seed, 2])
     component = np.arange(users) % 2
@@ -88,7 +89,7 @@ def auroc_within(overlap: np.ndarray, consistent: np.ndarray, user: np.ndarray) 
 
 
 @pytest.mark.parametrize(("rho", "low", "high"), [(0.5, 0.45, 0.55), (0.8, 0.7, 1), (1.0, 0.8, 1)])
-def test_users_hardly_see_the_contexts_of_the_other_component(
+def test_users_hardly_see_contexts_of_the_other_component(
     rho: float, low: float, high: float
 ) -> None:
     aurocs = []

@@ -20,7 +20,7 @@ ENGINE = bp.Gibbs(draws=150, warmup=150, chains=1, cores=1, progress=False)
 
 
 class World(NamedTuple):
-    """Two components that mostly write prompts of their own type, which the context hardly shows."""
+    """Two components with prompts mostly of their own type, which the context hardly shows."""
 
     posterior: bp.Posterior
     pairs: Query
@@ -95,7 +95,7 @@ def test_a_mixture_answers_with_its_own_components(world: World) -> None:
     components = world.posterior.membership()
     first = components[components["component"] == 1]["mean"].to_numpy()
     found = assess(world.posterior, world.pairs).components
-    np.testing.assert_allclose(found["kind_1"], first)
+    np.testing.assert_allclose(found["component_1"], first)
     assert (
         assess(world.posterior, world.pairs, components=3).components.shape[1] == 3
     )  # unless told

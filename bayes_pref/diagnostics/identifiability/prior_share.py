@@ -83,7 +83,7 @@ def unsupported(posterior: Posterior) -> str | None:
             "bp.Gibbs(), bp.NUTS() or another guide"
         )
     spec = posterior.model.spec(posterior.comparisons)
-    if spec is None or spec.components is not None:
+    if spec is None or spec.components is not None or "mu" not in posterior.draws:
         return (
             f"{model} has no population mean weights with a normal prior, whose posterior "
             "covariance shows what the data never separate; fit a HierarchicalReward to the same "
