@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -130,6 +131,13 @@ def checked(path: Path) -> str:
 def test_a_name_that_is_not_there_leads_to_the_one_that_is(name: str, message: str) -> None:
     with pytest.raises(AttributeError, match=message):
         getattr(bp, name)
+
+
+def test_a_renamed_plot_leads_to_the_one_that_is_there() -> None:
+    with pytest.raises(AttributeError, match=r"it is called bayes_pref\.plots\.factors"):
+        operator.attrgetter("plots.tastes")(bp)
+    assert not hasattr(bp.plots, "zzz")
+    assert callable(bp.plots.factors)
 
 
 def test_renamed_names_lead_to_names_that_are_there() -> None:
