@@ -23,7 +23,11 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     draw_exposure,
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
-from bayes_pref.diagnostics.confounding.permutation import Scores, null_scores, permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import (
+    NullScores,
+    null_scores,
+    permutation_p_value,
+)
 from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
     adjusted_share,
@@ -206,10 +210,10 @@ def test_covariates_carry_all_some_or_none_of_the_coupling() -> None:
 # --- the permutation test
 
 
-def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[Scores, Array]:
-    """Scores and exposure of users whose number of comparisons and differences go with exposure.
+def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[NullScores, Array]:
+    """Scores and exposure of users whose counts and differences depend on exposure.
 
-    Those who are shown extreme contexts make many comparisons, and one feature is an interaction.
+    Users with extreme contexts make many comparisons, and one feature is an interaction.
     """
     users = 60
     decides = rng.standard_normal(users)
@@ -241,7 +245,7 @@ def p_values(world: str, replications: int = 300) -> Array:
         scores, z = null_world(rng, coupling=0.5 if world == "dependent" else 0.0)
         if world == "one information for all":
             equal = np.broadcast_to(scores.information.mean(axis=0), scores.information.shape)
-            scores = Scores(scores.score, equal)
+            scores = NullScores(scores.score, equal)
         p = permutation_p_value(scores, z, np.empty((len(z), 0)), permutations=199, rng=rng)
         found.append(p - rng.random() / 200)  # makes a p-value of 199 permutations continuous
     return np.array(found)

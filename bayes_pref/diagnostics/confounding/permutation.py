@@ -36,7 +36,7 @@ _RIDGE = 1e-9  # relative to the trace; directions without information contribut
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class NullScores:
     """Efficient scores of each user's weights under the null.
 
     Attributes
@@ -53,7 +53,7 @@ class Scores:
 
 def null_scores(
     comparisons: Comparisons, centre: Array, covariance: Array, position: float = 0.0
-) -> Scores:
+) -> NullScores:
     """Efficient scores of the users' weights.
 
     Parameters
@@ -69,7 +69,7 @@ def null_scores(
 
     Returns
     -------
-    Scores
+    NullScores
     """
     scale = comparisons.feature_scale
     rows, sigma = comparisons.difference / scale, covariance * np.outer(scale, scale)
@@ -86,11 +86,11 @@ def null_scores(
     total = _ridged(noise + moved @ sigma @ moved)
     solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
     both = moved @ solved
-    return Scores(both[:, :, -1], both[:, :, :-1])
+    return NullScores(both[:, :, -1], both[:, :, :-1])
 
 
 def permutation_p_value(
-    scores: Scores,
+    scores: NullScores,
     exposure: Array,
     covariates: Array,
     *,
@@ -102,7 +102,7 @@ def permutation_p_value(
     Parameters
     ----------
     scores
-        Scores of the users under the null.
+        NullScores of the users under the null.
     exposure, covariates
         (u, q) and (u, p).
     permutations
