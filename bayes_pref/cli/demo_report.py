@@ -125,7 +125,7 @@ def _sampling(fits: Fits) -> str:
         seconds = posterior.run.seconds
         lines.append(paragraph(f"{name}: {seconds:.1f} s; convergence {found}", "  ", "    "))
         lines += [
-            paragraph(f"- {in_options(finding.message)}", "    ", "      ")
+            paragraph(f"- {in_options(finding, posterior.run.engine)}", "    ", "      ")
             for finding in posterior.findings
         ]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_pref.convergence.finding import Finding
+from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ConvergenceWarning
@@ -116,17 +116,20 @@ class _Chains:
     warmup: int | None
     thin: int
 
-    def longer(self, factor: float = 2.0) -> str:
-        """Advise chains that are longer by this factor at least."""
-        draws = _rounded_up(factor * self.draws)
-        if not self.engine:
-            return f"draw longer chains, {draws:,} draws each"
-        settings = f"draws={draws}"
+    def longer(self, factor: float = 2.0) -> dict[str, int]:
+        """Settings of chains that are longer by this factor at least."""
+        settings = {"draws": _rounded_up(factor * self.draws)}
         if self.warmup is not None:
-            settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
+            settings["warmup"] = _rounded_up(2.0 * max(self.warmup, 250))
         if self.thin > 1:  # without it, the advised chains would have fewer sweeps
-            settings += f", thin={self.thin}"
-        return f"draw longer chains, for example {self.engine}({settings})"
+            settings["thin"] = self.thin
+        return settings
+
+    def advice(self, settings: Mapping[str, int]) -> str:
+        """Advise chains with these settings."""
+        if not self.engine:
+            return f"draw longer chains, {settings['draws']:,} draws each"
+        return f"draw longer chains, for example {engine_call(self.engine, settings)}"
 
 
 def _rounded_up(number: float) -> int:
@@ -196,6 +199,7 @@ def _disagreement(labels: list[str], rhat: Floats, chains: _Chains) -> Finding |
     if not bad.size:
         return None
     worst = bad[rhat[bad].argmax()]
+    settings = chains.longer()
     return Finding(
         "rhat",
         labels[worst],
@@ -203,7 +207,8 @@ def _disagreement(labels: list[str], rhat: Floats, chains: _Chains) -> Finding |
         RHAT,
         len(bad),
         f"{labels[worst]}: R-hat {rhat[worst]:.3f}, above {RHAT:g} ({_share(bad, rhat)}): the "
-        f"chains disagree; {chains.longer()}",
+        f"chains disagree; {chains.advice(settings)}",
+        settings,
     )
 
 
@@ -216,6 +221,7 @@ def _few(
     worst = bad[ess[bad].argmin()]
     # 25 % more than needed, because an estimate below the threshold is itself uncertain.
     factor = max(2.0, 1.25 * ESS / ess[worst])
+    settings = chains.longer(min(factor, 10.0))
     return Finding(
         statistic,
         labels[worst],
@@ -223,7 +229,8 @@ def _few(
         ESS,
         len(bad),
         f"{labels[worst]}: {name} effective sample size {ess[worst]:.0f}, below {ESS:g} "
-        f"({_share(bad, ess)}): {use} are noisy; {chains.longer(min(factor, 10.0))}",
+        f"({_share(bad, ess)}): {use} are noisy; {chains.advice(settings)}",
+        settings,
     )
 
 
@@ -261,6 +268,7 @@ def _energy(sample_stats: xr.Dataset, chains: _Chains) -> Finding | None:
     if not bad.size:
         return None
     worst = int(fraction.argmin())
+    settings = chains.longer()
     return Finding(
         "bfmi",
         f"chain {worst}",
@@ -268,7 +276,8 @@ def _energy(sample_stats: xr.Dataset, chains: _Chains) -> Finding | None:
         BFMI,
         len(bad),
         f"chain {worst}: E-BFMI {fraction[worst]:.2f}, below {BFMI:g} ({len(bad)} of "
-        f"{len(fraction)} chains): the tails are explored slowly; {chains.longer()}",
+        f"{len(fraction)} chains): the tails are explored slowly; {chains.advice(settings)}",
+        settings,
     )
 
 

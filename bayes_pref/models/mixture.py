@@ -33,7 +33,6 @@ import pyro
 import pyro.distributions as dist
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_pref import settings
@@ -47,8 +46,7 @@ from bayes_pref.models.population_sites import half_normal_site, normal_site, st
 from bayes_pref.models.regressors import constant_contexts, feature_units, mean_contexts
 from bayes_pref.models.relabelling import ComponentMixture, add_by_user, permuted, relabelled
 from bayes_pref.models.spec import ContextModel, PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _BLOCK = 2**23  # weights looked at together
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -235,7 +233,7 @@ class MixtureReward(RewardModel):
             contexts=contexts,
         )
 
-    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
+    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
         """Probability of each user's component given the weights and the population of each draw.
 
         Returns
@@ -271,7 +269,9 @@ class MixtureReward(RewardModel):
         found -= logsumexp(found, axis=2, keepdims=True)
         return np.asarray(np.exp(found, out=found))
 
-    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+    def align(
+        self, values: dict[str, FloatArray], comparisons: Comparisons
+    ) -> dict[str, FloatArray]:
         """Permute the components of each draw so that all draws classify the users alike."""
         draws = label(values, self.variables(comparisons), comparisons)
         draws = relabelled(draws, lambda some: self.component_probabilities(some, comparisons))

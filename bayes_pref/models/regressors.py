@@ -5,35 +5,34 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.models.spec import Term
+from bayes_pref.types import FloatArray
 
-Array: TypeAlias = NDArray[np.float64]
 Scale: TypeAlias = Literal["rms", "raw"]
 
 
-def feature_units(scale: Scale, comparisons: Comparisons) -> Array:
+def feature_units(scale: Scale, comparisons: Comparisons) -> FloatArray:
     """Scale on which priors hold for each feature, (n_features,), raw units."""
     if scale == "raw":
         return np.ones(len(comparisons.feature_names))
     return comparisons.feature_scale
 
 
-def covariate_units(scale: Scale, comparisons: Comparisons) -> Array:
+def covariate_units(scale: Scale, comparisons: Comparisons) -> FloatArray:
     """Scale on which priors hold for each covariate, (n_covariates,): its sd over users."""
     if scale == "raw":
         return np.ones(len(comparisons.covariate_names))
     return np.asarray(comparisons.covariates.std(axis=0))
 
 
-def centred_covariates(comparisons: Comparisons) -> Array:
+def centred_covariates(comparisons: Comparisons) -> FloatArray:
     """Covariates minus their mean over users, (n_users, n_covariates), raw units."""
     return np.asarray(comparisons.covariates - comparisons.covariates.mean(axis=0))
 
 
-def mean_contexts(comparisons: Comparisons) -> Array:
+def mean_contexts(comparisons: Comparisons) -> FloatArray:
     """Mean context of each user's comparisons, (n_users, n_contexts), raw units."""
     total = np.add.reduceat(comparisons.context, comparisons.offsets[:-1], axis=0)
     return np.asarray(total / comparisons.counts[:, None])
@@ -49,7 +48,7 @@ def constant_contexts(comparisons: Comparisons) -> list[str]:
     ]
 
 
-def exposures(comparisons: Comparisons) -> Array:
+def exposures(comparisons: Comparisons) -> FloatArray:
     """Users' exposures, (n_users, n_contexts): their mean contexts, standardised over users.
 
     A context whose mean is the same for all users has an exposure of 0.

@@ -32,13 +32,12 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
-from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
+from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
@@ -50,8 +49,7 @@ from bayes_pref.models.population_sites import (
 )
 from bayes_pref.models.regressors import constant_contexts, covariate_terms, feature_units
 from bayes_pref.models.spec import ContextModel, PopulationSpec, Term
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +190,7 @@ class SharedCauseReward(RewardModel):
             )
             pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
-    def _scale(self, name: str, sd: Array) -> torch.Tensor:
+    def _scale(self, name: str, sd: FloatArray) -> torch.Tensor:
         """Sample sds, and correlations if there is more than one; the covariance's factor."""
         scale = half_normal_site(name, sd)
         if len(sd) == 1:
@@ -269,6 +267,6 @@ class Indicators(dist.TorchDistribution):  # type: ignore[misc]
         return drawn[..., : self.logits.shape[-1]]
 
 
-def _indicators(context: Array) -> bool:
+def _indicators(context: FloatArray) -> bool:
     """Whether contexts are 0/1 indicators, at most one of them 1 in a row."""
     return bool(np.isin(context, (0.0, 1.0)).all() and (context.sum(axis=1) <= 1).all())

@@ -24,7 +24,7 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
 from bayes_pref.diagnostics.confounding.permutation import (
-    NullScores,
+    EfficientScores,
     null_scores,
     permutation_p_value,
 )
@@ -210,8 +210,8 @@ def test_covariates_carry_all_some_or_none_of_the_coupling() -> None:
 # --- the permutation test
 
 
-def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[NullScores, Array]:
-    """Scores and exposure of users whose counts and differences depend on exposure.
+def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[EfficientScores, Array]:
+    """Scores and exposure of users whose number of comparisons and differences go with exposure.
 
     Users with extreme contexts make many comparisons, and one feature is an interaction.
     """
@@ -245,7 +245,7 @@ def p_values(world: str, replications: int = 300) -> Array:
         scores, z = null_world(rng, coupling=0.5 if world == "dependent" else 0.0)
         if world == "one information for all":
             equal = np.broadcast_to(scores.information.mean(axis=0), scores.information.shape)
-            scores = NullScores(scores.score, equal)
+            scores = EfficientScores(scores.score, equal)
         p = permutation_p_value(scores, z, np.empty((len(z), 0)), permutations=199, rng=rng)
         found.append(p - rng.random() / 200)  # makes a p-value of 199 permutations continuous
     return np.array(found)

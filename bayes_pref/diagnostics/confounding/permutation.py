@@ -36,7 +36,7 @@ _RIDGE = 1e-9  # relative to the trace; directions without information contribut
 
 
 @dataclass(frozen=True, eq=False)
-class NullScores:
+class EfficientScores:
     """Efficient scores of each user's weights under the null.
 
     Attributes
@@ -53,7 +53,7 @@ class NullScores:
 
 def null_scores(
     comparisons: Comparisons, centre: Array, covariance: Array, position: float = 0.0
-) -> NullScores:
+) -> EfficientScores:
     """Efficient scores of the users' weights.
 
     Parameters
@@ -69,7 +69,7 @@ def null_scores(
 
     Returns
     -------
-    NullScores
+    EfficientScores
     """
     scale = comparisons.feature_scale
     rows, sigma = comparisons.difference / scale, covariance * np.outer(scale, scale)
@@ -86,11 +86,11 @@ def null_scores(
     total = _ridged(noise + moved @ sigma @ moved)
     solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
     both = moved @ solved
-    return NullScores(both[:, :, -1], both[:, :, :-1])
+    return EfficientScores(both[:, :, -1], both[:, :, :-1])
 
 
 def permutation_p_value(
-    scores: NullScores,
+    scores: EfficientScores,
     exposure: Array,
     covariates: Array,
     *,
@@ -102,7 +102,7 @@ def permutation_p_value(
     Parameters
     ----------
     scores
-        NullScores of the users under the null.
+        Scores of the users under the null.
     exposure, covariates
         (u, q) and (u, p).
     permutations

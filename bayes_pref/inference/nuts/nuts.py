@@ -1,8 +1,8 @@
 """The No-U-Turn sampler (Hoffman & Gelman 2014) on any Pyro model.
 
-The model is read as a density of one vector (`density`), its gradient compiled (`gradient`), and
-chains of nutpie run on it in processes (`nutpie_program`). ``kernel="pyro"`` runs Pyro's own sampler
-instead (`pyro_reference`): slower by orders of magnitude, and the reference.
+The model is read as a density of one vector (`density`), its gradient is compiled (`gradient`), and
+chains of nutpie run on it in processes (`nutpie_program`). ``kernel="pyro"`` runs Pyro's own
+sampler instead (`pyro_reference`): slower by orders of magnitude, and the reference.
 """
 
 from __future__ import annotations

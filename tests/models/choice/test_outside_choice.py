@@ -57,7 +57,7 @@ def posterior() -> bp.Posterior:
 
 @pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
 def test_what_is_asked_of_a_posterior_follows_it(posterior: bp.Posterior, tmp_path: Path) -> None:
-    assert list(posterior.draws) == ["mu", "tau", "weights", "shift"]
+    assert list(posterior.draws) == ["mu", "tau", "shift", "weights"]
     data = posterior.comparisons
     weights = posterior.weights_draws().stack(sample=("chain", "draw"))
     eta = np.einsum(
