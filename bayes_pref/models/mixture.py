@@ -3,7 +3,7 @@
     share ~ Dirichlet(concentration, ..., concentration)
     mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each component t
     tau_k ~ HalfNormal(spread_sd / s_k)
-    t(i) ~ share                                             the component, summed out
+    t(i) ~ share                                             the component, marginalised out
     w_i = mu_t(i) + tau u_i,  u_i ~ Normal(0, I)
     choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
 
@@ -18,7 +18,7 @@ tells of the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that man
 not count as independent evidence. A hierarchical Bayes logit whose population is a mixture of
 normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi, Allenby & McCulloch 2005).
 
-The component is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
+The component is marginalised out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
 mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a component
 nevertheless: it is the one that `pick`, a standard normal that nothing else depends on, chooses by
 the components' probabilities given u_i and the choices.
