@@ -17,7 +17,6 @@ import pandas as pd
 import pyro.poutine as poutine
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from pyro.infer import Predictive
 
 from bayes_pref import settings
@@ -30,8 +29,7 @@ from bayes_pref.models.population import Population
 from bayes_pref.models.population_from_spec import draw_new_user, population_of
 from bayes_pref.models.spec import PopulationSpec, Sites
 from bayes_pref.seeding import seeded
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _LARGEST_SCALE = 1e100
 _CONTEXTS = ("comparison", "context")
@@ -126,7 +124,7 @@ class RewardModel(ChoiceSettings, ABC):
         spec = self.spec(comparisons)
         return None if spec is None else population_of(spec, draws, comparisons)
 
-    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
+    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
         """Probability of each user's component given the weights and the population of each draw.
 
         Returns
@@ -158,7 +156,9 @@ class RewardModel(ChoiceSettings, ABC):
         """Return the model with the same priors whose weights do not depend on exposure."""
         return self
 
-    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+    def align(
+        self, values: dict[str, FloatArray], comparisons: Comparisons
+    ) -> dict[str, FloatArray]:
         """Return draws (chain, draw, ...) by site, with non-identified symmetries removed.
 
         Called by `fit` on the draws of any engine. Where a posterior has symmetries, such as
@@ -179,7 +179,7 @@ class RewardModel(ChoiceSettings, ABC):
         return False
 
     def with_learned_features(
-        self, comparisons: Comparisons, values: Mapping[str, Array]
+        self, comparisons: Comparisons, values: Mapping[str, FloatArray]
     ) -> Comparisons:
         """Return the comparisons on features computed with trained parameters, by name."""
         return comparisons

@@ -23,15 +23,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_pref.models.importance_points import importance_points
-
-Array: TypeAlias = NDArray[np.float64]
+from bayes_pref.types import FloatArray, IntArray
 
 _POINTS = 1024  # for the normalising constants of categories and for draws
 _STEPS = 60  # of Newton's method, at most; half a dozen is the rule
@@ -50,9 +48,9 @@ class Scores(NamedTuple):
         (sample, point, r) and the samples meant to (sample, point). None where z is Normal(0, I).
     """
 
-    mean: Array
-    root: Array
-    log_ratio: Callable[[Array, slice], Array] | None = None
+    mean: FloatArray
+    root: FloatArray
+    log_ratio: Callable[[FloatArray, slice], FloatArray] | None = None
 
 
 class ContextScores(ABC):
@@ -63,7 +61,7 @@ class ContextScores(ABC):
         """Return the distribution of one user's scores."""
 
     @abstractmethod
-    def draw(self, user: int, rng: np.random.Generator) -> Array:
+    def draw(self, user: int, rng: np.random.Generator) -> FloatArray:
         """Draw scores of one user, (sample, context)."""
 
 
@@ -83,11 +81,11 @@ class NumericContextScores(ContextScores):
         (user,): their numbers of comparisons.
     """
 
-    a: Array
-    between: Array
-    within: Array
-    mean: Array
-    count: NDArray[np.int64]
+    a: FloatArray
+    between: FloatArray
+    within: FloatArray
+    mean: FloatArray
+    count: IntArray
 
     def of_user(self, user: int) -> Scores:
         """Return the distribution of one user's scores."""
@@ -98,7 +96,7 @@ class NumericContextScores(ContextScores):
         left = share @ noise
         return Scores(mean, np.linalg.cholesky((left + left.swapaxes(1, 2)) / 2))
 
-    def draw(self, user: int, rng: np.random.Generator) -> Array:
+    def draw(self, user: int, rng: np.random.Generator) -> FloatArray:
         """Draw scores of one user, (sample, context)."""
         scores = self.of_user(user)
         z = rng.standard_normal(scores.mean.shape)
@@ -119,15 +117,15 @@ class CategoricalContextScores(ContextScores):
         (user, context): how often each user was shown each category.
     count
         (user,): their numbers of comparisons.
-    rest
+    reference
         Whether there is a category without an indicator, with log-odds 0.
     """
 
-    a: Array
-    between: Array
-    total: Array
-    count: NDArray[np.int64]
-    rest: bool
+    a: FloatArray
+    between: FloatArray
+    total: FloatArray
+    count: IntArray
+    reference: bool
 
     def of_user(self, user: int) -> Scores:
         """Return the distribution of one user's scores."""
@@ -135,7 +133,7 @@ class CategoricalContextScores(ContextScores):
         # s = between v, v = mode + lower'^-1 z, where lower lower' is the curvature in v.
         inverse = np.linalg.inv(lower).swapaxes(1, 2)
 
-        def unnormalised(z: Array, part: slice) -> Array:
+        def unnormalised(z: FloatArray, part: slice) -> FloatArray:
             own = z[..., : mode.shape[1]]
             v = mode[part, None] + own @ inverse[part].swapaxes(1, 2)
             found = self._log_joint(user, v, part) + 0.5 * (own**2).sum(axis=2)
@@ -146,13 +144,13 @@ class CategoricalContextScores(ContextScores):
         weights = unnormalised(at, slice(None)) + _log_normal(points) - log_density
         constant = logsumexp(weights, axis=1, keepdims=True) - np.log(len(points))
 
-        def log_ratio(z: Array, part: slice) -> Array:
+        def log_ratio(z: FloatArray, part: slice) -> FloatArray:
             return np.asarray(unnormalised(z, part) - constant[part])
 
         mean = (self.between @ mode[:, :, None])[:, :, 0]
         return Scores(mean, self.between @ inverse, log_ratio)
 
-    def draw(self, user: int, rng: np.random.Generator) -> Array:
+    def draw(self, user: int, rng: np.random.Generator) -> FloatArray:
         """Draw scores of one user, (sample, context)."""
         mean, root, log_ratio = self.of_user(user)
         points, log_density = importance_points(mean.shape[1], _POINTS, int(rng.integers(2**31)))
@@ -165,26 +163,26 @@ class CategoricalContextScores(ContextScores):
         z = points[below.sum(axis=1).clip(max=len(points) - 1)]
         return np.asarray(mean + (root @ z[:, :, None])[:, :, 0])
 
-    def _log_joint(self, user: int, v: Array, part: slice) -> Array:
+    def _log_joint(self, user: int, v: FloatArray, part: slice) -> FloatArray:
         """Log density of v (sample, point, context) and the user's contexts, but for a constant."""
         eta = self.a[part, None] + v @ self.between[part].swapaxes(1, 2)
         total = logsumexp(eta, axis=2)
-        if self.rest:
+        if self.reference:
             total = np.logaddexp(total, 0.0)
         found = eta @ self.total[user] - self.count[user] * total - 0.5 * (v**2).sum(axis=2)
         return np.asarray(found)
 
-    def _slopes(self, user: int, v: Array) -> tuple[Array, Array]:
+    def _slopes(self, user: int, v: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gradient (sample, context) and negative curvature of the log density of v."""
         eta = self.a + (self.between @ v[:, :, None])[:, :, 0]
         total = logsumexp(eta, axis=1, keepdims=True)
-        p = np.exp(eta - (np.logaddexp(total, 0.0) if self.rest else total))
+        p = np.exp(eta - (np.logaddexp(total, 0.0) if self.reference else total))
         pull = (self.total[user] - self.count[user] * p)[:, None] @ self.between
         spread = p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None]
         curvature = self.between.swapaxes(1, 2) @ spread @ self.between
         return pull[:, 0] - v, np.eye(p.shape[1]) + self.count[user] * curvature
 
-    def _mode(self, user: int) -> tuple[Array, Array]:
+    def _mode(self, user: int) -> tuple[FloatArray, FloatArray]:
         """Mode (sample, context) of v, and the Cholesky factor of the negative curvature there."""
         v = np.zeros_like(self.a)
         current = self._log_joint(user, v[:, None], slice(None))[:, 0]
@@ -206,6 +204,6 @@ class CategoricalContextScores(ContextScores):
         return v, np.asarray(np.linalg.cholesky(precision))
 
 
-def _log_normal(z: Array) -> Array:
+def _log_normal(z: FloatArray) -> FloatArray:
     """Log density of Normal(0, I) at points (..., r)."""
     return np.asarray(-0.5 * (z**2).sum(axis=-1) - 0.5 * z.shape[-1] * np.log(2 * np.pi))

@@ -8,20 +8,17 @@ than Gaussian (Geweke 1989, Econometrica 57; a defensive mixture: Hesterberg 199
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaincinv, gammaln, ndtri
 from scipy.stats import qmc
 
-Array: TypeAlias = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _FREEDOM = 8.0  # of the multivariate t
 _WIDE = 0.25  # its share of the points
 
 
-def importance_points(size: int, count: int, seed: int) -> tuple[Array, Array]:
+def importance_points(size: int, count: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """Points (count, size) around 0 with unit scale, and their log densities (count,).
 
     They come in pairs e and -e, which cancels odd errors.

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyro
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
@@ -48,8 +47,7 @@ from bayes_pref.models.population_sites import (
 )
 from bayes_pref.models.regressors import covariate_terms, feature_units
 from bayes_pref.models.spec import PopulationSpec, Term
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _ROUNDS = 100  # of alignment; a handful is the rule
 _STILL = 1e-8  # change of the reference, as a share of its size, that ends them
@@ -171,7 +169,9 @@ class LowRankReward(RewardModel):
             terms=(*covariate_terms(self.effect_sd, self.scale, comparisons), factors),
         )
 
-    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+    def align(
+        self, values: dict[str, FloatArray], comparisons: Comparisons
+    ) -> dict[str, FloatArray]:
         """Return draws by site with V and z rotated draw by draw, all to the same factors."""
         rotation = _rotations(values["V"] * comparisons.feature_scale[:, None])
         return values | {"V": values["V"] @ rotation, "z": values["z"] @ rotation}
@@ -193,7 +193,7 @@ class LowRankReward(RewardModel):
         return kept.assign(shared=shared.transpose("chain", "draw", "user", "feature"))
 
 
-def _rotations(loadings: Array) -> Array:
+def _rotations(loadings: FloatArray) -> FloatArray:
     """Rotations (chain, draw, k, k) that align draws (chain, draw, feature, k), as above."""
     rank = loadings.shape[-1]
     flat = loadings.reshape(-1, *loadings.shape[-2:])

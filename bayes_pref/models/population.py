@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.models.context_scores import ContextScores
+from bayes_pref.types import FloatArray
 
-Array: TypeAlias = NDArray[np.float64]
 # z (sample, point, r) and which samples these are -> (sample, point)
-LogRatio: TypeAlias = Callable[[Array, slice], Array]
+LogRatio: TypeAlias = Callable[[FloatArray, slice], FloatArray]
 
 
 class UserDistribution(NamedTuple):
@@ -43,12 +42,12 @@ class UserDistribution(NamedTuple):
         Log density of z relative to Normal(0, I), normalised; None where z is Normal(0, I).
     """
 
-    log_share: Array
-    mean: Array
-    factor: Array
+    log_share: FloatArray
+    mean: FloatArray
+    factor: FloatArray
     log_ratio: LogRatio | None = None
 
-    def of_component(self, component: int) -> Array:
+    def of_component(self, component: int) -> FloatArray:
         """Factor (sample, feature, r) of one component."""
         return self.factor[:, min(component, self.factor.shape[1] - 1)]
 
@@ -73,14 +72,14 @@ class Population:
     The axis `user`, and of `factor` the axis `component`, has length 1 where all have the same.
     """
 
-    log_share: Array
-    mean: Array
-    factor: Array
-    loadings: Array | None = None
+    log_share: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+    loadings: FloatArray | None = None
     scores: ContextScores | None = None
 
     @classmethod
-    def gaussian(cls, mean: Array, factor: Array) -> Population:
+    def gaussian(cls, mean: FloatArray, factor: FloatArray) -> Population:
         """Single component: `mean` (sample, user, feature), `factor` (sample, feature, r)."""
         return cls(np.zeros((len(mean), 1, 1)), mean[:, :, None], factor[:, None])
 
@@ -109,7 +108,7 @@ class Population:
         factor = np.concatenate([along, self.factor], axis=3)
         return UserDistribution(log_share, mean + shift, factor, scores.log_ratio)
 
-    def draw(self, users: int, rng: np.random.Generator) -> Array:
+    def draw(self, users: int, rng: np.random.Generator) -> FloatArray:
         """Draw weights of new users in place of the known ones, (sample, user, feature).
 
         Parameters

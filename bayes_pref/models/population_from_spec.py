@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_pref.data import Comparisons
@@ -17,13 +14,12 @@ from bayes_pref.models.context_scores import (
     NumericContextScores,
 )
 from bayes_pref.models.population import Population
-from bayes_pref.models.regressors import mean_contexts
+from bayes_pref.models.regressors import has_reference_category, mean_contexts
 from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import FloatArray
 
-Array: TypeAlias = NDArray[np.float64]
 
-
-def covariance_factor(draws: xr.Dataset, sd: str, correlation: str, dim: str) -> Array:
+def covariance_factor(draws: xr.Dataset, sd: str, correlation: str, dim: str) -> FloatArray:
     """Cholesky factors (chain, draw, k, k) of covariances, from sds and correlations.
 
     Parameters
@@ -85,11 +81,11 @@ def _mean_of_component(
     return mu.transpose("chain", "draw", "feature")
 
 
-def _coefficients(draws: xr.Dataset, name: str, dim: str) -> Array:
+def _coefficients(draws: xr.Dataset, name: str, dim: str) -> FloatArray:
     return np.asarray(draws[name].transpose("chain", "draw", "feature", dim).to_numpy())
 
 
-def _times(matrix: Array, vector: Array) -> Array:
+def _times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
     """Matrices (chain, draw, f, p) times vectors (chain, draw, p)."""
     return np.asarray(np.einsum("cdfp,cdp->cdf", matrix, vector))
 
@@ -122,7 +118,7 @@ def population_of(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparis
     return Population(log_share, mean, factor, loadings, context_scores(spec, draws, comparisons))
 
 
-def _root(spec: PopulationSpec, draws: xr.Dataset) -> Array:
+def _root(spec: PopulationSpec, draws: xr.Dataset) -> FloatArray:
     """Root (sample, feature, r) of the covariance of users around the known terms' means."""
     size = draws.sizes["feature"]
     parts = [np.empty((draws.sizes["chain"] * draws.sizes["draw"], size, 0))]
@@ -134,7 +130,7 @@ def _root(spec: PopulationSpec, draws: xr.Dataset) -> Array:
     return np.concatenate(parts, axis=2)
 
 
-def _log_shares(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparisons) -> Array:
+def _log_shares(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
     """Log probabilities (sample, user or 1, component) of components, given users' contexts."""
     with np.errstate(divide="ignore"):  # a share of exactly zero
         log_share = np.log(stacked(draws, "share", "component"))[:, None]
@@ -153,15 +149,15 @@ def context_scores(
 ) -> ContextScores:
     """Return the distribution of the scores of a shared cause given each user's contexts."""
 
-    def root(name: str) -> Array:
+    def root(name: str) -> FloatArray:
         found = covariance_factor(draws, name, f"{name}_correlation", "context")
         return found.reshape(-1, *found.shape[2:])
 
     a, between = stacked(draws, "a", "context"), root("between")
     if spec.contexts is not None and spec.contexts.categories:
         total = mean_contexts(comparisons) * comparisons.counts[:, None]
-        rest = bool((comparisons.context.sum(axis=1) == 0).any())
-        return CategoricalContextScores(a, between, total, comparisons.counts, rest)
+        reference = has_reference_category(comparisons)
+        return CategoricalContextScores(a, between, total, comparisons.counts, reference)
     within = root("within")
     return NumericContextScores(
         a,

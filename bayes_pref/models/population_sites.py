@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.models.design import Batch
 from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import FloatArray
 
-Array: TypeAlias = NDArray[np.float64]
 Tensor: TypeAlias = torch.Tensor
 
 
-def normal_site(name: str, sd: Array, centre: Array | None = None) -> Tensor:
+def normal_site(name: str, sd: FloatArray, centre: FloatArray | None = None) -> Tensor:
     """Sample a site of independent normals with these sds, centred at zero by default."""
     scale = torch.as_tensor(sd)
     location = torch.zeros_like(scale) if centre is None else torch.as_tensor(centre)
@@ -25,7 +23,7 @@ def normal_site(name: str, sd: Array, centre: Array | None = None) -> Tensor:
     return value
 
 
-def half_normal_site(name: str, scale: Array) -> Tensor:
+def half_normal_site(name: str, scale: FloatArray) -> Tensor:
     """Sample a site of independent half-normals (k,) with these scales."""
     value: Tensor = pyro.sample(name, dist.HalfNormal(torch.as_tensor(scale)).to_event(1))
     return value

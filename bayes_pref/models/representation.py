@@ -25,7 +25,6 @@ import pyro
 import pyro.distributions as dist
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons, Features, Representation
@@ -36,8 +35,7 @@ from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.pooled import PooledReward
 from bayes_pref.models.spec import PopulationSpec, Sites
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +114,10 @@ class RepresentationReward(RewardModel):
             As the class says.
         """
         if not self.needs_training(comparisons):
-            self.heads_model.check(comparisons)
+            if self.heads == "joined":  # `PooledReward.check` would warn of the group's covariate
+                super().check(comparisons)
+            else:
+                self.heads_model.check(comparisons)
             return
         super().check(comparisons)
         if comparisons.right is None:
@@ -198,7 +199,7 @@ class RepresentationReward(RewardModel):
         pyro.factor("adversary", scale * found.sum())
 
     def with_learned_features(
-        self, comparisons: Comparisons, values: Mapping[str, Array]
+        self, comparisons: Comparisons, values: Mapping[str, FloatArray]
     ) -> Comparisons:
         """Return the comparisons on z, given the trained parameters by name."""
         inputs = Inputs.of(self, comparisons)
@@ -312,8 +313,8 @@ class Inputs:
     sides: tuple[torch.Tensor, ...]
     groups: torch.Tensor
     labels: tuple[Any, ...]
-    centre: Array
-    scale: Array
+    centre: FloatArray
+    scale: FloatArray
 
     @classmethod
     def of(cls, model: RepresentationReward, comparisons: Comparisons) -> Inputs:

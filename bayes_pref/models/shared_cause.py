@@ -32,11 +32,9 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.selection import rows_of
 from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
@@ -48,10 +46,14 @@ from bayes_pref.models.population_sites import (
     half_normal_site,
     normal_site,
 )
-from bayes_pref.models.regressors import constant_contexts, covariate_terms, feature_units
+from bayes_pref.models.regressors import (
+    constant_contexts,
+    covariate_terms,
+    feature_units,
+    has_reference_category,
+)
 from bayes_pref.models.spec import ContextModel, PopulationSpec, Term
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,22 +179,19 @@ class SharedCauseReward(RewardModel):
                 if self.covariance == "diagonal"
                 else dist.MultivariateNormal(mean, scale_tril=lower),
             )
-        rows = comparisons.context
-        if batch.users is not None:
-            rows = rows[rows_of(batch.users, comparisons.offsets)]
         place = (a + cause)[..., batch.user, :]
         eta = batch.log_odds(weights)
         with batch.plate():
             pyro.sample(
                 "context",
-                Indicators(place, rest=bool((rows.sum(axis=1) == 0).any()))
+                Indicators(place, rest=has_reference_category(comparisons))
                 if within is None
                 else dist.MultivariateNormal(place, scale_tril=within),
-                obs=torch.tensor(rows),
+                obs=batch.context,
             )
             pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
-    def _scale(self, name: str, sd: Array) -> torch.Tensor:
+    def _scale(self, name: str, sd: FloatArray) -> torch.Tensor:
         """Sample sds, and correlations if there is more than one; the covariance's factor."""
         scale = half_normal_site(name, sd)
         if len(sd) == 1:
@@ -269,6 +268,6 @@ class Indicators(dist.TorchDistribution):  # type: ignore[misc]
         return drawn[..., : self.logits.shape[-1]]
 
 
-def _indicators(context: Array) -> bool:
+def _indicators(context: FloatArray) -> bool:
     """Whether contexts are 0/1 indicators, at most one of them 1 in a row."""
     return bool(np.isin(context, (0.0, 1.0)).all() and (context.sum(axis=1) <= 1).all())

@@ -11,10 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from bayes_pref.types import FloatArray
 
-Array: TypeAlias = NDArray[np.float64]
 Sites: TypeAlias = dict[str, tuple[str, ...]]
 
 
@@ -44,8 +42,8 @@ class Term:
 
     name: str
     dim: str
-    prior_sd: Array
-    values: Array | None = None
+    prior_sd: FloatArray
+    values: FloatArray | None = None
     scores: str | None = None
 
     @property
@@ -69,10 +67,17 @@ class ContextModel:
         (n_contexts,), raw units; log-odds for categories.
     categories
         Whether contexts are 0/1 indicators of one choice among categories.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> comparisons = bp.simulate(users=20, contexts=2, seed=0).comparisons
+    >>> bp.SharedCauseReward().spec(comparisons).contexts.sd.shape
+    (2,)
     """
 
-    centre: Array
-    sd: Array
+    centre: FloatArray
+    sd: FloatArray
     categories: bool = False
 
 
@@ -108,8 +113,8 @@ class PopulationSpec:
     ('diagonal', ['V'])
     """
 
-    mean_sd: Array
-    spread_sd: Array
+    mean_sd: FloatArray
+    spread_sd: FloatArray
     covariance: Literal["none", "diagonal", "full"]
     concentration: float = 1.0
     terms: tuple[Term, ...] = ()
@@ -117,7 +122,7 @@ class PopulationSpec:
     contexts: ContextModel | None = None
 
     @property
-    def known(self) -> tuple[tuple[Term, Array], ...]:
+    def known(self) -> tuple[tuple[Term, FloatArray], ...]:
         """The terms whose regressors are known, each with these."""
         return tuple((term, term.values) for term in self.terms if term.values is not None)
 
