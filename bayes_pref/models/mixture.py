@@ -37,13 +37,17 @@ from scipy.special import logsumexp
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.selection import rows_of
 from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.population_sites import half_normal_site, normal_site, standard_normal
-from bayes_pref.models.regressors import constant_contexts, feature_units, mean_contexts
+from bayes_pref.models.regressors import (
+    constant_contexts,
+    feature_units,
+    mean_contexts,
+    warn_of_unused_covariates,
+)
 from bayes_pref.models.relabelling import ComponentMixture, add_by_user, permuted, relabelled
 from bayes_pref.models.spec import ContextModel, PopulationSpec
 from bayes_pref.types import FloatArray
@@ -113,7 +117,11 @@ class MixtureReward(RewardModel):
         settings.check(self, components=settings.whole(1), exposure=settings.boolean)
 
     def check(self, comparisons: Comparisons) -> None:
-        """Refuse comparisons that the model cannot describe."""
+        """Refuse comparisons that the model cannot describe, and warn of unused covariates."""
+        self._refuse(comparisons)
+        warn_of_unused_covariates("MixtureReward", comparisons)
+
+    def _refuse(self, comparisons: Comparisons) -> None:
         super().check(comparisons)
         if not comparisons.outcome.rowwise:
             raise ModelError(
@@ -143,7 +151,7 @@ class MixtureReward(RewardModel):
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and what is observed of each user."""
-        self.check(comparisons)
+        self._refuse(comparisons)  # `check` would warn at every evaluation
         spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
@@ -157,7 +165,7 @@ class MixtureReward(RewardModel):
         mu = normal_site("mu", np.tile(spec.mean_sd, (self.components, 1)))
         tau = half_normal_site("tau", spec.spread_sd)
         if spec.contexts is not None:
-            log_component = self._shown(comparisons, spec.contexts, everyone, batch, log_component)
+            log_component = self._shown(spec.contexts, everyone, batch, log_component)
         likelihood = self.choice_likelihood(comparisons)
         with everyone:
             own = tau * pyro.sample("deviation", standard_normal(len(spec.spread_sd)))
@@ -178,7 +186,6 @@ class MixtureReward(RewardModel):
 
     def _shown(
         self,
-        comparisons: Comparisons,
         contexts: ContextModel,
         everyone: pyro.plate,
         batch: Batch,
@@ -189,9 +196,6 @@ class MixtureReward(RewardModel):
         a = normal_site("a", np.tile(contexts.sd, many), np.tile(contexts.centre, many))
         between = half_normal_site("between", contexts.sd)
         within = half_normal_site("within", contexts.sd)
-        rows = comparisons.context
-        if batch.users is not None:
-            rows = rows[rows_of(batch.users, comparisons.offsets)]
         count = add_by_user(torch.ones_like(batch.choice), batch.user, len(log_component))[:, None]
         deviation = (between**2 + within**2 / count).sqrt()  # of a user's mean around a
 
@@ -210,7 +214,7 @@ class MixtureReward(RewardModel):
 
         with everyone:
             mixture = ComponentMixture(log_component, by_component, draw)
-            context = pyro.sample("context", mixture, obs=torch.tensor(rows))
+            context = pyro.sample("context", mixture, obs=batch.context)
         return mixture.joint(context).log_softmax(-1)
 
     def spec(self, comparisons: Comparisons) -> PopulationSpec:
