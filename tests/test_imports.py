@@ -153,6 +153,12 @@ def imports_progress_first(source: str) -> bool:
     return bool(lines) and ast.unparse(lines[0]).startswith("from bayes_pref import progress")
 
 
+def test_bars_come_from_the_module_that_silences_their_warning() -> None:
+    others = {file: text for file, text in SOURCES.items() if file != "progress.py"}
+    assert {file for file, text in others.items() if "tqdm.auto.tqdm" in imported_names(file, text)} == set()
+    assert "tqdm.auto.tqdm" in imported_names("progress.py", SOURCES["progress.py"])
+
+
 def test_rooms_that_import_pyro_import_the_progress_bars_first() -> None:
     rooms = {
         room_of(file)
