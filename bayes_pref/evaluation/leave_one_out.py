@@ -12,9 +12,10 @@ population,
     p(y_i | theta) = integral of prod_n p(y_in | w) p(w | theta) dw
 
 where theta are the population's parameters. The user's own weights are integrated out at each draw
-(see `integrated_likelihood`): importance weights of draws of w_i would have no usable variance,
-because w_i is learned mostly from y_i. This is the marginal LOO of Merkle, Furr & Rabe-Hesketh (2019,
-Psychometrika 84), and estimates how well *new* users are predicted.
+by `integrated_likelihood`. Importance weights of draws of w_i would have no usable variance,
+because w_i is learned mostly from y_i.
+This is the marginal LOO of Merkle, Furr & Rabe-Hesketh (2019, Psychometrika 84), and estimates how
+well *new* users are predicted.
 """
 
 from __future__ import annotations
