@@ -104,7 +104,7 @@ def move_along_weights(
     design: FloatArray,
     rng: np.random.Generator,
 ) -> None:
-    """Move scores and gamma so that no weight changes: the shifts and growths of `factor_sampler`."""
+    """Shift and rescale scores and gamma so that no weight changes; see `factor_sampler`."""
     p1, d = gamma.shape
     n_users = design.shape[0]
     for r in range(p1 - rank, p1):

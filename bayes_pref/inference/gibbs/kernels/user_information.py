@@ -78,7 +78,7 @@ def user_information(
 def information_by_user(
     rows: Any, omega: FloatArray, information: FloatArray, score: FloatArray
 ) -> None:
-    """Fill `information` (n_users, d, d) with every A_i, and `score` (n_users, d) with every b_i."""
+    """Fill `information` (n_users, d, d) with all A_i, and `score` (n_users, d) with all b_i."""
     row = np.empty(score.shape[1])
     for i in range(score.shape[0]):
         user_information(rows, omega, i, row, information[i], score[i])
