@@ -155,7 +155,9 @@ def imports_progress_first(source: str) -> bool:
 
 def test_bars_come_from_the_module_that_silences_their_warning() -> None:
     others = {file: text for file, text in SOURCES.items() if file != "progress.py"}
-    assert {file for file, text in others.items() if "tqdm.auto.tqdm" in imported_names(file, text)} == set()
+    assert {
+        file for file, text in others.items() if "tqdm.auto.tqdm" in imported_names(file, text)
+    } == set()
     assert "tqdm.auto.tqdm" in imported_names("progress.py", SOURCES["progress.py"])
 
 

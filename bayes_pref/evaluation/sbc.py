@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import evenly_spaced, label, parameters
