@@ -81,6 +81,13 @@ class Assessed:
         Sentences on limits and on what was done.
     figures
         Functions by name that draw a report into matplotlib Axes.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> found = bp.Assessed(columns=pd.DataFrame({"size": [0.5, 2.0]}), notes=("Absolute sizes.",))
+    >>> found.columns["size"].tolist()
+    [0.5, 2.0]
     """
 
     columns: pd.DataFrame

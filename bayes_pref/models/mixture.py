@@ -3,7 +3,7 @@
     share ~ Dirichlet(concentration, ..., concentration)
     mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each component t
     tau_k ~ HalfNormal(spread_sd / s_k)
-    t(i) ~ share                                             the component, summed out
+    t(i) ~ share                                             the component, marginalised out
     w_i = mu_t(i) + tau u_i,  u_i ~ Normal(0, I)
     choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
 
@@ -18,7 +18,7 @@ tells of the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that man
 not count as independent evidence. A hierarchical Bayes logit whose population is a mixture of
 normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi, Allenby & McCulloch 2005).
 
-The component is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
+The component is marginalised out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
 mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a component
 nevertheless: it is the one that `pick`, a standard normal that nothing else depends on, chooses by
 the components' probabilities given u_i and the choices.
@@ -37,13 +37,17 @@ from scipy.special import logsumexp
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.selection import rows_of
 from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.population_sites import half_normal_site, normal_site, standard_normal
-from bayes_pref.models.regressors import constant_contexts, feature_units, mean_contexts
+from bayes_pref.models.regressors import (
+    constant_contexts,
+    feature_units,
+    mean_contexts,
+    warn_of_unused_covariates,
+)
 from bayes_pref.models.relabelling import ComponentMixture, add_by_user, permuted, relabelled
 from bayes_pref.models.spec import ContextModel, PopulationSpec
 from bayes_pref.types import FloatArray
@@ -113,7 +117,11 @@ class MixtureReward(RewardModel):
         settings.check(self, components=settings.whole(1), exposure=settings.boolean)
 
     def check(self, comparisons: Comparisons) -> None:
-        """Refuse comparisons that the model cannot describe."""
+        """Refuse comparisons that the model cannot describe, and warn of unused covariates."""
+        self._refuse(comparisons)
+        warn_of_unused_covariates("MixtureReward", comparisons)
+
+    def _refuse(self, comparisons: Comparisons) -> None:
         super().check(comparisons)
         if not comparisons.outcome.rowwise:
             raise ModelError(
@@ -143,7 +151,7 @@ class MixtureReward(RewardModel):
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and what is observed of each user."""
-        self.check(comparisons)
+        self._refuse(comparisons)  # `check` would warn at every evaluation
         spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
@@ -157,7 +165,7 @@ class MixtureReward(RewardModel):
         mu = normal_site("mu", np.tile(spec.mean_sd, (self.components, 1)))
         tau = half_normal_site("tau", spec.spread_sd)
         if spec.contexts is not None:
-            log_component = self._shown(comparisons, spec.contexts, everyone, batch, log_component)
+            log_component = self._shown(spec.contexts, everyone, batch, log_component)
         likelihood = self.choice_likelihood(comparisons)
         with everyone:
             own = tau * pyro.sample("deviation", standard_normal(len(spec.spread_sd)))
@@ -178,7 +186,6 @@ class MixtureReward(RewardModel):
 
     def _shown(
         self,
-        comparisons: Comparisons,
         contexts: ContextModel,
         everyone: pyro.plate,
         batch: Batch,
@@ -189,9 +196,6 @@ class MixtureReward(RewardModel):
         a = normal_site("a", np.tile(contexts.sd, many), np.tile(contexts.centre, many))
         between = half_normal_site("between", contexts.sd)
         within = half_normal_site("within", contexts.sd)
-        rows = comparisons.context
-        if batch.users is not None:
-            rows = rows[rows_of(batch.users, comparisons.offsets)]
         count = add_by_user(torch.ones_like(batch.choice), batch.user, len(log_component))[:, None]
         deviation = (between**2 + within**2 / count).sqrt()  # of a user's mean around a
 
@@ -210,7 +214,7 @@ class MixtureReward(RewardModel):
 
         with everyone:
             mixture = ComponentMixture(log_component, by_component, draw)
-            context = pyro.sample("context", mixture, obs=torch.tensor(rows))
+            context = pyro.sample("context", mixture, obs=batch.context)
         return mixture.joint(context).log_softmax(-1)
 
     def spec(self, comparisons: Comparisons) -> PopulationSpec:

@@ -1,4 +1,4 @@
-"""Mixture of users: observations whose component is summed out, and labels that mean the same throughout.
+"""Mixtures of users: components marginalised out, and labels aligned over draws.
 
 A mixture's density is the same whichever component is called the first, so the labels of its draws mean
 nothing by themselves. `relabelled` permutes the components of every draw so that all draws classify the
@@ -26,7 +26,7 @@ _LEAST = 1e-12  # probability: a component that nobody is of in one draw must no
 
 
 class ComponentMixture(dist.TorchDistribution):  # type: ignore[misc]
-    """What is observed of users of unknown components: each user's component is summed out.
+    """What is observed of users of unknown components, which are marginalised out.
 
     A value holds the rows of all users, in one tensor; its log probability is one number a user.
 

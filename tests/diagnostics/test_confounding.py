@@ -210,10 +210,10 @@ def test_covariates_carry_all_some_or_none_of_the_coupling() -> None:
 # --- the permutation test
 
 
-def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[Scores, Array]:
+def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[EfficientScores, Array]:
     """Scores and exposure of users whose number of comparisons and differences go with exposure.
 
-    Those who are shown extreme contexts make many comparisons, and one feature is an interaction.
+    Users with extreme contexts make many comparisons, and one feature is an interaction.
     """
     users = 60
     decides = rng.standard_normal(users)

@@ -102,7 +102,7 @@ def permutation_p_value(
     Parameters
     ----------
     scores
-        EfficientScores of the users under the null.
+        Scores of the users under the null.
     exposure, covariates
         (u, q) and (u, p).
     permutations
