@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyro
@@ -127,7 +128,7 @@ def network_elbo(model: RewardModel, comparisons: Comparisons) -> NetworkElbo | 
     if not choice_model.is_logistic or choice_model.position_sd is not None:
         return None
     return NetworkElbo(
-        model,
+        cast(RepresentationReward, model),
         inputs.sides,
         inputs.groups,
         torch.as_tensor(np.array(comparisons.user, dtype=np.int64)),
