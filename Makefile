@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-long lint clean
 
-help:  ## what can be made
+help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 8
 
 venv: $(INSTALLED)  ## .venv with the pinned versions and the package, editable (PYTHON=, PIP_ARGS=)
@@ -22,17 +22,17 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	$(BIN)/python -m pip check
 	@touch $@
 
-demo: venv  ## a fit to a small world whose truth is known; plots in demo/
+demo: venv  ## a fit of a small simulated world, beside its truth; plots in demo/
 	$(BIN)/bayes-pref demo
 
-# Two workers fill two cores: threads within them would wait for each other.
+# Two workers use two cores: more threads within a worker would slow both down.
 test test-long: export OMP_NUM_THREADS = 1
 test test-long: export OPENBLAS_NUM_THREADS = 1
 
-test: venv  ## fast and slow tests, doctests and notebooks
+test: venv  ## all tests but the longest, doctests and notebooks
 	$(BIN)/python -m pytest -m "not long" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 
-test-long: venv  ## what takes longest: calibration of every sampler and law, case studies
+test-long: venv  ## the longest tests: calibration of every sampler and choice model, case studies
 	$(BIN)/python -m pytest -m long --numprocesses=2 --dist=worksteal --durations=15
 
 lint: venv  ## ruff and mypy
@@ -40,6 +40,6 @@ lint: venv  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-clean:  ## remove what the tools left behind, and .venv
+clean:  ## remove the files of the tools, and .venv
 	rm -rf .venv build dist demo *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
 	find bayes_pref tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,44 +1,58 @@
-"""Labelled draws, (chain, draw, ...): built with the caller's labels, and laid out again."""
+"""Labelled draws (chain, draw, ...): labelled with the caller's labels, named, stacked and thinned.
+
+Dimensions are found by name throughout, so that their order in a dataset does not matter.
+"""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.types import FloatArray, IntArray
 
-Array = NDArray[np.float64]
-Floats = Array
+Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
 
 def label(
-    values: dict[str, Array], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
+    values: dict[str, FloatArray], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
 ) -> xr.Dataset:
-    """Name the dimensions of draws (chain, draw, ...) with the caller's own labels."""
+    """Label the dimensions of draws (chain, draw, ...) with the caller's own labels.
+
+    Parameters
+    ----------
+    values
+        Draws (chain, draw, ...) by variable.
+    variables
+        Names of the dimensions of each variable, after chain and draw.
+    comparisons
+        The data, which hold the labels of users, features, covariates and contexts. All other
+        dimensions are numbered from 1.
+    """
+    features, contexts = list(comparisons.feature_names), list(comparisons.features.contexts)
     labels: dict[str, Any] = {
         "user": comparisons.users.rename("user"),
-        "feature": list(comparisons.feature_names),
-        "feature_bis": list(comparisons.feature_names),
+        "feature": features,
+        "feature_bis": features,
         "covariate": list(comparisons.covariate_names),
-        "context": list(comparisons.features.contexts),
-        "cutpoint": [f"{low} | {high}" for low, high in pairwise(comparisons.levels or ())],
-        "context_bis": list(comparisons.features.contexts),
+        "context": contexts,
+        "cutpoint": comparisons.outcome.boundaries,
+        "context_bis": contexts,
     }
-    for name, dims in variables.items():
-        if "factor" in dims:
-            count = values[name].shape[2 + dims.index("factor")]
-            labels["factor"] = [f"factor_{number + 1}" for number in range(count)]
-    # Users are named even where no variable has them: a pooled model still answers for each.
-    used = {"user"} | {dim for dims in variables.values() for dim in dims}
-    # What the model itself counts, such as components, is numbered from 1.
-    for name, dims in variables.items():
-        for dim, size in zip(dims, values[name].shape[2:], strict=True):
-            labels.setdefault(dim, list(range(1, size + 1)))
+    sizes = {
+        dim: size
+        for name, dims in variables.items()
+        for dim, size in zip(dims, values[name].shape[2:], strict=True)
+    }
+    if "factor" in sizes:
+        labels["factor"] = [f"factor_{number + 1}" for number in range(sizes["factor"])]
+    for dim, size in sizes.items():
+        labels.setdefault(dim, list(range(1, size + 1)))
+    # Users are labelled even where no variable has them: a pooled model answers for each user.
+    used = {"user", *sizes}
     chains, draws = next(iter(values.values())).shape[:2]
     return xr.Dataset(
         {name: (("chain", "draw", *dims), values[name]) for name, dims in variables.items()},
@@ -47,10 +61,10 @@ def label(
     )
 
 
-def parameters(variable: xr.DataArray) -> tuple[list[str], Floats]:
-    """Name every parameter of a variable and lay out its draws as (chain, draw, parameter).
+def parameters(variable: xr.DataArray) -> tuple[list[str], FloatArray]:
+    """Name the parameters of a variable and lay out its draws as (chain, draw, parameter).
 
-    Of a symmetric matrix (dimensions ``x`` and ``x_bis``), only what is above the diagonal counts.
+    Of a symmetric matrix (dimensions ``x`` and ``x_bis``), only entries above the diagonal count.
 
     Examples
     --------
@@ -80,10 +94,66 @@ def parameters(variable: xr.DataArray) -> tuple[list[str], Floats]:
     return names, values
 
 
-def stacked(draws: xr.Dataset, name: str, *dims: str) -> Array:
-    """Draws of a variable with these dimensions, (sample, ...), chains one after the other."""
-    values = draws[name].transpose("chain", "draw", *dims).to_numpy()
+def stack(variable: xr.DataArray, *dims: str) -> FloatArray:
+    """Lay out draws as (sample, ...) with these dimensions, chain after chain.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> mu = xr.DataArray([[[1.0], [2.0]], [[3.0], [4.0]]], dims=("chain", "draw", "feature"))
+    >>> stack(mu, "feature").ravel()
+    array([1., 2., 3., 4.])
+    """
+    values = variable.transpose("chain", "draw", *dims).to_numpy()
     return np.asarray(values.reshape(-1, *values.shape[2:]), dtype=np.float64)
+
+
+def stacked(draws: xr.Dataset, name: str, *dims: str) -> FloatArray:
+    """Lay out the draws of one variable as (sample, ...), chain after chain."""
+    return stack(draws[name], *dims)
+
+
+def stack_last(variable: xr.DataArray, *dims: str) -> FloatArray:
+    """Lay out draws as (..., sample) with these dimensions first: a contiguous copy.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> mu = xr.DataArray([[[1.0], [2.0]], [[3.0], [4.0]]], dims=("chain", "draw", "feature"))
+    >>> stack_last(mu, "feature")
+    array([[1., 2., 3., 4.]])
+    """
+    ordered = variable.transpose(*dims, "chain", "draw").to_numpy()
+    copied = np.array(ordered, dtype=np.float64, order="C")
+    return copied.reshape(*copied.shape[: len(dims)], -1)
+
+
+def evenly_spaced(size: int, most: int) -> IntArray:
+    """Positions of at most `most` of `size` draws, evenly spaced, from the first.
+
+    Examples
+    --------
+    >>> evenly_spaced(10, 4)
+    array([0, 2, 5, 7])
+    """
+    count = min(size, most)
+    return np.arange(count) * size // max(count, 1)
+
+
+def thin(draws: Labelled, most: int) -> Labelled:
+    """Keep at most `most` draws, evenly spaced in each chain and equally many of each.
+
+    Where the chains do not divide `most`, the number is rounded up.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> draws = xr.Dataset({"mu": (("chain", "draw"), np.zeros((4, 1000)))})
+    >>> dict(thin(draws, 200).sizes)
+    {'chain': 4, 'draw': 50}
+    """
+    each = -(-most // draws.sizes["chain"])
+    return draws.isel(draw=evenly_spaced(draws.sizes["draw"], each))
 
 
 def _labels(variable: xr.DataArray, dim: str) -> pd.Index:

@@ -1,32 +1,33 @@
-"""The share of a Gaussian population that prefers left: what simulated worlds and flags both ask.
+"""The mean of a logistic-normal variable: the share of a Gaussian population that prefers left.
 
-It stands below both, for a simulated truth must not come from the models that are to find it.
+Both simulated worlds and diagnostics use it. It is independent of the models, so that a simulated
+truth does not come from the model that is to recover it.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
-_REACH = 6.0  # sds that the integral over users goes to either side
-_STEPS = (0.65, 0.325, 0.1625, 0.08, 0.05)  # sds between its nodes
-# The sd up to which each will do, the last one further than its error allows.
+_REACH = 6.0  # limits of the integral, in sds from the mean
+_STEPS = (0.65, 0.325, 0.1625, 0.08, 0.05)  # distances of the nodes, in sds
+# The largest sd of each step; the last is used beyond the sd for which its error is 1e-8.
 _LIMITS = np.array([*(2 * np.pi**2 / (22.0 * step) for step in _STEPS[:-1]), 50.0])
 _BLOCK = 2**14  # values
 
 
-def expected_choice(mean: Array, variance: Array) -> Array:
+def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
     """E sigmoid(Normal(mean, variance)), elementwise, to 1e-8 up to an sd of 20 log-odds.
 
-    Equal steps, not Gauss-Hermite: the sigmoid has poles at distance pi / sd, near which steps of
-    h are off by exp(-2 pi^2 / (sd h)), where 40 Gauss-Hermite nodes are by 4e-3 at an sd of 8.
+    The nodes have equal steps. The sigmoid has poles at distance pi / sd from the real line, so
+    that the error of steps h is exp(-2 pi^2 / (sd h)); 40 Gauss-Hermite nodes have an error of 4e-3
+    at an sd of 8.
 
     Parameters
     ----------
     mean, variance
-        Of the log-odds; shapes broadcast.
+        Mean and variance of the log-odds; shapes broadcast.
 
     Examples
     --------
@@ -39,14 +40,14 @@ def expected_choice(mean: Array, variance: Array) -> Array:
     centre = np.broadcast_to(mean, shape).ravel()
     sd = np.sqrt(np.broadcast_to(variance, shape).ravel())
     out = np.empty(sd.size)
-    # Blocks that fit into the processor's cache, each by the nodes that its values need.
+    # Blocks that fit into the processor's cache, with the nodes that the values need.
     for start in range(0, sd.size, _BLOCK):
         part = slice(start, start + _BLOCK)
         out[part] = _integrated(centre[part], sd[part])
     return out.reshape(shape)
 
 
-def _integrated(mean: Array, sd: Array) -> Array:
+def _integrated(mean: FloatArray, sd: FloatArray) -> FloatArray:
     if sd.max() <= _LIMITS[0]:
         return _over_pairs(mean, sd, _STEPS[0])
     out = np.empty(sd.size)
@@ -60,19 +61,20 @@ def _integrated(mean: Array, sd: Array) -> Array:
     return out
 
 
-def _nodes(step: float) -> tuple[Array, Array]:
-    """Nodes, as many on either side of 0, and their masses."""
+def _nodes(step: float) -> tuple[FloatArray, FloatArray]:
+    """Return nodes, symmetric around 0, and their masses."""
     count = int(np.ceil(_REACH / step))
     nodes = np.linspace(-_REACH, _REACH, 2 * count + 1)
     masses = np.exp(-0.5 * nodes**2)
     return nodes, masses / masses.sum()
 
 
-def _over_pairs(mean: Array, sd: Array, step: float) -> Array:
-    """Integrate two nodes at a time, one on either side.
+def _over_pairs(mean: FloatArray, sd: FloatArray, step: float) -> FloatArray:
+    """Integrate over pairs of symmetric nodes.
 
-    With a = exp(-|mean|) and c = 2 cosh(sd node), the less likely answer has at both nodes together
-    a (c + 2 a) / (1 + a c + a^2), and c of one node follows from those of the two before.
+    With a = exp(-|mean|) and c = 2 cosh(sd node), the probability of the less likely answer, summed
+    over a pair of nodes, is a (c + 2 a) / (1 + a c + a^2); c follows from its values at the two
+    previous nodes.
     """
     nodes, masses = _nodes(step)
     middle = len(nodes) // 2
@@ -81,17 +83,17 @@ def _over_pairs(mean: Array, sd: Array, step: float) -> Array:
     below, above = 1.0 + square, 2.0 * square
     total = masses[middle] * a / (1.0 + a)
     unit = 2.0 * np.cosh(sd * nodes[middle + 1])
-    last, now = 2.0 * a, a * unit  # a c of the node before, and of this one
+    last, now = 2.0 * a, a * unit  # a c at the previous node and at this node
     for mass in masses[middle + 1 :]:
         total += mass * ((now + above) / (below + now))
         last, now = now, unit * now - last
     return np.asarray(np.where(mean < 0.0, total, 1.0 - total))
 
 
-def _over_nodes(mean: Array, sd: Array) -> Array:
-    """Integrate node by node, where the products of the other way might overflow."""
+def _over_nodes(mean: FloatArray, sd: FloatArray) -> FloatArray:
+    """Integrate node by node, for sds at which products of pairs may overflow."""
     total = np.zeros_like(mean)
-    with np.errstate(over="ignore"):  # exp(800) is inf, and the probability rightly 0
+    with np.errstate(over="ignore"):  # exp(800) is inf, which gives the correct probability 0
         for node, mass in zip(*_nodes(_STEPS[-1]), strict=True):
             total += mass / (1.0 + np.exp(-mean - sd * node))
     return total

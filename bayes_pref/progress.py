@@ -1,12 +1,13 @@
-"""Progress bars: a widget in a notebook that can show one, else plain text, without a complaint.
+"""Progress bars: a widget in a notebook that can show one, plain text anywhere else.
 
-Pyro imports the same bars, so this module is imported before Pyro is.
+Pyro imports the same bars. The packages whose files import Pyro, `models` and `inference`, import
+this module first, so that a notebook without ipywidgets shows no warning.
 """
 
 import warnings
 
 with warnings.catch_warnings():
-    # In a notebook without ipywidgets, tqdm warns at its import that it falls back to plain text.
+    # tqdm warns at its import that it falls back to plain text.
     warnings.filterwarnings("ignore", message="IProgress not found")
     from tqdm.auto import tqdm
 

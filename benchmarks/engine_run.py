@@ -56,7 +56,7 @@ def ours(engine: str) -> Callable[[Arrays, dict[str, Any]], Result]:
         users = comparisons.users[settings["users"]]
         draws = {name: posterior.draws[name].to_numpy() for name in ("mu", "tau")}
         draws["weights"] = posterior.draws["weights"].sel(user=users).to_numpy()
-        return draws, posterior.engine["seconds"]
+        return draws, posterior.run.seconds
 
     return run
 

@@ -12,7 +12,7 @@ import xarray as xr
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.models import HierarchicalReward, PooledReward, RewardModel
-from bayes_pref.posterior import Finding, Posterior
+from bayes_pref.posterior import Finding, Posterior, Run
 
 ATTRIBUTES = ("length", "tone", "tact")
 
@@ -98,8 +98,8 @@ def made_posterior(
         },
         coords={"chain": data["chain"], "draw": data["draw"]},
     )
-    engine = {"name": "Gibbs", "draws": draws, "chains": chains, "warmup": 10}
-    run = engine | {"seconds": 1.25, "complete": True, "cores": None}
+    settings = {"draws": draws, "chains": chains, "warmup": 10, "cores": None}
+    run = Run(engine="Gibbs", settings=settings, exact=True, joint=True, draws=draws, seconds=1.25)
     return Posterior(model, comparisons, data, stats, run, 7, findings)
 
 

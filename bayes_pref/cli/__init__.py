@@ -1,5 +1,6 @@
-"""The command bayes-pref."""
+"""The command ``bayes-pref``, and what a subcommand from another package needs."""
 
-from bayes_pref.cli.command import main
+from bayes_pref.cli.command import Command
+from bayes_pref.cli.entry import main
 
-__all__ = ["main"]
+__all__ = ["Command", "main"]

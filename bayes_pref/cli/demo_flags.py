@@ -1,4 +1,4 @@
-"""The end of the demonstration: comparisons to distrust, each with its sentence and the truth."""
+"""The end of the demonstration: the verdicts of `diagnose`, beside the truth."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ _SHOWN = 5
 
 
 def flagged(report: Report, truth: Truth) -> Iterator[str]:
-    """Yield the sections on what the report says, beside what is true.
+    """Yield the sections on the verdicts of a report.
 
     Parameters
     ----------
     report
-        Of comparisons of the world.
+        Report on comparisons of a simulated world.
     truth
-        Of the world.
+        Truth of that world.
+
+    Yields
+    ------
+    section
+        Plain text.
     """
     facts = truth.comparisons.loc[report.comparisons["row"]].reset_index(drop=True)
     yield _verdicts(report)
@@ -37,16 +42,16 @@ def _verdicts(report: Report) -> str:
         for name, found in counts.iterrows()
     ]
     return section(
-        "What each comparison can answer",
+        "Verdicts on the comparisons",
         grid(["verdict", "comparisons", "share"], rows),
         *report.notes,
     )
 
 
 def _sentences(report: Report, facts: pd.DataFrame) -> str:
-    title = "Comparisons that are confounded, and why"
+    title = "Confounded comparisons"
     worst = report.examples("confounded", len(report.comparisons))
-    worst = worst[~worst["user"].duplicated()].head(_SHOWN)  # one a person: others are alike
+    worst = worst[~worst["user"].duplicated()].head(_SHOWN)  # one of each user
     if worst.empty:
         return section(title, "None was found.")
     lines = []
@@ -55,8 +60,8 @@ def _sentences(report: Report, facts: pd.DataFrame) -> str:
         lines += [
             paragraph(f"{row['user']}, row {row['row']}: {row['sentence']}", "  ", "    "),
             paragraph(
-                f"In truth {100 * true['p_obs']:.0f} % of those who are shown it, and "
-                f"{100 * true['p_do']:.0f} % of all.",
+                f"In truth {100 * true['p_obs']:.0f} % of the users who see it would choose left, "
+                f"and {100 * true['p_do']:.0f} % of all users.",
                 "    ",
             ),
         ]
@@ -65,13 +70,14 @@ def _sentences(report: Report, facts: pd.DataFrame) -> str:
 
 def _score(report: Report, facts: pd.DataFrame) -> str:
     found = (report.comparisons["verdict"] == "confounded").to_numpy()
-    shifted = facts["shift"].abs().to_numpy() > report.threshold
+    shifted = facts["shift"].abs().to_numpy() > report.thresholds.shift
     error = report.comparisons["p_do"].to_numpy() - facts["p_do"].to_numpy()
     right = int((found & shifted).sum())
     return section(
-        "Is that true?",
-        f"{int(found.sum()):,} comparisons are flagged as confounded, and for {right:,} of them "
-        f"the truth shifts by more than {report.threshold:g}. It does so for "
-        f"{int(shifted.sum()):,} of all {len(found):,}. What people in general would choose is "
-        f"estimated within {float(np.sqrt(np.mean(error**2))):.3f} (rms).",
+        "Verdicts and the truth",
+        f"{int(found.sum()):,} comparisons are flagged as confounded; for {right:,} of them the "
+        f"true shift is larger than {report.thresholds.shift:g}. It is larger for "
+        f"{int(shifted.sum()):,} of all {len(found):,} comparisons. The probability that a user of "
+        "the population chooses left has an error of "
+        f"{float(np.sqrt(np.mean(error**2))):.3f} (rms).",
     )

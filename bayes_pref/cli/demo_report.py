@@ -1,6 +1,7 @@
-"""What the demonstration found, beside what is true, as text.
+"""The text of the demonstration: estimates beside the truth.
 
-Every number is measured in the run that prints it, and a sentence that judges one depends on it.
+Every number comes from the run that prints it. A sentence that judges a number is printed only
+where the number supports it.
 """
 
 from __future__ import annotations
@@ -10,32 +11,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bayes_pref.cli.screen import convergence, grid, in_options, paragraph, section
+from bayes_pref.cli.screen import grid, paragraph, section
+from bayes_pref.cli.summary_text import convergence, in_options
 from bayes_pref.data import Comparisons
-from bayes_pref.models.choice.likelihood import log_likelihood
+from bayes_pref.models.choice.choice_distribution import log_likelihood
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.simulation.world import Truth
-
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray, Mask
 
 INTERVAL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """Two fits to the same comparisons, and what they are measured against.
+    """Two fits to the same comparisons, held-out comparisons and the truth.
 
     Parameters
     ----------
     pooled, hierarchical
         The fits.
     held_out
-        Comparisons of the same users that neither fit has seen.
+        Comparisons of the same users that neither fit has used.
     truth
-        Of the world that the comparisons come from.
+        Truth of the world that the comparisons come from.
     """
 
     pooled: Posterior
@@ -45,7 +45,7 @@ class Fits:
 
     @property
     def both(self) -> dict[str, Posterior]:
-        """The fits by name, the naive one first."""
+        """The fits by name, the pooled one first."""
         return {"pooled": self.pooled, "hierarchical": self.hierarchical}
 
     @property
@@ -55,31 +55,36 @@ class Fits:
 
     @property
     def true_weights(self) -> pd.DataFrame:
-        """True weights (users, features) of those that were fitted, in their order."""
+        """True weights (users, features), with users and features in the order of the fits."""
         fitted = self.hierarchical.comparisons
         return self.truth.weights.loc[fitted.users, list(fitted.feature_names)]
 
 
-def report(fits: Fits, people: Sequence[str]) -> Iterator[str]:
+def report(fits: Fits, users: Sequence[str]) -> Iterator[str]:
     """Yield the sections of the text.
 
     Parameters
     ----------
     fits
-        What to tell of.
-    people
-        Users to show one by one.
+        The fits to describe.
+    users
+        Three users whose weights are listed, as `opposite_users` selects them.
+
+    Yields
+    ------
+    section
+        Plain text.
     """
     yield _sampling(fits)
-    yield _population(fits)
-    yield _people(fits, people)
+    yield _population_mean(fits)
+    yield _three_users(fits, users)
     yield _coverage(fits)
     yield _predictions(fits)
-    yield _people_in_general(fits)
+    yield _population_predictions(fits)
 
 
-def opposite_people(weights: pd.DataFrame) -> list[str]:
-    """Choose three: the two whose tastes are most opposed, and the one most unlike both.
+def opposite_users(weights: pd.DataFrame) -> list[str]:
+    """Select the two users with the most opposed weights, and the user least like either.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def opposite_people(weights: pd.DataFrame) -> list[str]:
     Examples
     --------
     >>> weights = pd.DataFrame({"length": [2.0, -1.0, 0.1], "tone": [0.5, -1.0, 2.0]}, list("abc"))
-    >>> opposite_people(weights)
+    >>> opposite_users(weights)
     ['a', 'b', 'c']
     """
     product = weights.to_numpy() @ weights.to_numpy().T
@@ -103,27 +108,28 @@ def opposite_people(weights: pd.DataFrame) -> list[str]:
     return list(weights.index[[int(first), int(second), int(unlike.argmin())]])
 
 
-def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floats:
-    """(n,) probability that each comparison's own user prefers left."""
+def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> FloatArray:
+    """(n,) posterior mean of the probability that the user of a comparison prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
     parts = log_odds(weights, comparisons.user, comparisons.difference)
-    return np.concatenate([posterior.law.preferred(eta).mean(axis=1) for _, eta in parts])
+    choices = posterior.choice_distribution
+    return np.concatenate([choices.preferred(eta).mean(axis=1) for _, eta in parts])
 
 
 def _sampling(fits: Fits) -> str:
     lines = []
     for name, posterior in fits.both.items():
         found = convergence(posterior, posterior.summary())
-        seconds = posterior.engine["seconds"]
+        seconds = posterior.run.seconds
         lines.append(paragraph(f"{name}: {seconds:.1f} s; convergence {found}", "  ", "    "))
         lines += [
-            paragraph(f"- {in_options(finding.message)}", "    ", "      ")
+            paragraph(f"- {in_options(finding, posterior.run.engine)}", "    ", "      ")
             for finding in posterior.findings
         ]
     return "\n".join(lines)
 
 
-def _population(fits: Fits) -> str:
+def _population_mean(fits: Fits) -> str:
     true = fits.truth.mu
     cells = {"feature": list(true.index), "true": _numbers(true)}
     hits = {}
@@ -134,27 +140,27 @@ def _population(fits: Fits) -> str:
         cells |= {name: _numbers(found["mean"]), f"{name} interval": _intervals(found, inside)}
         hits[name] = int(inside.sum())
     return section(
-        "What people want on average (log-odds per unit)",
+        "Population mean of the weights (log-odds per unit)",
         grid(
             ["feature", "true", *_titles(*fits.both)],
             zip(*cells.values(), strict=True),
         ),
-        f"Intervals that hold the truth: pooled {hits['pooled']} of {len(true)}, hierarchical "
+        f"Intervals that contain the truth: pooled {hits['pooled']} of {len(true)}, hierarchical "
         f"{hits['hierarchical']} of {len(true)} (* does not).",
     )
 
 
-def _people(fits: Fits, people: Sequence[str]) -> str:
+def _three_users(fits: Fits, users: Sequence[str]) -> str:
     attributes = list(fits.held_out.features.attributes)
-    true = fits.true_weights.loc[list(people), attributes].to_numpy().ravel()
+    true = fits.true_weights.loc[list(users), attributes].to_numpy().ravel()
     found, pooled = (
-        posterior.weights(list(people), interval=INTERVAL).loc[
+        posterior.weights(list(users), interval=INTERVAL).loc[
             lambda rows: rows["feature"].isin(attributes)
         ]
         for posterior in (fits.hierarchical, fits.pooled)
     )
     trained = fits.hierarchical.comparisons
-    counts = [len(trained[person]) for person in people]
+    counts = [len(trained[user]) for user in users]
     wrong = [int((np.sign(fit["mean"]) != np.sign(true)).sum()) for fit in (pooled, found)]
     cells = [
         found["user"].where(found["feature"] == attributes[0], ""),
@@ -165,15 +171,15 @@ def _people(fits: Fits, people: Sequence[str]) -> str:
         _intervals(found, _inside(found, true)),
     ]
     return section(
-        "Three people with opposite tastes",
+        "Three users with opposite weights",
         grid(
-            ["person", "feature", "true", "pooled", *_titles("hierarchical")],
+            ["user", "feature", "true", "pooled", *_titles("hierarchical")],
             zip(*cells, strict=True),
             left=(0, 1),
         ),
-        f"The first two differ more than any other two of the {trained.n_users}. Learned from "
-        f"{counts[0]}, {counts[1]} and {counts[2]} comparisons of theirs; signs that are wrong: "
-        f"pooled {wrong[0]} of {len(true)}, hierarchical {wrong[1]} of {len(true)}.",
+        f"The first two are the most opposed of the {trained.n_users} users. They made "
+        f"{counts[0]}, {counts[1]} and {counts[2]} of the comparisons that were fitted. Wrong "
+        f"signs: pooled {wrong[0]} of {len(true)}, hierarchical {wrong[1]} of {len(true)}.",
     )
 
 
@@ -186,17 +192,18 @@ def _coverage(fits: Fits) -> str:
         share = float(_inside(found, true).mean())
         width = float((found["upper"] - found["lower"]).mean())
         rows.append([name, _percent(share), f"{width:.2f}", f"{_rms(found['mean'] - true):.2f}"])
-    # Beyond what chance explains if the weights of a person are fully dependent.
+    # More than chance explains, even if the weights of a user were fully dependent.
     short = INTERVAL - share > 2.0 * np.sqrt(INTERVAL * (1.0 - INTERVAL) / users)
     return section(
-        f"The weights of all people ({users} x {features})",
+        f"Weights of all users ({users} x {features})",
         grid(
             ["", f"truth in the {_percent(INTERVAL)} interval", "mean width", "error (rms)"], rows
         ),
         *(
             [
-                f"The hierarchical intervals hold the truth less often than {_percent(INTERVAL)}: "
-                "the model takes tastes to be unrelated to what people ask, and here they are not."
+                "The hierarchical intervals contain the truth less often than "
+                f"{_percent(INTERVAL)}: the model assumes that weights are independent of what "
+                "users ask, and here they are not."
             ]
             if short
             else []
@@ -216,34 +223,34 @@ def _predictions(fits: Fits) -> str:
     gain = scores["hierarchical"] - scores["pooled"]
     error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
     return section(
-        f"The {len(choice):,} choices held out",
-        grid(["", "predicted right", "log score per choice"], rows),
+        f"The {len(choice):,} held-out choices",
+        grid(["", "correct", "log score per choice"], rows),
         f"Hierarchical over pooled: {gain.mean():+.3f} per choice (standard error {error:.3f}).",
     )
 
 
-def _people_in_general(fits: Fits) -> str:
+def _population_predictions(fits: Fits) -> str:
     facts, items = fits.facts, fits.held_out.to_frame()
     shift, p_do = facts["shift"].to_numpy(), facts["p_do"].to_numpy()
     [context] = fits.held_out.features.contexts
-    rows, follows = [], 0.0
+    rows, slope = [], 0.0
     for name, posterior in fits.both.items():
         chance = posterior.preference(items, users="population")["mean"].to_numpy()
-        follows = float((chance - p_do) @ shift / (shift @ shift))  # least squares
-        rows.append([name, f"{_rms(chance - p_do):.3f}", _percent(follows)])
+        slope = float((chance - p_do) @ shift / (shift @ shift))  # least squares
+        rows.append([name, f"{_rms(chance - p_do):.3f}", _percent(slope)])
     return section(
-        "Where this is still off: what would people in general choose?",
-        f"Those who are shown a pair are those who write such prompts, just as {context}. The "
-        "share of them who prefer the left answer differs from the share of all people by "
-        f"{_rms(shift):.3f} (rms over the held-out pairs). Predictions for people in general, "
-        "against the true share of all people:",
+        "Predictions for all users",
+        f"The users who see a pair are those who write prompts that are just as {context}. The "
+        "share of them who prefer the left answer differs from the share of all users by "
+        f"{_rms(shift):.3f} (rms over the held-out pairs). Predicted shares of all users, against "
+        "the true shares:",
         grid(["", "error (rms)", "share of that difference in the prediction"], rows),
         *(
             [
-                f"The hierarchical fit, too, takes {_percent(follows)} of what sets those people "
-                "apart for the taste of people in general: it does not ask who is shown what."
+                f"The prediction of the hierarchical fit, too, contains {_percent(slope)} of that "
+                "difference: the model ignores which users see which pairs."
             ]
-            if follows > 0.0
+            if slope > 0.0
             else []
         ),
     )
@@ -253,7 +260,7 @@ def _titles(*fits: str) -> list[str]:
     return [title for name in fits for title in (name, f"{_percent(INTERVAL)} interval ")]
 
 
-def _inside(found: pd.DataFrame, true: Floats) -> NDArray[np.bool_]:
+def _inside(found: pd.DataFrame, true: FloatArray) -> Mask:
     lower, upper = found["lower"].to_numpy(), found["upper"].to_numpy()
     return np.asarray((lower <= true) & (true <= upper))
 
@@ -262,7 +269,7 @@ def _numbers(values: Iterable[float]) -> list[str]:
     return [f"{value:.2f}" for value in values]
 
 
-def _intervals(found: pd.DataFrame, inside: NDArray[np.bool_]) -> list[str]:
+def _intervals(found: pd.DataFrame, inside: Mask) -> list[str]:
     bounds = zip(found["lower"], found["upper"], inside, strict=True)
     return [f"{low:.2f} to {high:.2f}{' ' if holds else '*'}" for low, high, holds in bounds]
 
@@ -271,5 +278,5 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.0f} %"
 
 
-def _rms(values: Floats | pd.Series[float]) -> float:
+def _rms(values: FloatArray | pd.Series[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))

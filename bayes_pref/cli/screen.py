@@ -1,22 +1,14 @@
-"""What the command prints: plain text of at most 100 columns, for a terminal or a file."""
+"""Layout of plain text of at most 100 columns."""
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.repr import headlines
 
 WIDTH = 100
-_MOST_ROWS = 25
 _SHORTEST_NAME = 12
-_MOST_EFFECTS = 5
 
 
 def paragraph(text: str, indent: str = "", hanging: str | None = None) -> str:
@@ -33,9 +25,9 @@ def paragraph(text: str, indent: str = "", hanging: str | None = None) -> str:
 def grid(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)
 ) -> str:
-    """Lay out cells in columns, aligned right but for those in `left`, each line indented by two.
+    """Lay out cells in columns, indented by two; columns in `left` are aligned to the left.
 
-    Names in the first column are shortened where the line would be longer than `WIDTH`.
+    Names in the first column are shortened if the line would be longer than `WIDTH`.
 
     Examples
     --------
@@ -61,13 +53,13 @@ def grid(
 
 
 def section(title: str, *parts: str) -> str:
-    """Put a title over grids, which are laid out already, and sentences, which are not."""
+    """Put a title over parts: grids, which are kept, and sentences, which are broken into lines."""
     texts = [part if part.startswith("  ") else paragraph(part, "  ") for part in parts]
     return "\n\n".join([f"{title}\n{'-' * len(title)}", *texts])
 
 
 def rounded(values: Iterable[float], sd: float) -> list[str]:
-    """Write numbers with the first digit of their uncertainty, and two decimals at least.
+    """Format numbers to the first digit of their uncertainty, with two decimals at least.
 
     Examples
     --------
@@ -77,134 +69,6 @@ def rounded(values: Iterable[float], sd: float) -> list[str]:
     decimals = -int(np.floor(np.log10(sd))) if sd > 0.0 else 2
     style = f".{max(decimals, 2)}f" if decimals <= 6 else ".1e"
     return [format(value, style) for value in values]
-
-
-def summary_text(posterior: Posterior, interval: float) -> str:
-    """Describe a posterior: what it is, whether to trust it, what the population wants.
-
-    Parameters
-    ----------
-    posterior
-        What was fitted or loaded.
-    interval
-        Probability inside the credible intervals.
-
-    Returns
-    -------
-    text: several lines
-    """
-    summary = posterior.summary(interval=interval)
-    known = [(title, text) for title, text in headlines(posterior) if title != "convergence"]
-    known.append(("convergence", convergence(posterior, summary)))
-    lines = [paragraph(text, f"{title:<13}", " " * 13) for title, text in known]
-    lines += [
-        paragraph(f"- {in_options(finding.message)}", " " * 13, " " * 15)
-        for finding in posterior.findings
-    ]
-    lines += ["", *population_lines(posterior, summary, interval)]
-    return "\n".join([*lines, *effect_lines(posterior, summary, interval)])
-
-
-def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:
-    """Give the worst numbers of the population's parameters, and the verdict on all."""
-    count, drawn = len(summary), posterior.draws
-    users = drawn["weights"].sizes if "weights" in drawn else {"user": 0, "feature": 0}
-    total = count + users["user"] * users["feature"]
-    few = int(min(summary["ess_bulk"].min(), summary["ess_tail"].min()))
-    checks = len(posterior.findings)
-    verdict = f"{checks} {'check' if checks == 1 else 'checks'} failed" if checks else "passed"
-    words = f"all {count:,} parameters" if total == count else f"{count:,} population parameters"
-    verdict += "" if total == count else f" (over all {total:,} parameters)"
-    return (
-        f"{verdict}; {words}: R-hat at most {summary['rhat'].max():.3f}, "
-        f"effective sample size at least {few:,}"
-    )
-
-
-def in_options(message: str) -> str:
-    """Put advice that is meant for Python into options of the command.
-
-    Examples
-    --------
-    >>> in_options("for example Gibbs(draws=2000, warmup=1000)")
-    'for example --draws 2000 --warmup 1000'
-    >>> in_options("for example Gibbs(draws=2000, warmup=1000, thin=4)")
-    'for example --draws 2000 --warmup 1000 --thin 4'
-    """
-    advice = r"\w+\(draws=(\d+), warmup=(\d+)\)"
-    thinned = r"\w+\(draws=(\d+), warmup=(\d+), thin=(\d+)\)"
-    message = re.sub(thinned, r"--draws \1 --warmup \2 --thin \3", message)
-    return re.sub(advice, r"--draws \1 --warmup \2", message)
-
-
-def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
-    """Tell the population's weights in numbers and words; what decides most comes first."""
-    names = list(posterior.comparisons.feature_names)
-    mu = summary.loc[[f"mu[{name}]" for name in names]].set_axis(names)
-    shares = None if "weights" not in posterior.draws else _shares_for(posterior)
-    spread = pd.Series(0.0, index=names)
-    if shares is not None:
-        spread = summary.loc[[f"tau[{name}]" for name in names], "mean"].set_axis(names)
-    size = np.hypot(mu["mean"].to_numpy(), spread.to_numpy())
-    typical = size * posterior.comparisons.feature_scale
-    rows = []
-    for k in np.argsort(-typical, kind="stable")[:_MOST_ROWS]:
-        found = mu.iloc[k]
-        mean, lower, upper, sd = rounded(
-            [*found[["mean", "lower", "upper"]], spread.iloc[k]], found["sd"]
-        )
-        words = _in_words(found["lower"], found["upper"], None if shares is None else shares[k])
-        between = [] if shares is None else [sd]
-        rows.append([names[k], mean, f"{lower} to {upper}", *between, words])
-    header = ["feature", "mean", f"{100 * interval:g} % interval"]
-    header += ["in words"] if shares is None else ["users' sd", "in words"]
-    lines = [
-        "Population weights, in log-odds per unit of a feature; what decides most comes first",
-        "",
-        grid(header, rows, left=(0, len(header) - 1)),
-    ]
-    if len(names) > _MOST_ROWS:
-        lines.append(f"  and {len(names) - _MOST_ROWS:,} more")
-    return lines
-
-
-def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
-    """Tell which covariates go along with other weights, or nothing where there are none."""
-    if "B" not in posterior.draws:
-        return []
-    effects = summary[summary.index.str.startswith("B[")]
-    found = effects[(effects["lower"] > 0) | (effects["upper"] < 0)]
-    strength = (found["mean"] / found["sd"]).abs().sort_values(ascending=False, kind="stable")
-    chance = (1.0 - interval) * len(effects)
-    words = (
-        f"Covariates: {len(found):,} of {len(effects):,} effects have a {100 * interval:g} % "
-        f"interval without 0 (by chance alone it would be about {chance:.0f})"
-    )
-    rows = []
-    for name in strength.index[:_MOST_EFFECTS]:
-        row = found.loc[name]
-        mean, lower, upper = rounded(row[["mean", "lower", "upper"]], row["sd"])
-        rows.append([name.removeprefix("B[").removesuffix("]"), mean, f"{lower} to {upper}"])
-    lines = ["", paragraph(words + ("; the clearest:" if rows else ""))]
-    header = ["feature, covariate", "per unit of both", f"{100 * interval:g} % interval"]
-    return [*lines, "", grid(header, rows)] if rows else lines
-
-
-def _shares_for(posterior: Posterior) -> NDArray[np.float64]:
-    """(d,) share of users whose weight is positive, averaged over the draws."""
-    weights = posterior.draws["weights"].transpose("chain", "draw", "user", "feature").to_numpy()
-    return np.asarray((weights > 0.0).mean(axis=(0, 1, 2)))
-
-
-def _in_words(lower: float, upper: float, share: float | None) -> str:
-    """Say which way the population leans, and how many of its users do."""
-    prefix, way = "unclear: " if lower <= 0.0 <= upper else "", "less" if upper < 0.0 else "more"
-    if share is None:
-        return "unclear" if prefix else f"{way} is better"
-    those = 1.0 - share if way == "less" else share
-    # A share of the users that comes from draws of their weights is never all of them.
-    count = "over 99" if those > 0.99 else f"{100 * those:.0f}"
-    return f"{prefix}{way} is better for {count} % of users"
 
 
 def _shortened(name: str, width: int) -> str:

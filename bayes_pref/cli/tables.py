@@ -1,13 +1,11 @@
-"""Tables on disk, read strictly: CSV and TSV (also gzipped) and Parquet.
+"""Tables on disk: CSV and TSV (also gzipped) and Parquet.
 
-Nothing is guessed: the file's name tells its format, labels stay as they are written unless all of
-them are whole numbers, and rows are labelled by where they stand in the file, so that a message
-about a row can be followed back to it.
+The name of a file tells its format. Labels stay as they are written unless all of them are whole
+numbers. Rows are labelled by their place in the file, so that a message about a row names its line.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,21 +15,21 @@ from typing import Any, cast
 import pandas as pd
 from pandas.api import types
 
-from bayes_pref.cli.text_tables import read_text
-from bayes_pref.data.table import listed, shown
-from bayes_pref.errors import DataError
+from bayes_pref.cli.text_tables import doubled_column, read_text
+from bayes_pref.errors import DataError, Place
+from bayes_pref.messages import listed, shown
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
 # As Python writes it: "007", "+7" and "7.0" are other labels than "7".
 _WHOLE = r"0|-?[1-9]\d{0,17}"
-# Columns that pandas adds to a Parquet file to keep an index that has no name.
-_NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
+# pandas adds a column of this name to a Parquet file to keep an index that has no name.
+_NAMELESS_INDEX = r"__index_level_\d+__"
 
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table and the file it came from.
+    """A table and its file.
 
     Parameters
     ----------
@@ -47,32 +45,35 @@ class SourceTable:
     frame: pd.DataFrame
     unit: str
 
-    def located(self, message: str) -> str:
-        """Put the file, and its lines, into a message about the frame.
+    def located(self, error: DataError, *, remedy: str | None = None) -> DataError:
+        """Return an error about the frame as one about the file and its lines.
+
+        Parameters
+        ----------
+        error
+            An error whose place is in the frame.
+        remedy
+            Another remedy; None: the same.
 
         Examples
         --------
         >>> table = SourceTable(Path("votes.csv"), pd.DataFrame(), "line")
-        >>> table.located("column 'tone': missing value (nan) in row 17; mend it")
-        "votes.csv, column 'tone': missing value (nan) in line 17; mend it"
+        >>> place = Place(column="tone", rows=(17,))
+        >>> print(table.located(DataError("missing value", "drop the row", place=place)))
+        votes.csv, column 'tone': missing value in line 17; drop the row
         """
-        text = re.sub(r"\bin row (?=\d)", f"in {self.unit} ", message)
-        for words in ("the table ", "covariates have ", "covariates "):
-            if text.startswith(words):
-                return f"{self.path} {'has ' * words.endswith('have ')}{text.removeprefix(words)}"
-        text = text.removeprefix("covariates, ")
-        return f"{self.path}{',' if text.startswith('column ') else ':'} {text}"
+        return error.at(str(self.path), unit=self.unit, remedy=remedy)
 
 
 def read_table(path: Path, *, labels: Sequence[str] = ()) -> SourceTable:
-    r"""Read a table whose format its name tells: .csv, .tsv (both also .gz) or .parquet.
+    r"""Read a table whose name tells its format: .csv, .tsv (both also .gz) or .parquet.
 
     Parameters
     ----------
     path
         The file.
     labels
-        Columns that hold labels, not numbers; of a text, they are read as they are written.
+        Columns of labels, which are read from a text as they are written.
 
     Returns
     -------
@@ -96,35 +97,36 @@ def read_table(path: Path, *, labels: Sequence[str] = ()) -> SourceTable:
     1     4    7     2.0
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
+    zipped = suffixes[-1:] == [".gz"] and len(suffixes) > 1
+    ending = suffixes[-2] if zipped else path.suffix.lower()
     try:
-        if kind in _SEPARATORS:
-            return SourceTable(path, read_text(path, _SEPARATORS[kind], labels), "line")
-        if kind in _PARQUET:
+        if ending in _SEPARATORS:
+            return SourceTable(path, read_text(path, _SEPARATORS[ending], labels), "line")
+        if ending in _PARQUET:
             return _read_parquet(path)
-        with path.open("rb"):  # a file that is not there is the first thing to say
+        with path.open("rb"):  # that a file is missing is more important than its name
             pass
     except OSError as err:
-        raise DataError(f"cannot read {path}: {err.strerror or err}; check the path") from err
+        raise DataError(f"cannot read {path}: {err.strerror or err}", "check the path") from err
     raise DataError(
-        f"cannot read {path}: its name tells no known format; "
-        "save the table as .csv, .csv.gz, .tsv or .parquet"
+        f"cannot read {path}: its name tells no known format",
+        "save the table as .csv, .csv.gz, .tsv or .parquet",
     )
 
 
 def whole_number_labels(column: str, *tables: SourceTable) -> tuple[SourceTable, ...]:
-    """Turn labels that were read as text into whole numbers where all of them are such.
+    """Convert labels that were read as text to whole numbers, if all of them are whole numbers.
 
     Parameters
     ----------
     column
-        Name of the column of labels; it must be in every table.
+        Name of the column of labels, in every table.
     tables
-        Those whose labels are to be matched: all of them are turned, or none is.
+        The tables whose labels are matched: the labels of all of them are converted, or of none.
 
     Returns
     -------
-    tables: as given, but for the type of the labels
+    tables: the same, but for the type of the labels
 
     Examples
     --------
@@ -151,14 +153,14 @@ def whole_number_labels(column: str, *tables: SourceTable) -> tuple[SourceTable,
 
 
 def feature_columns(table: SourceTable, taken: Sequence[str]) -> list[str]:
-    """Every column that has no other part to play, refusing those that hold no numbers at all.
+    """Return every column that has no other role.
 
     Parameters
     ----------
     table
         The comparisons.
     taken
-        Columns that are something else: the user, the choice, the contexts.
+        Columns with another role: the user, the choice, the contexts.
 
     Returns
     -------
@@ -167,7 +169,7 @@ def feature_columns(table: SourceTable, taken: Sequence[str]) -> list[str]:
     Raises
     ------
     DataError
-        If nothing is left, or a column holds text alone.
+        If there is none, or one holds text alone.
 
     Examples
     --------
@@ -178,23 +180,28 @@ def feature_columns(table: SourceTable, taken: Sequence[str]) -> list[str]:
     columns = [name for name in table.frame.columns if name not in taken]
     if not columns:
         raise DataError(
-            f"{table.path} has no column besides {listed(taken)}; "
-            "add a column for each feature, left minus right"
+            f"has no column besides {listed(taken)}",
+            "add a column for each feature, left minus right",
+            place=Place(str(table.path)),
+            subject=True,
         )
     for name in columns:
-        column = table.frame[name]
-        text = not (types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype))
-        found = column.dropna()
-        if (
-            text
-            and len(found)
-            and pd.to_numeric(found.astype(object), errors="coerce").isna().all()
-        ):
+        found = table.frame[name].dropna()
+        if len(found) and _is_text(found):
             raise DataError(
-                f"{table.path}, column {name!r} holds no numbers but such as "
-                f"{shown(found.iloc[0])}; name the columns to learn from with --difference"
+                f"holds no numbers but such as {shown(found.iloc[0])}",
+                "name the feature columns with --difference",
+                place=Place(str(table.path), name),
+                subject=True,
             )
     return columns
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Whether a column holds no number, not even as text."""
+    if types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype):
+        return False
+    return bool(pd.to_numeric(column.astype(object), errors="coerce").isna().all())
 
 
 def _read_parquet(path: Path) -> SourceTable:
@@ -204,22 +211,18 @@ def _read_parquet(path: Path) -> SourceTable:
         parquet: Any = import_module("pyarrow.parquet")
     except ImportError as err:
         raise DataError(
-            f"reading {path} needs pyarrow; install it with pip install 'bayes-pref[scale]', "
-            "or save the table as CSV"
+            f"reading {path} needs pyarrow",
+            "install it with pip install 'bayes-pref[scale]', or save the table as CSV",
         ) from err
     try:
         table = parquet.read_table(path)
-        doubled = [name for name in table.column_names if table.column_names.count(name) > 1]
-        if doubled:
-            raise DataError(
-                f"{path} has more than one column named {shown(doubled[0])}; "
-                "give every column its own name"
-            )
         frame = cast(pd.DataFrame, table.to_pandas(ignore_metadata=True))
-    except DataError:
-        raise
     except (OSError, ValueError, TypeError, NotImplementedError) as err:
-        raise DataError(f"{path} is not a whole Parquet file; fetch or make another copy") from err
-    counted = [name for name in frame.columns if _NAMELESS_INDEX.fullmatch(name)]
-    rows = pd.RangeIndex(1, len(frame) + 1, name="row")
-    return SourceTable(path, frame.drop(columns=counted).set_axis(rows), "row")
+        raise DataError(
+            f"{path} is not a whole Parquet file", "fetch or make another copy"
+        ) from err
+    doubled = frame.columns[frame.columns.duplicated()]
+    if len(doubled):
+        raise doubled_column(path, doubled[0])
+    frame = frame.loc[:, ~frame.columns.str.fullmatch(_NAMELESS_INDEX)]
+    return SourceTable(path, frame.set_axis(pd.RangeIndex(1, len(frame) + 1, name="row")), "row")

@@ -1,1 +1,1 @@
-"""Whether draws can be trusted: statistics, checks, and what to do."""
+"""Convergence diagnostics of draws: statistics, checks, and findings."""

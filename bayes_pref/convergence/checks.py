@@ -1,9 +1,9 @@
-"""Whether draws can be trusted, judged in one place: checks, thresholds, and what to do.
+"""Convergence checks: thresholds, findings, and what to do about them.
 
 R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016), and the
-Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters some R-hat exceeds
-its threshold by chance when effective sample sizes are only just sufficient; a finding therefore
-says of how many parameters it speaks.
+Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters and barely
+sufficient effective sample sizes, some R-hat exceeds its threshold by chance; a finding therefore
+counts the parameters that fail.
 """
 
 from __future__ import annotations
@@ -18,27 +18,29 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_pref.convergence.finding import Finding
+from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.types import FloatArray, Mask
 
 RHAT = 1.01
 ESS = 400.0
 BFMI = 0.3
 PARETO_K = 0.7
 
-Floats = NDArray[np.float64]
-
 
 def check(
     draws: xr.Dataset,
     sample_stats: xr.Dataset,
     *,
+    engine: str = "",
+    settings: Mapping[str, Any] | None = None,
+    complete: bool = True,
+    steps: int | None = None,
     pareto_k: float | None = None,
-    engine: Mapping[str, Any] | None = None,
 ) -> tuple[Finding, ...]:
-    """Find out what is wrong with draws.
+    """Check the convergence of draws.
 
     Parameters
     ----------
@@ -46,47 +48,45 @@ def check(
         Variables with dimensions ``chain``, ``draw`` and their own.
     sample_stats
         Statistics of the sampler (chain, draw); ``diverging`` and ``energy`` are used if present.
+    engine, settings
+        Name and settings of the engine, of which ``warmup`` and ``thin`` are used: for advice that
+        can be copied.
+    complete
+        False if the run was interrupted.
+    steps
+        Steps of optimisation before the draws of an approximation.
     pareto_k
-        Of an approximation, if it is one. Its draws are independent, so chains are not judged.
-    engine
-        Settings of the engine that drew them (``name``, ``draws``, ``warmup``, ``complete``), for
-        advice that can be copied.
+        Of an approximation. Its draws are independent, so chains are not judged.
 
     Returns
     -------
-    findings: one for each check that fails, with its worst parameter; empty if all is well
+    findings: one for each check that fails, with its worst parameter; empty if none fails
 
-        Parameters that never vary (such as a weight fixed by the model) are left out, unless
-        nothing varies at all.
+        Parameters that never vary, such as a weight fixed by the model, are left out, unless no
+        parameter varies.
 
     Examples
     --------
     >>> import numpy as np
     >>> import xarray as xr
     >>> tau = np.random.default_rng(0).normal(size=(4, 1000, 1))
-    >>> tau[3] += 2.0  # one chain is somewhere else
+    >>> tau[3] += 2.0  # one chain has another mean
     >>> draws = xr.Dataset({"tau": (("chain", "draw", "feature"), tau)}, {"feature": ["length"]})
     >>> [finding.statistic for finding in check(draws, xr.Dataset())]
     ['rhat', 'ess_bulk', 'ess_tail']
     """
     labels, rhat, bulk, tail, finite = _statistics(draws)
-    settings = engine or {}
-    run = _Run(
-        draws.sizes["draw"],
-        str(settings.get("name", "")),
-        settings.get("warmup"),
-        bool(settings.get("complete", True)),
-        int(settings.get("thin", 1)),
-        settings.get("steps_done"),
-    )
-    found = [_interrupted(run), _not_finite(labels, finite), _stuck(rhat, finite, run)]
+    given = settings or {}
+    chains = _Chains(draws.sizes["draw"], engine, given.get("warmup"), given.get("thin", 1))
+    interrupted = None if complete else _interrupted(chains.draws, steps)
+    found = [interrupted, _not_finite(labels, finite), _stuck(rhat, finite, chains)]
     if pareto_k is None:
         found += [
-            _disagreement(labels, rhat, run),
-            _few("ess_bulk", "bulk", "the means", labels, bulk, run),
-            _few("ess_tail", "tail", "the intervals", labels, tail, run),
+            _disagreement(labels, rhat, chains),
+            _few("ess_bulk", "bulk", "the means", labels, bulk, chains),
+            _few("ess_tail", "tail", "the intervals", labels, tail, chains),
             _divergences(sample_stats),
-            _energy(sample_stats, run),
+            _energy(sample_stats, chains),
         ]
     found.append(_approximation(pareto_k))
     return tuple(finding for finding in found if finding is not None)
@@ -100,34 +100,35 @@ def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
     findings
         As `check` returns them.
     stacklevel
-        Whose line the warning shows; the default is the caller of the function that calls `warn`.
+        Stack frame whose line the warning shows; by default, the caller of the caller of `warn`.
     """
     for finding in findings:
         warnings.warn(finding.message, ConvergenceWarning, stacklevel=stacklevel)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """How the draws were made, for advice in the terms of the engine."""
+class _Chains:
+    """Length of the chains and settings of the engine, for advice that can be copied."""
 
     draws: int
-    name: str
+    engine: str
     warmup: int | None
-    complete: bool
     thin: int
-    steps: int | None = None  # of an approximation, before its draws were taken
 
-    def longer(self, factor: float = 2.0) -> str:
-        """Draw longer chains, by this factor at least."""
-        draws = _rounded_up(factor * self.draws)
-        if not self.name:
-            return f"draw longer chains, {draws:,} draws each"
-        settings = f"draws={draws}"
+    def longer(self, factor: float = 2.0) -> dict[str, int]:
+        """Settings of chains that are longer by this factor at least."""
+        settings = {"draws": _rounded_up(factor * self.draws)}
         if self.warmup is not None:
-            settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
-        if self.thin > 1:  # left out, the advice would draw fewer sweeps than it means
-            settings += f", thin={self.thin}"
-        return f"draw longer chains, for example {self.name}({settings})"
+            settings["warmup"] = _rounded_up(2.0 * max(self.warmup, 250))
+        if self.thin > 1:  # without it, the advised chains would have fewer sweeps
+            settings["thin"] = self.thin
+        return settings
+
+    def advice(self, settings: Mapping[str, int]) -> str:
+        """Advise chains with these settings."""
+        if not self.engine:
+            return f"draw longer chains, {settings['draws']:,} draws each"
+        return f"draw longer chains, for example {engine_call(self.engine, settings)}"
 
 
 def _rounded_up(number: float) -> int:
@@ -138,10 +139,10 @@ def _rounded_up(number: float) -> int:
 
 def _statistics(
     draws: xr.Dataset,
-) -> tuple[list[str], Floats, Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[list[str], FloatArray, FloatArray, FloatArray, Mask]:
     """Labels, R-hat, bulk and tail ESS of every parameter, and whether its draws are finite."""
     labels: list[str] = []
-    numbers: list[Floats] = []
+    numbers: list[FloatArray] = []
     for name, variable in draws.data_vars.items():
         found, values = parameters(variable.rename(name))
         labels += found
@@ -151,22 +152,20 @@ def _statistics(
     return labels, rhat, bulk, tail, finite.astype(bool)
 
 
-def _interrupted(run: _Run) -> Finding | None:
-    if run.complete:
-        return None
-    kept = f"{run.draws:,} draws a chain" if run.steps is None else f"{run.steps:,} steps"
+def _interrupted(draws: int, steps: int | None) -> Finding:
+    kept = f"{draws:,} draws a chain" if steps is None else f"{steps:,} steps"
     return Finding(
         "incomplete",
         "",
-        float(run.draws),
-        math.inf,  # not nan, which would make a finding differ from itself once loaded
+        float(draws),
+        math.inf,  # not nan, which is not equal to itself after loading
         0,
         f"the run was interrupted after {kept}: run it again, to the end, "
         "before you rely on intervals",
     )
 
 
-def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
+def _not_finite(labels: list[str], finite: Mask) -> Finding | None:
     bad = np.flatnonzero(~finite)
     if not bad.size:
         return None
@@ -181,8 +180,8 @@ def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
     )
 
 
-def _stuck(rhat: Floats, finite: NDArray[np.bool_], run: _Run) -> Finding | None:
-    if not rhat.size or not finite.all() or not np.isnan(rhat).all() or run.draws < 4:
+def _stuck(rhat: FloatArray, finite: Mask, chains: _Chains) -> Finding | None:
+    if not rhat.size or not finite.all() or not np.isnan(rhat).all() or chains.draws < 4:
         return None
     return Finding(
         "stuck",
@@ -194,11 +193,12 @@ def _stuck(rhat: Floats, finite: NDArray[np.bool_], run: _Run) -> Finding | None
     )
 
 
-def _disagreement(labels: list[str], rhat: Floats, run: _Run) -> Finding | None:
+def _disagreement(labels: list[str], rhat: FloatArray, chains: _Chains) -> Finding | None:
     bad = np.flatnonzero(rhat > RHAT)
     if not bad.size:
         return None
     worst = bad[rhat[bad].argmax()]
+    settings = chains.longer()
     return Finding(
         "rhat",
         labels[worst],
@@ -206,19 +206,21 @@ def _disagreement(labels: list[str], rhat: Floats, run: _Run) -> Finding | None:
         RHAT,
         len(bad),
         f"{labels[worst]}: R-hat {rhat[worst]:.3f}, above {RHAT:g} ({_share(bad, rhat)}): the "
-        f"chains disagree; {run.longer()}",
+        f"chains disagree; {chains.advice(settings)}",
+        settings,
     )
 
 
 def _few(
-    statistic: str, name: str, use: str, labels: list[str], ess: Floats, run: _Run
+    statistic: str, name: str, use: str, labels: list[str], ess: FloatArray, chains: _Chains
 ) -> Finding | None:
     bad = np.flatnonzero(ess < ESS)
     if not bad.size:
         return None
     worst = bad[ess[bad].argmin()]
-    # A quarter more than needed: the estimate of so few effective draws is itself uncertain.
+    # 25 % more than needed, because an estimate below the threshold is itself uncertain.
     factor = max(2.0, 1.25 * ESS / ess[worst])
+    settings = chains.longer(min(factor, 10.0))
     return Finding(
         statistic,
         labels[worst],
@@ -226,11 +228,12 @@ def _few(
         ESS,
         len(bad),
         f"{labels[worst]}: {name} effective sample size {ess[worst]:.0f}, below {ESS:g} "
-        f"({_share(bad, ess)}): {use} are noisy; {run.longer(min(factor, 10.0))}",
+        f"({_share(bad, ess)}): {use} are noisy; {chains.advice(settings)}",
+        settings,
     )
 
 
-def _share(bad: NDArray[np.intp], statistic: Floats) -> str:
+def _share(bad: NDArray[np.intp], statistic: FloatArray) -> str:
     count = int(np.isfinite(statistic).sum() + np.isinf(statistic).sum())
     constant = len(statistic) - count
     apart = f"; {constant:,} never vary and are left out" if constant else ""
@@ -255,7 +258,7 @@ def _divergences(sample_stats: xr.Dataset) -> Finding | None:
     )
 
 
-def _energy(sample_stats: xr.Dataset, run: _Run) -> Finding | None:
+def _energy(sample_stats: xr.Dataset, chains: _Chains) -> Finding | None:
     if "energy" not in sample_stats:
         return None
     energy = sample_stats["energy"].transpose("chain", "draw").to_numpy()
@@ -264,6 +267,7 @@ def _energy(sample_stats: xr.Dataset, run: _Run) -> Finding | None:
     if not bad.size:
         return None
     worst = int(fraction.argmin())
+    settings = chains.longer()
     return Finding(
         "bfmi",
         f"chain {worst}",
@@ -271,7 +275,8 @@ def _energy(sample_stats: xr.Dataset, run: _Run) -> Finding | None:
         BFMI,
         len(bad),
         f"chain {worst}: E-BFMI {fraction[worst]:.2f}, below {BFMI:g} ({len(bad)} of "
-        f"{len(fraction)} chains): the tails are explored slowly; {run.longer()}",
+        f"{len(fraction)} chains): the tails are explored slowly; {chains.advice(settings)}",
+        settings,
     )
 
 

@@ -2,9 +2,9 @@
 
 The statistics are those of Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021),
 "Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of
-MCMC", Bayesian Analysis 16(2), with Geyer's (1992) initial monotone sequence, in the variant that
-ArviZ computes. ArviZ loops over parameters in Python; a hierarchical model has one parameter per
-user and feature, so here blocks of parameters share each sort and each Fourier transform.
+MCMC", Bayesian Analysis 16(2), with Geyer's (1992) initial monotone sequence, in the variant of
+ArviZ. ArviZ loops over parameters in Python; a hierarchical model has one parameter for each user
+and feature, so that here each sort and each Fourier transform is of a block of parameters.
 
 With ``z`` the normal scores of the ranks, ``m`` half-chains of ``n`` draws, ``B`` and ``W`` the
 between- and within-chain variances of ``z`` and ``rho_t`` its autocorrelations,
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.special import ndtri
 
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray, Mask
 
-# 1 MB of doubles: a block and its copies stay in the processor's cache.
+# 1 MB of doubles: a block and its copies fit into the processor's cache.
 BLOCK_VALUES = 2**17
 MINIMUM_DRAWS = 4
 
@@ -33,16 +33,16 @@ MINIMUM_DRAWS = 4
 class ChainStatistics(NamedTuple):
     """Convergence statistics of some parameters, each an array (parameter,).
 
-    They are nan for a parameter that never changes, that holds values which are not finite, or
-    that has fewer than four draws a chain.
+    They are nan for a parameter that never varies, that has values that are not finite, or that has
+    fewer than four draws a chain.
     """
 
-    rhat: Floats
-    ess_bulk: Floats
-    ess_tail: Floats
+    rhat: FloatArray
+    ess_bulk: FloatArray
+    ess_tail: FloatArray
 
 
-def chain_statistics(draws: Floats) -> ChainStatistics:
+def chain_statistics(draws: FloatArray) -> ChainStatistics:
     """R-hat, bulk and tail effective sample size of every parameter.
 
     Parameters
@@ -60,7 +60,7 @@ def chain_statistics(draws: Floats) -> ChainStatistics:
     --------
     >>> import numpy as np
     >>> draws = np.random.default_rng(0).normal(size=(4, 1000, 2))
-    >>> draws[0, :, 1] += 1.0  # one chain is somewhere else
+    >>> draws[0, :, 1] += 1.0  # one chain has another mean
     >>> (chain_statistics(draws).rhat > 1.01).tolist()
     [False, True]
     """
@@ -70,8 +70,8 @@ def chain_statistics(draws: Floats) -> ChainStatistics:
         return ChainStatistics(*result)
     size = max(1, BLOCK_VALUES // (chains * length))
     starts = range(0, parameters, size)
-    # Blocks, because the sorts and padded transforms of 13,000 parameters at once would need
-    # gigabytes; threads, because sorting and transforming release the interpreter's lock.
+    # Blocks, because sorts and padded transforms of 13,000 parameters at once would take gigabytes;
+    # threads, because sorts and transforms release the interpreter's lock.
     with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1) or 1) as pool:
         blocks = pool.map(lambda start: _block(draws[:, :, start : start + size]), starts)
         for start, block in zip(starts, blocks, strict=True):
@@ -79,7 +79,7 @@ def chain_statistics(draws: Floats) -> ChainStatistics:
     return ChainStatistics(*result)
 
 
-def effective_sample_size(draws: Floats) -> Floats:
+def effective_sample_size(draws: FloatArray) -> FloatArray:
     """Effective sample size for means: (chain, draw, parameter) -> (parameter,).
 
     Examples
@@ -92,7 +92,7 @@ def effective_sample_size(draws: Floats) -> Floats:
     return _ess(_split(np.moveaxis(np.asarray(draws, dtype=np.float64), 2, 0)))
 
 
-def energy_fraction(energy: Floats) -> Floats:
+def energy_fraction(energy: FloatArray) -> FloatArray:
     """Bayesian fraction of missing information (Betancourt 2016): (chain, draw) -> (chain,)."""
     energy = np.asarray(energy, dtype=np.float64)
     moves = np.square(np.diff(energy, axis=1)).mean(axis=1)
@@ -100,8 +100,8 @@ def energy_fraction(energy: Floats) -> Floats:
         return np.asarray(moves / energy.var(axis=1, ddof=1))
 
 
-def _block(draws: Floats) -> Floats:
-    """Rows rhat, ess_bulk, ess_tail of (chain, draw, parameter); nan where they do not exist."""
+def _block(draws: FloatArray) -> FloatArray:
+    """Rows rhat, ess_bulk, ess_tail of (chain, draw, parameter); nan where undefined."""
     block = np.ascontiguousarray(np.moveaxis(draws, 2, 0), dtype=np.float64)
     result = np.full((3, len(block)), np.nan)
     with np.errstate(invalid="ignore"):
@@ -112,22 +112,22 @@ def _block(draws: Floats) -> Floats:
     return result
 
 
-def _usable_block(block: Floats) -> Floats:
+def _usable_block(block: FloatArray) -> FloatArray:
     """Rows rhat, ess_bulk, ess_tail of (parameter, chain, draw), finite and not constant."""
     halves = _split(block)
     flat = halves.reshape(len(block), -1)
-    # Places in the raveled block: one flat gather or scatter is faster than one along an axis.
+    # Positions in the raveled block: a flat gather or scatter is faster than one along an axis.
     order = np.argsort(flat, axis=1) + np.arange(0, flat.size, flat.shape[1])[:, None]
     ordered = flat.ravel()[order]
     scores = _normal_scores(order, ordered).reshape(halves.shape)
     rhat = np.maximum(_rhat(scores), _rhat(_folded_scores(order, ordered).reshape(halves.shape)))
-    # With an odd number of draws a chain's middle draw is in no half, so quantiles need all draws.
+    # With an odd number of draws the middle draw is in neither half, but counts for quantiles.
     everything = ordered if block.shape[2] % 2 == 0 else np.sort(block.reshape(len(block), -1))
     tails = [_ess(halves <= _quantile(everything, q)[:, None, None]) for q in (0.05, 0.95)]
     return np.stack([rhat, _ess(scores), np.minimum(*tails)])
 
 
-def _split(block: Floats) -> Floats:
+def _split(block: FloatArray) -> FloatArray:
     """Cut each chain in half: (parameter, chain, draw) -> (parameter, 2 chain, draw // 2)."""
     parameters, chains, length = block.shape
     half = length // 2
@@ -136,16 +136,16 @@ def _split(block: Floats) -> Floats:
     return np.concatenate([block[:, :, :half], block[:, :, -half:]], axis=1)
 
 
-def _normal_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
+def _normal_scores(order: NDArray[np.intp], ordered: FloatArray) -> FloatArray:
     """Normal scores of the ranks (ties share their mean rank), back in the order of the draws."""
     size = ordered.shape[1]
-    # Mean ranks are whole or half numbers: one table replaces a normal quantile for every draw.
+    # Mean ranks are multiples of one half: a table replaces a normal quantile for every draw.
     table = ndtri((np.arange(2, 2 * size + 1) / 2 - 0.375) / (size + 0.25))
     by_rank = np.broadcast_to(table[::2], ordered.shape)
     equal = ordered[:, 1:] == ordered[:, :-1]
     if equal.any():
         by_rank = by_rank.copy()
-        # Folding leaves one pair of equal distances, so pairs have a short cut; runs have not.
+        # Folding leaves one pair of equal distances, so pairs have a fast path of their own.
         runs = (equal[:, 1:] & equal[:, :-1]).any(axis=1)
         by_rank[runs] = table[_doubled_mean_ranks(ordered[runs])]
         row, column = np.nonzero(equal & ~runs[:, None])
@@ -155,7 +155,7 @@ def _normal_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
     return scores
 
 
-def _doubled_mean_ranks(ordered: Floats) -> NDArray[np.intp]:
+def _doubled_mean_ranks(ordered: FloatArray) -> NDArray[np.intp]:
     """First plus last position (from 0) of the run of equal values to which each value belongs."""
     size = ordered.shape[1]
     position = np.arange(size)
@@ -169,14 +169,14 @@ def _doubled_mean_ranks(ordered: Floats) -> NDArray[np.intp]:
     return first + last
 
 
-def _folded_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
+def _folded_scores(order: NDArray[np.intp], ordered: FloatArray) -> FloatArray:
     """Normal scores of the distances from the median."""
     size = ordered.shape[1]
     middle = size // 2
     median = (ordered[:, middle - 1] + ordered[:, middle]) / 2  # `size` is even: two halves a chain
     distance = np.abs(ordered - median[:, None])
-    # Left of the median the distances fall, right of it they rise: turning the left part round
-    # leaves two rising runs, which a stable (merge) sort joins without sorting again.
+    # Distances decrease left of the median and increase right of it. With the left part reversed
+    # there are two increasing runs, which a stable (merge) sort merges in linear time.
     distance[:, :middle] = distance[:, :middle][:, ::-1].copy()
     order = np.concatenate([order[:, :middle][:, ::-1], order[:, middle:]], axis=1)
     merged = np.argsort(distance, axis=1, kind="stable")
@@ -184,19 +184,19 @@ def _folded_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
     return _normal_scores(order.ravel()[merged], distance.ravel()[merged])
 
 
-def _quantile(ordered: Floats, level: float) -> Floats:
-    """Linear quantile of each sorted row; exactly a value where its neighbours are equal."""
-    place = round((ordered.shape[1] - 1) * level, 9)  # 19.999999999999996 means the 20th
+def _quantile(ordered: FloatArray, level: float) -> FloatArray:
+    """Linear quantile of each sorted row; exact where both neighbours are equal."""
+    place = round((ordered.shape[1] - 1) * level, 9)  # 19.999999999999996 is 20
     below = int(place)
     low, high = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
     return np.asarray(low + (high - low) * (place - below))
 
 
-def _rhat(scores: Floats) -> Floats:
+def _rhat(scores: FloatArray) -> FloatArray:
     """Potential scale reduction of (parameter, chain, draw)."""
     chains, length = scores.shape[1:]
     means = scores.mean(axis=2)
-    # Sums of squares lose nothing here: normal scores have mean 0 and variance near 1.
+    # No cancellation in the sums of squares: normal scores have mean 0 and variance near 1.
     squares = np.einsum("pcd,pcd->p", scores, scores) - length * np.square(means).sum(axis=1)
     within = np.maximum(squares, 0.0) / (chains * (length - 1))
     between = length * means.var(axis=1, ddof=1)
@@ -204,7 +204,7 @@ def _rhat(scores: Floats) -> Floats:
         return np.asarray(np.sqrt((between / within + length - 1) / length))
 
 
-def _ess(values: NDArray[np.float64] | NDArray[np.bool_]) -> Floats:
+def _ess(values: FloatArray | Mask) -> FloatArray:
     """Effective sample size of (parameter, chain, draw) by Geyer's initial monotone sequence."""
     chains, length = values.shape[1:]
     total = chains * length
@@ -218,11 +218,11 @@ def _ess(values: NDArray[np.float64] | NDArray[np.bool_]) -> Floats:
         correlation = 1.0 - (within[:, None] - covariance) / variance[:, None]
     correlation[:, 0] = 1.0
     time = np.maximum(_autocorrelation_time(correlation), 1.0 / np.log10(total))
-    # What never changes in these draws (an indicator that is always true) counts in full.
+    # A constant, such as an indicator that is always true, has the number of draws.
     return np.where(variance > 0.0, total / time, float(total))
 
 
-def _autocovariance(values: NDArray[np.float64] | NDArray[np.bool_], means: Floats) -> Floats:
+def _autocovariance(values: FloatArray | Mask, means: FloatArray) -> FloatArray:
     """Autocovariance averaged over chains: (parameter, chain, draw) -> (parameter, lag)."""
     parameters, chains, length = values.shape
     padded = fft.next_fast_len(2 * length, real=True)
@@ -235,12 +235,12 @@ def _autocovariance(values: NDArray[np.float64] | NDArray[np.bool_], means: Floa
     return np.asarray(fft.irfft(power, n=padded, axis=1)[:, :length] / length)
 
 
-def _autocorrelation_time(correlation: Floats) -> Floats:
-    """Integrated autocorrelation time from (parameter, lag), truncated where Geyer says.
+def _autocorrelation_time(correlation: FloatArray) -> FloatArray:
+    """Integrated autocorrelation time from (parameter, lag), by Geyer's initial monotone sequence.
 
-    Sums of neighbouring pairs of lags are positive and falling for a reversible chain. The sum
-    stops at the first pair that is not positive (or at the last pair considered), of which only
-    the even lag counts, once; pairs before it are lowered to their running minimum.
+    For a reversible chain, sums of adjacent pairs of lags are positive and decreasing. The sum ends
+    at the first pair that is not positive (or at the last pair), of which only the even lag counts,
+    once. Earlier pairs are replaced by their running minimum.
     """
     length = correlation.shape[1]
     last = max(0, (length - 1) // 2 - 1)

@@ -1,7 +1,16 @@
-"""Comparisons: validated, labelled, grouped by user."""
+"""The data: comparisons, validated, labelled and grouped by user."""
 
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features
 from bayes_pref.data.network import Representation
+from bayes_pref.data.outcome import GradedChoice, Outcome, PairedChoice, Ranking
 
-__all__ = ["Comparisons", "Features", "Representation"]
+__all__ = [
+    "Comparisons",
+    "Features",
+    "GradedChoice",
+    "Outcome",
+    "PairedChoice",
+    "Ranking",
+    "Representation",
+]

@@ -1,53 +1,51 @@
-"""Comparisons: who was shown which pair, and what they chose; validated, labelled, grouped by user.
+"""Comparisons: the frozen table of who saw which pair in which context, and what they chose.
 
 Row n is one comparison of one user: the difference d_n of the features of the left and the right
-item (left minus right), the choice (1 left, 0 right, 0.5 a tie), and the context in which it was
-made. Rows are kept grouped by user, so that the rows of user i are one slice; every row keeps the
-label that it had in the caller's table.
+item (left minus right), the choice (1 left, 0 right, 0.5 a tie), and the context of both. Rows are
+grouped by user, so that the rows of user i are one slice. Every row keeps the label that it has in
+the caller's table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from bayes_pref import settings
 from bayes_pref.data.consistency import check_parts
 from bayes_pref.data.description import as_html, as_text, described
 from bayes_pref.data.features import Features, TextSource, constant_features, feature_scale
 from bayes_pref.data.network import Representation
-from bayes_pref.data.outcome import level_codes, shares
+from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.read_only import read_only, read_only_copy
 from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.rankings import RankingsReader
-from bayes_pref.data.selection import (
-    hold_out_rows,
-    hold_out_users,
-    positions,
-    rows_of,
-    whole_stages,
-)
-from bayes_pref.data.table import FloatArray, IntArray, find, listed
+from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
+from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray, IntArray
 
 __all__ = ["Comparisons"]
 
 _ARRAYS: Mapping[str, type[np.generic]] = {
     **dict.fromkeys(("difference", "choice", "context", "covariates", "right"), np.float64),
-    **dict.fromkeys(("user", "stage"), np.int64),
+    "user": np.int64,
 }
 _MANY = (list, pd.Index, pd.Series, np.ndarray)
+_RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "outcome.ties"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparisons(FrameReader, ItemsReader, RankingsReader):
-    """Pairwise choices of many users, ready to be modelled.
+    """Pairwise choices of many users.
 
     Make one with `from_frame`, `from_items` or `from_rankings`. All arrays are read-only.
 
@@ -56,18 +54,18 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
     difference
         (n, d) features of the left item minus those of the right, raw units, C-contiguous.
     choice
-        (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie; or with `levels` how
+        (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie; of graded answers, how
         strongly left was preferred, k / (K - 1) for level k = 0 ... K - 1.
     user
         (n,) nondecreasing codes of the users, 0 to u - 1.
     users
         (u,) labels of the users, in order of first appearance.
     features
-        How raw columns become the columns of `difference`.
+        Names of the attributes and contexts, and which products of them are features.
     context
-        (n, q) what both sides had in common, such as the prompt, raw units.
+        (n, q) contexts that both sides share, such as the prompt's topic, raw units.
     covariates
-        (u, p) what is known of each user, raw units, in the order of `users`.
+        (u, p) covariates of the users, raw units, in the order of `users`.
     covariate_names
         Names of the p covariates.
     rows
@@ -76,17 +74,15 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         Attributes of the items, indexed by item label, where comparisons came as items.
     user_name, choice_name
         The caller's names of the user and the choice columns.
-    levels
-        (K,) labels of the levels of graded answers, "right is much better" first; None: choices.
+    outcome
+        What a choice is: a `PairedChoice`, a `GradedChoice` or a `Ranking`.
     right
-        (n, k) attributes of the right item, where both sides are known; the left item's are these
-        plus the first k columns of `difference`. Models whose reward is not linear need them.
+        (n, k) attributes of the right item, where both sides are known; those of the left item are
+        these plus the first k columns of `difference`. Models with a nonlinear reward need them.
     text
-        How texts became the attributes, where they did.
+        Source of the attributes, where items are texts.
     representation
-        The network that made the attributes, where one did.
-    stage
-        (n,) nondecreasing codes of the stages of rankings; None: every row is a choice of its own.
+        The trained network whose outputs are the attributes, where there is one.
 
     Raises
     ------
@@ -123,11 +119,10 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
     catalogue: pd.DataFrame | None = None
     user_name: str = "user"
     choice_name: str = "choice"
-    levels: tuple[Any, ...] | None = None
+    outcome: Outcome = field(default_factory=PairedChoice)
     right: FloatArray | None = None
     text: TextSource | None = None
     representation: Representation | None = None
-    stage: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check that the parts fit together."""
@@ -137,6 +132,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         for name in ("users", "rows"):
             object.__setattr__(self, name, pd.Index(getattr(self, name)))
         check_parts(vars(self))
+        object.__setattr__(self, "outcome", self.outcome.observed(self.choice))
 
     @property
     def n_users(self) -> int:
@@ -163,11 +159,6 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         """(u,) number of comparisons of each user."""
         return read_only(np.diff(self.offsets))
 
-    @property
-    def has_ties(self) -> bool:
-        """Whether any choice is 0.5, a tie; never so where answers are graded."""
-        return self.levels is None and bool((self.choice == 0.5).any())
-
     @cached_property
     def constant(self) -> tuple[str, ...]:
         """Names of the features that never differ within a pair."""
@@ -182,6 +173,13 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         """
         return read_only(feature_scale(self.difference, self.context, self.features))
 
+    if not TYPE_CHECKING:  # a type checker would take every misspelt name for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say the new name of an attribute that was renamed."""
+            remedy = f"; use comparisons.{_RENAMED[name]}" if name in _RENAMED else ""
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}{remedy}")
+
     # Without this, Python would iterate by asking for users 0, 1, 2, ... until an error.
     __iter__ = None
 
@@ -190,7 +188,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         return len(self.choice)
 
     def __getitem__(self, users: object) -> Self:
-        """Select users by label: one label, or a list of them in the order wanted.
+        """Select users by label: one label, or a list of labels in the order wanted.
 
         Raises
         ------
@@ -210,7 +208,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         labels = list(users) if isinstance(users, _MANY) else [users]
         chosen = find(labels, self.users, "user")
         if len(np.unique(chosen)) < len(chosen):
-            raise DataError(f"a user is selected twice in {listed(labels)}; name each once")
+            raise DataError(f"a user is selected twice in {listed(labels)}", "name each once")
         return self.take(rows_of(chosen, self.offsets))
 
     def take(self, rows: ArrayLike) -> Self:
@@ -251,7 +249,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
             covariates=read_only(self.covariates[kept]),
             rows=self.rows[chosen],
             right=None if self.right is None else read_only(self.right[chosen]),
-            stage=None if self.stage is None else whole_stages(self.stage, chosen),
+            outcome=self.outcome.take(chosen),
         )
 
     def split(
@@ -267,7 +265,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         ----------
         by
             ``"user"`` holds out whole users; ``"comparison"`` holds out some comparisons of each
-            user, and leaves everyone at least one in the training part.
+            user, of whom at least one stays in the training part.
         test
             Share held out, between 0 and 1: of the users, or of each user's comparisons.
         seed
@@ -275,7 +273,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
 
         Returns
         -------
-        train, test: together they hold every comparison once
+        train, test: every comparison is in one of them
 
         Raises
         ------
@@ -290,13 +288,11 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         >>> train.n_users, test.n_users
         (8, 2)
         """
-        if not 0 < test < 1:
-            raise DataError(f"test must be a share between 0 and 1, got {test}")
-        hold_out = {"user": hold_out_users, "comparison": hold_out_rows}.get(by)
-        if hold_out is None:
-            raise DataError(f"by must be 'user' or 'comparison', got {by!r}")
-        if self.stage is not None and by == "comparison":
-            raise DataError("rankings cannot be split by comparison; use by='user'")
+        test = settings.argument("test", test, settings.fraction)
+        settings.argument("by", by, settings.one_of("user", "comparison"))
+        if by == "comparison" and not self.outcome.rowwise:
+            raise DataError(f"{self.outcome.name} cannot be split by comparison", "use by='user'")
+        hold_out = hold_out_users if by == "user" else hold_out_rows
         held = hold_out(self.offsets, test, np.random.default_rng(seed))
         return self.take(~held), self.take(held)
 
@@ -325,16 +321,11 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         numbers = np.hstack([self.difference[:, : len(attributes)], self.context])
         frame = pd.DataFrame(numbers, index=self.rows, columns=[*attributes, *contexts])
         frame.insert(0, self.user_name, self.users[self.user])
-        frame[self.choice_name] = self.choice
-        if self.levels is not None:
-            labels = pd.Index(self.levels)
-            frame[self.choice_name] = labels[level_codes(self.choice, len(labels))].to_numpy()
+        frame[self.choice_name] = self.outcome.answers(self.choice)
         return frame
 
     def _described(self) -> list[tuple[str, str]]:
-        choices = ", ".join(shares(self.choice, self.levels))
-        if self.stage is not None:
-            choices = f"{self.stage[-1] + 1:,}, each of the best of those that are left"
+        choices = self.outcome.describe(self.choice)
         return described(self.counts, self.features, self.covariate_names, self.constant, choices)
 
     def __repr__(self) -> str:

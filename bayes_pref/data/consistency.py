@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.outcome import check_choices
-from bayes_pref.data.table import FloatArray, IntArray, shown
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, Place
+from bayes_pref.types import FloatArray, IntArray
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
@@ -45,9 +44,6 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     if not n:
         raise DataError("no comparisons: at least 1 row is needed")
     _check_users(parts["user"], users)
-    check_choices(parts["choice"], parts["levels"])
-    if parts["stage"] is not None:
-        _check_stages(parts["stage"], n)
     _check_finite("feature", features.names, parts["difference"], rows)
     _check_finite("context", features.contexts, parts["context"], rows)
     _check_finite("covariate", covariates, parts["covariates"], users)
@@ -62,13 +58,6 @@ def _check_users(user: IntArray, users: pd.Index[Any]) -> None:
         raise DataError("users must be different labels")
 
 
-def _check_stages(stage: IntArray, n_rows: int) -> None:
-    """Refuse codes of stages that are not 0, 1, 2, ... in nondecreasing order, one for each row."""
-    first = np.flatnonzero(np.diff(stage, prepend=-1))
-    if stage.shape != (n_rows,) or not np.array_equal(stage[first], np.arange(len(first))):
-        raise DataError("stage must hold codes from 0, row by row, in nondecreasing order")
-
-
 def _check_finite(
     what: str, names: Sequence[str], values: FloatArray, labels: pd.Index[Any]
 ) -> None:
@@ -77,6 +66,7 @@ def _check_finite(
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(
-            f"{what} {names[column]!r} is missing or too large for a float in row "
-            f"{shown(labels[row])}; drop the row or use another unit"
+            f"{what} {names[column]!r} is missing or too large for a float",
+            "drop the row or use another unit",
+            place=Place(rows=(labels[row],)),
         )

@@ -6,7 +6,8 @@ import html
 from collections.abc import Sequence
 
 from bayes_pref.data.features import Features
-from bayes_pref.data.table import IntArray, listed
+from bayes_pref.messages import listed
+from bayes_pref.types import IntArray
 
 _NAMED = 8  # names listed before an ellipsis
 

@@ -22,8 +22,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import FloatArray, Table, TableLike, closest, column_names, listed
+from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed, suggestion
+from bayes_pref.types import FloatArray
 
 # Words of a column name: left_length, leftLength, length.a and length1 all hold two.
 _WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
@@ -115,12 +117,14 @@ class Features:
         for pair in self.interactions:
             for name, (role, names) in zip(pair, known.items(), strict=True):
                 if name not in names:
-                    raise DataError(f"interactions: unknown {role} {name!r}{closest(name, names)}")
+                    raise DataError(
+                        f"interactions: unknown {role} {name!r}", suggestion(name, names)
+                    )
         doubled = [name for name, n in Counter([*self.names, *self.contexts]).items() if n > 1]
         if doubled:
             raise DataError(
-                f"more than one feature or context would be named {listed(doubled)}; "
-                "give each its own name"
+                f"more than one feature or context would be named {listed(doubled)}",
+                "give each its own name",
             )
 
     @property
@@ -241,7 +245,7 @@ def interaction_pairs(
     if interactions is None:
         return ()
     if not contexts:
-        raise DataError("interactions need context columns; name them in context=[...]")
+        raise DataError("interactions need context columns", "name them in context=[...]")
     if isinstance(interactions, str):
         if interactions != "all":
             raise DataError(
@@ -292,8 +296,8 @@ def shared_names(left: Sequence[str], right: Sequence[str]) -> tuple[str, ...]:
                 else f"do not differ as {left[0]!r} and {right[0]!r} do"
             )
             raise DataError(
-                f"left column {one!r} and right column {other!r} {reason}; "
-                "check their order, or name the features with features=[...]"
+                f"left column {one!r} and right column {other!r} {reason}",
+                "check their order, or name the features with features=[...]",
             )
     return tuple(name for name, _ in pairs)
 

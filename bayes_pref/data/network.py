@@ -12,12 +12,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bayes_pref.data.table import listed
 from bayes_pref.errors import DataError
-
-Floats = NDArray[np.float64]
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +45,11 @@ class Representation:
     attributes: tuple[str, ...]
     contexts: tuple[str, ...]
     groups: tuple[Any, ...]
-    centre: Floats
-    scale: Floats
-    inner: Floats
-    bias: Floats
-    outer: Floats
+    centre: FloatArray
+    scale: FloatArray
+    inner: FloatArray
+    bias: FloatArray
+    outer: FloatArray
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,8 +57,8 @@ class Representation:
         return tuple(f"z_{k + 1}" for k in range(len(self.outer)))
 
     def __call__(
-        self, attributes: Floats, contexts: Floats, groups: list[Any] | None = None
-    ) -> Floats:
+        self, attributes: FloatArray, contexts: FloatArray, groups: list[Any] | None = None
+    ) -> FloatArray:
         """Learned features (n, k) of n items in their contexts.
 
         Parameters
@@ -79,28 +77,30 @@ class Representation:
         hidden = np.tanh((inputs - self.centre) / self.scale @ self.inner.T + self.bias)
         return np.asarray(hidden @ self.outer.T)
 
-    def _indicators(self, groups: list[Any] | None, n: int) -> Floats:
+    def _indicators(self, groups: list[Any] | None, n: int) -> FloatArray:
         if not self.groups:
             return np.empty((n, 0))
         if groups is None:
             raise DataError(
-                "this representation has the group as an input, so it says nothing of a new user; "
-                "name one of its users"
+                "this representation has the group as an input, so it says nothing of a new user",
+                "name one of its users",
             )
         unknown = [group for group in groups if group not in self.groups]
         if unknown:
-            raise DataError(f"unknown group {unknown[0]!r}; known are {listed(self.groups)}")
+            raise DataError(f"unknown group {unknown[0]!r}", f"known are {listed(self.groups)}")
         places = [self.groups.index(group) for group in groups]
         return np.eye(len(self.groups))[places].reshape(n, -1)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+    def state(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Names ready for JSON, and arrays."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         return {name: list(values[name]) for name in values if name not in arrays}, arrays
 
     @classmethod
-    def from_state(cls, names: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Representation:
+    def from_state(
+        cls, names: Mapping[str, Any], arrays: Mapping[str, FloatArray]
+    ) -> Representation:
         """Build what `state` described."""
         labels: dict[str, Any] = {name: tuple(value) for name, value in names.items()}
         values: dict[str, Any] = dict(arrays)

@@ -1,19 +1,28 @@
-"""Graded answers: three to seven levels, from "right is much better" to "left is much better".
+"""Outcomes: what a row of comparisons records, and how it is stored as a number.
 
-Level k of K (k = 0 ... K - 1) is kept as the number k / (K - 1), so that 1 stays the strongest
-preference for the left and 0 for the right.
+    PairedChoice    1 left, 0 right, 0.5 a tie
+    GradedChoice    k / (K - 1) for level k = 0 ... K - 1, "right is much better" first
+    Ranking         1: the item on the left is chosen over the one on the right; the rows of a
+                    stage are one choice among several items
+
+1 is the strongest preference for left and 0 for right throughout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import FloatArray, IntArray, Table, listed, shown
+from bayes_pref.data.table import Table
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed, shown
+from bayes_pref.types import FloatArray, IntArray
 
 Levels: TypeAlias = int | Sequence[Hashable]
 
@@ -22,25 +31,316 @@ _PLAIN = (str, int, float, bool)
 _MANY = (Sequence, np.ndarray, pd.Index)
 
 
-def level_labels(levels: Levels) -> tuple[Any, ...]:
-    """Labels of the levels, the strongest preference for the right first.
+class Outcome(ABC):
+    """Base of the outcomes: what the choices of `Comparisons` mean.
+
+    Attributes
+    ----------
+    name
+        What the choices are called in messages.
+    rowwise
+        Whether each row is an observation of its own.
+    """
+
+    name: ClassVar[str]
+    rowwise: ClassVar[bool] = True
+
+    @property
+    def boundaries(self) -> list[str]:
+        """(K - 1,) labels of the cutpoints between neighbouring levels; empty without levels."""
+        return []
+
+    @abstractmethod
+    def observed(self, choice: FloatArray) -> Outcome:
+        """Validate choices (n,), and return the outcome of data that hold them.
+
+        Raises
+        ------
+        DataError
+            If a choice is no value of this outcome.
+        """
+
+    def read(self, table: Table, column: str) -> FloatArray:
+        """(n,) choices from a column of a table.
+
+        Raises
+        ------
+        DataError
+            If an entry is no value of this outcome; names the column, the row and the entry.
+        """
+        return table.outcomes(column)
+
+    def take(self, rows: IntArray) -> Outcome:
+        """Return the outcome of a selection of rows, given by position."""
+        return self
+
+    def answers(self, choice: FloatArray) -> Any:
+        """Return choices (n,) as they stand in the caller's table."""
+        return choice
+
+    def evidence(self, choice: FloatArray, rows: pd.Index[Any]) -> str:
+        """Say which rows show the outcome, for messages that refuse it; may be empty."""
+        return ""
+
+    @abstractmethod
+    def describe(self, choice: FloatArray) -> str:
+        """Summarise choices (n,) in a line."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return settings, ready for JSON, and arrays, from which `from_state` makes the same."""
+
+    @staticmethod
+    def from_state(settings: Mapping[str, Any], arrays: Mapping[str, Any]) -> Outcome:
+        """Build what `state` described; without a name, as files of format 1 have it.
+
+        Examples
+        --------
+        >>> Outcome.from_state(*GradedChoice(3).state())
+        GradedChoice(levels=(1, 2, 3))
+        """
+        name = settings.get("outcome")
+        if name is None:
+            name = "Ranking" if "stage" in arrays else "PairedChoice"
+            name = "GradedChoice" if settings.get("levels") else name
+        if name == "Ranking":
+            return Ranking(arrays["stage"])
+        if name == "GradedChoice":
+            return GradedChoice(tuple(settings["levels"]))
+        if name == "PairedChoice":
+            return PairedChoice(ties=settings.get("ties", False))
+        raise DataError(f"unknown outcome {name!r}; upgrade bayes_pref to read it")
+
+
+@dataclass(frozen=True)
+class PairedChoice(Outcome):
+    """One of two is chosen, or neither.
+
+    Parameters
+    ----------
+    ties
+        Whether a tie can be observed. Data that hold a tie set it.
+
+    Examples
+    --------
+    >>> PairedChoice().observed(np.array([1.0, 0.0, 0.5]))
+    PairedChoice(ties=True)
+    """
+
+    ties: bool = False
+
+    name: ClassVar[str] = "choices between two"
+
+    def observed(self, choice: FloatArray) -> PairedChoice:
+        """Validate choices, and set `ties` where there are any."""
+        if not np.isin(choice, (0.0, 0.5, 1.0)).all():
+            raise DataError("choice must hold 1, 0 or 0.5 only")
+        return PairedChoice(self.ties or bool((choice == 0.5).any()))
+
+    def take(self, rows: IntArray) -> PairedChoice:
+        """Return the outcome of some rows, which has ties where these rows have any."""
+        return PairedChoice()
+
+    def evidence(self, choice: FloatArray, rows: pd.Index[Any]) -> str:
+        """Say which choices are ties."""
+        tied = np.flatnonzero(choice == 0.5)
+        if not tied.size:
+            return ""
+        found = f"{tied.size:,} of {len(choice):,} choices are 0.5"
+        return f"{found}, the first in row {shown(rows[tied[0]])}"
+
+    def describe(self, choice: FloatArray) -> str:
+        """Summarise choices.
+
+        Examples
+        --------
+        >>> PairedChoice().describe(np.array([0.0, 1.0, 1.0, 1.0]))
+        '75 % left, 25 % right'
+        """
+        named = {"left": 1.0, "right": 0.0}
+        if (choice == 0.5).any():
+            named["ties"] = 0.5
+        return ", ".join(f"{100 * np.mean(choice == v):.0f} % {k}" for k, v in named.items())
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings and arrays that `Outcome.from_state` reads."""
+        return {"outcome": "PairedChoice", "ties": self.ties}, {}
+
+
+@dataclass(frozen=True)
+class GradedChoice(Outcome):
+    """How much better left or right is, on three to seven ordered levels.
 
     Parameters
     ----------
     levels
-        Their number K, for answers 1 to K; or the labels themselves, in order.
+        Labels of the levels, from "right is much better" to "left is much better"; or their number
+        K, for answers 1 to K.
 
     Raises
     ------
     DataError
-        If there are fewer than 3 or more than 7, or a label is doubled or no plain value.
+        If there are fewer than 3 or more than 7 levels, or a label is repeated or no plain value.
 
     Examples
     --------
-    >>> level_labels(5)
+    >>> GradedChoice(["right", "same", "left"]).boundaries
+    ['right | same', 'same | left']
+    """
+
+    levels: tuple[Any, ...]
+
+    name: ClassVar[str] = "graded answers"
+
+    def __init__(self, levels: Levels) -> None:
+        object.__setattr__(self, "levels", _labels(levels))
+
+    @property
+    def boundaries(self) -> list[str]:
+        """(K - 1,) labels of the cutpoints between neighbouring levels."""
+        return [f"{low} | {high}" for low, high in pairwise(self.levels)]
+
+    def read(self, table: Table, column: str) -> FloatArray:
+        """(n,) choices from a column of labels.
+
+        Raises
+        ------
+        DataError
+            If an entry is none of the levels; names the column, the row and the entry.
+
+        Examples
+        --------
+        >>> answers = Table.read(pd.DataFrame({"answer": ["same", "left", "right"]}))
+        >>> GradedChoice(["right", "same", "left"]).read(answers, "answer")
+        array([0.5, 1. , 0. ])
+        """
+        entries = table.labels(column).astype(object)
+        places = {label: place for place, label in enumerate(self.levels)}
+        found = entries.map(lambda entry: places.get(entry, -1) if _hashable(entry) else -1)
+        codes = found.to_numpy(np.int64)
+        if (codes < 0).any():
+            row = int(np.argmax(codes < 0))
+            expected = f"the levels are {listed(self.levels, limit=MOST)}"
+            table.refuse(column, row, f"unknown level {shown(entries.iloc[row])}", expected)
+        return codes / (len(self.levels) - 1)
+
+    def observed(self, choice: FloatArray) -> GradedChoice:
+        """Validate choices."""
+        steps = len(self.levels) - 1
+        if not np.isin(choice, np.arange(steps + 1) / steps).all():
+            raise DataError(
+                f"choice must hold 0, 1 / {steps}, ... or 1 where there are {steps + 1} levels"
+            )
+        return self
+
+    def answers(self, choice: FloatArray) -> Any:
+        """Return the labels of choices (n,)."""
+        return pd.Index(self.levels)[self._codes(choice)].to_numpy()
+
+    def describe(self, choice: FloatArray) -> str:
+        """Summarise choices.
+
+        Examples
+        --------
+        >>> GradedChoice(["right", "same", "left"]).describe(np.array([0.0, 1.0, 1.0, 1.0]))
+        '25 % right, 0 % same, 75 % left'
+        """
+        counts = np.bincount(self._codes(choice), minlength=len(self.levels))
+        each = zip(self.levels, counts, strict=True)
+        return ", ".join(f"{100 * count / len(choice):.0f} % {label}" for label, count in each)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings and arrays that `Outcome.from_state` reads."""
+        return {"outcome": "GradedChoice", "levels": list(self.levels)}, {}
+
+    def _codes(self, choice: FloatArray) -> IntArray:
+        """(n,) places of the levels, 0 to K - 1."""
+        return np.rint(choice * (len(self.levels) - 1)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking(Outcome):
+    """The best of several items is chosen, then the best of those that are left, and so on.
+
+    Parameters
+    ----------
+    stage
+        (n,) nondecreasing codes of the stages, from 0. The rows of a stage compare the item chosen
+        with each of the others.
+
+    Raises
+    ------
+    DataError
+        If `stage` is anything else.
+
+    Examples
+    --------
+    >>> Ranking([0, 0, 1]).take(np.array([2])).stage
+    array([0])
+    """
+
+    stage: IntArray
+
+    name: ClassVar[str] = "rankings"
+    rowwise: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Validate and freeze the codes."""
+        stage = np.array(self.stage, dtype=np.int64)
+        first = np.flatnonzero(np.diff(stage, prepend=-1))
+        if stage.ndim != 1 or not np.array_equal(stage[first], np.arange(len(first))):
+            raise DataError("stage must hold codes from 0, row by row, in nondecreasing order")
+        stage.flags.writeable = False
+        object.__setattr__(self, "stage", stage)
+
+    def observed(self, choice: FloatArray) -> Ranking:
+        """Validate choices: a row is 0 where a simulated choice is the item on the right."""
+        if self.stage.shape != choice.shape:
+            raise DataError(
+                f"stage has shape {self.stage.shape}, but {choice.shape} fits the other parts"
+            )
+        if not np.isin(choice, (0.0, 1.0)).all():
+            raise DataError("choice must hold 1 or 0 only where there are rankings")
+        return self
+
+    def take(self, rows: IntArray) -> Ranking:
+        """Return the outcome of some rows, which must hold whole stages.
+
+        Raises
+        ------
+        DataError
+            If a stage is taken in part or out of order.
+        """
+        codes, kept = pd.factorize(self.stage[rows])
+        size = np.bincount(self.stage)
+        if (np.diff(codes) < 0).any() or (np.bincount(codes) != size[kept]).any():
+            raise DataError(
+                "the rows of one choice in a ranking belong together, in order; select users, or "
+                "rows by comparisons.outcome.stage"
+            )
+        return Ranking(codes)
+
+    def describe(self, choice: FloatArray) -> str:
+        """Summarise choices."""
+        return f"{self.stage[-1] + 1:,}, each of the best of those that are left"
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings and arrays that `Outcome.from_state` reads."""
+        return {"outcome": "Ranking"}, {"stage": self.stage}
+
+
+def paired_or_graded(levels: Levels | None) -> Outcome:
+    """Return the outcome of data that are read with these levels, or without any."""
+    return PairedChoice() if levels is None else GradedChoice(levels)
+
+
+def _labels(levels: Levels) -> tuple[Any, ...]:
+    """Labels of the levels, validated.
+
+    Examples
+    --------
+    >>> _labels(5)
     (1, 2, 3, 4, 5)
-    >>> level_labels(["right", "same", "left"])
-    ('right', 'same', 'left')
     """
     whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
     if not whole and (isinstance(levels, str) or not isinstance(levels, _MANY)):
@@ -58,77 +358,6 @@ def level_labels(levels: Levels) -> tuple[Any, ...]:
     if len(set(plain)) < len(plain):
         raise DataError(f"levels must be different labels, got {listed(plain, limit=MOST)}")
     return plain
-
-
-def graded(table: Table, column: str, labels: Sequence[Any]) -> FloatArray:
-    """(n,) answers k / (K - 1), read from a column of labels.
-
-    Raises
-    ------
-    DataError
-        If an entry is none of the levels; names the column, the row and the entry.
-
-    Examples
-    --------
-    >>> answers = Table.read(pd.DataFrame({"answer": ["same", "left", "right"]}))
-    >>> graded(answers, "answer", ["right", "same", "left"])
-    array([0.5, 1. , 0. ])
-    """
-    entries = table.labels(column).astype(object)
-    places = {label: place for place, label in enumerate(labels)}
-    found = entries.map(lambda entry: places.get(entry, -1) if _hashable(entry) else -1)
-    codes = found.to_numpy(np.int64)
-    if (codes < 0).any():
-        row = int(np.argmax(codes < 0))
-        expected = f"the levels are {listed(labels, limit=MOST)}"
-        table.refuse(column, row, f"unknown level {shown(entries.iloc[row])}", expected)
-    return codes / (len(labels) - 1)
-
-
-def level_codes(choice: FloatArray, count: int) -> IntArray:
-    """(n,) places 0 to count - 1 of answers k / (count - 1).
-
-    Examples
-    --------
-    >>> level_codes(np.array([0.0, 0.75, 1.0]), 5)
-    array([0, 3, 4])
-    """
-    return np.rint(choice * (count - 1)).astype(np.int64)
-
-
-def check_choices(choice: FloatArray, levels: Sequence[Any] | None) -> None:
-    """Refuse choices that are no answers of this kind."""
-    if levels is None:
-        if not np.isin(choice, (0.0, 0.5, 1.0)).all():
-            raise DataError("choice must hold 1, 0 or 0.5 only")
-        return
-    steps = len(level_labels(levels)) - 1
-    if not np.isin(choice, np.arange(steps + 1) / steps).all():
-        raise DataError(
-            f"choice must hold 0, 1 / {steps}, ... or 1 where there are {steps + 1} levels"
-        )
-
-
-def shares(choice: FloatArray, levels: Sequence[Any] | None) -> list[str]:
-    """Say how often each answer was given.
-
-    Examples
-    --------
-    >>> shares(np.array([0.0, 1.0, 1.0, 1.0]), None)
-    ['75 % left', '25 % right']
-    >>> shares(np.array([0.0, 1.0, 1.0, 1.0]), ["right", "same", "left"])
-    ['25 % right', '0 % same', '75 % left']
-    """
-    if levels is not None:
-        counts = np.bincount(level_codes(choice, len(levels)), minlength=len(levels))
-        each = zip(levels, counts, strict=True)
-        return [f"{100 * count / len(choice):.0f} % {label}" for label, count in each]
-    found = [
-        f"{100 * np.mean(choice == 1):.0f} % left",
-        f"{100 * np.mean(choice == 0):.0f} % right",
-    ]
-    tied = np.mean(choice == 0.5)
-    return [*found, f"{100 * tied:.0f} % ties"] if tied else found
 
 
 def _hashable(entry: object) -> bool:

@@ -1,13 +1,12 @@
-"""Which rows: positions checked, users' rows found, and parts held out, all over sorted codes."""
+"""Selection of rows: by position, by user, and at random for a test part."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayes_pref.data.table import IntArray
 from bayes_pref.errors import DataError
+from bayes_pref.types import IntArray, Mask
 
 
 def positions(rows: ArrayLike, n_rows: int) -> IntArray:
@@ -36,14 +35,14 @@ def positions(rows: ArrayLike, n_rows: int) -> IntArray:
     """
     chosen = np.asarray(rows)
     if not chosen.size:
-        raise DataError("no comparison is selected; at least 1 is needed")
+        raise DataError("no comparison is selected", "at least 1 is needed")
     if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
         raise DataError("rows must be a list of integer positions or a mask of booleans")
     if chosen.dtype.kind == "b":
         if len(chosen) != n_rows:
             raise DataError(f"the mask has {len(chosen)} entries for {n_rows} comparisons")
         if not chosen.any():
-            raise DataError("no comparison is selected; at least 1 is needed")
+            raise DataError("no comparison is selected", "at least 1 is needed")
         return np.flatnonzero(chosen).astype(np.int64)
     outside = (chosen < 0) | (chosen >= n_rows)
     if outside.any():
@@ -79,42 +78,8 @@ def rows_of(users: IntArray, offsets: IntArray) -> IntArray:
     return rows
 
 
-def whole_stages(stage: IntArray, rows: IntArray) -> IntArray:
-    """Number the stages of the selected rows anew; refuse a selection that breaks a stage apart.
-
-    Parameters
-    ----------
-    stage
-        (n,) nondecreasing codes of the stages of rankings.
-    rows
-        (m,) positions of the selected rows.
-
-    Returns
-    -------
-    stage: (m,) nondecreasing codes from 0
-
-    Raises
-    ------
-    DataError
-        If a stage is selected in part, or its rows are apart.
-
-    Examples
-    --------
-    >>> whole_stages(np.array([0, 0, 1]), np.array([2])).tolist()
-    [0]
-    """
-    codes, kept = pd.factorize(stage[rows])
-    size = np.bincount(stage)
-    if (np.diff(codes) < 0).any() or (np.bincount(codes) != size[kept]).any():
-        raise DataError(
-            "the rows of one choice in a ranking belong together, in order; select users, or "
-            "rows by comparisons.stage"
-        )
-    return codes.astype(np.int64)
-
-
-def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Hold out all rows of a share of the users, at least one user and never all of them.
+def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
+    """Hold out all rows of a share of the users, at least one user and not all of them.
 
     Parameters
     ----------
@@ -149,7 +114,7 @@ def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> 
     return np.repeat(held, counts)
 
 
-def hold_out_rows(offsets: IntArray, test: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def hold_out_rows(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
     """Hold out a share of every user's rows, and leave everyone at least one.
 
     Parameters

@@ -1,12 +1,12 @@
-"""Tables as people have them, read strictly: every refusal names the column, the row and the value.
+"""The caller's tables (pandas, polars, Arrow), whose columns are read strictly.
 
-Nothing is guessed. Text is never parsed as a number, a missing value is never filled in, and an
-outcome is 1, 0 or 0.5: a table that needs any of this is refused with the place to mend.
+Text is not parsed as a number, a missing value is not filled in, and an outcome is 1, 0 or 0.5. A
+value that breaks a rule raises a `DataError` that names the table, the column, the row and the
+value.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,24 +14,22 @@ from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.api import types
 
-from bayes_pref.errors import DataError
-
-FloatArray: TypeAlias = NDArray[np.float64]
-IntArray: TypeAlias = NDArray[np.int64]
+from bayes_pref.errors import DataError, Place
+from bayes_pref.messages import listed, shown, suggestion
+from bayes_pref.types import FloatArray, IntArray
 
 
 class ArrowTable(Protocol):
-    """A table that hands itself over as an Arrow stream: polars, pyarrow, DuckDB, ..."""
+    """A table with the Arrow stream interface: polars, pyarrow, DuckDB, ..."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Return a capsule that holds the stream."""
 
 
 class InterchangeTable(Protocol):
-    """A table that speaks the older dataframe interchange protocol."""
+    """A table with the older dataframe interchange interface."""
 
     def __dataframe__(self, nan_as_null: bool = False, allow_copy: bool = True) -> Any:
         """Return the interchange object."""
@@ -41,27 +39,6 @@ TableLike: TypeAlias = pd.DataFrame | ArrowTable | InterchangeTable
 
 _NUMBERS_AS_OBJECTS = {"integer", "floating", "mixed-integer-float", "boolean", "decimal"}
 _OUTCOMES = (0.0, 0.5, 1.0)
-
-
-def shown(value: object) -> str:
-    """Show a value in a message: ``'a'`` or ``3``, never ``np.int64(3)``, and never a page."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def listed(values: Iterable[object], *, limit: int = 5) -> str:
-    """List values in a message: ``'a', 'b' and 7 more``."""
-    texts = [shown(value) for value in values]
-    if len(texts) > limit:
-        return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"
-    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]])) if texts else "none"
-
-
-def closest(name: object, known: Iterable[object]) -> str:
-    """Suggest ``"; did you mean 'length'?"``, or nothing where no known name comes near."""
-    by_text = {str(label): label for label in known}
-    found = difflib.get_close_matches(str(name), by_text, n=1)
-    return f"; did you mean {shown(by_text[found[0]])}?" if found else ""
 
 
 def column_names(columns: str | Iterable[object] | None) -> tuple[str, ...]:
@@ -97,17 +74,21 @@ class Table:
     @classmethod
     def read(cls, table: TableLike, name: str = "") -> Table:
         """Accept pandas, polars and Arrow tables; refuse the empty and the ambiguous."""
-        frame = _pandas(table, name or "the table")
+        frame = _pandas(table, name)
         if not all(isinstance(column, str) for column in frame.columns):
             frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
         doubled = frame.columns[frame.columns.duplicated()]
         if len(doubled):
             raise DataError(
-                f"{name or 'the table'} has more than one column named {shown(doubled[0])}; "
-                "give every column its own name"
+                f"has more than one column named {shown(doubled[0])}",
+                "give every column its own name",
+                place=Place(name),
+                subject=True,
             )
         if not len(frame):
-            raise DataError(f"{name or 'the table'} is empty: it has no rows; at least 1 is needed")
+            raise DataError(
+                "is empty: it has no rows", "at least 1 is needed", place=Place(name), subject=True
+            )
         return cls(frame, name)
 
     def require(self, columns: Sequence[str]) -> None:
@@ -115,10 +96,13 @@ class Table:
         absent = [column for column in columns if column not in self.frame.columns]
         if absent:
             what = "column" if len(absent) == 1 else "columns"
-            nearest = "".join(dict.fromkeys(closest(name, self.frame.columns) for name in absent))
+            near = dict.fromkeys(suggestion(name, self.frame.columns) for name in absent)
             raise DataError(
-                f"{self.name or 'the table'} has no {what} {listed(absent, limit=20)}"
-                + (nearest or f"; its columns are {listed(self.frame.columns, limit=20)}")
+                f"has no {what} {listed(absent, limit=20)}",
+                "; ".join(filter(None, near))
+                or f"its columns are {listed(self.frame.columns, limit=20)}",
+                place=Place(self.name),
+                subject=True,
             )
 
     def require_roles(self, roles: Mapping[str, Sequence[str]]) -> None:
@@ -132,7 +116,7 @@ class Table:
                         if taken[column] == role
                         else f"used both as {taken[column]} and as {role}"
                     )
-                    raise DataError(f"column {column!r} is {both}; name each column once")
+                    raise DataError(f"column {column!r} is {both}", "name each column once")
                 taken[column] = role
         self.require(list(taken))
 
@@ -180,18 +164,15 @@ class Table:
             codes, found = pd.factorize(self.labels(column))
         except TypeError as err:
             raise DataError(
-                f"{self._place(column)}: labels must be plain values such as text or numbers"
+                "labels must be plain values such as text or numbers",
+                place=Place(self.name, column),
             ) from err
         # Through a list, so that categorical, nullable and Arrow labels become ordinary ones.
         return codes.astype(np.int64), pd.Index(list(found), name=column)
 
     def refuse(self, column: str, row: int, found: str, remedy: str) -> NoReturn:
-        """Raise the one sentence that every refusal of a cell is."""
-        label = shown(self.frame.index[row])
-        raise DataError(f"{self._place(column)}: {found} in row {label}; {remedy}")
-
-    def _place(self, column: str) -> str:
-        return f"{self.name}, column {column!r}" if self.name else f"column {column!r}"
+        """Refuse a cell: name its column and row, what was found and the remedy."""
+        raise DataError(found, remedy, place=Place(self.name, column, (self.frame.index[row],)))
 
     def _refuse_text(self, column: str) -> NoReturn:
         series = self.frame[column]
@@ -223,8 +204,8 @@ def find(labels: Sequence[object], known: pd.Index[Any], what: str) -> IntArray:
         ) from err
     if (found < 0).any():
         label = labels[int(np.argmax(found < 0))]
-        nearest = closest(label, known) or f"; known are {listed(known)}"
-        raise DataError(f"unknown {what} {shown(label)}{nearest}")
+        remedy = suggestion(label, known) or f"known are {listed(known)}"
+        raise DataError(f"unknown {what} {shown(label)}", remedy)
     return found.astype(np.int64)
 
 
@@ -240,12 +221,18 @@ def _pandas(table: TableLike, name: str) -> pd.DataFrame:
             return cast(pd.DataFrame, read(table).to_pandas())
     except ImportError as err:
         raise DataError(
-            f"{name} is a {type(table).__name__}, which needs pyarrow to be read; install pyarrow"
+            f"is a {type(table).__name__}, which needs pyarrow to be read",
+            "install pyarrow",
+            place=Place(name),
+            subject=True,
         ) from err
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as err:
-        raise DataError(f"{name} cannot be read as a table: {err}") from err
+        found = f"cannot be read as a table: {err}"
+        raise DataError(found, place=Place(name), subject=True) from err
     raise DataError(
-        f"{name} must be a pandas DataFrame or a polars or Arrow table, got {type(table).__name__}"
+        f"must be a pandas DataFrame or a polars or Arrow table, got {type(table).__name__}",
+        place=Place(name),
+        subject=True,
     )
 
 

@@ -1,1 +1,1 @@
-"""What a posterior can and cannot answer, comparison by comparison."""
+"""Diagnostics: what a posterior can and cannot answer, comparison by comparison."""

@@ -1,4 +1,4 @@
-"""The comparisons that verdicts are asked for: those a posterior was fitted to, or new ones."""
+"""The comparisons that a diagnosis is about: those a posterior was fitted to, or new ones."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, listed
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.messages import listed
 from bayes_pref.posterior import Posterior
+from bayes_pref.types import FloatArray, IntArray
 
 Candidates: TypeAlias = "Comparisons | TableLike | None"
 
-UNASKED = -1  # code of a user who made none of the fitted comparisons
-_FAR = 10.0  # times the largest difference in the data: another unit rather than a wider range
+NEW_USER = -1  # code of a user without fitted comparisons
+_FAR = 10.0  # times the largest value in the data: more suggests another unit
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """Comparisons, judged or not, as the diagnostics read them.
+class Query:
+    """n comparisons, answered or not, in the features and contexts of a posterior.
 
     Attributes
     ----------
@@ -31,7 +33,7 @@ class Pairs:
     context
         (n, q) contexts, raw units.
     user
-        (n,) codes of the users among those of the fitted comparisons; -1: never asked.
+        (n,) codes of the users among those of the fitted comparisons; -1 for new users.
     labels
         (n,) the users' labels.
     rows
@@ -45,17 +47,26 @@ class Pairs:
     rows: pd.Index[Any]
 
     def __len__(self) -> int:
-        """Return the number of pairs, n."""
+        """Return the number of comparisons, n."""
         return len(self.difference)
 
+    @property
+    def is_new(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """(n,) whether the user made none of the fitted comparisons."""
+        return np.asarray(self.user == NEW_USER)
 
-def read_pairs(posterior: Posterior, candidates: Candidates = None) -> Pairs:
-    """Read pairs in the features and contexts of a posterior's comparisons.
+    def by_user(self, values: FloatArray) -> pd.Series[float]:
+        """Average values (n,) over the comparisons of each user; users in order of appearance."""
+        return pd.Series(values).groupby(self.labels, sort=False).mean()
+
+
+def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
+    """Read comparisons in the features and contexts of a posterior.
 
     Parameters
     ----------
     posterior
-        Whose features, contexts and users the pairs are in.
+        Its comparisons define the features, contexts and users.
     candidates
         None: the comparisons that were fitted. `Comparisons` with the same features; their choices
         are not used. Or a table with the attributes' differences (left minus right), the contexts
@@ -63,7 +74,7 @@ def read_pairs(posterior: Posterior, candidates: Candidates = None) -> Pairs:
 
     Returns
     -------
-    Pairs
+    Query
 
     Raises
     ------
@@ -73,23 +84,23 @@ def read_pairs(posterior: Posterior, candidates: Candidates = None) -> Pairs:
     Warns
     -----
     DataWarning
-        If a feature or context is so far from what the data hold that its unit must be another.
+        If values of a feature or context are so far from the fitted ones that the unit must differ.
 
     Examples
     --------
     >>> import bayes_pref as bp
-    >>> from bayes_pref.diagnostics.query import read_pairs
+    >>> from bayes_pref.diagnostics.query import read_query
     >>> world = bp.simulate(users=5, features=["length"], seed=0)
     >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
-    >>> len(read_pairs(posterior))
+    >>> len(read_query(posterior))
     75
     >>> new = pd.DataFrame({"length": [2.0], "context_1": [0.0]}, index=["new"])
-    >>> read_pairs(posterior, new).user
+    >>> read_query(posterior, new).user
     array([-1])
     """
     fitted = posterior.comparisons
     if candidates is None:
-        return _of_comparisons(fitted, fitted)
+        return _from_comparisons(fitted, fitted)
     if isinstance(candidates, Comparisons):
         if candidates.features != fitted.features:
             raise DataError(
@@ -97,16 +108,16 @@ def read_pairs(posterior: Posterior, candidates: Candidates = None) -> Pairs:
                 f"{listed(candidates.features.contexts)}, but the posterior was fitted to "
                 f"{listed(fitted.feature_names)} and {listed(fitted.features.contexts)}"
             )
-        pairs = _of_comparisons(candidates, fitted)
+        query = _from_comparisons(candidates, fitted)
     else:
-        pairs = _of_table(candidates, fitted)
-    _warn_of_units(pairs, fitted)
-    return pairs
+        query = _from_table(candidates, fitted)
+    _warn_of_units(query, fitted)
+    return query
 
 
-def _of_comparisons(comparisons: Comparisons, fitted: Comparisons) -> Pairs:
+def _from_comparisons(comparisons: Comparisons, fitted: Comparisons) -> Query:
     codes = fitted.users.get_indexer(comparisons.users).astype(np.int64)
-    return Pairs(
+    return Query(
         comparisons.difference,
         comparisons.context,
         codes[comparisons.user],
@@ -115,7 +126,7 @@ def _of_comparisons(comparisons: Comparisons, fitted: Comparisons) -> Pairs:
     )
 
 
-def _of_table(candidates: TableLike, fitted: Comparisons) -> Pairs:
+def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
     table = Table.read(candidates, "comparisons")
     features = fitted.features
     table.require([*features.attributes, *features.contexts])
@@ -129,24 +140,40 @@ def _of_table(candidates: TableLike, fitted: Comparisons) -> Pairs:
         user = fitted.users.get_indexer(labels).astype(np.int64)
     else:
         labels = pd.Index(["population"] * len(table.frame))
-        user = np.full(len(table.frame), UNASKED, dtype=np.int64)
-    return Pairs(difference, context, user, labels, table.frame.index)
+        user = np.full(len(table.frame), NEW_USER, dtype=np.int64)
+    return Query(difference, context, user, labels, table.frame.index)
 
 
-def _warn_of_units(pairs: Pairs, fitted: Comparisons) -> None:
-    """Warn of features and contexts whose values lie far outside of what the data hold."""
+def _warn_of_units(query: Query, fitted: Comparisons) -> None:
+    """Warn of features and contexts with values far outside those of the fitted comparisons."""
     named = (
-        ("feature", fitted.feature_names, pairs.difference, fitted.difference),
-        ("context", fitted.features.contexts, pairs.context, fitted.context),
+        ("feature", fitted.feature_names, query.difference, fitted.difference),
+        ("context", fitted.features.contexts, query.context, fitted.context),
     )
     for what, names, new, old in named:
         largest, known = np.abs(new).max(axis=0), np.abs(old).max(axis=0)
-        # What never differs in the data has no unit to compare with.
+        # A feature that never differs in the data has no unit to compare with.
         for column in np.flatnonzero((largest > _FAR * known) & (known > 0)):
             warnings.warn(
                 f"comparisons, {what} {names[column]!r}: values reach {largest[column]:.4g}, but "
-                f"{known[column]:.4g} in the data that were fitted; check that the unit is the "
-                "same, for the answer extrapolates far",
+                f"{known[column]:.4g} in the fitted comparisons; check the unit, or read the "
+                "answers as a far extrapolation",
                 DataWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
+
+
+def typical_differences(comparisons: Comparisons, difference: FloatArray) -> FloatArray:
+    """Size of a typical difference in each feature, (d,) raw units.
+
+    It is `comparisons.feature_scale`. A feature that never differs in the fitted comparisons has no
+    size there; its typical size among the differences (n, d) of a query is used instead.
+    """
+    unseen = ~comparisons.difference.any(axis=0) & difference.any(axis=0)
+    if comparisons.features.indicators or not unseen.any():
+        return comparisons.feature_scale
+    some = (difference != 0).sum(axis=0)
+    largest = np.abs(difference).max(axis=0)
+    relative = difference / np.where(largest > 0, largest, 1.0)
+    typical = largest * np.sqrt((relative**2).sum(axis=0) / np.maximum(some, 1))
+    return np.where(unseen, typical, comparisons.feature_scale)

@@ -1,31 +1,38 @@
-"""What diagnosing a posterior found: verdicts, reasons, pictures, and a folder to hand on."""
+"""The report of a diagnosis: verdicts with their numbers and reasons, figures, and files."""
 
 from __future__ import annotations
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_pref.data.table import FloatArray
-from bayes_pref.diagnostics.verdicts import MEANINGS
-from bayes_pref.plots import report_panels as panels
+from bayes_pref.diagnostics.thresholds import Thresholds
+from bayes_pref.diagnostics.verdicts import Verdict
+from bayes_pref.errors import DataError
+from bayes_pref.messages import closest, listed, shown
+from bayes_pref.plots.style import PANEL, many_axes
 from bayes_pref.posterior import Posterior
+from bayes_pref.reporting import html as pages
 from bayes_pref.reporting.folder import OutputFolder
-from bayes_pref.reporting.html import page
+from bayes_pref.types import FloatArray
 
-_EXAMPLES = 3  # sentences shown of each verdict
+Panel: TypeAlias = "Callable[[Report, Axes | None], Axes]"
+
+_EXAMPLES = 3  # of each problem in the summary
+_ROWS = 12  # of each problem on the page
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Report:
-    """A verdict on every comparison, with the numbers that it stands on.
+    """A verdict on every comparison, with the numbers that it rests on.
 
     Made by `bayes_pref.diagnose`.
 
@@ -34,43 +41,34 @@ class Report:
     comparisons
         One row a comparison: `row` (the caller's label), `user`; `mean`, `sd`, `lower`, `upper` of
         that user's reward difference (log-odds, left minus right); `p_do`, `p_obs` (probability
-        that left is preferred by people in general, and by those who are shown such a pair),
-        `shift` (their difference), `shift_lower`, `shift_upper`, `p_confounded` (probability that
-        the shift matters); `prior_share` (share of the uncertainty that is the prior's), `reference_sd`
-        (log-odds); `borrowed` (share of the pair that this user's own comparisons say nothing of);
-        `overlap` (0 to 1); `verdict`; `sentence`. What could not be assessed is NaN, and `notes`
-        say why.
-    directions
-        What the data never separate: one row for each direction and feature in it.
+        that left is chosen, over all users and over the users who see such a pair), `shift` (their
+        difference), `shift_lower`, `shift_upper`, `p_confounded` (probability that the shift
+        matters), with covariates `shift_unadjusted`; `prior_share` (share of the uncertainty due
+        to the prior), `reference_sd` (log-odds); `borrowed` (share of the pair about which this
+        user's own comparisons say nothing); `overlap` (0 to 1); columns of further assessments;
+        `verdict`; `sentence`. What could not be assessed is NaN, and `notes` say why.
     users
-        One row a user: how many comparisons, what share was `learned` of the user and what is
-        `borrowed`, and how many comparisons got each verdict.
+        One row a user: how many comparisons, what share was `learned` about the user, the mean of
+        `borrowed` and `overlap`, and how many comparisons got each verdict.
     notes
-        What could not be assessed and why, and what was done to assess the rest.
-    coupling
-        How users' weights go with the contexts that they are shown: `feature`, `context`, `mean`,
-        `sd`, `lower`, `upper`, log-odds per raw unit of the feature and sd of users' contexts.
-    permutation_p
-        p-value of the permutation test that preferences are unrelated to what users are shown;
-        None where confounding could not be assessed.
-    exposure_posterior
-        The fit that confounding was assessed with; None where it could not be.
-    spectrum
-        (n_features,) share of the prior in each principal direction of what is left uncertain,
-        largest first; empty where identifiability could not be assessed.
-    exposure
-        What the picture of overlap is drawn from, one row a comparison: `user`, the context (its
-        value, or that of several along the direction in which users differ most), `overlap`.
-    threshold
-        Size of shift, in probability, from which it matters.
+        What could not be assessed and why, and how the rest was assessed.
+    tables
+        Further tables of the assessments by name, such as `directions` and `coupling`.
+    results
+        Further results of the assessments by name, such as `permutation_p`.
+    figures
+        Functions by name that draw the report into matplotlib Axes.
+    verdicts
+        The verdicts that could be given, in order of precedence.
+    thresholds
+        The thresholds used.
     interval
         Probability inside all intervals.
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, progress=False)
     >>> len(report.comparisons) == len(world.comparisons)
     True
@@ -79,53 +77,114 @@ class Report:
     """
 
     comparisons: pd.DataFrame
-    directions: pd.DataFrame
     users: pd.DataFrame
     notes: tuple[str, ...]
-    coupling: pd.DataFrame
-    permutation_p: float | None
-    exposure_posterior: Posterior | None
-    spectrum: FloatArray
-    exposure: pd.DataFrame
-    threshold: float
+    tables: Mapping[str, pd.DataFrame]
+    results: Mapping[str, Any]
+    figures: Mapping[str, Panel]
+    verdicts: tuple[Verdict, ...]
+    thresholds: Thresholds
     interval: float
 
+    @property
+    def directions(self) -> pd.DataFrame:
+        """Non-identified directions: one row for each direction and feature in it."""
+        return cast(pd.DataFrame, self._found(self.tables, "directions"))
+
+    @property
+    def coupling(self) -> pd.DataFrame:
+        """How users' weights depend on the contexts that they see.
+
+        `feature`, `context`, `mean`, `sd`, `lower`, `upper`, log-odds per raw unit of the feature
+        and standard deviation of the exposure over users.
+        """
+        return cast(pd.DataFrame, self._found(self.tables, "coupling"))
+
+    @property
+    def permutation_p(self) -> float | None:
+        """P-value of the permutation test that preferences do not depend on exposure.
+
+        None where confounding could not be assessed.
+        """
+        return cast("float | None", self._found(self.results, "permutation_p"))
+
+    @property
+    def exposure_posterior(self) -> Posterior | None:
+        """The fit in which confounding was assessed; None where it could not be."""
+        return cast("Posterior | None", self._found(self.results, "exposure_posterior"))
+
+    @property
+    def spectrum(self) -> FloatArray:
+        """(n_features,) share of the prior in the principal directions, in descending order.
+
+        Empty where identifiability could not be assessed.
+        """
+        return cast(FloatArray, self._found(self.results, "spectrum"))
+
+    @property
+    def exposure(self) -> pd.DataFrame:
+        """What the figure of overlap shows, one row a comparison: `user`, context, `overlap`.
+
+        Several contexts are combined along the direction in which users differ most.
+        """
+        return cast(pd.DataFrame, self._found(self.results, "exposure"))
+
+    def _found(self, among: Mapping[str, Any], name: str) -> Any:
+        if name not in among:
+            raise DataError(
+                f"this report has no {name}: the assessment that finds it was left out of "
+                "bp.diagnose(..., assessments=...)"
+            )
+        return among[name]
+
     def counts(self) -> pd.DataFrame:
-        """Count the verdicts: one row for each that was given, in the order of gravity.
+        """Count the verdicts: one row for each that was given, in order of precedence.
 
         Returns
         -------
         frame: indexed by verdict; `comparisons`, `share` (0 to 1), `meaning`
         """
-        found = self.comparisons["verdict"].value_counts().reindex(list(MEANINGS)).dropna()
+        names = [verdict.name for verdict in self.verdicts]
+        found = self.comparisons["verdict"].value_counts().reindex(names).dropna()
         frame = pd.DataFrame({"comparisons": found.astype(int), "share": found / found.sum()})
-        frame["meaning"] = [MEANINGS[str(name)] for name in frame.index]
+        frame["meaning"] = [self._verdict(str(name)).meaning for name in frame.index]
         return frame
 
     def examples(self, verdict: str, count: int = _EXAMPLES) -> pd.DataFrame:
-        """Return the comparisons that show a verdict best: those where its number is largest.
+        """Return the most severe comparisons with a verdict.
 
         Parameters
         ----------
         verdict
-            One of `bayes_pref.VERDICTS`.
+            Its name, such as one of `bayes_pref.VERDICTS`.
         count
-            How many rows.
+            Number of rows.
 
         Returns
         -------
         frame: rows of `comparisons`
         """
         rows = self.comparisons[self.comparisons["verdict"] == verdict]
-        by = {
-            "unidentifiable": rows["prior_share"] * rows["reference_sd"],
-            "confounded": rows["shift"],
-        }
-        order = by.get(verdict, rows["mean"]).abs().sort_values(ascending=False, kind="stable")
-        return rows.loc[order.index[:count]]
+        severity = self._verdict(verdict).severity
+        if severity is not None:
+            order = severity(rows).sort_values(ascending=False, kind="stable")
+            rows = rows.loc[order.index]
+        return rows.head(count)
+
+    def _verdict(self, name: str) -> Verdict:
+        known = {verdict.name: verdict for verdict in self.verdicts}
+        if name not in known:
+            names = listed(known, limit=len(known), last="or")
+            raise DataError(f"verdict must be {names}, got {shown(name)}{closest(name, known)}")
+        return known[name]
+
+    def _problems(self) -> list[Verdict]:
+        """The verdicts given that call for action."""
+        given = self.counts().index
+        return [verdict for verdict in self.verdicts if verdict.problem and verdict.name in given]
 
     def summary(self) -> str:
-        """Tell in plain text how many comparisons got which verdict, and why, with examples.
+        """Summarise in plain text: the number of each verdict, and examples of the problems.
 
         Returns
         -------
@@ -136,43 +195,49 @@ class Report:
         for name, found in self.counts().iterrows():
             share = 100.0 * found["share"]
             lines.append(f"  {name:<15}{found['comparisons']:>8,}  {share:>3.0f} %")
-        for name in self.counts().index.intersection(["unidentifiable", "confounded", "separated"]):
-            lines += ["", f"{name}: {MEANINGS[str(name)]}."]
-            for _, row in self.examples(str(name)).iterrows():
+        for verdict in self._problems():
+            lines += ["", f"{verdict.name}: {verdict.meaning}."]
+            for _, row in self.examples(verdict.name).iterrows():
                 lines.append(f"  row {row['row']}, user {row['user']}: {row['sentence']}")
         lines += ["", *(f"- {note}" for note in self.notes)] if self.notes else []
         return "\n".join(lines)
 
     def plot(self, axes: Any = None) -> Figure:
-        """Draw the report at a glance, in four panels.
+        """Draw all figures of the report as panels of one.
 
-        The shifts with their intervals; who is shown a pair against people in general; how much of
-        each direction was learned; and the overlap of users with contexts.
+        By default these are the shift of each comparison; users who see a pair against all users;
+        the share of the prior in each direction; and the overlap of users with contexts.
 
         Parameters
         ----------
         axes
-            Four matplotlib Axes to draw into; None: a new figure.
+            One matplotlib Axes a panel to draw into; None: a new figure.
 
         Returns
         -------
         figure
         """
-        return panels.draw_all(self, axes)
+        if not self.figures:
+            raise DataError("no assessment of this report has a figure")
+        flat = many_axes(axes, len(self.figures), min(2, len(self.figures)), PANEL)
+        for draw, ax in zip(self.figures.values(), flat, strict=True):
+            draw(self, ax)
+        return cast(Figure, flat[0].figure)
 
     def export(
         self, folder: str | os.PathLike[str], formats: Sequence[str] = ("png", "svg")
     ) -> None:
-        """Write the report to a folder: tables as CSV, pictures, text, and one page to read.
+        """Write the report to a folder: tables as CSV, figures, text, and an HTML page.
 
-        ``report.html`` holds its pictures and needs no other file. Every file is whole or absent.
+        ``report.html`` holds its figures and needs no other file. Every file is written
+        completely or not at all.
 
         Parameters
         ----------
         folder
-            Where to; made if it is not there. Files of these names are replaced.
+            Where to write; it is made if it does not exist. Files of these names are replaced.
         formats
-            Of the pictures: any that matplotlib can write.
+            Formats of the figures: any that matplotlib can write.
 
         Raises
         ------
@@ -180,32 +245,50 @@ class Report:
             If the folder cannot be written to.
         """
         out = OutputFolder(Path(folder))
-        out.text("report.html", page(self))
+        out.text("report.html", self.page())
         out.text("summary.txt", self.summary() + "\n")
-        out.table("comparisons.csv", self.comparisons, index=False)
-        out.table("users.csv", self.users, index=False)
-        out.table("directions.csv", self.directions, index=False)
-        out.table("coupling.csv", self.coupling, index=False)
-        for ending in formats:
+        tables = {"comparisons": self.comparisons, "users": self.users, **self.tables}
+        for name, frame in tables.items():
+            out.table(f"{name}.csv", frame, index=False)
+        for ending in formats if self.figures else ():
             out.picture(f"report.{ending}", lambda: self.plot().axes)
-            for name, draw in panels.PANELS.items():
-                out.picture(f"{name}.{ending}", partial(draw, self))
+            for name, draw in self.figures.items():
+                out.picture(f"{name}.{ending}", partial(draw, self, None))
+
+    def page(self) -> str:
+        """Return the report as an HTML document that holds its figures."""
+        sections = [pages.Section("", (pages.plain_table(self._count_texts(), numbers=(1, 2)),))]
+        if self.figures:
+            description = f"Panels: {', '.join(self.figures)}"
+            drawn = pages.figure(lambda: self.plot().axes, description)
+            sections.append(pages.Section("", (drawn,)))
+        if self.notes:
+            sections.append(pages.Section("Notes", (pages.items(self.notes),)))
+        given = self.counts()["comparisons"]
+        for verdict in self._problems():
+            rows = self.examples(verdict.name, _ROWS)[["row", "user", "sentence"]]
+            title = f"{verdict.name.capitalize()}: {len(rows):,} of {given[verdict.name]:,}"
+            sections.append(pages.Section(title, (pages.table(rows),)))
+        for name, frame in self.tables.items():
+            if len(frame):
+                sections.append(pages.Section(name.capitalize(), (pages.table(frame),)))
+        files = "All rows are in comparisons.csv, all users in users.csv beside this page."
+        sections.append(pages.Section("", (pages.paragraph(files),)))
+        return pages.page(f"Report on {len(self.comparisons):,} comparisons", sections)
+
+    def _count_texts(self) -> list[list[str]]:
+        """Name, number, share and meaning of each verdict that was given."""
+        return [
+            [str(name), f"{row['comparisons']:,}", f"{100 * row['share']:.0f} %", row["meaning"]]
+            for name, row in self.counts().iterrows()
+        ]
 
     def __repr__(self) -> str:
-        """Tell the summary."""
+        """Return the summary."""
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """Tell the same for notebooks."""
-        counts = self.counts()
-        rows = "".join(
-            f"<tr><th style='text-align: left'>{name}</th><td>{found['comparisons']:,}</td>"
-            f"<td>{100 * found['share']:.0f} %</td>"
-            f"<td style='text-align: left'>{html.escape(found['meaning'])}</td></tr>"
-            for name, found in counts.iterrows()
-        )
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return (
-            f"<div><strong>Report on {len(self.comparisons):,} comparisons</strong>"
-            f"<table>{rows}</table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
-        )
+        """Return the counts and notes, for notebooks."""
+        title = html.escape(f"Report on {len(self.comparisons):,} comparisons")
+        table = pages.plain_table(self._count_texts(), numbers=(1, 2))
+        return f"<div><strong>{title}</strong>{table}{pages.items(self.notes)}</div>"

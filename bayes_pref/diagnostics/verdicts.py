@@ -1,239 +1,241 @@
-"""One verdict a comparison, and the sentence that gives its reasons in numbers.
+"""One verdict on each comparison: the first in the registry that holds, with a sentence of why.
 
-The first that holds, in this order: unidentifiable (the data never separate what differs here),
-confounded (those who are shown such pairs prefer otherwise than people in general), separated
-(the direction is known, its size is the prior's), prefers, indifferent, undecided (measured, and
-more answers would tell). Beside the verdict may stand that the value is borrowed from other users,
-or that people like this user are not shown such contexts.
+A verdict is one entry of the registry: when it holds, what it means, and the sentence that states
+its numbers. The order of the registry is the order of precedence; the last entry always holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bayes_pref.data.table import FloatArray
-
-Texts = NDArray[np.str_]
-Mask = NDArray[np.bool_]
-
-CERTAIN_SIGN = 0.95  # P(sign) from which a user is said to prefer one side
-SMALL_DIFFERENCE = 0.2  # log-odds: odds of 1.2 to 1, too little to matter
-CERTAIN_SMALL = 0.9  # P(|difference| is small) from which a user is said to be indifferent
-BORROWED = 0.1  # share of a pair that a user's own comparisons say nothing of
-NO_OVERLAP = 0.2  # overlap below which people like a user are not shown such contexts
-
-MEANINGS: dict[str, str] = {
-    "unidentifiable": "the data never separate what differs in this pair, so the answer is the "
-    "prior's; ask a comparison in which the features named differ one at a time",
-    "confounded": "those who are shown such pairs prefer otherwise than people in general; show "
-    "the pair to people drawn at random before using its answer for everyone",
-    "separated": "all answers so far point one way: the direction is known, but its size is the "
-    "prior's; ask pairs that are harder to tell apart",
-    "prefers": "the sign of this user's reward difference is known",
-    "indifferent": "to this user both sides are worth the same",
-    "undecided": "what differs here was measured, but not well enough yet; more answers will tell",
-    "not assessed": "the posterior cannot support a verdict of its own here; the notes say why",
-}
-
-VERDICTS: tuple[str, ...] = tuple(MEANINGS)
+from bayes_pref.diagnostics.evidence import Evidence, Texts, joined, percent
+from bayes_pref.errors import ModelError
+from bayes_pref.types import Mask
 
 
-@dataclass(frozen=True, eq=False)
-class Grounds:
-    """What verdicts and sentences stand on, one entry a comparison.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Verdict:
+    """A verdict: its name, when it holds, and what is said of it.
 
-    Attributes
+    Parameters
     ----------
-    numbers
-        The columns of `Report.comparisons` but verdict and sentence, and `p_left` (probability
-        that the reward difference is positive) and `p_small` (that it is small).
-    unidentifiable, confounded, separated
-        (n,) whether each was found.
-    unlearned
-        (n,) what the data never separate, as a sentence without its full stop.
-    agreed
-        The features along which all choices agree, as a list in words.
-    personal
-        Whether the posterior knows users apart: without, nobody prefers anything.
-    new
-        (n,) whether the user was never asked anything.
+    name
+        What stands in the column `verdict`.
+    meaning
+        What it means and what to do, without a full stop.
+    holds
+        Returns, for evidence about n comparisons, (n,) whether the verdict holds.
+    sentence
+        Returns, for evidence about the comparisons with this verdict, (n,) one sentence on each.
+    needs
+        Columns of the evidence that `holds` reads. Where an assessment did not provide one of
+        them, the verdict holds for no comparison.
+    problem
+        Whether it calls for action: the summary and the page then show examples.
+    severity
+        Returns, for rows of `Report.comparisons`, (n,) numbers; examples are those with the
+        largest. None: the first rows.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> extrapolated = bp.Verdict(
+    ...     name="extrapolated",
+    ...     meaning="users like this one hardly ever see such contexts",
+    ...     needs=("overlap",),
+    ...     holds=lambda evidence: evidence["overlap"] < evidence.thresholds.overlap,
+    ...     sentence=lambda evidence: np.full(len(evidence), "Such users hardly see such pairs."),
+    ... )
+    >>> extrapolated.name
+    'extrapolated'
     """
 
-    numbers: pd.DataFrame
-    unidentifiable: Mask
-    confounded: Mask
-    separated: Mask
-    unlearned: NDArray[np.object_]
-    agreed: str
-    personal: bool
-    new: Mask
+    name: str
+    meaning: str
+    holds: Callable[[Evidence], Mask]
+    sentence: Callable[[Evidence], Texts]
+    needs: tuple[str, ...] = ()
+    problem: bool = False
+    severity: Callable[[pd.DataFrame], pd.Series[float]] | None = None
+
+    def applies(self, evidence: Evidence) -> Mask:
+        """Return (n,) whether the verdict holds; False where what it needs was not assessed."""
+        if not all(column in evidence for column in self.needs):
+            return np.zeros(len(evidence), dtype=bool)
+        return np.asarray(self.holds(evidence), dtype=bool)
 
 
-def decide(grounds: Grounds) -> Texts:
-    """Return the verdict on each comparison: the first that holds, (n,)."""
-    numbers = grounds.numbers
-    left = numbers["p_left"].to_numpy()
-    sign = np.maximum(left, 1.0 - left)
-    small = numbers["p_small"].to_numpy()
-    none = np.full(len(numbers), not grounds.personal)
-    return np.select(
-        [
-            grounds.unidentifiable,
-            grounds.confounded,
-            grounds.separated,
-            none,
-            sign > CERTAIN_SIGN,
-            small > CERTAIN_SMALL,
-        ],
-        ["unidentifiable", "confounded", "separated", "not assessed", "prefers", "indifferent"],
-        "undecided",
-    )
+def decide(evidence: Evidence, verdicts: Sequence[Verdict]) -> Texts:
+    """Return the verdict on each comparison, (n,): the first that holds.
+
+    Raises
+    ------
+    ModelError
+        If none holds for some comparison.
+    """
+    holding = np.stack([verdict.applies(evidence) for verdict in verdicts])
+    without = np.flatnonzero(~holding.any(axis=0))
+    if without.size:
+        raise ModelError(
+            f"verdicts: none holds for {without.size:,} of {len(evidence):,} comparisons; end with "
+            f"one that always holds, such as {VERDICTS[-1]!r}"
+        )
+    names = np.array([verdict.name for verdict in verdicts], dtype=object)
+    return np.asarray(names[holding.argmax(axis=0)], dtype=object)
 
 
-def sentences(grounds: Grounds, verdict: Texts, interval: float) -> Texts:
-    """Say why, in one sentence a comparison, (n,); two where something stands beside it."""
-    rows, words = (
-        grounds.numbers.assign(unlearned=grounds.unlearned),
-        f"{100 * interval:g} % interval",
-    )
-    writers: dict[str, Callable[[pd.DataFrame], NDArray[np.object_]]] = {
-        "unidentifiable": _unidentifiable,
-        "confounded": partial(_confounded, interval=words),
-        "separated": partial(_separated, agreed=grounds.agreed, interval=words),
-        "prefers": partial(_prefers, interval=words),
-        "indifferent": _indifferent,
-        "undecided": partial(_undecided, interval=words),
-        "not assessed": _not_assessed,
-    }
-    said = np.full(len(rows), "", dtype=object)
-    for name, write in writers.items():
-        of = np.flatnonzero(verdict == name)
-        if of.size:
-            said[of] = write(rows.iloc[of])
-    beside = _borrowed(rows, grounds.new) + _no_overlap(rows)
-    return np.asarray(said + beside, dtype=object)
+def explain(evidence: Evidence, verdict: Texts, verdicts: Sequence[Verdict]) -> Texts:
+    """Return one sentence on each comparison, (n,), that states the numbers of its verdict."""
+    said = np.full(len(evidence), "", dtype=object)
+    for each in verdicts:
+        rows = np.flatnonzero(verdict == each.name)
+        if rows.size:
+            said[rows] = each.sentence(evidence.take(rows))
+    return said
 
 
-def _unidentifiable(rows: pd.DataFrame) -> NDArray[np.object_]:
-    share = percent(rows["prior_share"].to_numpy())
+def _unidentifiable(evidence: Evidence) -> Texts:
+    share = percent(evidence["prior_share"])
     return joined(
-        rows["unlearned"].to_numpy(), ": ", share, " of the uncertainty here is the prior's."
+        evidence["non_identified"], ": the prior accounts for ", share, " of the uncertainty."
     )
 
 
-def _confounded(rows: pd.DataFrame, interval: str) -> NDArray[np.object_]:
+def _confounded(evidence: Evidence) -> Texts:
     return joined(
-        "People shown pairs like this differ from people in general: they would choose left ",
-        percent(rows["p_obs"].to_numpy()),
-        " of the time, people in general ",
-        percent(rows["p_do"].to_numpy()),
+        "Users who see pairs like this would choose left ",
+        percent(evidence["p_obs"]),
+        " of the time; all users, ",
+        percent(evidence["p_do"]),
         " (shift ",
-        *_estimate(rows, "shift", "shift_lower", "shift_upper", interval),
+        evidence.estimate("shift", "shift_lower", "shift_upper"),
         ").",
     )
 
 
-def _separated(rows: pd.DataFrame, agreed: str, interval: str) -> NDArray[np.object_]:
+def _separated(evidence: Evidence) -> Texts:
     return joined(
-        f"Every answer agrees with one way to weigh {agreed}: which side is known, but not by "
-        "how much, for the size (",
-        *_estimate(rows, "mean", "lower", "upper", interval),
-        " log-odds for left) is set by the prior.",
+        "The sign is identified but the magnitude is not (complete separation along ",
+        evidence["separated_by"],
+        "): its size, ",
+        evidence.estimate("mean", "lower", "upper"),
+        " log-odds for left, is set by the prior.",
     )
 
 
-def _prefers(rows: pd.DataFrame, interval: str) -> NDArray[np.object_]:
-    left = rows["p_left"].to_numpy()
+def _prefers(evidence: Evidence) -> Texts:
+    left = evidence["p_left"]
     return joined(
         "This user prefers ",
         np.where(left > 0.5, "left", "right"),
         " (probability ",
         percent(np.maximum(left, 1.0 - left)),
         "): ",
-        *_estimate(rows, "mean", "lower", "upper", interval),
+        evidence.estimate("mean", "lower", "upper"),
         " log-odds for left.",
     )
 
 
-def _indifferent(rows: pd.DataFrame) -> NDArray[np.object_]:
+def _indifferent(evidence: Evidence) -> Texts:
     return joined(
-        "Both sides are worth the same to this user: the difference is within ",
-        f"{SMALL_DIFFERENCE:g} log-odds with probability ",
-        percent(rows["p_small"].to_numpy()),
+        "This user is indifferent: the difference is within ",
+        f"{evidence.thresholds.small_difference:g} log-odds with probability ",
+        percent(evidence["p_small"]),
         ".",
     )
 
 
-def _undecided(rows: pd.DataFrame, interval: str) -> NDArray[np.object_]:
+def _undecided(evidence: Evidence) -> Texts:
     return joined(
-        "Measured, but not yet decided: ",
-        *_estimate(rows, "mean", "lower", "upper", interval),
+        "The sign is not known yet: ",
+        evidence.estimate("mean", "lower", "upper"),
         " log-odds for left; more answers will tell.",
     )
 
 
-def _not_assessed(rows: pd.DataFrame) -> NDArray[np.object_]:
-    text = "The model gives everyone the same weights, so it cannot say what this user prefers."
-    return np.full(len(rows), text, dtype=object)
+def _not_assessed(evidence: Evidence) -> Texts:
+    text = "The model gives all users the same weights, so this user's preference is unknown."
+    return np.full(len(evidence), text, dtype=object)
 
 
-def _borrowed(numbers: pd.DataFrame, new: Mask) -> NDArray[np.object_]:
-    share = numbers["borrowed"].to_numpy()
-    text = joined(
-        " This user's own comparisons say nothing of ",
-        percent(share),
-        " of what differs here: that much is borrowed from other users.",
-    )
-    unknown = " This user was never asked: all that is said here is borrowed from other users."
-    return np.where(new, unknown, np.where(share > BORROWED, text, ""))
+def _known_sign(evidence: Evidence) -> Mask:
+    left = evidence["p_left"]
+    return np.asarray(np.maximum(left, 1.0 - left) > evidence.thresholds.sign)
 
 
-def _no_overlap(numbers: pd.DataFrame) -> NDArray[np.object_]:
-    overlap = numbers["overlap"].to_numpy()
-    text = joined(
-        " People like this user are hardly ever shown such contexts (overlap ",
-        decimals(overlap),
-        ").",
-    )
-    return np.where(overlap < NO_OVERLAP, text, "")
+def _always(evidence: Evidence) -> Mask:
+    return np.ones(len(evidence), dtype=bool)
 
 
-def _estimate(
-    rows: pd.DataFrame, mean: str, lower: str, upper: str, interval: str
-) -> tuple[Texts | str, ...]:
-    middle, low, high = (decimals(rows[name].to_numpy()) for name in (mean, lower, upper))
-    return middle, f", {interval} ", low, " to ", high
+def _size(rows: pd.DataFrame) -> pd.Series[float]:
+    return rows["mean"].abs()
 
 
-def percent(share: FloatArray) -> Texts:
-    """Write shares in percent, (n,); what is not all is never written as all.
+REGISTRY: tuple[Verdict, ...] = (
+    Verdict(
+        name="unidentifiable",
+        meaning="the data never separate what differs in this pair, so the prior decides; ask "
+        "pairs in which the features named differ one at a time",
+        needs=("unidentifiable",),
+        holds=lambda evidence: evidence["unidentifiable"],
+        sentence=_unidentifiable,
+        problem=True,
+        severity=lambda rows: rows["prior_share"] * rows["reference_sd"],
+    ),
+    Verdict(
+        name="confounded",
+        meaning="users who see such pairs differ in their preferences from all users; use p_do "
+        "instead of observed shares, and show the pair to users drawn at random",
+        needs=("confounded",),
+        holds=lambda evidence: evidence["confounded"],
+        sentence=_confounded,
+        problem=True,
+        severity=lambda rows: rows["shift"].abs(),
+    ),
+    Verdict(
+        name="separated",
+        meaning="some weights agree with every answer: the sign is identified but the magnitude "
+        "is not, its size is set by the prior; ask pairs that are harder to tell apart",
+        needs=("separated",),
+        holds=lambda evidence: evidence["separated"],
+        sentence=_separated,
+        problem=True,
+        severity=_size,
+    ),
+    Verdict(
+        name="prefers",
+        meaning="the sign of this user's reward difference is known",
+        needs=("p_left",),
+        holds=_known_sign,
+        sentence=_prefers,
+        severity=_size,
+    ),
+    Verdict(
+        name="indifferent",
+        meaning="both sides are worth the same to this user",
+        needs=("p_small",),
+        holds=lambda evidence: evidence["p_small"] > evidence.thresholds.small_certainty,
+        sentence=_indifferent,
+        severity=_size,
+    ),
+    Verdict(
+        name="undecided",
+        meaning="measured, but not precisely enough yet; more answers will tell",
+        needs=("p_left",),
+        holds=_always,
+        sentence=_undecided,
+        severity=_size,
+    ),
+    Verdict(
+        name="not assessed",
+        meaning="the posterior has no weights of single users; the notes say more",
+        holds=_always,
+        sentence=_not_assessed,
+    ),
+)
 
-    Examples
-    --------
-    >>> percent(np.array([0.123, 0.999])).tolist()
-    ['12 %', 'over 99 %']
-    """
-    whole = np.rint(100.0 * np.nan_to_num(share))
-    text = np.char.mod("%.0f %%", whole)
-    text = np.where((share > 0.995) & (share < 1.0), "over 99 %", text)
-    return np.asarray(np.where((share < 0.005) & (share > 0.0), "under 1 %", text))
-
-
-def decimals(values: FloatArray) -> Texts:
-    """Write numbers with two decimals, (n,)."""
-    # Adding zero turns -0.0 into 0.0.
-    return np.asarray(np.char.mod("%.2f", np.round(np.nan_to_num(values), 2) + 0.0))
-
-
-def joined(*parts: Texts | NDArray[np.object_] | str) -> NDArray[np.object_]:
-    """Join texts, elementwise; at least one part has the full shape."""
-    total: NDArray[np.object_] = np.asarray("", dtype=object)
-    for part in parts:
-        total = total + np.asarray(part, dtype=object)
-    return total
+VERDICTS: tuple[str, ...] = tuple(verdict.name for verdict in REGISTRY)

@@ -1,8 +1,8 @@
-"""Statistics of choices that a model should reproduce, for many replications at once.
+"""Statistics of choices for posterior predictive checks, for many replications at once.
 
-All take choices (sample, row), 1 where left was chosen. They are built once from the comparisons,
-and give nan-free numbers for every replication: what they divide by depends on who was shown what,
-never on the choices.
+A statistic takes choices (sample, row), 1 where left was chosen, and is built once from the
+comparisons. Its denominators depend on the comparisons alone, never on the choices, so that every
+replication has a finite value.
 """
 
 from __future__ import annotations
@@ -10,32 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.types import FloatArray, IntArray
 
-Array = NDArray[np.float64]
-Statistic = Callable[[Array], Array]  # choices (sample, row) -> (sample,)
+Statistic = Callable[[FloatArray], FloatArray]  # choices (sample, row) -> (sample,)
 
 _BLOCK = 2**22
 
 
-def left_share(choices: Array) -> Array:
+def left_share(choices: FloatArray) -> FloatArray:
     """Share of choices for the left side."""
     return np.asarray(choices.mean(axis=1))
 
 
-def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
+def spread_of_users(comparisons: Comparisons, sign: FloatArray) -> Statistic | None:
     """Sd over users of the share of choices for the side with the higher value.
 
     Parameters
     ----------
     comparisons
-        Who was shown what.
+        The comparisons.
     sign
         (row,) positive where left has the higher value, negative where right has, 0 where neither.
 
-    Users count by their number of rows. None: fewer than two users have any such rows.
+    Returns
+    -------
+    The statistic, in which users are weighted by their number of rows with a sign other than 0;
+    None if fewer than two users have any.
     """
     rows = np.flatnonzero(sign)
     user = comparisons.user[rows]
@@ -45,7 +47,7 @@ def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
     counts = np.diff(np.append(starts, len(rows)))
     toward = sign[rows] > 0
 
-    def spread(choices: Array) -> Array:
+    def spread(choices: FloatArray) -> FloatArray:
         chosen = np.where(toward, choices[:, rows], 1.0 - choices[:, rows])
         sums = np.add.reduceat(chosen, starts, axis=1)
         overall = sums.sum(axis=1, keepdims=True) / len(rows)
@@ -58,7 +60,7 @@ def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
 def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
     """Share of agreeing answers, of one user and of different users, to the same pair.
 
-    A pair is the same whichever side is which, and where its features differ by the same.
+    Two rows have the same pair where their feature differences are equal up to the sides.
     """
     difference = comparisons.difference
     rows = np.flatnonzero(difference.any(axis=1))
@@ -70,8 +72,8 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
         1
     ].ravel()
 
-    def agreeing(choices: Array, code: NDArray[np.int64]) -> Array:
-        """Number of pairs of rows with the same code that agree, (sample,)."""
+    def agreeing(choices: FloatArray, code: IntArray) -> FloatArray:
+        """Number of pairs of rows with the same code and the same answer, (sample,)."""
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
         counts = np.diff(np.append(starts, len(order)))
@@ -79,7 +81,7 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
         yes = np.add.reduceat(answers, starts, axis=1)
         return np.asarray(_pairs(yes).sum(axis=1) + _pairs(counts - yes).sum(axis=1))
 
-    def total(code: NDArray[np.int64]) -> float:
+    def total(code: IntArray) -> float:
         return float(_pairs(np.bincount(code)).sum()) if len(code) else 0.0
 
     within, across = total(own), total(pair) - total(own)
@@ -96,11 +98,11 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
 
 
 def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
-    """Share of cycles (a over b over c over a, by majority) among triads of items compared.
+    """Share of triads of items with cyclic majorities: a over b, b over c, c over a.
 
-    Of all triads of which each two items were compared; a majority that is even makes no cycle
-    (Kendall & Babington Smith 1940, Biometrika 31, count the cycles of one judge). None: the
-    comparisons are not of items with a reward each, or there is no such triad.
+    Among all triads in which each pair of items was compared; a tied majority makes no cycle
+    (Kendall & Babington Smith 1940, Biometrika 31, count the cycles of one judge). None where the
+    items have no reward of their own, or where there is no such triad.
     """
     items = len(comparisons.features.attributes)
     if not comparisons.features.indicators or items < 3:
@@ -116,13 +118,13 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
     cell, code = np.unique(low * items + high, return_inverse=True)
     step = max(1, _BLOCK // items**2)
 
-    def cycles(choices: Array) -> Array:
+    def cycles(choices: FloatArray) -> FloatArray:
         lead = np.where(left < right, 2.0 * choices - 1.0, 1.0 - 2.0 * choices)
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
         majority = np.add.reduceat(lead[:, order], starts, axis=1)
         out = np.empty(len(choices))
-        # A loop over blocks of replications, each of which is a matrix of items by items.
+        # A loop over blocks of replications, each of which takes a matrix of items by items.
         for start in range(0, len(choices), step):
             part = majority[start : start + step]
             beats = np.zeros((len(part), items, items))
@@ -134,5 +136,5 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
     return cycles
 
 
-def _pairs(count: Array | NDArray[np.int64]) -> Array:
+def _pairs(count: FloatArray | IntArray) -> FloatArray:
     return np.asarray(count * (count - 1.0) / 2.0)

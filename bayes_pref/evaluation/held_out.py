@@ -1,12 +1,12 @@
-"""Scores of a posterior's predictions of comparisons that it has not seen.
+"""Scores of predictions of held-out comparisons.
 
-Row n is predicted by p_n = E P(left | w_i(n)), over the posterior of its user's weights, or for a
-user without any comparison in the posterior over the population. Scores are proper (Gneiting &
-Raftery 2007, J. Am. Stat. Assoc. 102), but for accuracy:
+Row n is predicted by p_n = E P(left | w_i(n)). The expectation is over the posterior of the user's
+weights or, for a user without comparisons in the posterior, over the population. All scores but
+accuracy are proper (Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102):
 
-    accuracy   1 if the choice made had the higher probability, 0.5 where both had the same
-    log_score  log probability of the choice made, in nats: 0 is perfect, log 0.5 = -0.69 a coin's
-    brier      (p_n - choice_n)^2: 0 is perfect, 0.25 a coin's
+    accuracy   1 if the choice had the higher probability, 0.5 if both outcomes had the same
+    log_score  log probability of the choice, in nats: 0 is perfect, log 0.5 = -0.69 a fair coin
+    brier      (p_n - choice_n)^2: 0 is perfect, 0.25 a fair coin
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 from scipy.stats import t
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
 from bayes_pref.evaluation.scores import mean_with_error
+from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import COLUMNS, check_interval, describe
+from bayes_pref.posterior.estimates import COLUMNS, describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.queries import POPULATION
-
-Array = NDArray[np.float64]
+from bayes_pref.types import IntArray
 
 SCORES = ("accuracy", "log_score", "brier")
 
@@ -42,16 +41,18 @@ class Evaluation:
     Attributes
     ----------
     overall
-        One row for each `score` and kind of `users` ("known" to the posterior, "new", and "all",
+        One row for each `score` and group of `users` ("known" to the posterior, "new", and "all"
         where there are both): `mean`, its standard error `sd`, clustered by user, the bounds
-        `lower` and `upper` of its confidence interval, how many `comparisons` and `n_users`.
+        `lower` and `upper` of its confidence interval, and the numbers of `comparisons` and of
+        users, `n_users`.
     users
-        One row for each `user` and `score`: whether the user was `known`, `mean`, `sd`, `lower`,
-        `upper` over the user's own rows, and how many `comparisons`. A single one has no error.
+        One row for each `user` and `score`: whether the user is `known`; `mean`, `sd`, `lower` and
+        `upper` over the user's own rows; the number of `comparisons`. The errors of a user with a
+        single comparison are nan.
     calibration
-        One row a bin of predictions, about equally many in each: the mean `predicted` probability
-        of left, the share `mean` of left among them with its standard error `sd` and confidence
-        interval, and how many `comparisons`.
+        One row for each bin of predictions, about equally many in each: the mean `predicted`
+        probability of left, the observed share `mean` of left with its standard error `sd` and
+        confidence interval, and the number of `comparisons`.
     rows
         One row a comparison, in the order of the held-out data: `user`, `comparison`, `known`,
         the probability of left as `mean`, `sd`, `lower`, `upper`, the `choice`, and the scores.
@@ -83,9 +84,9 @@ def evaluate(
 ) -> Evaluation:
     """Score how well a posterior predicts comparisons that it was not fitted to.
 
-    Users that the posterior knows are predicted by their own weights; all others as new users, by
-    the population (as in ``posterior.preference(..., users="population")``), and `known` says which
-    is which.
+    Users with comparisons in the posterior are predicted from their own weights. Other users are
+    predicted from the population, as in ``posterior.preference(..., users="population")``. The
+    column `known` tells them apart.
 
     Parameters
     ----------
@@ -96,14 +97,14 @@ def evaluate(
     interval
         Probability inside the intervals of probabilities and scores.
     bins
-        Of the calibration curve, at most.
+        Most bins of the calibration curve.
 
     Raises
     ------
     ModelError
         If that is no posterior.
     DataError
-        If the features are others, there are ties, or `interval` or `bins` is out of range.
+        If the features differ, there are ties, or `interval` or `bins` is out of range.
 
     Warns
     -----
@@ -116,13 +117,12 @@ def evaluate(
     >>> train, test = bp.simulate(users=20, seed=0).comparisons.split(by="user")
     >>> posterior = bp.fit(bp.HierarchicalReward(), train, bp.Gibbs(progress=False))
     >>> found = bp.evaluate(posterior, test)
-    >>> found.overall["users"].unique().tolist()  # nobody in `test` is known
+    >>> found.overall["users"].unique().tolist()  # no user in `test` is in `train`
     ['new']
     """
     posterior = expect_posterior(posterior)
-    check_interval(interval)
-    if not isinstance(bins, int) or bins < 1:
-        raise DataError(f"bins={bins!r}: expected a whole number of at least 1")
+    interval = settings.interval(interval)
+    bins = settings.argument("bins", bins, settings.whole(1))
     _check(posterior, held_out)
     rows = _rows(posterior, held_out, interval)
     user = held_out.user
@@ -167,7 +167,7 @@ def _check(posterior: Posterior, held_out: Comparisons) -> None:
 
 
 def _seen(fitted: Comparisons, held_out: Comparisons) -> int:
-    """How many rows have the user, the label, the differences and the choice of one fitted to."""
+    """Number of held-out rows with the user, label, differences and choice of a fitted row."""
 
     def keyed(comparisons: Comparisons) -> pd.DataFrame:
         keys = {"user": comparisons.users[comparisons.user], "row": comparisons.rows}
@@ -186,19 +186,19 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     known = codes >= 0
     count = len(held_out)
     columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
-    law = posterior.law
+    choices = posterior.choice_distribution
     for which, users in ((known, None), (~known, POPULATION)):
-        # Rows in the order of their users in the posterior, which draws are looked up by.
+        # In the order of the posterior's users, as `log_odds` requires.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
         if not order.size:
             continue
         weights = posterior.weights_draws(users)
-        # A loop over blocks of rows: all draws of all rows need not be held at once.
+        # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
         for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
             here = order[part]
-            made = law.log_likelihood(eta, held_out.choice[here])
+            made = choices.log_likelihood(eta, held_out.choice[here])
             columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            for name, values in describe(law.preferred(eta), interval).items():
+            for name, values in describe(choices.preferred(eta), interval).items():
                 columns[name][here] = values
     choice, left = held_out.choice, columns["mean"]
     right_about = np.where(left == 0.5, 0.5, (left > 0.5) == (choice == 1.0))
@@ -216,22 +216,22 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     )
 
 
-def _overall(rows: pd.DataFrame, user: NDArray[np.int64], interval: float) -> pd.DataFrame:
+def _overall(rows: pd.DataFrame, user: IntArray, interval: float) -> pd.DataFrame:
     known = rows["known"].to_numpy()
-    kinds = {"known": known, "new": ~known}
-    kinds = {name: which for name, which in kinds.items() if which.any()}
-    if len(kinds) > 1:
-        kinds["all"] = np.ones_like(known)
+    groups = {"known": known, "new": ~known}
+    groups = {name: rows_in for name, rows_in in groups.items() if rows_in.any()}
+    if len(groups) > 1:
+        groups["all"] = np.ones_like(known)
     return pd.DataFrame(
         [
             {
-                "users": kind,
+                "users": group,
                 "score": score,
                 **mean_with_error(rows[score].to_numpy()[which], user[which], interval),
                 "comparisons": int(which.sum()),
                 "n_users": len(np.unique(user[which])),
             }
-            for kind, which in kinds.items()
+            for group, which in groups.items()
             for score in SCORES
         ]
     )
@@ -258,16 +258,14 @@ def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.D
     )
 
 
-def _calibration(
-    rows: pd.DataFrame, user: NDArray[np.int64], interval: float, bins: int
-) -> pd.DataFrame:
-    """Shares of left among rows with about the same predicted probability."""
+def _calibration(rows: pd.DataFrame, user: IntArray, interval: float, bins: int) -> pd.DataFrame:
+    """Observed shares of left in bins of predicted probability."""
     left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
     order = np.argsort(left, kind="stable")
     found = []
     for part in np.array_split(order, min(bins, len(order))):
         gap = choice[part] - left[part]
-        # The predictions' own binomial error is the least there is, also where all chose alike.
+        # At least the binomial error of the predictions, also where all choices are the same.
         least = float(np.sqrt((left[part] * (1 - left[part])).sum()) / len(part))
         about = mean_with_error(gap, user[part], interval)
         error = np.fmax(about["sd"], least)

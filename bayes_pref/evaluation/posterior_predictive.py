@@ -1,14 +1,14 @@
-"""Posterior predictive checks: whether the model makes up choices like those that were made.
+"""Posterior predictive checks: observed statistics of the choices against replicated ones.
 
-For statistics T of the choices, the observed T(y) is set against T(y_rep), y_rep drawn from the
+A statistic T(y) of the observed choices is compared with T(y_rep) of choices y_rep drawn from the
 posterior (Rubin 1984, Annals of Statistics 12; Gelman, Meng & Stern 1996, Statistica Sinica 6). The
-p-value is two-sided, 2 min(P(T_rep < T), P(T_rep > T)), ties shared out evenly.
+p-value is two-sided, 2 min(P(T_rep < T), P(T_rep > T)), with ties split evenly.
 
-The data were used to fit the model that they are checked against, so p-values are not uniform when
-the model is right but gather around 1, and p < 0.05 then happens in fewer than 5 % of cases (Meng
-1994, Annals of Statistics 22). With users="new", weights are drawn anew from the population (the
-mixed check of Marshall & Spiegelhalter 2003, Statistics in Medicine 22), which sees a population of
-the wrong shape where each user's own weights have adapted to the choices.
+The model was fitted to the data that it is checked against. Where the model is right, p-values are
+therefore not uniform but concentrate around 1, and p < 0.05 occurs in fewer than 5 % of cases (Meng
+1994, Annals of Statistics 22). With users="new", weights are drawn from the population (the mixed
+check of Marshall & Spiegelhalter 2003, Statistics in Medicine 22). This detects a population of the
+wrong shape, to which each user's own weights would adapt.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
-from bayes_pref.data.table import shown
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref import settings
+from bayes_pref.draws import thin
+from bayes_pref.errors import DataError
 from bayes_pref.evaluation.choice_statistics import (
     Statistic,
     cyclic_triads,
@@ -29,12 +29,11 @@ from bayes_pref.evaluation.choice_statistics import (
     repeated_pairs,
     spread_of_users,
 )
-from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings, some
+from bayes_pref.evaluation.choices import expect_population, expect_posterior, refuse_rankings
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import check_interval, describe
+from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 def posterior_predictive_check(
@@ -45,38 +44,39 @@ def posterior_predictive_check(
     interval: float = 0.9,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare the choices that were made with choices drawn from the posterior.
+    """Compare the observed choices with choices replicated from the posterior.
 
     Parameters
     ----------
     posterior
         What `bayes_pref.fit` returned.
     users
-        Whose choices are drawn: "same", of these users by their own weights; "new", of users
-        drawn from the population in their places, who are shown the same.
+        Whose choices are replicated: "same", those of these users, given their weights; "new",
+        those of new users from the population, with the same comparisons, covariates and contexts.
     draws
-        Replications, at most about as many as the posterior has draws.
+        Number of replications, at most about the number of posterior draws.
     interval
         Probability inside the predictive intervals.
     seed
-        Of the replications.
+        Random seed of the replications.
 
     Returns
     -------
     frame: `statistic`, `observed`, `mean`, `sd`, `lower`, `upper`, `p`
 
-        The share of left; the users' spread (sd over users) in how often they choose left, what
-        people in general like better, and what has more of each feature; where pairs are repeated,
-        how often a user agrees with themselves and with others; and of items with a reward each,
-        the share of triads whose majorities go round in a circle. A small `p` says that the model
-        does not make such data; when it is right, p < 0.05 is rarer than 1 in 20, each.
+        The share of left; the users' spread (sd over users) of the share of choices for the left
+        side, for the side with the higher mean reward, and for the side with more of each feature;
+        where pairs are repeated, the agreement of a user's own answers and that of different users;
+        where items have a reward each, the share of triads with cyclic majorities. A small `p`
+        means that the model does not reproduce the statistic; where the model is right, p < 0.05
+        occurs in fewer than 1 in 20 checks.
 
     Raises
     ------
     ModelError
-        If that is no posterior, or users="new" and the model has no law of users' weights.
+        If that is no posterior, or users="new" and the model has no distribution of users' weights.
     DataError
-        If an argument is out of range, or there are ties.
+        If an argument is out of range, or there are ties, graded answers or rankings.
 
     Examples
     --------
@@ -84,42 +84,48 @@ def posterior_predictive_check(
     >>> world = bp.simulate(users=60, features=["length"], heterogeneity=2.0, seed=0)
     >>> pooled = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> found = bp.posterior_predictive_check(pooled).set_index("statistic")
-    >>> bool(found.loc["users' spread: length", "p"] < 0.01)  # users differ, the model's do not
+    >>> bool(found.loc["users' spread: length", "p"] < 0.01)  # the model lacks users' differences
     True
     """
     posterior = expect_posterior(posterior)
-    check_interval(interval)
-    if users not in ("same", "new"):
-        raise DataError(f"users must be 'same' or 'new', got {shown(users)}")
-    if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
-        raise DataError(f"draws={draws!r}: expected a whole number of at least 1")
+    interval = settings.interval(interval)
+    users = settings.argument("users", users, settings.one_of("same", "new"))
+    draws = settings.argument("draws", draws, settings.whole(1))
     comparisons = posterior.comparisons
-    refuse_rankings(comparisons, "check", "use bp.loo(posterior, by='user')")
+    refuse_rankings(comparisons, "posterior_predictive_check", "use bp.loo(posterior, by='user')")
     if not np.isin(comparisons.choice, (0.0, 1.0)).all():
-        raise DataError("check knows choices of left and right only, and here are others, too")
-    replicated = _replicate(posterior, users, draws, np.random.default_rng(seed))
-    rows = []
-    # A loop over statistics: each goes over all replications at once.
-    for name, statistic in _statistics(posterior).items():
-        observed = float(statistic(comparisons.choice[None])[0])
-        values = statistic(replicated)
-        # Sums in another order round differently: what is that near is equal.
-        near = np.abs(values - observed) <= 1e-9 * max(abs(observed), 1.0)
-        below = (((values < observed) & ~near).sum() + 0.5 * near.sum() + 0.5) / (len(values) + 1)
-        described = describe(values[None].copy(), interval)
-        rows.append(
-            {
-                "statistic": name,
-                "observed": observed,
-                **{column: float(found[0]) for column, found in described.items()},
-                "p": float(2.0 * min(below, 1.0 - below)),
-            }
+        raise DataError(
+            "posterior_predictive_check is for choices of left or right, and these comparisons "
+            "have other answers, too; use bp.loo(posterior)"
         )
-    return pd.DataFrame(rows)
+    replicated = _replicate(posterior, users, draws, np.random.default_rng(seed))
+    return pd.DataFrame(
+        [
+            {"statistic": name, **_compared(statistic, comparisons.choice, replicated, interval)}
+            for name, statistic in _statistics(posterior).items()
+        ]
+    )
+
+
+def _compared(
+    statistic: Statistic, choice: FloatArray, replicated: FloatArray, interval: float
+) -> dict[str, float]:
+    """Observed value of a statistic, description of its replications, and p-value."""
+    observed = float(statistic(choice[None])[0])
+    values = statistic(replicated)
+    # Sums in another order round differently, so values this near count as equal.
+    near = np.abs(values - observed) <= 1e-9 * max(abs(observed), 1.0)
+    below = (((values < observed) & ~near).sum() + 0.5 * near.sum() + 0.5) / (len(values) + 1)
+    described = describe(values[None].copy(), interval)
+    return {
+        "observed": observed,
+        **{column: float(found[0]) for column, found in described.items()},
+        "p": float(2.0 * min(below, 1.0 - below)),
+    }
 
 
 def _statistics(posterior: Posterior) -> dict[str, Statistic]:
-    """Every statistic that these comparisons have, by its name."""
+    """The statistics that are defined for these comparisons, by name."""
     comparisons = posterior.comparisons
     mean = posterior.weights_draws().mean(("chain", "draw", "user")).to_numpy()
     signs = {
@@ -137,24 +143,22 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic]:
     return {name: statistic for name, statistic in found.items() if statistic is not None}
 
 
-def _replicate(posterior: Posterior, users: str, draws: int, rng: np.random.Generator) -> Array:
+def _replicate(
+    posterior: Posterior, users: str, draws: int, rng: np.random.Generator
+) -> FloatArray:
     """Choices (sample, row) drawn from the posterior."""
-    comparisons, chosen = posterior.comparisons, some(posterior.draws, draws)
+    model, comparisons = posterior.model, posterior.comparisons
+    chosen = thin(posterior.draws, draws)
     if users == "same":
-        weights = posterior.model.user_weights(chosen)
+        weights = model.user_weights(chosen)
     else:
-        population = posterior.model.population(chosen, comparisons)
-        if population is None:
-            raise ModelError(
-                f"{type(posterior.model).__name__} has no law of users' weights to draw new users "
-                "from; use users='same'"
-            )
+        population = expect_population(model, chosen, comparisons, "use users='same'")
         drawn = population.draw(comparisons.n_users, rng)[None]
         weights = xr.DataArray(drawn, dims=("chain", "draw", "user", "feature"))
-    law = posterior.model.law(chosen)
+    choices = model.choice_distribution(chosen, comparisons)
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     out = np.empty((samples, len(comparisons)))
-    # A loop over blocks of rows, as everywhere.
+    # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        out[:, part] = law.draw(eta, rng).T
+        out[:, part] = choices.draw(eta, rng).T
     return out

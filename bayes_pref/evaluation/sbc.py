@@ -1,10 +1,11 @@
-"""Simulation-based calibration: whether an engine draws from the posterior that a model implies.
+"""Simulation-based calibration (SBC): whether an engine draws from the posterior of a model.
 
-Parameters come from the model's prior and choices from the parameters; the model is then fitted to
-those choices. If engine and model agree, the rank of each true value among the posterior's draws
-is uniform (Talts, Betancourt, Simpson, Vehtari & Gelman 2018, arXiv 1804.06788). Ranks of
-parameters alone cannot tell a posterior from a prior that ignores the data, so the log likelihood
-of all choices, which depends on both, is ranked too (Modrak et al. 2023, Bayesian Analysis).
+Parameters are drawn from the model's prior and choices given the parameters, and the model is
+fitted to these choices. If engine and model agree, the rank of each true value among the posterior
+draws is uniform (Talts, Betancourt, Simpson, Vehtari & Gelman 2018, arXiv 1804.06788). Ranks of
+parameters alone do not detect an engine that returns the prior, so the log likelihood of all
+choices, which depends on parameters and data, is ranked too (Modrak et al. 2023, Bayesian
+Analysis).
 """
 
 from __future__ import annotations
@@ -18,47 +19,49 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.draws import label, parameters
+from bayes_pref.draws import evenly_spaced, label, parameters
 from bayes_pref.errors import ConvergenceWarning, ModelError
 from bayes_pref.evaluation.uniformity import (
     cumulative_counts,
     simultaneous_band,
     uniformity_p_values,
 )
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior.predictions import predict
-
-Floats = NDArray[np.float64]
+from bayes_pref.progress import tqdm
+from bayes_pref.types import FloatArray
 
 LIKELIHOOD = "log_likelihood"
-RANKED = 99  # draws of each posterior that a true value is ranked among, if there are as many
-CORRELATED = 0.3  # autocorrelation of those draws above which ranks gather at both ends by it
+RANKED = 99  # most posterior draws that a true value is ranked among
+CORRELATED = 0.3  # autocorrelation of these draws above which ranks pile up at both ends
+
+# No longer than ranks need.
+_SHORT_GIBBS = Gibbs(draws=50, warmup=300, thin=10, chains=2)
+_SHORT_NUTS = NUTS(draws=500, warmup=400, chains=2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SBC:
-    """Ranks of true values among draws from their posteriors.
+    """Ranks of true values among draws from their posteriors; the result of `bayes_pref.sbc`.
 
     Attributes
     ----------
     ranks
-        One row a replication, one column a quantity: from 0 to `largest`.
+        One row a replication, one column a quantity; ranks from 0 to `largest`.
     largest
         Number of draws that each true value was ranked among.
     autocorrelation
-        Of those draws, neighbour to neighbour, by quantity: near 0 if they are independent, as
-        uniform ranks need.
+        Lag-1 autocorrelation of those draws, by quantity; ranks are uniform only if it is near 0.
     model, engine
-        Their settings.
+        Settings of the model and of the engine.
     seed, seconds
-        That the replications follow from, and what they took.
+        Random seed of the replications, and running time.
 
     Examples
     --------
@@ -84,12 +87,12 @@ class SBC:
 
         Returns
         -------
-        frame, one row a quantity: `mean` of the ranks as a share (0.5 if there is no bias; more:
-        estimates are too low), shares `inside_50` and `inside_90` of true values inside the central
-        intervals (too few: posteriors are too narrow), `autocorrelation`, and the `p_value` of
-        uniform ranks.
+        frame, one row a quantity: `mean` of the ranks as a share of the largest (0.5 without bias;
+        more if estimates are too low); the shares `inside_50` and `inside_90` of true values inside
+        the central intervals (too few if posteriors are too narrow); the `autocorrelation` of the
+        draws; the `p_value` of uniform ranks.
         """
-        # A rank stands for the middle of its share of (0, 1).
+        # A rank represents the midpoint of its interval in (0, 1).
         share = (self.ranks + 0.5) / (self.largest + 1)
         return pd.DataFrame(
             {
@@ -102,17 +105,17 @@ class SBC:
         )
 
     def passed(self, level: float = 0.01) -> bool:
-        """Whether no quantity's ranks depart from uniform.
+        """Whether the ranks of all quantities are consistent with uniformity.
 
         Parameters
         ----------
         level
-            Probability that a calibrated engine fails, over all quantities (Bonferroni).
+            Probability that a calibrated engine fails, over all quantities (Bonferroni correction).
         """
         return bool(self.summary()["p_value"].min() * self.ranks.shape[1] > level)
 
     def difference(self) -> pd.DataFrame:
-        """Share of ranks at most k less the share expected, k = 0 ... largest - 1, by quantity."""
+        """Observed less expected share of ranks up to k = 0 ... largest - 1, by quantity."""
         counts = cumulative_counts(self.ranks.to_numpy(), self.largest)
         expected = (np.arange(self.largest) + 1) / (self.largest + 1)
         return pd.DataFrame(
@@ -122,7 +125,12 @@ class SBC:
         )
 
     def band(self, probability: float = 0.95) -> pd.DataFrame:
-        """Bounds that all of `difference` stays within, with this probability, if calibrated.
+        """Simultaneous confidence band of `difference` for a calibrated engine.
+
+        Parameters
+        ----------
+        probability
+            Probability that all differences lie within the band.
 
         Returns
         -------
@@ -160,32 +168,32 @@ def sbc(
 ) -> SBC:
     """Check by simulation that an engine draws from a model's posterior.
 
-    Choices are simulated from the model's prior, for the users and pairs of `comparisons`, and
-    fitted, again and again. Use it on a model or an engine of your own, and before trusting either
-    on a design that is unusual. It says nothing about whether the model is right for your data.
+    Choices are simulated from the model's prior, for the users and pairs of `comparisons`, and the
+    model is fitted to them, many times. Use it for a model or an engine of your own, and for an
+    unusual design. It does not tell whether the model is right for your data.
 
     Parameters
     ----------
     model
-        What to simulate from and to fit.
+        The model to simulate from and to fit.
     comparisons
-        The design: who is shown what. The choices are not used. Some dozen rows are enough, and
-        the time grows with them.
+        The design: users and their pairs. The choices are not used. A few dozen rows are enough;
+        the running time grows with them.
     engine
-        To be checked. None: short chains of what `fit` would choose. Up to 99 of the draws of each
-        fit are used, evenly spaced; they should be nearly independent.
+        The engine to check. None: short chains of the engine that `fit` would choose. At most 99
+        draws of each fit are used, evenly spaced; they should be nearly independent.
     replications
-        Number of simulated data sets; 200 tell posterior sds that are a fifth too small.
+        Number of simulated data sets; 200 detect posterior sds that are 20 % too small.
     users
-        Labels of the users whose weights are ranked; None: the first.
+        Labels of the users whose weights are ranked; None: the first user.
     seed
-        Makes the result reproducible.
+        Random seed of the replications.
     progress
         Whether to show a progress bar.
 
     Returns
     -------
-    Calibration
+    SBC: the ranks
 
     Raises
     ------
@@ -195,7 +203,7 @@ def sbc(
     Warns
     -----
     ConvergenceWarning
-        If the draws are so correlated that ranks would not be uniform even if all is well.
+        If the draws are so autocorrelated that the ranks of an exact engine are not uniform.
 
     Examples
     --------
@@ -205,16 +213,13 @@ def sbc(
     >>> found.ranks.shape, found.passed(0.001)
     ((20, 2), True)
     """
-    if not isinstance(replications, int) or replications < 1:
-        raise ModelError(f"replications={replications!r}: expected a whole number of at least 1")
-    if engine is None:
-        engine = _short(model, comparisons)
-    if model.tied(comparisons):  # by chance a simulated data set may have none
-        model = replace(model, ties=True)
+    replications = settings.argument(
+        "replications", replications, settings.whole(1), error=ModelError
+    )
+    seed = settings.seed(seed)
+    engines = (_SHORT_GIBBS, _SHORT_NUTS) if engine is None else (engine,)
+    engine, _ = first_prepared(engines, model, comparisons)
     engine = replace(engine, progress=False)
-    unsupported = engine.unsupported(model, comparisons)
-    if unsupported is not None:
-        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}")
     chosen = list(comparisons.users[:1] if users is None else users)
     started = time.perf_counter()
     prior = model.prior_predictive(comparisons, draws=replications, seed=seed)
@@ -222,16 +227,14 @@ def sbc(
     ranks, correlations = [], []
     for number in tqdm(range(replications), desc="sbc", unit="fit", disable=not progress):
         truth = prior.isel(draw=[number])
-        simulated = replace(comparisons, choice=truth["choice"].to_numpy().ravel().astype(float))
-        if "context" in model.observed(comparisons):
-            simulated = replace(simulated, context=truth["context"].to_numpy()[0, 0])
-        drawn = engine.run(model, simulated, int(rng.integers(2**31)))
-        draws = label(drawn.values, model.variables(comparisons), comparisons)
+        simulated = _with_simulated(model, comparisons, truth)
+        drawn = engine.prepare(model, simulated).run(int(rng.integers(2**31)))
+        draws = label(drawn.sites, model.variables(comparisons), comparisons)
         names, found = _quantities(model, simulated, draws, chosen)
         true = _quantities(model, simulated, truth, chosen)[1].ravel()
-        kept = _thinned(found)
+        kept = found[evenly_spaced(len(found), RANKED)]
         below, ties = (kept < true).sum(axis=0), (kept == true).sum(axis=0)
-        ranks.append(below + rng.integers(0, ties + 1))  # a tie may go either way
+        ranks.append(below + rng.integers(0, ties + 1))  # ties are broken at random
         correlations.append(_autocorrelation(kept))
     neighbours = np.mean(correlations, axis=0)
     result = SBC(
@@ -246,49 +249,43 @@ def sbc(
     worst = int(neighbours.argmax())
     if neighbours[worst] > CORRELATED:
         warnings.warn(
-            f"calibrate: the draws of {names[worst]} that true values are ranked among correlate "
-            f"by {neighbours[worst]:.2f} (threshold {CORRELATED}), so that ranks pile up at both "
-            "ends even if the engine is exact; run longer chains",
+            f"sbc: the draws of {names[worst]} have autocorrelation {neighbours[worst]:.2f} "
+            f"(threshold {CORRELATED}), so that ranks pile up at both ends even if the engine is "
+            "exact; run longer chains",
             ConvergenceWarning,
             stacklevel=2,
         )
     return result
 
 
-def _short(model: RewardModel, comparisons: Comparisons) -> Engine:
-    """Chains of the engine that `fit` would choose, no longer than ranks need."""
-    gibbs = Gibbs(draws=50, warmup=300, thin=10, chains=2)
-    if gibbs.unsupported(model, comparisons) is None:
-        return gibbs
-    return NUTS(draws=500, warmup=400, chains=2)
+def _with_simulated(model: RewardModel, comparisons: Comparisons, truth: xr.Dataset) -> Comparisons:
+    """Comparisons with the data of one draw from the prior."""
+    choice = truth["choice"].to_numpy().ravel().astype(float)
+    simulated = replace(comparisons, choice=choice)
+    if "context" in model.observed(comparisons):
+        simulated = replace(simulated, context=truth["context"].to_numpy()[0, 0])
+    return simulated
 
 
 def _quantities(
     model: RewardModel, comparisons: Comparisons, draws: xr.Dataset, users: list[Any]
-) -> tuple[list[str], Floats]:
-    """Name what is ranked and lay out its draws, (sample, quantity)."""
+) -> tuple[list[str], FloatArray]:
+    """Names of the quantities to rank, and their draws (sample, quantity)."""
     names, columns = [], []
     ranked = model.identified(draws[list(model.variables(comparisons))])
-    for name, variable in ranked.data_vars.items():
+    for variable in ranked.data_vars.values():
         chosen = variable.sel(user=users) if "user" in variable.dims else variable
-        labels, values = parameters(chosen.rename(name))
+        labels, values = parameters(chosen)
         names += labels
         columns.append(values.reshape(-1, len(labels)))
     weights = model.user_weights(draws)
-    law = model.law(draws)
-    likelihood = predict(weights, law, comparisons, np.random.default_rng(0))[LIKELIHOOD]
+    choices = model.choice_distribution(draws, comparisons)
+    likelihood = predict(weights, choices, comparisons, np.random.default_rng(0))[LIKELIHOOD]
     columns.append(likelihood["choice"].sum("comparison").to_numpy().reshape(-1, 1))
     return [*names, LIKELIHOOD], np.concatenate(columns, axis=1)
 
 
-def _thinned(draws: Floats) -> Floats:
-    """Up to `RANKED` evenly spaced rows of draws (sample, quantity)."""
-    count = min(RANKED, len(draws))
-    places = ((np.arange(count) + 0.5) * len(draws) / count).astype(int)
-    return np.asarray(draws[places])
-
-
-def _autocorrelation(draws: Floats) -> Floats:
-    """Correlation of each column's neighbours, (quantity,)."""
+def _autocorrelation(draws: FloatArray) -> FloatArray:
+    """Lag-1 autocorrelation of each column, (quantity,)."""
     centred = draws - draws.mean(axis=0)
     return np.asarray((centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0))

@@ -1,7 +1,7 @@
-"""Means and sums of scores over comparisons, with errors that allow for users to differ.
+"""Means of scores over comparisons, with standard errors clustered by user.
 
-Scores of one user's comparisons go together, so the errors cluster by user. With e_i the sum over
-user i's rows of score minus mean, and G users, a mean over N rows has the standard error
+The scores of one user's comparisons are correlated. With e_i the sum over user i's rows of the
+score minus the mean, and G users, a mean over N rows has the cluster-robust standard error
 
     sqrt(G / (G - 1) sum_i e_i^2) / N
 
@@ -11,22 +11,20 @@ user i's rows of score minus mean, and G users, a mean over N rows has the stand
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 
 from bayes_pref.posterior.estimates import COLUMNS
+from bayes_pref.types import FloatArray, IntArray
 
-Array = NDArray[np.float64]
 
-
-def clustered_error(scores: Array, user: NDArray[np.int64]) -> float:
+def clustered_error(scores: FloatArray, user: IntArray) -> float:
     """Standard error of the mean of scores (row,), clustered by user; nan for a single user.
 
     Examples
     --------
     >>> import numpy as np
     >>> user = np.array([0, 0, 1, 1])
-    >>> clustered_error(np.array([1.0, 1.0, 0.0, 0.0]), user)  # two opinions, not four
+    >>> clustered_error(np.array([1.0, 1.0, 0.0, 0.0]), user)  # two clusters of two rows
     0.5
     """
     _, code = np.unique(user, return_inverse=True)
@@ -37,15 +35,15 @@ def clustered_error(scores: Array, user: NDArray[np.int64]) -> float:
     return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(scores))
 
 
-def mean_with_error(scores: Array, user: NDArray[np.int64], interval: float) -> dict[str, float]:
+def mean_with_error(scores: FloatArray, user: IntArray, interval: float) -> dict[str, float]:
     """Mean of scores, its standard error as `sd`, and a confidence interval of Student's t.
 
     Parameters
     ----------
     scores, user
-        (row,); the scores of a single user's rows count as of a user each.
+        (row,); `user` holds codes.
     interval
-        Probability that the interval covers the true mean.
+        Confidence level of the interval.
 
     Examples
     --------

@@ -1,26 +1,23 @@
-"""Whether ranks are uniform: their distribution function, and a band for all of it at once.
+"""Tests of discrete uniformity: p-values of ranks, and simultaneous confidence bands.
 
-If n ranks are independent and uniform on {0, ..., m}, the number that are at most k is
-Binomial(n, (k + 1) / (m + 1)). Its two-sided tail probability is taken at every k; the smallest of
-them is the statistic (Saeilynoja, Buerkner & Vehtari 2022, "Graphical test for discrete uniformity
-and its applications in goodness-of-fit evaluation and multiple sample comparison", Statistics and
-Computing 32). Its distribution is computed exactly: the counts along k are a Markov chain with
-binomial steps, so the probability that they stay where every tail is larger is a product of
-matrices.
+If n ranks are independent and uniform on {0, ..., m}, the number of ranks up to k is
+Binomial(n, (k + 1) / (m + 1)). The test statistic is the smallest two-sided tail probability over
+all k (Saeilynoja, Buerkner & Vehtari 2022, "Graphical test for discrete uniformity and its
+applications in goodness-of-fit evaluation and multiple sample comparison", Statistics and Computing
+32). Its distribution is computed exactly: the counts over k are a Markov chain with binomial steps,
+so the probability that all tail probabilities exceed a level is a product of matrices.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from bayes_pref.types import FloatArray, IntArray
 
 
-def cumulative_counts(ranks: Counts, largest: int) -> Counts:
-    """Count, in each column of ranks (n, q), those at most k, for k = 0 ... largest - 1: (q, k).
+def cumulative_counts(ranks: IntArray, largest: int) -> IntArray:
+    """Number of ranks up to k = 0 ... largest - 1 in each column of ranks (n, q): (q, k).
 
     Examples
     --------
@@ -31,8 +28,8 @@ def cumulative_counts(ranks: Counts, largest: int) -> Counts:
     return np.stack([(ranks <= k).sum(axis=0) for k in range(largest)], axis=1)
 
 
-def uniformity_p_values(ranks: Counts, largest: int) -> Floats:
-    """Exact p-value, for each column of ranks (n, q), of uniformity on {0, ..., largest}.
+def uniformity_p_values(ranks: IntArray, largest: int) -> FloatArray:
+    """Exact p-values of uniformity on {0, ..., largest}, for each column of ranks (n, q).
 
     Examples
     --------
@@ -49,13 +46,17 @@ def uniformity_p_values(ranks: Counts, largest: int) -> Floats:
     return np.clip(1 - _staying(tails, smallest), 0.0, 1.0)  # rounding
 
 
-def simultaneous_band(n: int, largest: int, probability: float) -> tuple[Counts, Counts]:
-    """Lowest and highest count, for each k, between which n uniform ranks stay altogether.
+def simultaneous_band(n: int, largest: int, probability: float) -> tuple[IntArray, IntArray]:
+    """Simultaneous confidence band of the cumulative counts of n uniform ranks.
 
     Parameters
     ----------
+    n
+        Number of ranks.
+    largest
+        The largest possible rank.
     probability
-        That the counts leave the band nowhere; at least.
+        Probability that the counts stay within the band at every k; at least.
 
     Returns
     -------
@@ -68,7 +69,7 @@ def simultaneous_band(n: int, largest: int, probability: float) -> tuple[Counts,
     (79, 121)
     """
     tails = _tails(n, largest)
-    # Finer than the tails themselves are spaced: one step widens the band by less than a count.
+    # A finer grid than that of the tails: one step widens the band by less than one count.
     levels = np.geomspace(1e-12, 1.0, 800)
     inside = _staying(tails, levels)
     level = levels[np.flatnonzero(inside >= probability).max(initial=0)]
@@ -76,24 +77,24 @@ def simultaneous_band(n: int, largest: int, probability: float) -> tuple[Counts,
     return within.argmax(axis=1), n - within[:, ::-1].argmax(axis=1)
 
 
-def _tails(n: int, largest: int) -> Floats:
-    """Two-sided tail probability of every count, (largest, n + 1)."""
+def _tails(n: int, largest: int) -> FloatArray:
+    """Two-sided tail probability of each count at each k, (largest, n + 1)."""
     count = np.arange(n + 1)
     share = (np.arange(largest)[:, None] + 1) / (largest + 1)
     below, above = binom.cdf(count, n, share), binom.sf(count - 1, n, share)
     return np.asarray(2 * np.minimum(below, above))
 
 
-def _staying(tails: Floats, levels: Floats) -> Floats:
-    """Probability that counts stay where tails exceed each of `levels` (q,), at every k: (q,)."""
+def _staying(tails: FloatArray, levels: FloatArray) -> FloatArray:
+    """Probability that the tails exceed each of `levels` (q,) at every k: (q,)."""
     largest, size = tails.shape
     count = np.arange(size)
-    left = count[-1] - count[:, None]  # ranks above k so far, by count
+    left = count[-1] - count[:, None]  # ranks that are not below k
     rise = count[None, :] - count[:, None]
     state = np.zeros((levels.size, size))
     state[:, 0] = 1.0
-    for k in range(largest):  # a Markov chain: each step needs the one before
-        # Of the ranks that are at least k, each is k with probability 1 / (largest + 1 - k).
+    for k in range(largest):  # a Markov chain: each step depends on the last
+        # Each rank that is not below k is k with probability 1 / (largest + 1 - k).
         state = state @ binom.pmf(rise, left, 1 / (largest + 1 - k))
         state *= tails[k] > levels[:, None]
     return np.asarray(state.sum(axis=1))

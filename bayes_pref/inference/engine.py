@@ -1,73 +1,52 @@
-"""What every engine offers: it says which models it accepts, and turns one into labelled draws."""
+"""What every engine does: prepare a model and its data, or say why it cannot."""
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bayes_pref.convergence.finding import Finding
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import ModelError
+from bayes_pref.errors import ModelError, Unsupported
+from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.models.base import RewardModel
 
-if TYPE_CHECKING:
-    from bayes_pref.inference.pyro_posterior import PyroPosterior
 
-Array = NDArray[np.float64]
+class Program(ABC):
+    """A model and its data as an engine has read them, ready to run.
 
-
-@dataclass(frozen=True)
-class RawDraws:
-    """What an engine returns.
-
-    Attributes
-    ----------
-    values
-        Site -> draws (chain, draw, ...), in the dimensions that the model's `variables` names.
-    stats
-        Name -> (chain, draw) statistics of the sampler, named as ArviZ names them.
-    complete
-        False if the run was interrupted and holds fewer draws than asked for.
-    pareto_k
-        Of the importance weights of an approximation; None: the engine is exact.
-    info
-        What the posterior's `engine` should also say of the run, ready for JSON.
-    findings
-        What the engine itself found wrong.
-    comparisons
-        What the draws are about, where training made others of those given.
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=10, seed=0)
+    >>> engine = bp.Gibbs(draws=50, progress=False)
+    >>> program = engine.prepare(bp.PooledReward(), world.comparisons)
+    >>> isinstance(program, bp.Program)
+    True
     """
 
-    values: dict[str, Array]
-    stats: dict[str, Array]
-    complete: bool
-    pareto_k: float | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    comparisons: Comparisons | None = None
+    @abstractmethod
+    def run(self, seed: int) -> RawDraws:
+        """Draw from the posterior.
+
+        Parameters
+        ----------
+        seed
+            Random seed; decides the draws, whatever the number of cores.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine(ABC):
-    """Base of all engines: frozen settings and `run`.
+    """Base of all engines: frozen settings and `prepare`.
 
     Parameters
     ----------
     draws
-        Draws kept of each chain.
-    chains
-        Number of chains, started far apart.
-    warmup
-        Draws of each chain that are used to adapt and are then thrown away.
-    cores
-        Chains that run at once; None: as many as the machine has cores. The draws do not depend
-        on it.
+        Number of draws of each chain.
     progress
         Whether to show a progress bar.
 
@@ -76,58 +55,93 @@ class Engine(ABC):
     >>> import bayes_pref as bp
     >>> isinstance(bp.Gibbs(), bp.Engine)
     True
-    >>> bp.Gibbs(draws=2000).settings()["draws"]
+    >>> bp.SVI(draws=2000).settings()["draws"]
     2000
     """
 
     draws: int = 1000
-    chains: int = 4
-    warmup: int = 500
-    cores: int | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
-        least = {"draws": 4, "chains": 1, "warmup": 0, "cores": 1, "thin": 1}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name not in least or (value is None and each.default is None):
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least[each.name]:
-                raise ModelError(
-                    f"{type(self).__name__}({each.name}={value!r}): "
-                    f"expected a whole number of at least {least[each.name]}"
-                )
+        """Validate the settings."""
+        settings.check(self, draws=settings.whole(4), progress=settings.boolean)
 
     @abstractmethod
+    def prepare(self, model: RewardModel, comparisons: Comparisons) -> Program:
+        """Read a model and its data.
+
+        Parameters
+        ----------
+        model, comparisons
+            As given to `bayes_pref.fit`, which has checked that they fit together.
+
+        Raises
+        ------
+        Unsupported
+            If this engine cannot draw from the posterior.
+        """
+
     def unsupported(self, model: RewardModel, comparisons: Comparisons) -> str | None:
         """Return why this engine cannot run the model, or None if it can."""
-
-    @abstractmethod
-    def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> RawDraws:
-        """Draw from the model's posterior."""
+        try:
+            self.prepare(model, comparisons)
+        except Unsupported as err:
+            return err.reason
+        return None
 
     def sample(
         self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any
     ) -> PyroPosterior:
-        """Draw from the posterior of any Pyro model; see the engines that can.
+        """Draw from the posterior of any Pyro model, where the engine can.
 
         Raises
         ------
-        ModelError
+        Unsupported
             If this engine needs a `RewardModel`.
         """
-        raise ModelError(
-            f"{type(self).__name__} cannot run a Pyro model of your own: use bp.NUTS() or bp.SVI()"
+        raise Unsupported(
+            "use bp.NUTS() or bp.SVI()",
+            f"{type(self).__name__} cannot run a Pyro model of your own",
         )
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""
         return {"name": type(self).__name__, **asdict(self)}
 
-    @property
-    def workers(self) -> int:
-        """Number of chains to run at once."""
-        affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-        available = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return max(1, min(self.cores or available, self.chains))
+
+def first_prepared(
+    engines: Sequence[Engine], model: RewardModel, comparisons: Comparisons
+) -> tuple[Engine, Program]:
+    """Prepare the first engine that can run the model.
+
+    Parameters
+    ----------
+    engines
+        In order of preference; at least one.
+
+    Raises
+    ------
+    Unsupported
+        If none of them can; says why.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=10, seed=0)
+    >>> model = bp.PooledReward(link="probit")
+    >>> engine, _ = first_prepared((bp.Gibbs(), bp.NUTS()), model, world.comparisons)
+    >>> type(engine).__name__
+    'NUTS'
+    """
+    if not engines:
+        raise ModelError("engines: got none but expected at least one")
+    reasons: dict[str, str] = {}
+    for engine in engines:
+        try:
+            return engine, engine.prepare(model, comparisons)
+        except Unsupported as err:
+            reasons[type(engine).__name__] = err.reason
+    who, why = ", ".join(reasons), "; ".join(f"{name}: {why}" for name, why in reasons.items())
+    if len(reasons) == 1:
+        (why,) = reasons.values()
+    raise Unsupported(why, f"{who} cannot run {type(model).__name__}")

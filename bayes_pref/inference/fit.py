@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any, overload
 
-import xarray as xr
-
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.checked_draws import check_draws
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_posterior import PyroPosterior
@@ -45,10 +45,10 @@ def fit(
     Parameters
     ----------
     model
-        What is believed of users and their choices, such as ``bp.HierarchicalReward()``; or any
-        Pyro model of one argument.
+        Model of users and their choices, such as ``bp.HierarchicalReward()``; or any Pyro model of
+        one argument.
     comparisons
-        The data: `Comparisons`, or what a Pyro model of your own takes.
+        The data: `Comparisons`, or the argument of a Pyro model of your own.
     engine
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
         is `Gibbs` for logistic choices of Gaussian users, `SVI` where a network is to be trained,
@@ -81,58 +81,39 @@ def fit(
     """
     if engine is not None:
         _expect("engine", engine, Engine, "bp.Gibbs()")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ModelError(f"seed={seed!r}: expected a whole number of at least 0")
+    seed = settings.seed(seed)
     if not isinstance(model, RewardModel):
         if isinstance(model, type) or not callable(model):
             raise _unexpected("model", model, RewardModel, "bp.HierarchicalReward()")
         return (NUTS() if engine is None else engine).sample(model, comparisons, seed=seed)
     _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     model.check(comparisons)
-    if engine is None:
-        engine = next(
-            candidate
-            for candidate in (Gibbs(), NUTS(), SVI())
-            if candidate.unsupported(model, comparisons) is None
-        )
-    unsupported = engine.unsupported(model, comparisons)
-    if unsupported is not None:
-        raise ModelError(f"{type(engine).__name__} cannot run {type(model).__name__}: {unsupported}")
     start = time.perf_counter()
-    drawn = engine.run(model, comparisons, seed)
+    engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
+    engine, program = first_prepared(engines, model, comparisons)
+    drawn = program.run(seed)
     seconds = time.perf_counter() - start
     comparisons = drawn.comparisons or comparisons
-    values = model.align(drawn.values, comparisons)
+    values = model.align(drawn.sites, comparisons)
     draws = label(values, model.variables(comparisons), comparisons)
-    stats = xr.Dataset(
-        {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
-        coords={"chain": draws["chain"], "draw": draws["draw"]},
-    )
-    run = engine.settings() | {
-        "draws": draws.sizes["draw"],
-        "seconds": seconds,
-        "complete": drawn.complete,
-        **drawn.info,
-    }
-    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
-    findings = (*drawn.findings, *checked)
+    stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
     convergence.warn(findings)
     return Posterior(
         model=model,
         comparisons=comparisons,
         draws=draws,
         sample_stats=stats,
-        engine=run,
+        run=run,
         seed=seed,
         findings=findings,
     )
 
 
-def _expect(name: str, value: object, kind: type, example: str) -> None:
-    if not isinstance(value, kind):
-        raise _unexpected(name, value, kind, example)
+def _expect(name: str, value: object, expected: type, example: str) -> None:
+    if not isinstance(value, expected):
+        raise _unexpected(name, value, expected, example)
 
 
-def _unexpected(name: str, value: object, kind: type, example: str) -> ModelError:
+def _unexpected(name: str, value: object, expected: type, example: str) -> ModelError:
     found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-    return ModelError(f"{name}: got {found} but expected a {kind.__name__}, like {example}")
+    return ModelError(f"{name}: got {found} but expected a {expected.__name__}, like {example}")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.finding import Finding
-from bayes_pref.convergence.statistics import chain_statistics
-from bayes_pref.draws import parameters
-from bayes_pref.inference.engine import RawDraws
-from bayes_pref.posterior.arviz_bridge import to_idata
-from bayes_pref.posterior.estimates import check_interval, describe_parameters
+from bayes_pref.inference.checked_draws import check_draws
+from bayes_pref.inference.raw_draws import RawDraws
+from bayes_pref.posterior.estimates import parameter_frame
+from bayes_pref.posterior.renamed_attributes import missing_attribute
+from bayes_pref.posterior.run import Run
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,10 +30,11 @@ class PyroPosterior:
         own: a plate's by its name, others ``<site>_dim_<number>``.
     sample_stats
         Statistics of the sampler, (chain, draw).
-    engine
-        Its name and settings, the seconds it took, and whether it came to its end.
+    run
+        How the draws were made: the engine, its settings, running time, and whether the run is
+        complete.
     seed
-        That the draws follow from.
+        Random seed of the draws.
     findings
         What the convergence checks found; empty if all is well.
 
@@ -52,14 +54,21 @@ class PyroPosterior:
 
     draws: xr.Dataset
     sample_stats: xr.Dataset
-    engine: dict[str, Any]
+    run: Run
     seed: int
     findings: tuple[Finding, ...] = ()
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute to exist
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @property
     def idata(self) -> Any:
         """The draws as ArviZ bundles them: InferenceData (0.x) or DataTree (1.x)."""
-        return to_idata({"posterior": self.draws, "sample_stats": self.sample_stats})
+        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
+
+        return arviz_bridge.to_idata({"posterior": self.draws, "sample_stats": self.sample_stats})
 
     def summary(self, *, interval: float = 0.9) -> pd.DataFrame:
         """Describe every parameter and how well it was sampled.
@@ -73,24 +82,19 @@ class PyroPosterior:
         -------
         frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
         """
-        check_interval(interval)
-        parts = []
-        for name, variable in self.draws.data_vars.items():
-            labels, values = parameters(variable.rename(name))
-            columns = describe_parameters(values, interval) | chain_statistics(values)._asdict()
-            parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
-        return pd.concat(parts)
+        interval = settings.interval(interval)
+        return parameter_frame(list(self.draws.data_vars.values()), interval)
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes
         chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
         return (
             f"<PyroPosterior of {', '.join(map(str, self.draws))}: {chains} x "
-            f"{sizes['draw']:,} draws by {self.engine['name']}>"
+            f"{sizes['draw']:,} draws by {self.run.engine}>"
         )
 
 
-def build_sample(
+def build_pyro_posterior(
     drawn: RawDraws,
     dims: Mapping[str, tuple[str, ...]],
     settings: dict[str, Any],
@@ -107,20 +111,9 @@ def build_sample(
         Of the engine.
     """
     draws = xr.Dataset(
-        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.values.items()}  # noqa: PD011
+        {name: (("chain", "draw", *dims[name]), each) for name, each in drawn.sites.items()}
     )
     draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
-    stats = xr.Dataset(
-        {name: (("chain", "draw"), values) for name, values in drawn.stats.items()},
-        coords={"chain": draws["chain"], "draw": draws["draw"]},
-    )
-    run = settings | {
-        "draws": draws.sizes["draw"],
-        "seconds": seconds,
-        "complete": drawn.complete,
-        **drawn.info,
-    }
-    checked = convergence.check(draws, stats, pareto_k=drawn.pareto_k, engine=run)
-    findings = (*drawn.findings, *checked)
+    stats, run, findings = check_draws(draws, drawn, settings, seconds)
     convergence.warn(findings, stacklevel=4)
-    return PyroPosterior(draws=draws, sample_stats=stats, engine=run, seed=seed, findings=findings)
+    return PyroPosterior(draws=draws, sample_stats=stats, run=run, seed=seed, findings=findings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,109 +17,26 @@ import pandas as pd
 import pyro.poutine as poutine
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from pyro.infer import Predictive
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import label
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models.choice.settings_and_sites import ChoiceLaw
+from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.choice.choice_settings import ChoiceSettings
 from bayes_pref.models.population import Population
+from bayes_pref.models.population_from_spec import draw_new_user, population_of
+from bayes_pref.models.spec import PopulationSpec, Sites
 from bayes_pref.seeding import seeded
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _LARGEST_SCALE = 1e100
-
-
-@dataclass(frozen=True)
-class GaussianUsers:
-    """A model of Gaussian users, in the form that exact samplers read; choices are a `ChoiceLaw`.
-
-    Attributes
-    ----------
-    covariance
-        "none" (everyone has weights mu), "diagonal" or "full".
-    mean_sd
-        (n_features,): prior sd of mu, log-odds per raw unit.
-    effect_sd
-        (n_features, n_covariates): prior sd of B, log-odds per raw unit of both.
-    coupling_sd
-        (n_features, n_contexts): prior sd of G, log-odds per raw unit and sd of exposure.
-    spread_sd
-        (n_features,): scale of the half-normal prior of tau, log-odds per raw unit.
-    concentration
-        Of the LKJ prior of the correlations; 1 where it does not apply.
-    covariates
-        (n_users, n_covariates): centred over users, raw units.
-    exposure
-        (n_users, n_contexts): `exposures`; n_contexts is 0 in a model without the exposure term.
-    loading_sd
-        (n_features, rank): prior sd of V, log-odds per raw unit, in a model whose users have
-        positions z_i ~ Normal(0, I) that add V z_i to their weights; without any, rank is 0. The
-        covariance is then that of what V z_i leaves.
-    """
-
-    covariance: Literal["none", "diagonal", "full"]
-    mean_sd: Array
-    effect_sd: Array
-    coupling_sd: Array
-    spread_sd: Array
-    concentration: float
-    covariates: Array
-    exposure: Array
-    loading_sd: Array = field(default_factory=lambda: np.empty((1, 0)))
-
-
-@dataclass(frozen=True)
-class MixtureOfUsers:
-    """A model with logistic choices and a few kinds of Gaussian users, as exact samplers read it.
-
-    Attributes
-    ----------
-    gaussian
-        The users given the kinds, diagonal, without covariates; `mean_sd` is of every kind's mu.
-    components
-        Number of kinds.
-    concentration
-        Of the symmetric Dirichlet prior of their shares.
-    exposure
-        Whether the contexts that a user is shown tell of their kind.
-    centre, context_sd
-        (n_contexts,): prior mean of a, and prior sd of a, `between` and `within`; raw units.
-    """
-
-    gaussian: GaussianUsers
-    components: int
-    concentration: float
-    exposure: bool
-    centre: Array
-    context_sd: Array
-
-
-@dataclass(frozen=True)
-class SharedCause:
-    """A model with logistic choices and Gaussian users who share a cause with what they are shown.
-
-    Attributes
-    ----------
-    gaussian
-        The users given the cause, which takes the place of the exposures; `coupling_sd` is of
-        Gamma, log-odds per raw unit of both.
-    categories
-        Whether the contexts are indicators of a choice, else Gaussian.
-    centre, context_sd
-        (n_contexts,): prior mean of a, and prior sd of a, `between` and `within`; raw units.
-    """
-
-    gaussian: GaussianUsers
-    categories: bool
-    centre: Array
-    context_sd: Array
+_CONTEXTS = ("comparison", "context")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardModel(ChoiceLaw, ABC):
+class RewardModel(ChoiceSettings, ABC):
     """Base of all models: frozen prior settings whose call is an ordinary Pyro model.
 
     Parameters
@@ -130,10 +47,12 @@ class RewardModel(ChoiceLaw, ABC):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
+    choice
+        How rewards become choices: a `ChoiceModel` such as `Logit`. None: `Ordinal` for graded
+        answers, `PlackettLuce` for rankings, and otherwise `Logit`, or `Probit` where asked for.
     link, lapse, position, ties
-        How rewards become choices, see `ChoiceLaw`: "logit" or "probit"; whether some answers are
-        given at random; whether the left side has an effect of its own; Davidson's ties, by default
-        where the data have any. Graded answers are described where the data are graded.
+        Settings of the choice model that suits the data, instead of `choice`: "logit" or "probit";
+        whether there are lapses, a position bias, and ties (None: where the data have any).
 
     Examples
     --------
@@ -142,98 +61,131 @@ class RewardModel(ChoiceLaw, ABC):
     True
     >>> bp.PooledReward(mean_sd=1.0).settings()
     {'model': 'PooledReward', 'mean_sd': 1.0, 'scale': 'rms'}
-    >>> bp.HierarchicalReward(lapse=True, position=True).law_settings()
-    {'lapse': True, 'position': True}
+    >>> bp.HierarchicalReward(lapse=True).choice_model(bp.simulate(seed=0).comparisons)
+    Logit(ties=False, lapse=True, position=False)
     """
 
     mean_sd: float = 2.0
     scale: Literal["rms", "raw"] = "rms"
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(each.default, float) and not (
-                isinstance(value, int | float) and np.isfinite(value) and value > 0
-            ):
-                raise ModelError(
-                    f"{type(self).__name__}({each.name}={value!r}): expected a positive number"
-                )
-        if self.scale not in ("rms", "raw"):
-            raise ModelError(
-                f"{type(self).__name__}(scale={self.scale!r}): expected 'rms' or 'raw'"
-            )
-        self.check_law()
+        """Validate the settings: what is a number by default must be positive."""
+        numbers = [each.name for each in fields(self) if isinstance(each.default, float)]
+        settings.check(self, **dict.fromkeys(numbers, settings.positive))
+        settings.check(self, scale=settings.one_of("rms", "raw"))
+        self.check_choice_settings()
 
     @abstractmethod
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: sample every site, observe the choices."""
 
-    @abstractmethod
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
+    def spec(self, comparisons: Comparisons) -> PopulationSpec | None:
+        """Return how users differ, as engines and diagnostics read it.
 
-    @abstractmethod
+        None where no `PopulationSpec` says it: such a model is sampled by `NUTS` or `SVI`, and
+        defines `variables`, `user_weights` and `new_user_weights` itself.
+        """
+        return None
+
+    def variables(self, comparisons: Comparisons) -> Sites:
+        """Return the model's sites and the named dimensions of each."""
+        spec = self._spec(comparisons, "variables")
+        return spec.population_sites | self.choice_variables(comparisons) | spec.user_sites
+
+    def observed(self, comparisons: Comparisons) -> Sites:
+        """Return the sites that are data, and the named dimensions of each."""
+        spec = self.spec(comparisons)
+        shown = {} if spec is None or spec.contexts is None else {"context": _CONTEXTS}
+        return shown | {"choice": ("comparison",)}
+
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
         """Weights of users (None: all), (chain, draw, user, feature), log-odds per raw unit."""
+        if "weights" in draws:
+            weights = draws["weights"]
+            return weights if users is None else weights.sel(user=users)
+        labels = (draws["user"].to_index() if users is None else users).rename("user")
+        return draws["mu"].expand_dims(user=labels).transpose("chain", "draw", "user", "feature")
 
-    @abstractmethod
     def new_user_weights(
         self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
     ) -> xr.DataArray:
-        """Weights of a user drawn from the population, one per draw: (chain, draw, feature)."""
+        """Weights of a user drawn from the population, one per draw: (chain, draw, feature).
 
-    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
-        """Return draws (chain, draw, ...) by site, with what the model leaves open settled.
+        Their covariates and exposures are those of one of these users, drawn at random.
+        """
+        return draw_new_user(self._spec(comparisons, "new_user_weights"), draws, rng)
+
+    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population | None:
+        """Return the distribution of these users' weights before any of their choices.
+
+        Leaving a user out or replacing them needs it. It is given the contexts that a user was
+        shown, where the model says how these are distributed. None: the model does not give it.
+        """
+        spec = self.spec(comparisons)
+        return None if spec is None else population_of(spec, draws, comparisons)
+
+    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
+        """Probability of each user's component given the weights and the population of each draw.
+
+        Returns
+        -------
+        (draw, user, component), the chains' draws one after another
+
+        Raises
+        ------
+        ModelError
+            If the model has no mixture components.
+        """
+        raise ModelError(
+            f"{type(self).__name__} has no mixture components; fit bp.MixtureReward(components=2)"
+        )
+
+    def with_exposure(self, comparisons: Comparisons) -> RewardModel:
+        """Return a model whose weights may depend on exposure: this one, if they may already.
+
+        Otherwise a `HierarchicalReward` with the same priors, as far as it has them, and the same
+        choice model.
+        """
+        spec = self.spec(comparisons)
+        if spec is not None and spec.depends_on_exposure:
+            return self
+        described = {"model": "HierarchicalReward", "exposure": True, "mean_sd": self.mean_sd}
+        return from_settings(described | {"scale": self.scale} | self._choice_settings())
+
+    def without_exposure(self) -> RewardModel:
+        """Return the model with the same priors whose weights do not depend on exposure."""
+        return self
+
+    def align(
+        self, values: dict[str, FloatArray], comparisons: Comparisons
+    ) -> dict[str, FloatArray]:
+        """Return draws (chain, draw, ...) by site, with non-identified symmetries removed.
 
         Called by `fit` on the draws of any engine. Where a posterior has symmetries, such as
-        directions that may be rotated, this is where every draw gets the same convention.
+        permutations of components, every draw is given the same convention here.
         """
         return values
 
     def identified(self, draws: xr.Dataset) -> xr.Dataset:
-        """Return what of the draws no convention of `align` can change: what may be compared."""
+        """Return the functions of the draws that are invariant to what `align` removes."""
         return draws
 
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
-        """Return the model as `GaussianUsers`, or None where its users are not of that kind."""
-        return None
-
     def needs_training(self, comparisons: Comparisons) -> bool:
-        """Whether the model has parameters that must be trained by gradients before any sampling.
+        """Whether the model has parameters that are trained by gradients before any sampling.
 
-        If so, its call runs as a Pyro model with `pyro.param`s, and `with_learned_features` makes of them what
-        the posterior is about.
+        If so, its call runs as a Pyro model with `pyro.param`s, and `with_learned_features` gives
+        the comparisons that the posterior is about.
         """
         return False
 
     def with_learned_features(
-        self, comparisons: Comparisons, values: Mapping[str, Array]
+        self, comparisons: Comparisons, values: Mapping[str, FloatArray]
     ) -> Comparisons:
-        """Return the comparisons as trained parameters, by name, see them."""
+        """Return the comparisons on features computed with trained parameters, by name."""
         return comparisons
 
     def group_label(self, comparisons: Comparisons, user: Hashable) -> Any:
         """Group that a user's rewards are computed for, where a representation asks for it."""
-        return None
-
-    def mixture_of_users(self, comparisons: Comparisons) -> MixtureOfUsers | None:
-        """Return the model as `MixtureOfUsers`, or None where it is not of that kind."""
-        return None
-
-    def shared_cause(self, comparisons: Comparisons) -> SharedCause | None:
-        """Return the model as `SharedCause`, or None where it is not of that kind."""
-        return None
-
-    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the sites that are data, and the named dimensions of each."""
-        return {"choice": ("comparison",)}
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population | None:
-        """Return the law of the weights of each of these users before any of their choices.
-
-        What leaves a user out or replaces them asks for it. None: the model has no such law.
-        """
         return None
 
     def check(self, comparisons: Comparisons) -> None:
@@ -242,8 +194,8 @@ class RewardModel(ChoiceLaw, ABC):
         Raises
         ------
         ModelError
-            If the choices are of a kind that the law of choices has no place for, or a feature's
-            unit is out of all proportion.
+            If the choice model cannot describe the outcome, or a feature's unit is out of all
+            proportion.
         """
         for name, scale in zip(comparisons.feature_names, comparisons.feature_scale, strict=True):
             # Weights are per unit of a feature, and their squares must be numbers, too.
@@ -253,13 +205,27 @@ class RewardModel(ChoiceLaw, ABC):
                     f"{'large' if scale > 1.0 else 'small'} a number for weights per unit; "
                     "give it in another unit"
                 )
-        self.check_choices(comparisons)
+        self.choice_model(comparisons)
 
     def settings(self) -> dict[str, Any]:
-        """Return the model's name and settings, ready for JSON; of the law what is not usual."""
-        law = {field.name for field in fields(ChoiceLaw)}
-        own = {name: value for name, value in asdict(self).items() if name not in law}
-        return {"model": type(self).__name__, **own, **self.law_settings()}
+        """Return name and settings, ready for JSON; of the choice model, only what was changed."""
+        shared = {field.name for field in fields(ChoiceSettings)}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
+        return {"model": type(self).__name__, **own, **self._choice_settings()}
+
+    def _choice_settings(self) -> dict[str, Any]:
+        if self.choice is not None:
+            return {"choice": self.choice.settings()}
+        return self.choice_keywords()
+
+    def _spec(self, comparisons: Comparisons, method: str) -> PopulationSpec:
+        """Return the spec, or refuse on behalf of a method that needs it."""
+        spec = self.spec(comparisons)
+        if spec is None:
+            raise ModelError(
+                f"{type(self).__name__} has no spec of its population: define spec, or {method}"
+            )
+        return spec
 
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
@@ -289,7 +255,7 @@ class RewardModel(ChoiceLaw, ABC):
         >>> prior.probability.dims
         ('chain', 'draw', 'comparison')
         """
-        blank = comparisons.take(np.arange(len(comparisons)))
+        blank = replace(comparisons)
         observed = self.observed(comparisons)
         names = [*self.variables(comparisons), *observed]
         with seeded(seed), torch.no_grad():
@@ -305,7 +271,7 @@ class RewardModel(ChoiceLaw, ABC):
         data = label({name: values[name] for name in variables}, variables, comparisons)
         weights = self.user_weights(data).transpose("chain", "draw", "user", "feature").to_numpy()
         eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], comparisons.difference)
-        chance = self.law(data).preferred(eta[0].T).T[None]
+        chance = self.choice_distribution(data, comparisons).preferred(eta[0].T).T[None]
         if "context" in observed:
             data = data.assign_coords(context=list(comparisons.features.contexts))
         found = {name: (("chain", "draw", *dims), values[name]) for name, dims in observed.items()}
@@ -315,45 +281,6 @@ class RewardModel(ChoiceLaw, ABC):
 
 def _last(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
     return shape[len(shape) - count :]
-
-
-def feature_units(model: RewardModel, comparisons: Comparisons) -> Array:
-    """Scale on which priors hold for each feature, (n_features,), raw units."""
-    if model.scale == "raw":
-        return np.ones(len(comparisons.feature_names))
-    return comparisons.feature_scale
-
-
-def covariate_units(model: RewardModel, comparisons: Comparisons) -> Array:
-    """Scale on which priors hold for each covariate, (n_covariates,): its sd over users."""
-    if model.scale == "raw":
-        return np.ones(len(comparisons.covariate_names))
-    return np.asarray(comparisons.covariates.std(axis=0))
-
-
-def centred_covariates(comparisons: Comparisons) -> Array:
-    """Covariates minus their mean over users, (n_users, n_covariates), raw units."""
-    return np.asarray(comparisons.covariates - comparisons.covariates.mean(axis=0))
-
-
-def mean_contexts(comparisons: Comparisons) -> Array:
-    """Mean context of each user's comparisons, (n_users, n_contexts), raw units."""
-    total = np.add.reduceat(comparisons.context, comparisons.offsets[:-1], axis=0)
-    return np.asarray(total / comparisons.counts[:, None])
-
-
-def exposures(comparisons: Comparisons) -> Array:
-    """What each user is shown, (n_users, n_contexts): mean contexts in sds over users, centred.
-
-    A context whose mean is the same for all users gives 0: there is no exposure to tell apart.
-    """
-    means = mean_contexts(comparisons)
-    centred = means - means.mean(axis=0)
-    sd = centred.std(axis=0)
-    # Means of equal contexts over unequal numbers of rows differ by rounding.
-    size = np.abs(comparisons.context).max(axis=0, initial=0.0)
-    varies = sd > 1e-12 * size
-    return np.asarray(np.where(varies, centred / np.where(varies, sd, 1.0), 0.0))
 
 
 def from_settings(settings: dict[str, Any]) -> RewardModel:
@@ -369,6 +296,8 @@ def from_settings(settings: dict[str, Any]) -> RewardModel:
     if name not in known:
         raise DataError(f"unknown model {name!r}; this version knows {', '.join(sorted(known))}")
     rest = {key: value for key, value in settings.items() if key != "model"}
+    if "choice" in rest:
+        rest["choice"] = ChoiceModel.from_settings(rest["choice"])
     try:
         model: RewardModel = known[name](**rest)
     except TypeError as err:

@@ -6,7 +6,7 @@
     G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True
     R ~ LKJ(concentration)                                  covariance="full"
     w_i ~ Normal(mu + B (c_i - mean c) + G z_i, Sigma),  Sigma = diag(tau) R diag(tau)
-    choice_n ~ the law of choices at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
+    choice_n ~ the choice model at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
 
 s_k is the root mean square of feature k's differences and r_j the sd of covariate j over users
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
@@ -18,30 +18,26 @@ Lewandowski, Kurowicka & Joe (2009).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-import pandas as pd
 import pyro
 import pyro.distributions as dist
-import torch
-import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
-from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import (
-    GaussianUsers,
-    RewardModel,
-    centred_covariates,
-    covariate_units,
-    exposures,
-    feature_units,
-)
+from bayes_pref.messages import shown
+from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
-from bayes_pref.models.population import Population
+from bayes_pref.models.population_sites import (
+    add_known_terms,
+    correlation_site,
+    half_normal_site,
+    normal_site,
+)
+from bayes_pref.models.regressors import covariate_terms, exposure_term, feature_units
+from bayes_pref.models.spec import PopulationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +70,7 @@ class HierarchicalReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences (and
         covariates divided by their sd); "raw": on both as given.
-    link, lapse, position, ties
+    choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 
     Raises
@@ -98,16 +94,11 @@ class HierarchicalReward(RewardModel):
     exposure: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if self.covariance not in ("diagonal", "full"):
-            raise ModelError(
-                f"HierarchicalReward(covariance={self.covariance!r}): expected 'diagonal' or 'full'"
-            )
-        if not isinstance(self.exposure, bool):
-            raise ModelError(
-                f"HierarchicalReward(exposure={self.exposure!r}): expected True or False"
-            )
+        settings.check(
+            self, covariance=settings.one_of("diagonal", "full"), exposure=settings.boolean
+        )
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
@@ -115,8 +106,8 @@ class HierarchicalReward(RewardModel):
         Raises
         ------
         ModelError
-            If the choices do not suit the law, or there is a single user, or with `exposure` no
-            contexts.
+            If the choice model cannot describe the outcome, there is a single user, or with
+            `exposure` there are no contexts.
         """
         super().check(comparisons)
         if comparisons.n_users < 2:
@@ -135,28 +126,16 @@ class HierarchicalReward(RewardModel):
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and the observed choices."""
         self.check(comparisons)
-        prior = self.gaussian_users(comparisons)
-        mean_sd = torch.as_tensor(prior.mean_sd)
-        size = mean_sd.shape[0]
+        spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
-        tau = pyro.sample("tau", dist.HalfNormal(torch.as_tensor(prior.spread_sd)).to_event(1))
-        centre = mu
-        for name, sd, regressors in (
-            ("B", prior.effect_sd, prior.covariates),
-            ("G", prior.coupling_sd, prior.exposure),
-        ):
-            if regressors.shape[1]:
-                scale = torch.as_tensor(sd)
-                slope = pyro.sample(name, dist.Normal(torch.zeros_like(scale), scale).to_event(2))
-                centre = centre + (slope * batch.of_users(regressors)[:, None, :]).sum(-1)
+        mu = normal_site("mu", spec.mean_sd)
+        tau = half_normal_site("tau", spec.spread_sd)
+        centre = add_known_terms(mu, spec, batch)
         factor = None
         if self.covariance == "full":
-            concentration = torch.tensor(self.concentration, dtype=torch.float64)
-            factor = pyro.sample("correlation_factor", dist.LKJCholesky(size, concentration))
-            pyro.deterministic("correlation", factor @ factor.mT)
-        law = self.choice_law(comparisons)
+            factor = correlation_site("correlation", len(spec.mean_sd), self.concentration)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
             weights = pyro.sample(
                 "weights",
@@ -166,74 +145,26 @@ class HierarchicalReward(RewardModel):
             )
         eta = batch.log_odds(weights)
         with batch.plate():
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
-        if comparisons.covariate_names:
-            names["B"] = ("feature", "covariate")
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ: Gaussian around the mean that the known terms give."""
+        units = feature_units(self.scale, comparisons)
+        terms = covariate_terms(self.effect_sd, self.scale, comparisons)
         if self.exposure:
-            names["G"] = ("feature", "context")
-        if self.covariance == "full":
-            names["correlation"] = ("feature", "feature_bis")
-        names["weights"] = ("user", "feature")
-        return names | self.law_variables(comparisons)
-
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
-        exposure = exposures(comparisons) if self.exposure else np.empty((comparisons.n_users, 0))
-        return GaussianUsers(
-            covariance=self.covariance,
+            terms += (exposure_term(self.effect_sd, self.scale, comparisons),)
+        return PopulationSpec(
             mean_sd=self.mean_sd / units,
-            effect_sd=self.effect_sd / np.outer(units, covariate_units(self, comparisons)),
-            coupling_sd=np.tile(self.effect_sd / units[:, None], exposure.shape[1]),
             spread_sd=self.spread_sd / units,
+            covariance=self.covariance,
             concentration=self.concentration,
-            covariates=centred_covariates(comparisons),
-            exposure=exposure,
+            terms=terms,
         )
 
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
-        weights = draws["weights"]
-        return weights if users is None else weights.sel(user=users)
+    def with_exposure(self, comparisons: Comparisons) -> HierarchicalReward:
+        """Return the model with exposure=True."""
+        return self if self.exposure else replace(self, exposure=True)
 
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return weights of a user drawn from the population: (chain, draw, feature).
-
-        Their covariates and exposure are those of one of these users, drawn at random.
-        """
-        mu = draws["mu"].transpose("chain", "draw", "feature")
-        noise = rng.standard_normal(mu.shape)
-        if self.covariance == "full":
-            correlation = draws["correlation"].transpose("chain", "draw", "feature", "feature_bis")
-            noise = np.einsum("cdfg,cdg->cdf", np.linalg.cholesky(correlation.to_numpy()), noise)
-        weights = mu + draws["tau"].transpose("chain", "draw", "feature") * noise
-        regressors = {"B": ("covariate", centred_covariates), "G": ("context", exposures)}
-        if any(name in draws for name in regressors):
-            pick = rng.integers(comparisons.n_users, size=mu.shape[:2])
-        for name, (dim, values) in regressors.items():
-            if name in draws:
-                slope = draws[name].transpose("chain", "draw", "feature", dim).to_numpy()
-                weights = weights + np.einsum("cdfp,cdp->cdf", slope, values(comparisons)[pick])
-        return weights.rename("weights")
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices: Normal(mu + B c + G z, Sigma)."""
-        mean = stacked(draws, "mu", "feature")[:, None]
-        for name, dim, values in (
-            ("B", "covariate", centred_covariates),
-            ("G", "context", exposures),
-        ):
-            if name in draws:
-                slope = stacked(draws, name, "feature", dim)
-                mean = mean + values(comparisons) @ slope.swapaxes(1, 2)
-        tau = stacked(draws, "tau", "feature")
-        if self.covariance == "full":
-            correlation = stacked(draws, "correlation", "feature", "feature_bis")
-            return Population.gaussian(mean, tau[:, :, None] * np.linalg.cholesky(correlation))
-        return Population.gaussian(mean, tau[:, :, None] * np.eye(tau.shape[1]))
+    def without_exposure(self) -> HierarchicalReward:
+        """Return the model with exposure=False."""
+        return replace(self, exposure=False) if self.exposure else self

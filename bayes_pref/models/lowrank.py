@@ -30,26 +30,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyro
-import pyro.distributions as dist
-import torch
 import xarray as xr
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
-from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import (
-    Array,
-    GaussianUsers,
-    RewardModel,
-    centred_covariates,
-    covariate_units,
-    feature_units,
-)
+from bayes_pref.messages import shown
+from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
-from bayes_pref.models.population import Population
+from bayes_pref.models.population_sites import (
+    add_known_terms,
+    half_normal_site,
+    normal_site,
+    standard_normal,
+)
+from bayes_pref.models.regressors import covariate_terms, feature_units
+from bayes_pref.models.spec import PopulationSpec, Term
+from bayes_pref.types import FloatArray
 
 _ROUNDS = 100  # of alignment; a handful is the rule
 _STILL = 1e-8  # change of the reference, as a share of its size, that ends them
@@ -105,14 +103,9 @@ class LowRankReward(RewardModel):
     effect_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
-            raise ModelError(
-                f"LowRankReward(rank={self.rank!r}): expected a whole number of at least 1"
-            )
-        if not isinstance(self.diagonal, bool):
-            raise ModelError(f"LowRankReward(diagonal={self.diagonal!r}): expected True or False")
+        settings.check(self, rank=settings.whole(1), diagonal=settings.boolean)
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
@@ -139,67 +132,46 @@ class LowRankReward(RewardModel):
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and the observed choices."""
         self.check(comparisons)
-        prior = self.gaussian_users(comparisons)
-        mean_sd, loading_sd = torch.as_tensor(prior.mean_sd), torch.as_tensor(prior.loading_sd)
+        spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
-        loadings = pyro.sample(
-            "V", dist.Normal(torch.zeros_like(loading_sd), loading_sd).to_event(2)
-        )
+        mu = normal_site("mu", spec.mean_sd)
+        loadings = normal_site("V", spec.terms[-1].prior_sd)
         square = (loadings**2).sum(-1)
-        centre = mu
-        if prior.covariates.shape[1]:
-            scale = torch.as_tensor(prior.effect_sd)
-            slope = pyro.sample("B", dist.Normal(torch.zeros_like(scale), scale).to_event(2))
-            centre = centre + (slope * batch.of_users(prior.covariates)[:, None, :]).sum(-1)
+        centre = add_known_terms(mu, spec, batch)
         noise = None
         if self.diagonal:
-            spread_sd = torch.as_tensor(prior.spread_sd)
-            noise = pyro.sample("noise", dist.HalfNormal(spread_sd).to_event(1))
+            noise = half_normal_site("noise", spec.spread_sd)
             square = square + noise**2
         pyro.deterministic("tau", square.sqrt(), event_dim=1)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
             # Standard noise of its own, not Normal(centre + V z, noise): there is no funnel, and
             # whatever reads users one by one finds them independent given the population.
-            scores = pyro.sample("z", _standard(loading_sd[0]))
+            scores = pyro.sample("z", standard_normal(self.rank))
             weights = centre + (loadings * scores[..., None, :]).sum(-1)
             if noise is not None:
-                weights = weights + noise * pyro.sample("u", _standard(mean_sd))
+                weights = weights + noise * pyro.sample("u", standard_normal(len(spec.mean_sd)))
             pyro.deterministic("weights", weights, event_dim=1)
         eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
         with batch.plate():
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
-        if comparisons.covariate_names:
-            names["B"] = ("feature", "covariate")
-        names["V"] = ("feature", "factor")
-        if self.diagonal:
-            names["noise"] = ("feature",)
-        names |= {"z": ("user", "factor"), "weights": ("user", "feature")}
-        return names | self.law_variables(comparisons)
-
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ: along the factors, and by independent noise."""
+        units = feature_units(self.scale, comparisons)
         loading_sd = self.spread_sd / np.sqrt(self.rank) / units
-        return GaussianUsers(
-            covariance="diagonal" if self.diagonal else "none",
+        factors = Term("V", "factor", np.tile(loading_sd[:, None], self.rank), scores="z")
+        return PopulationSpec(
             mean_sd=self.mean_sd / units,
-            effect_sd=self.effect_sd / np.outer(units, covariate_units(self, comparisons)),
-            coupling_sd=np.empty((units.size, 0)),
             spread_sd=self.noise_sd / units if self.diagonal else np.empty(0),
-            concentration=1.0,
-            covariates=centred_covariates(comparisons),
-            exposure=np.empty((comparisons.n_users, 0)),
-            loading_sd=np.tile(loading_sd[:, None], self.rank),
+            covariance="diagonal" if self.diagonal else "none",
+            terms=(*covariate_terms(self.effect_sd, self.scale, comparisons), factors),
         )
 
-    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+    def align(
+        self, values: dict[str, FloatArray], comparisons: Comparisons
+    ) -> dict[str, FloatArray]:
         """Return draws by site with V and z rotated draw by draw, all to the same factors."""
         rotation = _rotations(values["V"] * comparisons.feature_scale[:, None])
         return values | {"V": values["V"] @ rotation, "z": values["z"] @ rotation}
@@ -220,49 +192,8 @@ class LowRankReward(RewardModel):
         shared = xr.dot(draws["z"], loadings, dim="factor")
         return kept.assign(shared=shared.transpose("chain", "draw", "user", "feature"))
 
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
-        weights = draws["weights"]
-        return weights if users is None else weights.sel(user=users)
 
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return weights of a user drawn from the population: (chain, draw, feature).
-
-        Their covariates are those of one of these users, drawn at random.
-        """
-        mu = draws["mu"].transpose("chain", "draw", "feature")
-        loadings = draws["V"].transpose("chain", "draw", "feature", "factor").to_numpy()
-        scores = rng.standard_normal((*loadings.shape[:2], loadings.shape[3], 1))
-        weights = mu + (loadings @ scores)[..., 0]
-        if "noise" in draws:
-            noise = draws["noise"].transpose("chain", "draw", "feature")
-            weights = weights + noise * rng.standard_normal(mu.shape)
-        if "B" in draws:
-            pick = rng.integers(comparisons.n_users, size=mu.shape[:2])
-            slope = draws["B"].transpose("chain", "draw", "feature", "covariate").to_numpy()
-            weights = weights + (slope @ centred_covariates(comparisons)[pick][..., None])[..., 0]
-        return weights.rename("weights")
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices: along the factors, and noise."""
-        mean = stacked(draws, "mu", "feature")[:, None]
-        if "B" in draws:
-            slope = stacked(draws, "B", "feature", "covariate")
-            mean = mean + centred_covariates(comparisons) @ slope.swapaxes(1, 2)
-        factor = stacked(draws, "V", "feature", "factor")
-        if "noise" in draws:
-            noise = stacked(draws, "noise", "feature")[:, :, None] * np.eye(factor.shape[1])
-            factor = np.concatenate([factor, noise], axis=2)
-        return Population.gaussian(mean, factor)
-
-
-def _standard(like: torch.Tensor) -> dist.Distribution:
-    return dist.Normal(torch.zeros_like(like), torch.ones_like(like)).to_event(1)
-
-
-def _rotations(loadings: Array) -> Array:
+def _rotations(loadings: FloatArray) -> FloatArray:
     """Rotations (chain, draw, k, k) that align draws (chain, draw, feature, k), as above."""
     rank = loadings.shape[-1]
     flat = loadings.reshape(-1, *loadings.shape[-2:])

@@ -1,27 +1,29 @@
-"""Mixture of users, each with a reward of its own, and a spread within: a finite mixture.
+"""Users' weights come from a finite mixture of normal distributions with a common spread.
 
     share ~ Dirichlet(concentration, ..., concentration)
     mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each component t
     tau_k ~ HalfNormal(spread_sd / s_k)
-    t(i) ~ share                                             the component, summed out
+    t(i) ~ share                                             the component, marginalised out
     w_i = mu_t(i) + tau u_i,  u_i ~ Normal(0, I)
     choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
 
-and with exposure=True what a user is shown tells of their component, too:
+and with exposure=True the contexts that a user is shown depend on their component, too:
 
     x_n given i ~ Normal(a_t(i) + s_i, within^2),  s_i ~ Normal(0, between^2),    each context apart
     a_tq ~ Normal(m_q, (context_sd c_q)^2),  between_q, within_q ~ HalfNormal(context_sd c_q)
 
 s_k is the root mean square of feature k's differences, m_q and c_q the mean and the sd of context q
-(1, 0 and 1 with scale="raw"). s_i is integrated out: of n contexts with mean x_i, the mean alone
-tells of the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts of one user do
-not count as independent evidence. A hierarchical Bayes logit whose population is a mixture of
-normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi, Allenby & McCulloch 2005).
+(1, 0 and 1 with scale="raw"). s_i is marginalised out: of n contexts, only their mean is
+informative about the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts
+of one user do not count as independent evidence. This is a hierarchical Bayes logit whose
+population is a mixture of normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi,
+Allenby & McCulloch 2005).
 
-The component is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
-mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a component
-nevertheless: it is the one that `pick`, a standard normal that nothing else depends on, chooses by
-the components' probabilities given u_i and the choices.
+The component is marginalised out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log
+p(choice_n | mu_t + tau u_i)], so that engines that need gradients see no discrete site. The site
+`weights` needs a component nevertheless. It is drawn from the components' probabilities given u_i
+and the choices, by inverting their distribution function at Phi(`pick`), where `pick` is a standard
+normal site on which nothing else depends.
 """
 
 from __future__ import annotations
@@ -29,30 +31,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyro
 import pyro.distributions as dist
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.selection import rows_of
-from bayes_pref.draws import label, stacked
+from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import (
-    GaussianUsers,
-    MixtureOfUsers,
-    RewardModel,
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.design import Batch
+from bayes_pref.models.population_sites import half_normal_site, normal_site, standard_normal
+from bayes_pref.models.regressors import (
+    constant_contexts,
     feature_units,
     mean_contexts,
+    warn_of_unused_covariates,
 )
-from bayes_pref.models.design import Batch
-from bayes_pref.models.population import Population
 from bayes_pref.models.relabelling import ComponentMixture, add_by_user, permuted, relabelled
-
-Array = NDArray[np.float64]
+from bayes_pref.models.spec import ContextModel, PopulationSpec
+from bayes_pref.types import FloatArray
 
 _BLOCK = 2**23  # weights looked at together
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -60,31 +60,32 @@ _LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureReward(RewardModel):
-    """Each user is of one of a few components: w_i ~ Normal(mu_t(i), tau^2), the component t(i) unknown.
+    """Each user belongs to one of a few components: w_i ~ Normal(mu_t(i), tau^2), t(i) unknown.
 
-    Covariates are not used. `posterior.components()` says who is of which component.
+    Covariates are not used. `posterior.membership()` gives the probability that each user belongs
+    to each component.
 
-    **Labels.** Which component is called the first means nothing to the model. After sampling, the components
-    of each draw are permuted so that all draws classify the users alike (Stephens 2000), and
-    numbered by falling posterior share. Where two components have the same weights, or one of them next
-    to nobody, there are no labels to find: the draws then differ in what a number means, and so do
-    chains, which a `ConvergenceWarning` points out by its R-hat. So it does where chains have
-    settled on different mixtures: then take fewer components, more comparisons a user, or longer chains.
+    **Labels.** The likelihood does not depend on the order of the components. After sampling, the
+    components of each draw are permuted so that all draws classify the users alike (Stephens 2000),
+    and numbered by decreasing posterior share. Where two components have the same weights, or one
+    has almost no users, labels are not identified: draws and chains then disagree about them, which
+    a `ConvergenceWarning` reports through R-hat. It does so, too, where chains have converged to
+    different mixtures: use fewer components, more comparisons a user, or longer chains.
 
     Parameters
     ----------
     components
         Number of components, at most as many as there are users.
     exposure
-        Whether the contexts that a user is shown tell of their component as well as their choices do.
+        Whether the contexts that a user is shown are informative about their component, too.
     mean_sd
         Prior sd of each component's weights `mu`, log-odds per scaled unit of a feature.
     spread_sd
-        Scale of the half-normal prior of `tau`, the sd of users around their component: log-odds per
-        scaled unit of a feature. Small, since components are meant to say what users have in common.
+        Scale of the half-normal prior of `tau`, the sd of users around their component's mean, in
+        log-odds per scaled unit of a feature. Small: components describe what users share.
     concentration
-        Of the Dirichlet prior of the components' `share`; 1: all shares are equally likely. Less lets
-        components be empty, more makes them equal.
+        Concentration of the Dirichlet prior of the components' `share`; 1: uniform. Smaller values
+        allow empty components, larger ones favour equal shares.
     context_sd
         Prior sd of `a`, what a component is shown on average, around the mean over comparisons, and
         scale of the half-normal priors of `between` and `within`, in sds of a context.
@@ -114,31 +115,27 @@ class MixtureReward(RewardModel):
     context_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        if (
-            not isinstance(self.components, int)
-            or isinstance(self.components, bool)
-            or self.components < 1
-        ):
-            raise ModelError(
-                f"MixtureReward(components={self.components!r}): expected a whole number of at least 1"
-            )
-        if not isinstance(self.exposure, bool):
-            raise ModelError(f"MixtureReward(exposure={self.exposure!r}): expected True or False")
+        settings.check(self, components=settings.whole(1), exposure=settings.boolean)
 
     def check(self, comparisons: Comparisons) -> None:
-        """Refuse comparisons that the model cannot describe."""
+        """Refuse comparisons that the model cannot describe, and warn of unused covariates."""
+        self._refuse(comparisons)
+        warn_of_unused_covariates("MixtureReward", comparisons)
+
+    def _refuse(self, comparisons: Comparisons) -> None:
         super().check(comparisons)
-        if comparisons.stage is not None:
+        if not comparisons.outcome.rowwise:
             raise ModelError(
-                "MixtureReward has no rankings: the choices of each component are summed up row by row; "
+                "MixtureReward cannot describe rankings: its likelihood is a sum over rows; "
                 "use HierarchicalReward"
             )
         if self.components > comparisons.n_users:
             raise ModelError(
-                f"MixtureReward(components={self.components}) needs at least as many users as components, and "
-                f"these comparisons have {comparisons.n_users:,}; take fewer components"
+                f"MixtureReward(components={self.components}) needs at least as many users as "
+                f"components, and these comparisons have {comparisons.n_users:,}; take fewer "
+                "components"
             )
         if not self.exposure:
             return
@@ -149,21 +146,17 @@ class MixtureReward(RewardModel):
                 "these comparisons have none; pass their columns as context=[...] when reading the "
                 "data, or leave exposure out"
             )
-        within = comparisons.context - mean_contexts(comparisons)[comparisons.user]
-        size = np.abs(comparisons.context).max(axis=0)
-        alone = len(comparisons) == comparisons.n_users
-        for name, largest, scale in zip(names, np.abs(within).max(axis=0), size, strict=True):
-            if largest <= 1e-12 * scale and not alone:
-                raise ModelError(
-                    f"MixtureReward(exposure=True): context {name!r} never varies within a user, "
-                    "so its variance there cannot be learned; leave that context out"
-                )
+        constant = constant_contexts(comparisons)
+        if constant and len(comparisons) > comparisons.n_users:
+            raise ModelError(
+                f"MixtureReward(exposure=True): context {constant[0]!r} never varies within a "
+                "user, so its variance there cannot be learned; leave that context out"
+            )
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and what is observed of each user."""
-        self.check(comparisons)
-        prior = self.mixture_of_users(comparisons)
-        mean_sd = torch.as_tensor(prior.gaussian.mean_sd).expand(self.components, -1)
+        self._refuse(comparisons)  # `check` would warn at every evaluation
+        spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
         users = len(everyone.indices)
@@ -173,24 +166,23 @@ class MixtureReward(RewardModel):
         else:
             share = pyro.deterministic("share", torch.ones_like(equal))
         log_component = share.log().expand(users, -1)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(2))
-        spread = torch.as_tensor(prior.gaussian.spread_sd)
-        tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
-        if self.exposure:
-            log_component = self._shown(comparisons, prior, everyone, batch, log_component)
-        law = self.choice_law(comparisons)
+        mu = normal_site("mu", np.tile(spec.mean_sd, (self.components, 1)))
+        tau = half_normal_site("tau", spec.spread_sd)
+        if spec.contexts is not None:
+            log_component = self._shown(spec.contexts, everyone, batch, log_component)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
-            own = tau * pyro.sample(
-                "deviation", dist.Normal(torch.zeros_like(spread), 1.0).to_event(1)
-            )
+            own = tau * pyro.sample("deviation", standard_normal(len(spec.spread_sd)))
             pick = pyro.sample("pick", dist.Normal(torch.zeros(users, dtype=torch.float64), 1.0))
             eta = batch.difference @ mu.mT + (batch.difference * own[batch.user]).sum(-1)[:, None]
             mixture = ComponentMixture(
                 log_component,
                 lambda choice: add_by_user(
-                    law(eta).log_prob(choice[:, None]), batch.user, len(log_component)
+                    likelihood(eta).log_prob(choice[:, None]), batch.user, len(log_component)
                 ),
-                lambda component: law(eta.gather(1, component[batch.user][:, None])[:, 0]).sample(),
+                lambda component: likelihood(
+                    eta.gather(1, component[batch.user][:, None])[:, 0]
+                ).sample(),
             )
             choice = pyro.sample("choice", mixture, obs=batch.choice)
             component = _picked(mixture.joint(choice).softmax(-1), torch.special.ndtr(pick))
@@ -198,21 +190,16 @@ class MixtureReward(RewardModel):
 
     def _shown(
         self,
-        comparisons: Comparisons,
-        prior: MixtureOfUsers,
+        contexts: ContextModel,
         everyone: pyro.plate,
         batch: Batch,
         log_component: torch.Tensor,
     ) -> torch.Tensor:
-        """Observe the contexts; log probabilities of the components given them, (users, components)."""
-        centre, sd = torch.as_tensor(prior.centre), torch.as_tensor(prior.context_sd)
-        many = centre.expand(self.components, -1)
-        a = pyro.sample("a", dist.Normal(many, sd.expand_as(many)).to_event(2))
-        between = pyro.sample("between", dist.HalfNormal(sd).to_event(1))
-        within = pyro.sample("within", dist.HalfNormal(sd).to_event(1))
-        rows = comparisons.context
-        if batch.users is not None:
-            rows = rows[rows_of(batch.users, comparisons.offsets)]
+        """Observe the contexts; log P(component | contexts), (users, components)."""
+        many = (self.components, 1)
+        a = normal_site("a", np.tile(contexts.sd, many), np.tile(contexts.centre, many))
+        between = half_normal_site("between", contexts.sd)
+        within = half_normal_site("within", contexts.sd)
         count = add_by_user(torch.ones_like(batch.choice), batch.user, len(log_component))[:, None]
         deviation = (between**2 + within**2 / count).sqrt()  # of a user's mean around a
 
@@ -231,54 +218,30 @@ class MixtureReward(RewardModel):
 
         with everyone:
             mixture = ComponentMixture(log_component, by_component, draw)
-            context = pyro.sample("context", mixture, obs=torch.tensor(rows))
+            context = pyro.sample("context", mixture, obs=batch.context)
         return mixture.joint(context).log_softmax(-1)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        names: dict[str, tuple[str, ...]] = {
-            "share": ("component",),
-            "mu": ("component", "feature"),
-            "tau": ("feature",),
-        }
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ: by component, and around its mean weights."""
+        units = feature_units(self.scale, comparisons)
+        contexts = None
         if self.exposure:
-            names |= {
-                "a": ("component", "context"),
-                "between": ("context",),
-                "within": ("context",),
-            }
-        return names | self.law_variables(comparisons) | {"weights": ("user", "feature")}
-
-    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the sites that are data, and the named dimensions of each."""
-        shown = {"context": ("comparison", "context")} if self.exposure else {}
-        return shown | {"choice": ("comparison",)}
-
-    def mixture_of_users(self, comparisons: Comparisons) -> MixtureOfUsers:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
-        users, contexts = comparisons.n_users, len(comparisons.features.contexts)
-        raw = self.scale == "raw" or not self.exposure
-        return MixtureOfUsers(
-            gaussian=GaussianUsers(
-                covariance="diagonal",
-                mean_sd=self.mean_sd / units,
-                effect_sd=np.empty((units.size, 0)),
-                coupling_sd=np.empty((units.size, 0)),
-                spread_sd=self.spread_sd / units,
-                concentration=1.0,
-                covariates=np.empty((users, 0)),
-                exposure=np.empty((users, 0)),
-            ),
-            components=self.components,
+            q = len(comparisons.features.contexts)
+            raw = self.scale == "raw"
+            contexts = ContextModel(
+                centre=np.zeros(q) if raw else comparisons.context.mean(axis=0),
+                sd=self.context_sd * (np.ones(q) if raw else comparisons.context.std(axis=0)),
+            )
+        return PopulationSpec(
+            mean_sd=self.mean_sd / units,
+            spread_sd=self.spread_sd / units,
+            covariance="diagonal",
             concentration=self.concentration,
-            exposure=self.exposure,
-            centre=np.zeros(contexts) if raw else comparisons.context.mean(axis=0),
-            context_sd=self.context_sd
-            * (np.ones(contexts) if raw else comparisons.context.std(axis=0)),
+            components=self.components,
+            contexts=contexts,
         )
 
-    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> Array:
+    def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
         """Probability of each user's component given the weights and the population of each draw.
 
         Returns
@@ -314,7 +277,9 @@ class MixtureReward(RewardModel):
         found -= logsumexp(found, axis=2, keepdims=True)
         return np.asarray(np.exp(found, out=found))
 
-    def align(self, values: dict[str, Array], comparisons: Comparisons) -> dict[str, Array]:
+    def align(
+        self, values: dict[str, FloatArray], comparisons: Comparisons
+    ) -> dict[str, FloatArray]:
         """Permute the components of each draw so that all draws classify the users alike."""
         draws = label(values, self.variables(comparisons), comparisons)
         draws = relabelled(draws, lambda some: self.component_probabilities(some, comparisons))
@@ -325,44 +290,8 @@ class MixtureReward(RewardModel):
         first = draws["mu"].transpose("chain", "draw", "component", "feature").to_numpy()[..., 0]
         return permuted(draws, np.argsort(-first, axis=2))
 
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
-        weights = draws["weights"]
-        return weights if users is None else weights.sel(user=users)
-
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return weights of a user of a component drawn by the shares: (chain, draw, feature)."""
-        share = draws["share"].transpose("chain", "draw", "component").to_numpy()
-        component = (share.cumsum(axis=2) < rng.random((*share.shape[:2], 1))).sum(axis=2)
-        place = xr.DataArray(component.clip(max=self.components - 1), dims=("chain", "draw"))
-        mu = (
-            draws["mu"]
-            .drop_vars("component")
-            .isel(component=place)
-            .transpose("chain", "draw", "feature")
-        )
-        noise = rng.standard_normal(mu.shape)
-        return (mu + draws["tau"].transpose("chain", "draw", "feature") * noise).rename("weights")
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices, given what they are shown."""
-        with np.errstate(divide="ignore"):  # a share of exactly zero
-            log_share = np.log(stacked(draws, "share", "component"))[:, None]
-        if self.exposure:
-            between, within = (stacked(draws, k, "context")[:, None] for k in ("between", "within"))
-            variance = between**2 + within**2 / comparisons.counts[:, None]
-            a = stacked(draws, "a", "component", "context")[:, None]
-            distance = (mean_contexts(comparisons)[:, None] - a) ** 2 / variance[:, :, None]
-            log_share = log_share - 0.5 * distance.sum(axis=3)
-            log_share = log_share - logsumexp(log_share, axis=2, keepdims=True)
-        tau = stacked(draws, "tau", "feature")
-        factor = (tau[:, :, None] * np.eye(tau.shape[1]))[:, None]
-        return Population(log_share, stacked(draws, "mu", "component", "feature")[:, None], factor)
-
 
 def _picked(probability: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Category (users,) of probabilities (users, components) that uniform numbers (users,) fall in."""
+    """Categories (users,) at uniform quantiles (users,) of probabilities (users, components)."""
     ends = probability.cumsum(-1)[..., :-1]
     return (ends < uniform[..., None]).sum(-1)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyro
-import pyro.distributions as dist
-import torch
-import xarray as xr
 
 from bayes_pref.data import Comparisons
-from bayes_pref.draws import stacked
-from bayes_pref.models.base import GaussianUsers, RewardModel, feature_units
-from bayes_pref.models.population import Population
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.design import Batch
+from bayes_pref.models.population_sites import normal_site
+from bayes_pref.models.regressors import feature_units, warn_of_unused_covariates
+from bayes_pref.models.spec import PopulationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +30,18 @@ class PooledReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
-    link, lapse, position, ties
+    choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 
     Raises
     ------
     ModelError
-        If a setting is out of range, or the data are of a kind that the settings exclude.
+        If a setting is out of range, or the choice model cannot describe the data.
+
+    Warns
+    -----
+    DataWarning
+        If the data have covariates, which the model does not use.
 
     Examples
     --------
@@ -48,50 +51,22 @@ class PooledReward(RewardModel):
     {'mu': ('feature',)}
     """
 
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe, and warn of unused covariates."""
+        super().check(comparisons)
+        warn_of_unused_covariates("PooledReward", comparisons)
+
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: sites mu (n_features,) and the observed choices."""
-        self.check(comparisons)
-        sd = torch.as_tensor(self.mean_sd / feature_units(self, comparisons))
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(sd), sd).to_event(1))
-        law = self.choice_law(comparisons)
-        eta = (torch.tensor(comparisons.difference) * mu).sum(-1)
-        with pyro.plate("comparison", len(comparisons), dim=-1):
-            pyro.sample(
-                "choice",
-                law(eta),
-                obs=torch.tensor(comparisons.choice),
-            )
+        super().check(comparisons)  # `check` would warn at every evaluation
+        mu = normal_site("mu", self.spec(comparisons).mean_sd)
+        likelihood = self.choice_likelihood(comparisons)
+        batch = Batch.everyone(comparisons)
+        eta = (batch.difference * mu).sum(-1)
+        with batch.plate():
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        return {"mu": ("feature",), **self.law_variables(comparisons)}
-
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
-        return GaussianUsers(
-            covariance="none",
-            mean_sd=self.mean_sd / units,
-            effect_sd=np.empty((units.size, 0)),
-            coupling_sd=np.empty((units.size, 0)),
-            spread_sd=np.empty(0),
-            concentration=1.0,
-            covariates=np.empty((comparisons.n_users, 0)),
-            exposure=np.empty((comparisons.n_users, 0)),
-        )
-
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return mu for every user: (chain, draw, user, feature), log-odds per raw unit."""
-        labels = (draws["user"].to_index() if users is None else users).rename("user")
-        return draws["mu"].expand_dims(user=labels).transpose("chain", "draw", "user", "feature")
-
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return mu: a new user is like everyone. (chain, draw, feature)."""
-        return draws["mu"]
-
-    def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population:
-        """Return the law of users' weights before their choices: all of it at mu."""
-        mu = stacked(draws, "mu", "feature")
-        return Population.gaussian(mu[:, None], np.empty((*mu.shape, 0)))
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ: not at all."""
+        mean_sd = self.mean_sd / feature_units(self.scale, comparisons)
+        return PopulationSpec(mean_sd, np.empty(0), "none")

@@ -1,25 +1,60 @@
-"""The law of a user's weights before any of their choices, given draws of the population.
+"""The distribution of users' weights before any of their choices, given draws of the population.
 
-    component t with probability share_t,   w_i = mean_ti + factor_t z,   z ~ Normal(0, I_r)
+    component t with probability share_t,   w_i = mean_ti + factor_ti z,   z ~ Normal(0, I_r)
 
-One component where users are Gaussian; r below the number of features where they differ along fewer
-directions, and 0 where they do not differ at all. Integrating over z instead of w keeps such laws,
-and populations whose spread is all but zero, as regular as any other.
+There is one component where users are Gaussian. The rank r is below the number of features where
+users differ along fewer directions, and 0 where they do not differ. Integrals are over z instead of
+w, so that singular covariances need no special case.
+
+Where weights and contexts have a cause s_i in common, it is s_i given the user's contexts that
+enters: mean and factor then differ by user, and with categorical contexts z is not Gaussian (see
+`context_scores`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bayes_pref.models.context_scores import ContextScores
+from bayes_pref.types import FloatArray
+
+# z (sample, point, r) and which samples these are -> (sample, point)
+LogRatio: TypeAlias = Callable[[FloatArray, slice], FloatArray]
+
+
+class UserDistribution(NamedTuple):
+    """The distribution of one user's weights before their choices, for each draw.
+
+    Attributes
+    ----------
+    log_share
+        (sample, component): log probabilities of the components.
+    mean
+        (sample, component, feature): log-odds per raw unit.
+    factor
+        (sample, component, feature, r): a root of the covariance of each component. The axis
+        `component` has length 1 where all have the same.
+    log_ratio
+        Log density of z relative to Normal(0, I), normalised; None where z is Normal(0, I).
+    """
+
+    log_share: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+    log_ratio: LogRatio | None = None
+
+    def of_component(self, component: int) -> FloatArray:
+        """Factor (sample, feature, r) of one component."""
+        return self.factor[:, min(component, self.factor.shape[1] - 1)]
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Laws of all users' weights, one for each draw.
+    """Distributions of all users' weights, one for each draw.
 
     Attributes
     ----------
@@ -28,41 +63,65 @@ class Population:
     mean
         (sample, user, component, feature), log-odds per raw unit.
     factor
-        (sample, component, feature, r): a root of the covariance of each component, log-odds per raw unit.
+        (sample, component, feature, r): a root of the covariance of each component, log-odds per
+        raw unit.
+    loadings, scores
+        (sample, feature, context) and the distribution of each user's scores given their contexts,
+        where loadings @ scores is added to the weights; or None.
 
-    An axis `user` or, of `factor`, `component` of length 1 says that it is the same for all.
+    The axis `user`, and of `factor` the axis `component`, has length 1 where all have the same.
     """
 
-    log_share: Array
-    mean: Array
-    factor: Array
+    log_share: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+    loadings: FloatArray | None = None
+    scores: ContextScores | None = None
 
     @classmethod
-    def gaussian(cls, mean: Array, factor: Array) -> Population:
-        """Users of a single component: `mean` (sample, user, feature), `factor` (sample, feature, r)."""
+    def gaussian(cls, mean: FloatArray, factor: FloatArray) -> Population:
+        """Single component: `mean` (sample, user, feature), `factor` (sample, feature, r)."""
         return cls(np.zeros((len(mean), 1, 1)), mean[:, :, None], factor[:, None])
 
     @property
     def components(self) -> int:
-        """Number of components of users."""
+        """Number of components."""
         return int(self.log_share.shape[2])
 
-    def of_user(self, user: int) -> tuple[Array, Array]:
-        """Log shares (sample, component) and means (sample, component, feature) of one user."""
-        pick = [min(user, values.shape[1] - 1) for values in (self.log_share, self.mean)]
-        return self.log_share[:, pick[0]], self.mean[:, pick[1]]
-
-    def of_component(self, component: int) -> Array:
-        """Factor (sample, feature, r) of one component."""
-        return self.factor[:, min(component, self.factor.shape[1] - 1)]
-
-    def draw(self, users: int, rng: np.random.Generator) -> Array:
-        """Draw weights of as many new users, (sample, user, feature), in place of the old ones.
+    def of_user(self, user: int) -> UserDistribution:
+        """Return the distribution of one user's weights.
 
         Examples
         --------
-        >>> law = Population.gaussian(np.zeros((5, 1, 2)), np.zeros((5, 2, 0)))
-        >>> law.draw(3, np.random.default_rng(0)).shape
+        >>> population = Population.gaussian(np.zeros((5, 1, 2)), np.ones((5, 2, 1)))
+        >>> population.of_user(3).factor.shape
+        (5, 1, 2, 1)
+        """
+        log_share, mean = (
+            values[:, min(user, values.shape[1] - 1)] for values in (self.log_share, self.mean)
+        )
+        if self.scores is None or self.loadings is None:
+            return UserDistribution(log_share, mean, self.factor)
+        scores = self.scores.of_user(user)
+        shift = (self.loadings @ scores.mean[:, :, None])[:, None, :, 0]
+        along = np.repeat((self.loadings @ scores.root)[:, None], self.factor.shape[1], axis=1)
+        factor = np.concatenate([along, self.factor], axis=3)
+        return UserDistribution(log_share, mean + shift, factor, scores.log_ratio)
+
+    def draw(self, users: int, rng: np.random.Generator) -> FloatArray:
+        """Draw weights of new users in place of the known ones, (sample, user, feature).
+
+        Parameters
+        ----------
+        users
+            Number of users, which is that of the data where the population differs by user.
+        rng
+            Source of random numbers.
+
+        Examples
+        --------
+        >>> population = Population.gaussian(np.zeros((5, 1, 2)), np.zeros((5, 2, 0)))
+        >>> population.draw(3, np.random.default_rng(0)).shape
         (5, 3, 2)
         """
         samples, _, components, features = self.mean.shape
@@ -72,8 +131,11 @@ class Population:
         means = np.broadcast_to(self.mean, (samples, users, components, features))
         weights = np.take_along_axis(means, component[:, :, None, None], axis=2)[:, :, 0]
         z = rng.standard_normal((samples, users, self.factor.shape[3]))
-        # A loop over components, of which there are few: a factor for every user would fill the memory.
+        # A loop over the few components: a factor for every user would fill the memory.
         for t in range(components):
-            own = z @ self.of_component(t).swapaxes(1, 2)
+            own = z @ self.factor[:, min(t, self.factor.shape[1] - 1)].swapaxes(1, 2)
             weights = weights + np.where((component == t)[:, :, None], own, 0.0)
+        if self.scores is not None and self.loadings is not None:
+            scores = np.stack([self.scores.draw(user, rng) for user in range(users)], axis=1)
+            weights = weights + scores @ self.loadings.swapaxes(1, 2)
         return weights

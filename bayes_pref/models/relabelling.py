@@ -1,10 +1,10 @@
-"""Mixture of users: observations whose component is summed out, and labels that mean the same throughout.
+"""Mixtures of users: components marginalised out, and labels aligned over draws.
 
-A mixture's density is the same whichever component is called the first, so the labels of its draws mean
-nothing by themselves. `relabelled` permutes the components of every draw so that all draws classify the
-users alike: the permutations minimise the Kullback-Leibler divergence from the draws' user-by-component
-probabilities to their average (Stephens 2000, J. R. Statist. Soc. B 62), each found as an
-assignment of minimal cost (Kuhn 1955), in turns with the average.
+The density of a mixture does not depend on the order of its components, so that labels are not
+identified within a draw. `relabelled` permutes the components of every draw so that all draws
+classify the users alike. The permutations minimise the Kullback-Leibler divergence from the draws'
+user-by-component probabilities to their average (Stephens 2000, J. R. Statist. Soc. B 62). Each is
+an assignment of minimal cost (Kuhn 1955), alternating with an update of the average.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import numpy as np
 import pyro.distributions as dist
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Array = NDArray[np.float64]
-Permutations = NDArray[np.int64]
+from bayes_pref.types import FloatArray, IntArray
 
 _TURNS = 50  # of permuting and averaging; it settles after a few
 _PIVOTED = 400  # draws that the average is found from
@@ -28,7 +26,7 @@ _LEAST = 1e-12  # probability: a component that nobody is of in one draw must no
 
 
 class ComponentMixture(dist.TorchDistribution):  # type: ignore[misc]
-    """What is observed of users of unknown components: each user's component is summed out.
+    """What is observed of users of unknown components, which are marginalised out.
 
     A value holds the rows of all users, in one tensor; its log probability is one number a user.
 
@@ -83,7 +81,7 @@ def add_by_user(rows: torch.Tensor, user: torch.Tensor, users: int) -> torch.Ten
 
 
 def relabelled(
-    draws: xr.Dataset, probabilities: Callable[[xr.Dataset], Array], dim: str = "component"
+    draws: xr.Dataset, probabilities: Callable[[xr.Dataset], FloatArray], dim: str = "component"
 ) -> xr.Dataset:
     """Permute the labels of components, draw by draw, until they mean the same in every draw.
 
@@ -127,7 +125,7 @@ def relabelled(
     return permuted(draws, np.stack(orders), dim)
 
 
-def _assign(values: Array, average: Array) -> tuple[Permutations, float]:
+def _assign(values: FloatArray, average: FloatArray) -> tuple[IntArray, float]:
     """Permutations (draw, component) of least divergence from the average, and its sum.
 
     `values` are probabilities (draw, user, component), `average` (user, component).
@@ -143,7 +141,7 @@ def _assign(values: Array, average: Array) -> tuple[Permutations, float]:
     return order, float(own + np.take_along_axis(cost, order[:, :, None], axis=2).sum())
 
 
-def permuted(draws: xr.Dataset, order: Permutations, dim: str = "component") -> xr.Dataset:
+def permuted(draws: xr.Dataset, order: IntArray, dim: str = "component") -> xr.Dataset:
     """Take the components of every draw in the order (chain, draw, component) given for it."""
     place = xr.DataArray(order, dims=("chain", "draw", dim))
     changed = {}

@@ -25,17 +25,17 @@ import pyro
 import pyro.distributions as dist
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons, Features, Representation
 from bayes_pref.data.selection import rows_of
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import GaussianUsers, RewardModel
+from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.pooled import PooledReward
-
-Array = NDArray[np.float64]
+from bayes_pref.models.spec import PopulationSpec, Sites
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +88,18 @@ class RepresentationReward(RewardModel):
     spread_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no network or prior can have."""
-        name = type(self).__name__
-        if not (isinstance(self.balance, int | float) and 0.0 <= self.balance < np.inf):
-            raise ModelError(f"{name}(balance={self.balance!r}): expected a number of at least 0")
+        """Validate the settings."""
+        settings.check(
+            self,
+            balance=settings.number(0),
+            size=settings.whole(1),
+            hidden=settings.whole(1),
+            heads=settings.one_of("user", "joined"),
+        )
         if self.balance:  # the base asks of every number that it be positive
             super().__post_init__()
         else:
             replace(self, balance=1.0)
-        for key in ("size", "hidden"):
-            value = getattr(self, key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ModelError(f"{name}({key}={value!r}): expected a whole number of at least 1")
-        if self.heads not in ("user", "joined"):
-            raise ModelError(f"{name}(heads={self.heads!r}): expected 'user' or 'joined'")
 
     def needs_training(self, comparisons: Comparisons) -> bool:
         """Whether these comparisons are still on what the network is to read."""
@@ -116,7 +114,10 @@ class RepresentationReward(RewardModel):
             As the class says.
         """
         if not self.needs_training(comparisons):
-            self._given_z().check(comparisons)
+            if self.heads == "joined":  # `PooledReward.check` would warn of the group's covariate
+                super().check(comparisons)
+            else:
+                self.heads_model.check(comparisons)
             return
         super().check(comparisons)
         if comparisons.right is None:
@@ -145,7 +146,7 @@ class RepresentationReward(RewardModel):
         """Run as a Pyro model: on z, that of the heads; before, with the network's parameters."""
         self.check(comparisons)
         if not self.needs_training(comparisons):
-            self._given_z()(comparisons)
+            self.heads_model(comparisons)
             return
         inputs = Inputs.of(self, comparisons)
         network = self._network(inputs.centre.shape[0])
@@ -165,9 +166,9 @@ class RepresentationReward(RewardModel):
         eta = ((left - right) * heads).sum(-1)
         if self.balance:
             self._adversary(left, right, inputs.groups[rows], len(inputs.labels), batch.scale)
-        law = self.choice_law(comparisons)
+        likelihood = self.choice_likelihood(comparisons)
         with batch.plate():
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
     def _network(self, inputs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """U, a and V as parameters, whose priors are factors."""
@@ -198,7 +199,7 @@ class RepresentationReward(RewardModel):
         pyro.factor("adversary", scale * found.sum())
 
     def with_learned_features(
-        self, comparisons: Comparisons, values: Mapping[str, Array]
+        self, comparisons: Comparisons, values: Mapping[str, FloatArray]
     ) -> Comparisons:
         """Return the comparisons on z, given the trained parameters by name."""
         inputs = Inputs.of(self, comparisons)
@@ -265,31 +266,27 @@ class RepresentationReward(RewardModel):
         column = comparisons.covariate_names.index(self.group)
         return list(comparisons.covariates[:, column].tolist())
 
-    def _given_z(self) -> HierarchicalReward | PooledReward:
+    @property
+    def heads_model(self) -> HierarchicalReward | PooledReward:
+        """The model of the heads given the learned features."""
         shared = {each.name: getattr(self, each.name) for each in fields(PooledReward)}
         if self.heads == "joined":
             return PooledReward(**shared)
         return HierarchicalReward(**shared, spread_sd=self.spread_sd)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the heads' sites and the named dimensions of each."""
-        return self._given_z().variables(comparisons)
-
-    def gaussian_users(self, comparisons: Comparisons) -> GaussianUsers | None:
-        """Return the heads as exact samplers read them, given z; before, None."""
+    def spec(self, comparisons: Comparisons) -> PopulationSpec | None:
+        """Return how heads differ, given the learned features; before training, None."""
         if self.needs_training(comparisons):
             return None
-        return self._given_z().gaussian_users(comparisons)
+        return self.heads_model.spec(comparisons)
 
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' heads: (chain, draw, user, feature), log-odds per unit of z."""
-        return self._given_z().user_weights(draws, users)
+    def variables(self, comparisons: Comparisons) -> Sites:
+        """Return the heads' sites and the named dimensions of each."""
+        return self.heads_model.variables(comparisons)
 
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return heads of a user drawn from the population: (chain, draw, feature)."""
-        return self._given_z().new_user_weights(draws, comparisons, rng)
+    def with_exposure(self, comparisons: Comparisons) -> RewardModel:
+        """Return a model of heads that may depend on exposure, given the learned features."""
+        return self.heads_model.with_exposure(comparisons)
 
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
@@ -316,8 +313,8 @@ class Inputs:
     sides: tuple[torch.Tensor, ...]
     groups: torch.Tensor
     labels: tuple[Any, ...]
-    centre: Array
-    scale: Array
+    centre: FloatArray
+    scale: FloatArray
 
     @classmethod
     def of(cls, model: RepresentationReward, comparisons: Comparisons) -> Inputs:

@@ -29,29 +29,31 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyro
 import pyro.distributions as dist
 import torch
-import xarray as xr
-from numpy.typing import NDArray
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.selection import rows_of
-from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
-from bayes_pref.models.base import (
-    GaussianUsers,
-    RewardModel,
-    SharedCause,
-    centred_covariates,
-    covariate_units,
-    feature_units,
-    mean_contexts,
-)
+from bayes_pref.messages import shown
+from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
-
-Array = NDArray[np.float64]
+from bayes_pref.models.hierarchical import HierarchicalReward
+from bayes_pref.models.population_sites import (
+    add_known_terms,
+    correlation_site,
+    half_normal_site,
+    normal_site,
+)
+from bayes_pref.models.regressors import (
+    constant_contexts,
+    covariate_terms,
+    feature_units,
+    has_reference_category,
+)
+from bayes_pref.models.spec import ContextModel, PopulationSpec, Term
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,18 +106,13 @@ class SharedCauseReward(RewardModel):
     concentration: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that no prior can have."""
+        """Validate the settings."""
         super().__post_init__()
-        for name, allowed in (
-            ("covariance", ("diagonal", "full")),
-            ("contexts", ("auto", "numbers", "categories")),
-        ):
-            if getattr(self, name) not in allowed:
-                expected = ", ".join(repr(each) for each in allowed[:-1])
-                raise ModelError(
-                    f"SharedCauseReward({name}={getattr(self, name)!r}): expected {expected} or "
-                    f"{allowed[-1]!r}"
-                )
+        settings.check(
+            self,
+            covariance=settings.one_of("diagonal", "full"),
+            contexts=settings.one_of("auto", "numbers", "categories"),
+        )
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe."""
@@ -138,14 +135,12 @@ class SharedCauseReward(RewardModel):
                     "most one of them 1 in a row; use contexts='numbers' for others"
                 )
             return
-        within = np.abs(comparisons.context - mean_contexts(comparisons)[comparisons.user])
-        size = np.abs(comparisons.context).max(axis=0)
-        for name, largest, scale in zip(names, within.max(axis=0), size, strict=True):
-            if largest <= 1e-12 * scale:
-                raise ModelError(
-                    f"SharedCauseReward: context {name!r} never varies within a user, so its "
-                    "variance there cannot be learned; leave that context out"
-                )
+        constant = constant_contexts(comparisons)
+        if constant:
+            raise ModelError(
+                f"SharedCauseReward: context {constant[0]!r} never varies within a user, so its "
+                "variance there cannot be learned; leave that context out"
+            )
 
     def categories(self, comparisons: Comparisons) -> bool:
         """Whether the contexts are taken for indicators of a choice among several."""
@@ -156,32 +151,27 @@ class SharedCauseReward(RewardModel):
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables`, observed contexts and choices."""
         self.check(comparisons)
-        prior = self.shared_cause(comparisons)
-        users = prior.gaussian
-        mean_sd = torch.as_tensor(users.mean_sd)
+        spec = self.spec(comparisons)
+        cause_term, contexts = spec.cause, spec.contexts
+        assert cause_term is not None  # as `spec` has it
+        assert contexts is not None
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
-        tau = pyro.sample("tau", dist.HalfNormal(torch.as_tensor(users.spread_sd)).to_event(1))
-        centre = mu
-        if users.covariates.shape[1]:
-            sd = torch.as_tensor(users.effect_sd)
-            effect = pyro.sample("B", dist.Normal(torch.zeros_like(sd), sd).to_event(2))
-            centre = centre + (effect * batch.of_users(users.covariates)[:, None, :]).sum(-1)
-        sd = torch.as_tensor(users.coupling_sd)
-        coupling = pyro.sample("Gamma", dist.Normal(torch.zeros_like(sd), sd).to_event(2))
+        mu = normal_site("mu", spec.mean_sd)
+        tau = half_normal_site("tau", spec.spread_sd)
+        centre = add_known_terms(mu, spec, batch)
+        coupling = normal_site("Gamma", cause_term.prior_sd)
         lower = tau.diag_embed()
         if self.covariance == "full":
-            lower = tau[:, None] * self._factor("correlation", len(mean_sd))
-        context_sd = torch.as_tensor(prior.context_sd)
-        a = pyro.sample("a", dist.Normal(torch.as_tensor(prior.centre), context_sd).to_event(1))
-        between = self._scale("between", context_sd)
-        within = None if prior.categories else self._scale("within", context_sd)
-        law = self.choice_law(comparisons)
+            size = len(spec.mean_sd)
+            lower = tau[:, None] * correlation_site("correlation", size, self.concentration)
+        a = normal_site("a", contexts.sd, contexts.centre)
+        between = self._scale("between", contexts.sd)
+        within = None if contexts.categories else self._scale("within", contexts.sd)
+        centred = torch.zeros(len(contexts.sd), dtype=torch.float64)
+        likelihood = self.choice_likelihood(comparisons)
         with everyone:
-            cause = pyro.sample(
-                "s", dist.MultivariateNormal(torch.zeros_like(context_sd), scale_tril=between)
-            )
+            cause = pyro.sample("s", dist.MultivariateNormal(centred, scale_tril=between))
             mean = centre + cause @ coupling.mT
             weights = pyro.sample(
                 "weights",
@@ -189,105 +179,57 @@ class SharedCauseReward(RewardModel):
                 if self.covariance == "diagonal"
                 else dist.MultivariateNormal(mean, scale_tril=lower),
             )
-        rows = comparisons.context
-        if batch.users is not None:
-            rows = rows[rows_of(batch.users, comparisons.offsets)]
         place = (a + cause)[..., batch.user, :]
         eta = batch.log_odds(weights)
         with batch.plate():
             pyro.sample(
                 "context",
-                Indicators(place, rest=bool((rows.sum(axis=1) == 0).any()))
+                Indicators(place, rest=has_reference_category(comparisons))
                 if within is None
                 else dist.MultivariateNormal(place, scale_tril=within),
-                obs=torch.tensor(rows),
+                obs=batch.context,
             )
-            pyro.sample("choice", law(eta), obs=batch.choice)
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
-    def _factor(self, name: str, size: int) -> torch.Tensor:
-        """Sample correlations; their Cholesky factor."""
-        concentration = torch.tensor(self.concentration, dtype=torch.float64)
-        factor: torch.Tensor = pyro.sample(f"{name}_factor", dist.LKJCholesky(size, concentration))
-        pyro.deterministic(name, factor @ factor.mT)
-        return factor
-
-    def _scale(self, name: str, scale: torch.Tensor) -> torch.Tensor:
+    def _scale(self, name: str, sd: FloatArray) -> torch.Tensor:
         """Sample sds, and correlations if there is more than one; the covariance's factor."""
-        sd: torch.Tensor = pyro.sample(name, dist.HalfNormal(scale).to_event(1))
-        if len(scale) == 1:
-            return sd[:, None]
-        return sd[:, None] * self._factor(f"{name}_correlation", len(scale))
+        scale = half_normal_site(name, sd)
+        if len(sd) == 1:
+            return scale[:, None]
+        return scale[:, None] * correlation_site(f"{name}_correlation", len(sd), self.concentration)
 
-    def variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the model's sites and the named dimensions of each."""
-        names: dict[str, tuple[str, ...]] = {"mu": ("feature",), "tau": ("feature",)}
-        if comparisons.covariate_names:
-            names["B"] = ("feature", "covariate")
-        names["Gamma"] = ("feature", "context")
-        if self.covariance == "full":
-            names["correlation"] = ("feature", "feature_bis")
-        names["a"] = ("context",)
-        for part in ("between",) if self.categories(comparisons) else ("between", "within"):
-            names[part] = ("context",)
-            if len(comparisons.features.contexts) > 1:
-                names[f"{part}_correlation"] = ("context", "context_bis")
-        names |= self.law_variables(comparisons)
-        return names | {"s": ("user", "context"), "weights": ("user", "feature")}
-
-    def observed(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
-        """Return the sites that are data, and the named dimensions of each."""
-        return {"context": ("comparison", "context"), "choice": ("comparison",)}
-
-    def shared_cause(self, comparisons: Comparisons) -> SharedCause:
-        """Return the model as exact samplers read it."""
-        units = feature_units(self, comparisons)
-        q = len(comparisons.features.contexts)
+    def spec(self, comparisons: Comparisons) -> PopulationSpec:
+        """Return how users differ, and how that goes along with their contexts."""
+        units = feature_units(self.scale, comparisons)
         categories = self.categories(comparisons)
         raw = self.scale == "raw" or categories
+        q = len(comparisons.features.contexts)
         size = np.ones(q) if raw else comparisons.context.std(axis=0)
-        return SharedCause(
-            gaussian=GaussianUsers(
-                covariance=self.covariance,
-                mean_sd=self.mean_sd / units,
-                effect_sd=self.effect_sd / np.outer(units, covariate_units(self, comparisons)),
-                coupling_sd=self.effect_sd / np.outer(units, size),
-                spread_sd=self.spread_sd / units,
-                concentration=self.concentration,
-                covariates=centred_covariates(comparisons),
-                exposure=np.zeros((comparisons.n_users, q)),
+        cause = Term("Gamma", "context", self.effect_sd / np.outer(units, size), scores="s")
+        return PopulationSpec(
+            mean_sd=self.mean_sd / units,
+            spread_sd=self.spread_sd / units,
+            covariance=self.covariance,
+            concentration=self.concentration,
+            terms=(*covariate_terms(self.effect_sd, self.scale, comparisons), cause),
+            contexts=ContextModel(
+                centre=np.zeros(q) if raw else comparisons.context.mean(axis=0),
+                sd=self.context_sd * size,
+                categories=categories,
             ),
-            categories=categories,
-            centre=np.zeros(q) if raw else comparisons.context.mean(axis=0),
-            context_sd=self.context_sd * size,
         )
 
-    def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Return users' weights: (chain, draw, user, feature), log-odds per raw unit."""
-        weights = draws["weights"]
-        return weights if users is None else weights.sel(user=users)
-
-    def new_user_weights(
-        self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Return weights of a user drawn from the population: (chain, draw, feature).
-
-        Their covariates are those of one of these users, drawn at random; their cause is new.
-        """
-        mu = draws["mu"].transpose("chain", "draw", "feature")
-        own = covariance_factor(draws, "tau", "correlation", "feature")
-        cause = covariance_factor(draws, "between", "between_correlation", "context")
-        coupling = draws["Gamma"].transpose("chain", "draw", "feature", "context").to_numpy()
-        weights: xr.DataArray = mu + np.einsum(
-            "cdfg,cdg->cdf", own, rng.standard_normal(own.shape[:-1])
+    def without_exposure(self) -> HierarchicalReward:
+        """Return the model of preferences alone that has the same priors."""
+        return HierarchicalReward(
+            covariance=self.covariance,
+            mean_sd=self.mean_sd,
+            spread_sd=self.spread_sd,
+            effect_sd=self.effect_sd,
+            concentration=self.concentration,
+            scale=self.scale,
+            **self.choice_keywords(),
         )
-        s = np.einsum("cdqr,cdr->cdq", cause, rng.standard_normal(cause.shape[:-1]))
-        weights = weights + np.einsum("cdfq,cdq->cdf", coupling, s)
-        if "B" in draws:
-            effect = draws["B"].transpose("chain", "draw", "feature", "covariate").to_numpy()
-            covariates = centred_covariates(comparisons)
-            pick = rng.integers(len(covariates), size=mu.shape[:2])
-            weights = weights + np.einsum("cdfp,cdp->cdf", effect, covariates[pick])
-        return weights.rename("weights")
 
 
 class Indicators(dist.TorchDistribution):  # type: ignore[misc]
@@ -326,15 +268,6 @@ class Indicators(dist.TorchDistribution):  # type: ignore[misc]
         return drawn[..., : self.logits.shape[-1]]
 
 
-def covariance_factor(draws: xr.Dataset, sd: str, correlation: str, dim: str) -> Array:
-    """Cholesky factors (chain, draw, k, k) of covariances; diagonal where nothing correlates."""
-    sds = draws[sd].transpose("chain", "draw", dim).to_numpy()
-    if correlation not in draws:
-        return np.asarray(sds[..., None] * np.eye(sds.shape[-1]))
-    alike = draws[correlation].transpose("chain", "draw", dim, f"{dim}_bis").to_numpy()
-    return np.asarray(sds[..., None] * np.linalg.cholesky(alike))
-
-
-def _indicators(context: Array) -> bool:
+def _indicators(context: FloatArray) -> bool:
     """Whether contexts are 0/1 indicators, at most one of them 1 in a row."""
     return bool(np.isin(context, (0.0, 1.0)).all() and (context.sum(axis=1) <= 1).all())

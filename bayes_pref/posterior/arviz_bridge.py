@@ -1,7 +1,7 @@
-"""The only module that talks to ArviZ: to 0.23 (InferenceData) and to 1.x (DataTree).
+"""The only module that imports ArviZ, version 0.23 (InferenceData) or 1.x (DataTree).
 
-Both draw into axes made here, one row of axes a parameter, so that a plot looks the same whichever
-version is installed and fits a figure of the caller's.
+Both versions draw into axes that are created here, one row a parameter, so that plots look the same
+with either version and fit into a figure of the caller.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib import MatplotlibDeprecationWarning
 from bayes_pref.errors import DataError
 
 with warnings.catch_warnings():
-    # ArviZ 0.23 announces 1.x whenever it is imported; this module is written for both.
+    # ArviZ 0.23 announces 1.x at import; this module supports both.
     warnings.simplefilter("ignore", FutureWarning)
     import arviz
 
@@ -26,14 +26,14 @@ AxesArray = np.ndarray[Any, Any]  # of matplotlib Axes, for which NumPy has no t
 Names = str | Sequence[str] | None
 Coordinates = Mapping[str, Any] | None
 
-# By version: asking 1.x for a name that it dropped makes it warn.
+# By version number: asking 1.x for a removed name gives a warning.
 HAS_INFERENCE_DATA = int(arviz.__version__.partition(".")[0]) < 1
 _ROW_INCHES = 1.8
 _WIDTH_INCHES = 9.0
 
 
 def to_idata(groups: Mapping[str, xr.Dataset]) -> Any:
-    """Bundle datasets as ArviZ does.
+    """Combine datasets in the container of ArviZ.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def to_idata(groups: Mapping[str, xr.Dataset]) -> Any:
 
     Returns
     -------
-    An `arviz.InferenceData` under ArviZ 0.23, an `xarray.DataTree` under 1.x. Either way,
-    ``idata.posterior`` has the draws.
+    An `arviz.InferenceData` with ArviZ 0.23, an `xarray.DataTree` with 1.x. Both hold the draws in
+    ``idata.posterior``.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def to_idata(groups: Mapping[str, xr.Dataset]) -> Any:
     """
     named = {}
     for name, dataset in groups.items():
-        # ArviZ 1.x looks chains and draws up by label, in every group.
+        # ArviZ 1.x finds chains and draws by label in every group.
         bare = [dim for dim in ("chain", "draw") if dim in dataset.dims and dim not in dataset]
         labels = {dim: np.arange(dataset.sizes[dim]) for dim in bare}
         named[name] = dataset.assign_coords(labels).assign_attrs(inference_library="bayes_pref")
@@ -107,7 +107,7 @@ def trace(
 def rank(
     idata: Any, var_names: Names = None, *, coords: Coordinates = None, axes: Any = None
 ) -> AxesArray:
-    """Plot the ranks of every chosen parameter's draws, by chain; the same for all if converged.
+    """Plot the ranks of every chosen parameter's draws, by chain; uniform if converged.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def rank(
 
 
 def pareto_k(log_weights: np.ndarray[Any, Any]) -> float:
-    """Pareto k of importance weights (Vehtari et al. 2024): above 0.7 they are of no use.
+    """Pareto k of importance weights (Vehtari et al. 2024); above 0.7 they are unreliable.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def smoothed(
     Returns
     -------
     log_weights, k
-        (row, draw) smoothed and summing to one in every row, and the Pareto k (row,) of each.
+        Smoothed log weights (row, draw), normalised in each row, and the Pareto k (row,).
 
     Examples
     --------
@@ -196,14 +196,14 @@ def smoothed(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what matplotlib has to say to the authors of ArviZ 0.23, which nobody else can mend."""
+    """Silence deprecation warnings of matplotlib that are caused inside ArviZ 0.23."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
         yield
 
 
 def _chosen(idata: Any, var_names: Names, coords: Coordinates) -> xr.Dataset:
-    """Draws of the chosen variables and labels."""
+    """Select the draws of the chosen variables and labels."""
     group = idata["posterior"]
     draws: xr.Dataset = group if isinstance(group, xr.Dataset) else group.to_dataset()
     wanted = [var_names] if isinstance(var_names, str) else list(var_names or draws.data_vars)
@@ -211,7 +211,7 @@ def _chosen(idata: Any, var_names: Names, coords: Coordinates) -> xr.Dataset:
     if absent:
         known = ", ".join(map(str, draws.data_vars))
         raise DataError(f"var_names: no variable {absent[0]!r}; there are {known}")
-    # Labels stay lists, so that no dimension of a single label is dropped.
+    # Labels stay lists, so that a dimension with a single label is kept.
     labels = {dim: np.atleast_1d(np.asarray(found)) for dim, found in (coords or {}).items()}
     for dim, found in labels.items():
         if dim not in draws[wanted].dims:
@@ -240,7 +240,7 @@ def _others(variable: xr.DataArray) -> list[str]:
 
 
 def _grid(chosen: xr.Dataset, axes: Any, *, columns: int) -> AxesArray:
-    """Axes (parameter, column): the caller's, or those of a new figure."""
+    """Return Axes (parameter, column): the caller's, or those of a new figure."""
     count = sum(
         int(np.prod([variable.sizes[dim] for dim in _others(variable)]))
         for variable in chosen.data_vars.values()
@@ -262,7 +262,7 @@ def _grid(chosen: xr.Dataset, axes: Any, *, columns: int) -> AxesArray:
 
 
 def _collection(chosen: xr.Dataset, grid: AxesArray, columns: dict[str, list[str]]) -> Any:
-    """Tell ArviZ 1.x which of our axes belongs to which parameter."""
+    """Assign the axes to the parameters, for ArviZ 1.x."""
     place = 0
     plots, rows, cols = {}, {}, {}
     for name, variable in chosen.data_vars.items():

@@ -1,36 +1,30 @@
-"""From draws to numbers: means, sds and central credible intervals, a block at a time.
+"""Means, sds and central credible intervals of draws, in blocks.
 
-A posterior of 900 users and 4,000 draws gives 60 million rewards for 16 items. They are computed,
-described and forgotten in blocks of users, so that memory does not grow with the users asked for.
+The rewards of 16 items to 900 users take 60 million numbers with 4,000 draws. They are computed and
+described in blocks of users, so that memory does not grow with the number of users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import entr
 
-from bayes_pref.errors import DataError
-from bayes_pref.models.choice.likelihood import Law
+from bayes_pref import settings
+from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
+from bayes_pref.draws import parameters, stack_last
+from bayes_pref.models.choice import ChoiceDistribution
+from bayes_pref.types import FloatArray
 
-Floats = NDArray[np.float64]
-
-# 64 MB of doubles: large enough for fast matrix products, small beside the draws themselves.
+# 64 MB of doubles: large enough for fast matrix products, small compared with the draws.
 BLOCK_VALUES = 2**23
 COLUMNS = ("mean", "sd", "lower", "upper")
 
 
-def check_interval(interval: float) -> None:
-    """Refuse a probability that no credible interval can have."""
-    if not (isinstance(interval, int | float) and 0.0 < interval < 1.0):
-        raise DataError(f"interval must be between 0 and 1, got {interval!r}; 0.9 is usual")
-
-
-def describe(values: Floats, interval: float) -> dict[str, Floats]:
+def describe(values: FloatArray, interval: float) -> dict[str, FloatArray]:
     """Mean, sd and central interval over the last axis; sorts `values` in place.
 
     Parameters
@@ -51,7 +45,7 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
     >>> {name: round(float(number), 1) for name, number in found.items()}
     {'mean': 50.0, 'sd': 29.3, 'lower': 5.0, 'upper': 95.0}
     """
-    check_interval(interval)
+    interval = settings.interval(interval)
     size = values.shape[-1]
     described = [values.mean(axis=-1), values.std(axis=-1, ddof=1 if size > 1 else 0)]
     values.sort(axis=-1)
@@ -63,15 +57,17 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
     return dict(zip(COLUMNS, described, strict=True))
 
 
-def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
-    """Return `describe` for this interval, which is checked now."""
-    check_interval(interval)
+def describer(interval: float) -> Callable[[FloatArray], dict[str, FloatArray]]:
+    """Return `describe` for this interval, which is validated at once."""
+    interval = settings.interval(interval)
     return lambda values: describe(values, interval)
 
 
-def describe_choices(eta: Floats, law: Law, interval: float) -> dict[str, Floats]:
+def describe_choices(
+    eta: FloatArray, choices: ChoiceDistribution, interval: float
+) -> dict[str, FloatArray]:
     """Describe choices with log-odds (user, comparison, sample); entropies in bits."""
-    chance = law.probabilities(eta)
+    chance = choices.probabilities(eta)
     aleatoric = entr(chance).sum(axis=0).mean(axis=-1) / np.log(2.0)
     mean = chance.mean(axis=-1)
     whole = entr(mean).sum(axis=0) / np.log(2.0)
@@ -82,7 +78,7 @@ def describe_choices(eta: Floats, law: Law, interval: float) -> dict[str, Floats
     return describe(chance[(len(chance) + 1) // 2 :].sum(axis=0), interval) | parts
 
 
-def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, Floats]) -> pd.DataFrame:
+def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, FloatArray]) -> pd.DataFrame:
     """One row for every pair of two keys, the second varying faster."""
     (first, outer), (second, inner) = keys.items()
     return pd.DataFrame(
@@ -94,12 +90,12 @@ def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, Floats]) -> pd.
     )
 
 
-def describe_parameters(values: Floats, interval: float) -> dict[str, Floats]:
+def describe_parameters(values: FloatArray, interval: float) -> dict[str, FloatArray]:
     """Describe the draws (chain, draw, parameter) of every parameter, leaving them as they are."""
     chains, draws, count = values.shape
     step = max(1, BLOCK_VALUES // (chains * draws))
     parts = []
-    # A loop over blocks of parameters: sorting needs a copy, which need not be of everything.
+    # A loop over blocks of parameters: sorting needs a copy, here of a block only.
     for start in range(0, count, step):
         block = np.moveaxis(values[:, :, start : start + step], 2, 0)
         block = np.array(block, dtype=np.float64, order="C").reshape(len(block), -1)
@@ -108,7 +104,24 @@ def describe_parameters(values: Floats, interval: float) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
 
 
-def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterator[Floats]:
+def parameter_frame(variables: Sequence[xr.DataArray], interval: float) -> pd.DataFrame:
+    """Describe every parameter of some variables, and how well it was sampled.
+
+    Returns
+    -------
+    frame: one row a parameter; `mean`, `sd`, `lower`, `upper`, `rhat`, `ess_bulk`, `ess_tail`
+    """
+    interval = settings.interval(interval)
+    parts = []
+    for variable in variables:
+        labels, values = parameters(variable)
+        columns = describe_parameters(values, interval) | chain_statistics(values)._asdict()
+        parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
+    nothing = pd.DataFrame(columns=[*COLUMNS, *ChainStatistics._fields])
+    return pd.concat(parts) if parts else nothing
+
+
+def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterator[FloatArray]:
     """Yield the draws (user, feature, sample) of a few users at a time, freshly copied.
 
     Parameters
@@ -116,22 +129,20 @@ def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterat
     weights
         (chain, draw, user, feature)
     values_per_weight
-        How many numbers will be made of each weight, which decides how many users fit.
+        Numbers computed for each weight, which limits the users in a block.
     """
     sizes = weights.sizes
     per_user = sizes["chain"] * sizes["draw"] * sizes["feature"] * max(values_per_weight, 1.0)
     step = max(1, int(BLOCK_VALUES // per_user))
-    ordered = weights.transpose("user", "feature", "chain", "draw")
-    # A loop over blocks of users, not users: all at once would need gigabytes.
+    # A loop over blocks of users: all at once would take gigabytes.
     for start in range(0, sizes["user"], step):
-        block = ordered[start : start + step].to_numpy()
-        yield np.array(block, dtype=np.float64, order="C").reshape(*block.shape[:2], -1)
+        yield stack_last(weights.isel(user=slice(start, start + step)), "user", "feature")
 
 
-def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:
-    """Yield draws (user, row, sample) of ``matrix @ weights``, a few users and rows at a time.
+def projections(weights: xr.DataArray, matrix: FloatArray) -> Iterator[FloatArray]:
+    """Yield draws (user, row, sample) of ``matrix @ weights`` in blocks.
 
-    The blocks run over the users, and for each block of users over the rows.
+    For each block of users in turn, the blocks run over the rows.
 
     Parameters
     ----------
@@ -150,14 +161,14 @@ def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:
 
 def estimate(
     weights: xr.DataArray,
-    matrix: Floats,
-    describe_block: Callable[[Floats], dict[str, Floats]],
-) -> dict[str, Floats]:
+    matrix: FloatArray,
+    describe_block: Callable[[FloatArray], dict[str, FloatArray]],
+) -> dict[str, FloatArray]:
     """Describe every projection; columns (user * row,), rows within users.
 
     `describe_block` turns draws (user, row, sample) into named arrays (user, row).
     """
     parts = [describe_block(block) for block in projections(weights, matrix)]
     parts = parts or [describe_block(np.empty((0, 0, 1)))]
-    # Rows come in several blocks only where a block holds a single user, so the order is right.
+    # Rows are split only where a block holds a single user, so the order is right.
     return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]}

@@ -1,20 +1,23 @@
-"""Labels as JSON and back, exactly: values, types and dtype. A saved 17 never loads as "17".
+"""Labels as JSON and back, with exact values, types and dtype: a saved 17 never loads as "17".
 
-Users, items and rows carry the caller's own labels: text, numbers, truth values, dates, or several
-of them at once. Nothing is pickled: a loaded label is built from plain JSON.
+Users, items and rows have the caller's own labels: text, numbers, truth values, dates, or several
+types together. Nothing is pickled: a loaded label is built from plain JSON.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_pref.errors import DataError
 
 Json = Any
+Bytes = NDArray[np.uint8]
 
 _PLAIN = (str, bool, int, float, type(None))
 
@@ -99,8 +102,24 @@ def decode_index(encoded: dict[str, Json]) -> pd.Index[Any]:
     return index
 
 
+def json_bytes(value: Json) -> Bytes:
+    """Write JSON as an array of bytes.
+
+    Examples
+    --------
+    >>> from_json_bytes(json_bytes({"users": [1, 2]}))
+    {'users': [1, 2]}
+    """
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
+
+
+def from_json_bytes(values: NDArray[Any]) -> Json:
+    """Read what `json_bytes` wrote."""
+    return json.loads(values.astype(np.uint8).tobytes())
+
+
 def _encode(label: Any) -> Json:
-    """One label; what JSON lacks is wrapped in an object that names its type."""
+    """Encode one label; a type that JSON lacks is wrapped in an object that names it."""
     if type(label) in _PLAIN:
         return label
     if isinstance(label, np.generic) and type(label.item()) in _PLAIN:
@@ -120,7 +139,7 @@ def _encode(label: Any) -> Json:
 
 
 def _decode(value: Json) -> Any:
-    """One label from its JSON."""
+    """Decode one label."""
     if not isinstance(value, dict):
         return value
     if "tuple" in value:

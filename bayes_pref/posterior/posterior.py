@@ -1,65 +1,38 @@
-"""Posterior: what was learned of every user's reward function, and how sure it is.
+"""Posterior: what was learned of every user's reward function, with its uncertainty.
 
-User i's reward of an item with features phi is phi . w_i in log-odds, where w_i has a draw for
-each draw of the posterior. Every answer is computed draw by draw and then described, so that its
-interval carries all of the uncertainty: that of the user, and that of the population.
+Every answer is computed draw by draw and then described, so that its interval carries all of the
+uncertainty: that of the user, and that of the population.
 
-For a comparison with log-odds eta and probabilities p of its outcomes, by the model's own law of
-choices, the entropy of the next choice, in bits, splits into two parts (Houlsby et al. 2011): the
-aleatoric part E[H(p)] is left even when the weights are known, the epistemic part H(E[p]) - E[H(p)]
-is what more data would remove.
+For a comparison whose outcomes have probabilities p under the model's choice model, the entropy of
+the next choice, in bits, is the sum of two parts (Houlsby et al. 2011): the aleatoric part E[H(p)]
+remains even when the weights are known; more data reduce the epistemic part H(E[p]) - E[H(p)].
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-import xarray as xr
-from numpy.typing import NDArray
 
-from bayes_pref.convergence.finding import Finding
-from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
-from bayes_pref.data import Comparisons
-from bayes_pref.draws import parameters
-from bayes_pref.errors import DataError, ModelError
-from bayes_pref.models import MixtureReward, RewardModel, from_settings
-from bayes_pref.models.choice.likelihood import Law
-from bayes_pref.posterior import predictions, storage
+from bayes_pref import settings
 from bayes_pref.posterior.estimates import (
-    COLUMNS,
-    check_interval,
     describe_choices,
     describe_parameters,
     describer,
     estimate,
     estimate_frame,
+    parameter_frame,
 )
-from bayes_pref.posterior.queries import (
-    POPULATION,
-    Items,
-    Users,
-    difference_matrix,
-    item_matrix,
-    user_positions,
-)
+from bayes_pref.posterior.posterior_draws import PosteriorDraws
+from bayes_pref.posterior.queries import Items, Users, difference_matrix, item_matrix
 from bayes_pref.posterior.repr import as_html, as_text
-from bayes_pref.posterior.text_reward import TextReward
-
-Floats = NDArray[np.float64]
-
-# Streams of random numbers: what one question draws never changes the answer to another.
-_NEW_USER, _REPLICATION = 1, 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior:
-    """Draws of every reward function, with the labels of the data they were learned from.
+class Posterior(PosteriorDraws):
+    """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,
     `sd`, `lower` and `upper`; the methods that end in ``_draws`` return the draws behind them.
@@ -75,12 +48,13 @@ class Posterior:
         with the caller's labels. Weights are log-odds per raw unit of a feature.
     sample_stats
         Statistics of the sampler (chain, draw).
-    engine
-        Name, settings, running time in seconds, and whether the run is complete.
+    run
+        How the draws were made: the engine, its settings, running time, and whether the run is
+        complete.
     seed
-        From which the draws were made, and from which new users and replications are.
+        Random seed of the fit, and of posterior predictive draws and new users.
     findings
-        What the convergence checks found wrong; empty if nothing.
+        The convergence checks that failed.
 
     Examples
     --------
@@ -91,14 +65,6 @@ class Posterior:
     >>> posterior.draws["weights"].dims
     ('chain', 'draw', 'user', 'feature')
     """
-
-    model: RewardModel
-    comparisons: Comparisons
-    draws: xr.Dataset
-    sample_stats: xr.Dataset
-    engine: dict[str, Any]
-    seed: int
-    findings: tuple[Finding, ...] = ()
 
     def summary(
         self,
@@ -126,26 +92,17 @@ class Posterior:
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, features=1, contexts=0, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> posterior.summary().columns.tolist()
         ['mean', 'sd', 'lower', 'upper', 'rhat', 'ess_bulk', 'ess_tail']
         """
-        kinds = {"population": (False,), "users": (True,), "all": (False, True)}
-        if kind not in kinds:
-            raise DataError(f"kind must be 'population', 'users' or 'all', got {kind!r}")
-        check_interval(interval)
-        parts = []
-        for name, variable in self.draws.data_vars.items():
-            if ("user" in variable.dims) in kinds[kind]:
-                labels, values = parameters(variable.rename(name))
-                columns = describe_parameters(values, interval)
-                columns |= chain_statistics(values)._asdict()
-                parts.append(pd.DataFrame(columns, index=pd.Index(labels, name="parameter")))
-        nothing = pd.DataFrame(columns=[*COLUMNS, *ChainStatistics._fields])
-        return pd.concat(parts) if parts else nothing
+        of_users = {"population": (False,), "users": (True,), "all": (False, True)}
+        settings.argument("kind", kind, settings.one_of(*of_users))
+        interval = settings.interval(interval)
+        variables = self.draws.data_vars.values()
+        chosen = [each for each in variables if ("user" in each.dims) in of_users[kind]]
+        return parameter_frame(chosen, interval)
 
     def weights(self, users: Users = None, *, interval: float = 0.9) -> pd.DataFrame:
         """Estimate users' weights: how much a raw unit of each feature is worth to them.
@@ -154,7 +111,7 @@ class Posterior:
         ----------
         users
             A user's label, a list of labels, None for every user, or ``"population"`` for a new
-            user of whom nothing is known. (If a user is labelled "population": ``["population"]``
+            user. (If a user is labelled "population": ``["population"]``
             is that user.)
         interval
             Probability inside the central credible interval.
@@ -170,10 +127,8 @@ class Posterior:
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> posterior.weights("population").columns.tolist()
         ['user', 'feature', 'mean', 'sd', 'lower', 'upper']
         """
@@ -182,32 +137,8 @@ class Posterior:
         columns = estimate(weights, np.eye(len(features)), describer(interval))
         return estimate_frame({"user": labels, "feature": features}, columns)
 
-    def weights_draws(self, users: Users = None) -> xr.DataArray:
-        """Return draws of users' weights, (chain, draw, user, feature), log-odds per raw unit.
-
-        Parameters
-        ----------
-        users
-            As for `weights`.
-
-        Raises
-        ------
-        DataError
-            If a user is unknown.
-
-        Examples
-        --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
-        >>> posterior.weights_draws(list(world.comparisons.users[:3])).shape
-        (4, 1000, 3, 4)
-        """
-        return self._weights(users)[0].rename("weights")
-
     def membership(self, *, interval: float = 0.9) -> pd.DataFrame:
-        """Estimate how probable it is that each user belongs to each component; for `MixtureReward`.
+        """Estimate the probability that each user belongs to each component of a mixture.
 
         Parameters
         ----------
@@ -218,8 +149,8 @@ class Posterior:
         -------
         frame: `user`, `component`, `mean`, `sd`, `lower`, `upper`
 
-            `mean` is the probability given the data. The rest describe the probability given the
-            user's weights and the population, over their draws.
+            `mean` is the posterior probability. The other columns describe the probability given
+            the user's weights and the population, over the draws.
 
         Raises
         ------
@@ -237,11 +168,7 @@ class Posterior:
         >>> posterior.membership()[["component", "mean"]].drop_duplicates().values.tolist()
         [[1.0, 1.0]]
         """
-        if not isinstance(self.model, MixtureReward):
-            raise ModelError(
-                f"{type(self.model).__name__} has no mixture components; fit bp.MixtureReward(components=2)"
-            )
-        check_interval(interval)
+        interval = settings.interval(interval)
         probabilities = self.model.component_probabilities(self.draws, self.comparisons)
         size, _, components = probabilities.shape
         columns = describe_parameters(probabilities.reshape(1, size, -1), interval)
@@ -288,25 +215,9 @@ class Posterior:
         [['population', 'terse'], ['population', 'long']]
         """
         matrix, labels = item_matrix(items, self.comparisons)
-        weights, people = self._weights(users)
+        weights, owners = self._weights(users)
         columns = estimate(weights, matrix, describer(interval))
-        return estimate_frame({"user": people, "item": labels}, columns)
-
-    def reward_draws(self, items: Items = None, users: Users = None) -> xr.DataArray:
-        """Return draws of the rewards of items, (chain, draw, user, item), log-odds.
-
-        Parameters
-        ----------
-        items, users
-            As for `reward`.
-
-        Raises
-        ------
-        DataError
-            As `reward`.
-        """
-        matrix, labels = item_matrix(items, self.comparisons)
-        return self._projected(matrix, labels, "item", users).rename("reward")
+        return estimate_frame({"user": owners, "item": labels}, columns)
 
     def preference(
         self,
@@ -316,12 +227,11 @@ class Posterior:
         *,
         interval: float = 0.9,
     ) -> pd.DataFrame:
-        """Estimate the probability that users prefer left, and what the uncertainty consists of.
+        """Estimate the probability that users prefer left, and the two parts of its uncertainty.
 
-        That is the probability that somebody asked says so, by the model's law: what is shown on
-        the left has its `position` effect, some answers are lapses, and a tie is not for left
-        (``mean`` and ``tie`` leave the rest to right). Of graded answers, all those that find left
-        better count.
+        It is the probability of that answer under the choice model: position bias and lapses
+        count, and a tie is not for left (right has the probability that ``mean`` and ``tie``
+        leave). For graded answers it is that of all levels that find left better.
 
         Parameters
         ----------
@@ -339,8 +249,8 @@ class Posterior:
         `tie` where the model has ties or a middle level: the mean probability of that answer
 
             `comparison` is the label of left's row. `aleatoric` is the expected entropy of the
-            choice (bits) if the weights were known, `epistemic` what is on top of it because they
-            are not: the mutual information of the choice and the weights.
+            choice given the weights, in bits; `epistemic` is the mutual information of the choice
+            and the weights.
 
         Raises
         ------
@@ -359,33 +269,11 @@ class Posterior:
         [[0.5, 0.0, 1.0]]
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
-        weights, people = self._weights(users)
-        law = self.law
-        check_interval(interval)
-        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, law, interval))
-        return estimate_frame({"user": people, "comparison": labels}, columns)
-
-    def preference_draws(
-        self, left: Items, right: Items = None, users: Users = None
-    ) -> xr.DataArray:
-        """Return draws of the probability that left is preferred, (chain, draw, user, comparison).
-
-        Parameters
-        ----------
-        left, right, users
-            As for `preference`.
-
-        Raises
-        ------
-        DataError
-            As `preference`.
-        """
-        matrix, labels = difference_matrix(left, right, self.comparisons)
-        eta = self._projected(matrix, labels, "comparison", users)
-        samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
-        chance = self.law.preferred(samples_last.reshape(*samples_last.shape[:2], -1))
-        chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
-        return eta.copy(data=chance).rename("preference")
+        weights, owners = self._weights(users)
+        choices = self.choice_distribution
+        interval = settings.interval(interval)
+        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, choices, interval))
+        return estimate_frame({"user": owners, "comparison": labels}, columns)
 
     def amce(self, *, interval: float = 0.9) -> pd.DataFrame:
         """Estimate the average marginal component effect of each attribute.
@@ -418,190 +306,15 @@ class Posterior:
         >>> posterior.amce()["feature"].tolist()
         ['length', 'tone']
         """
-        check_interval(interval)
+        interval = settings.interval(interval)
         effects = self.amce_draws()
         columns = describe_parameters(effects.to_numpy(), interval)
         return pd.DataFrame({"feature": effects.indexes["feature"], **columns})
 
-    def amce_draws(self) -> xr.DataArray:
-        """Return draws of the average marginal component effects, (chain, draw, feature)."""
-        weights, _ = self._weights(None)
-        effects = predictions.marginal_effects(weights, self.law, self.comparisons)
-        coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
-        shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
-        return xr.DataArray(
-            effects.reshape(shape), coords, ("chain", "draw", "feature"), name="amce"
-        )
-
-    @cached_property
-    def idata(self) -> Any:
-        """Everything as ArviZ has it: an InferenceData (ArviZ 0.23) or a DataTree (1.x).
-
-        Groups `posterior`, `sample_stats`, and for every row of the comparisons `choice` in
-        `log_likelihood`, `posterior_predictive` and `observed_data`. The last three are computed
-        when first asked for; they take 9 bytes a row and draw.
-        """
-        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
-
-        if self.comparisons.stage is not None:
-            # Rows of one choice in a ranking have no likelihood and no replication of their own.
-            groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
-            return arviz_bridge.to_idata(groups)
-        weights, _ = self._weights(None)
-        rng = self._generator(_REPLICATION)
-        predicted = predictions.predict(weights, self.law, self.comparisons, rng)
-        groups = {"posterior": self.draws, "sample_stats": self.sample_stats} | predicted
-        return arviz_bridge.to_idata(groups)
-
-    def reward_model(self, user: Hashable = POPULATION) -> TextReward:
-        """Return a torch module that scores texts as a user would, with its uncertainty.
-
-        Parameters
-        ----------
-        user
-            A user's label, or ``"population"`` for a new user.
-
-        Returns
-        -------
-        module: called with prompts and responses, gives `mean` and `sd` (n,), log-odds against the
-            average response of the data; for best-of-n, and for the reward of a training loop
-
-        Raises
-        ------
-        DataError
-            If the user is unknown, or the comparisons were not read from texts.
-
-        Examples
-        --------
-        >>> import bayes_pref as bp
-        >>> short, long = "It is four.", "Let me explain at some length why the answer is four."
-        >>> votes = [
-        ...     {"who": who, "prompt": "2 + 2?", "chosen": pair[0], "rejected": pair[1]}
-        ...     for who, pair in [("ann", (short, long)), ("bob", (long, short))]
-        ...     for _ in range(10)
-        ... ]
-        >>> read = bp.text.comparisons(votes, user="who", surface=["length"])
-        >>> engine = bp.Gibbs(warmup=1000, thin=4, progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), read, engine)
-        >>> answers = ["Seven.", "I would say that it comes to seven, all things considered."]
-        >>> for user in ("ann", "bob"):
-        ...     scores = posterior.reward_model(user)("3 + 4?", answers)
-        ...     print(user, answers[int(scores.mean.argmax())])
-        ann Seven.
-        bob I would say that it comes to seven, all things considered.
-        """
-        weights, _ = self._weights(user if user == POPULATION else [user])
-        values = weights.transpose("chain", "draw", "user", "feature").to_numpy()
-        group = self.model.group_label(self.comparisons, user)
-        return TextReward(self.comparisons, values.reshape(-1, values.shape[-1]), group)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to one NetCDF file, comparisons included; the file is written whole or not at all.
-
-        Parameters
-        ----------
-        path
-            Where to; an existing file is replaced. Any suffix will do, ``.nc`` is usual.
-
-        Raises
-        ------
-        DataError
-            If the folder does not exist or cannot be written to, or a label is of a type that a
-            file cannot hold.
-
-        Examples
-        --------
-        >>> import bayes_pref as bp
-        >>> import pathlib, tempfile
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder, "posterior.nc")
-        ...     posterior.save(path)
-        ...     again = bp.Posterior.load(path)
-        >>> again.weights().equals(posterior.weights())
-        True
-        """
-        groups = {
-            "posterior": self.draws,
-            "sample_stats": self.sample_stats,
-            "comparisons": storage.comparisons_dataset(self.comparisons),
-        }
-        settings = {
-            "model": self.model.settings(),
-            "engine": self.engine,
-            "seed": self.seed,
-            "findings": [asdict(finding) for finding in self.findings],
-        }
-        storage.write(path, groups, settings)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Load what `save` wrote; every number and label is what it was.
-
-        Parameters
-        ----------
-        path
-            The file.
-
-        Raises
-        ------
-        DataError
-            If the file is missing, damaged, of another kind, or of a newer version.
-        """
-        groups, settings = storage.read(path)
-        with storage.damage(path):
-            return cls(
-                model=from_settings(settings["model"]),
-                comparisons=storage.comparisons_from(groups["comparisons"]),
-                draws=groups["posterior"],
-                sample_stats=groups["sample_stats"],
-                engine=settings["engine"],
-                seed=settings["seed"],
-                findings=tuple(Finding(**finding) for finding in settings["findings"]),
-            )
-
     def __repr__(self) -> str:
-        """Describe who was asked, what was fitted and how, and whether to trust it."""
+        """Describe the data, the model, the engine and the convergence checks."""
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        """Describe the same for notebooks."""
+        """Give the same description as HTML, for notebooks."""
         return as_html(self)
-
-    @property
-    def law(self) -> Law:
-        """The law of choices at these draws: link, ties, levels, lapses, position."""
-        return self.model.law(self.draws)
-
-    def _weights(self, users: Users) -> tuple[xr.DataArray, pd.Index]:
-        """Draws (chain, draw, user, feature) of the users asked for, and their labels."""
-        if isinstance(users, str) and users == POPULATION:
-            drawn = self.model.new_user_weights(
-                self.draws, self.comparisons, self._generator(_NEW_USER)
-            )
-            label = pd.Index([POPULATION])
-            drawn = drawn.expand_dims(user=label)
-            return drawn.transpose("chain", "draw", "user", "feature"), label
-        known = self.comparisons.users
-        weights = self.model.user_weights(self.draws)
-        if users is None:
-            return weights, known
-        positions = user_positions(users, known)
-        return weights.isel(user=positions), known.take(positions)
-
-    def _projected(self, matrix: Floats, labels: pd.Index, dim: str, users: Users) -> xr.DataArray:
-        """Draws (chain, draw, user, `dim`) of ``matrix @ weights``."""
-        weights, people = self._weights(users)
-        values = weights.transpose("chain", "draw", "user", "feature").to_numpy() @ matrix.T
-        # Renamed: xarray takes the name of an index for that of its dimension.
-        coords = self._sampled() | {"user": people.rename("user"), dim: labels.rename(dim)}
-        return xr.DataArray(values, coords, ("chain", "draw", "user", dim))
-
-    def _sampled(self) -> dict[str, Any]:
-        """Labels of the chains and draws."""
-        return {dim: self.draws[dim].to_numpy() for dim in ("chain", "draw")}
-
-    def _generator(self, stream: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream,)))

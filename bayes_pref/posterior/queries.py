@@ -1,4 +1,4 @@
-"""What callers ask about, as arrays: users, items and comparisons by label or by features."""
+"""Queries as arrays: users, items and comparisons, given by label or by features."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import Table, TableLike, closest, shown
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
+from bayes_pref.messages import closest, shown
+from bayes_pref.types import FloatArray
 
-Floats: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = "Hashable | Sequence[Hashable] | pd.Index[Any] | pd.Series[Any] | NDArray[Any]"
 Users: TypeAlias = "Labels | None"
 Items: TypeAlias = "TableLike | Labels | None"
@@ -50,7 +51,7 @@ def user_positions(users: Users, known: pd.Index) -> NDArray[np.intp]:
 
 def item_matrix(
     items: Items, comparisons: Comparisons, argument: str = "items"
-) -> tuple[Floats, pd.Index]:
+) -> tuple[FloatArray, pd.Index]:
     """Features (m, d) of items, and their labels.
 
     Parameters
@@ -59,9 +60,9 @@ def item_matrix(
         A table with the attributes (and the contexts that interact with any); item labels, where
         the comparisons have a catalogue; None for the whole catalogue.
     comparisons
-        Which know the features and the catalogue.
+        The data, which hold the features and the catalogue.
     argument
-        Name of the argument that `items` came in as, for messages.
+        Name of the caller's argument, for messages.
 
     Raises
     ------
@@ -115,15 +116,15 @@ def item_matrix(
 
 def difference_matrix(
     left: Items, right: Items, comparisons: Comparisons
-) -> tuple[Floats, pd.Index]:
+) -> tuple[FloatArray, pd.Index]:
     """Feature differences (m, d), left minus right, and a label for each comparison.
 
     Parameters
     ----------
     left, right
-        Items as for `item_matrix`, equally many; `right` None: `left` holds differences already.
+        Items as for `item_matrix`, equally many. With `right` None, `left` holds differences.
     comparisons
-        Which know the features and the catalogue.
+        The data, which hold the features and the catalogue.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def difference_matrix(
 
 def _table_differences(
     left: TableLike, right: TableLike, comparisons: Comparisons
-) -> tuple[Floats, pd.Index]:
+) -> tuple[FloatArray, pd.Index]:
     """Differences of two tables, which share their contexts."""
     used = list(dict.fromkeys(context for _, context in comparisons.features.interactions))
     one, other = Table.read(left, "left"), Table.read(right, "right")
@@ -183,13 +184,13 @@ def _same_length(left: int, right: int) -> None:
 
 def _is_table(items: object) -> bool:
     if isinstance(items, pd.Series | pd.Index):
-        return False  # they speak Arrow, too, but are lists of labels
-    kinds = ("__arrow_c_stream__", "__dataframe__")
-    return isinstance(items, pd.DataFrame) or any(hasattr(items, kind) for kind in kinds)
+        return False  # they have the Arrow interface too, but are lists of labels
+    interfaces = ("__arrow_c_stream__", "__dataframe__")
+    return isinstance(items, pd.DataFrame) or any(hasattr(items, name) for name in interfaces)
 
 
 def _as_list(labels: Any, known: pd.Index) -> list[Hashable]:
-    """Labels as a list; a tuple is one label where it is known as one."""
+    """Labels as a list; a tuple is a single label if it is a known label."""
     if isinstance(labels, tuple) and labels in known:
         return [labels]
     return list(labels) if isinstance(labels, _LISTS) else [labels]

@@ -1,23 +1,21 @@
-"""A posterior at a glance: who was asked, what was fitted and how, whether to trust it."""
+"""Short descriptions of a posterior: data, model, engine, convergence, population weights."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
-
-if TYPE_CHECKING:
-    from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.posterior_draws import PosteriorDraws
+from bayes_pref.posterior.run import Run
 
 _SHOWN = 20
 
 
-def population_table(posterior: Posterior) -> pd.DataFrame:
-    """Population weights by feature: of the mean `mu`, and the mean of the users' spread `tau`."""
-    # Of kinds of users, the weights of each are in the summary; here is no room for all.
+def population_table(posterior: PosteriorDraws) -> pd.DataFrame:
+    """Return the mean weights `mu` by feature, with intervals, and the mean spread `tau`."""
+    # The weights of each component of a mixture are in the summary.
     if "mu" not in posterior.draws or "component" in posterior.draws["mu"].dims:
         return pd.DataFrame(columns=list(COLUMNS))
     mu = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
@@ -28,45 +26,48 @@ def population_table(posterior: Posterior) -> pd.DataFrame:
     return table
 
 
-def headlines(posterior: Posterior) -> list[tuple[str, str]]:
-    """Titles and sentences, in the order in which to read them."""
-    comparisons, engine, sizes = posterior.comparisons, posterior.engine, posterior.draws.sizes
+def headlines(posterior: PosteriorDraws) -> list[tuple[str, str]]:
+    """Return titles and sentences, in reading order."""
+    comparisons, sizes = posterior.comparisons, posterior.draws.sizes
     settings = posterior.model.settings()
     chosen = ", ".join(f"{key}={value!r}" for key, value in settings.items() if key != "model")
-    people = (
+    stopped = "" if posterior.run.complete else "; interrupted, so fewer draws than asked for"
+    data = (
         f"{len(comparisons):,} comparisons by {comparisons.n_users:,} users, "
         f"{comparisons.n_features:,} features"
     )
-    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
-    run = f"{engine.get('name', 'unknown')}, {chains} of {sizes['draw']:,} draws"
-    if "guide" in engine:
-        run = f"{engine['name']}, {sizes['draw']:,} independent draws from guide {engine['guide']}"
-    if "warmup" in engine:
-        run += f" after {engine['warmup']:,}"
-    if engine.get("thin", 1) > 1:
-        run += f", one sweep in {engine['thin']} kept"
-    if "seconds" in engine:
-        run += f", {engine['seconds']:.1f} s"
-    run += f", seed {posterior.seed}"
-    if not engine.get("complete", True):
-        run += "; interrupted, so fewer draws than asked for"
     return [
-        ("data", people),
+        ("data", data),
         ("model", f"{settings['model']}({chosen})"),
-        ("engine", run),
+        ("engine", f"{described(posterior.run, sizes['chain'])}, seed {posterior.seed}{stopped}"),
         ("convergence", verdict(posterior)),
     ]
 
 
-def verdict(posterior: Posterior) -> str:
-    """Whether the convergence checks passed, in one line."""
+def described(run: Run, chains: int) -> str:
+    """Describe the engine, the number of draws and the running time, in one line."""
+    settings = run.settings
+    if "guide" in settings:
+        text = f"{run.engine}, {run.draws:,} independent draws from guide {settings['guide']}"
+    else:
+        many = "1 chain" if chains == 1 else f"{chains} chains"
+        text = f"{run.engine}, {many} of {run.draws:,} draws"
+    if "warmup" in settings:
+        text += f" after {settings['warmup']:,}"
+    if settings.get("thin", 1) > 1:
+        text += f", thinning interval {settings['thin']}"
+    return f"{text}, {run.seconds:.1f} s"
+
+
+def verdict(posterior: PosteriorDraws) -> str:
+    """Summarise the convergence checks in one line."""
     count = len(posterior.findings)
     if not count:
         return "all checks passed"
     return f"{count} {'check' if count == 1 else 'checks'} failed"
 
 
-def as_text(posterior: Posterior) -> str:
+def as_text(posterior: PosteriorDraws) -> str:
     """Plain text for a terminal."""
     lines = ["Posterior"]
     lines += [f"  {title + ':':<13}{text}" for title, text in headlines(posterior)]
@@ -81,7 +82,7 @@ def as_text(posterior: Posterior) -> str:
     return "\n".join(lines)
 
 
-def as_html(posterior: Posterior) -> str:
+def as_html(posterior: PosteriorDraws) -> str:
     """HTML for a notebook."""
     left = "style='text-align: left'"
     rows = "".join(

@@ -1,9 +1,9 @@
 """Posteriors as NetCDF files: labelled arrays with checksums, and JSON for everything else.
 
-A file holds one group per dataset. Arrays are stored as they are; the labels of a dimension are
-stored as JSON bytes beside them, which keeps their types, and once more as text, for other
-programs. A file is written beside its destination and then renamed, so that the destination
-always holds a whole file: the old one or the new one.
+A file holds one group per dataset. Arrays are stored unchanged. The labels of a dimension are
+stored as JSON bytes, which keep their types, and once more as text, for other programs. A file is
+written beside its destination and then renamed, so that the destination always holds a complete
+file, the old one or the new one.
 """
 
 from __future__ import annotations
@@ -19,40 +19,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from bayes_pref.data import Comparisons, Features, Representation
 from bayes_pref.errors import DataError
-from bayes_pref.posterior.labels import decode_index, encode_index
-from bayes_pref.text.text_features import TextFeatures
+from bayes_pref.posterior import format_1
+from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 
-FORMAT = 1
+FORMAT = 2
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FORMAT_ATTRIBUTE = "bayes_pref_format"
 _CHUNK_BYTES = 4 * 2**20
-# What HDF5, xarray and the decoding of JSON raise on a file whose bytes are not what was written.
+# The exceptions of HDF5, xarray and JSON for a damaged file.
 _DAMAGED = (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
 
 
 def write(
     path: str | os.PathLike[str], groups: Mapping[str, xr.Dataset], settings: Mapping[str, Any]
 ) -> None:
-    """Write datasets and JSON settings to one file, whole or not at all.
+    """Write datasets and JSON settings to one file, completely or not at all.
 
     Parameters
     ----------
     path
-        Where to; an existing file is replaced. Any suffix will do, ``.nc`` is usual.
+        The file; an existing one is replaced. Any suffix will do, ``.nc`` is usual.
     groups
         Datasets by name of group.
     settings
-        What JSON can hold, by name.
+        Values that JSON can hold, by name.
 
     Raises
     ------
     DataError
-        If the folder does not exist or cannot be written to, or something has no place in JSON.
+        If the folder does not exist or cannot be written to, or JSON cannot hold a value.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -64,8 +62,8 @@ def write(
     header |= {_FORMAT_ATTRIBUTE: FORMAT, "bayes_pref_version": _library_version()}
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
-        # Created first, and by ourselves, so that a folder without permission is found out before
-        # any work and the file has the permissions that the user's other new files have.
+        # Created before any work, so that missing permissions are found at once; and by os.open,
+        # so that the file has the usual permissions of the user's new files.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         xr.Dataset(attrs=header).to_netcdf(temporary, mode="w", engine="h5netcdf")
         for name, dataset in groups.items():
@@ -84,7 +82,7 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    """Read what `write` wrote.
+    """Read what `write` wrote; files of format 1 are brought up to date.
 
     Returns
     -------
@@ -94,7 +92,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
     Raises
     ------
     DataError
-        If the file is missing, damaged, of another kind, or of a newer format.
+        If the file is missing, damaged, no saved posterior, or of a newer format.
     """
     try:
         with Path(path).open("rb") as file:
@@ -121,12 +119,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
             )
             for name in settings.pop("groups")
         }
+        if header[_FORMAT_ATTRIBUTE] == 1:
+            return format_1.upgraded(groups, settings)
     return groups, settings
 
 
 @contextmanager
 def damage(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say that a file is damaged, whatever its bytes make the code inside trip over."""
+    """Turn the exceptions that a damaged file causes into one sentence."""
     try:
         yield
     except DataError:
@@ -138,105 +138,11 @@ def damage(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from err
 
 
-def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
-    """Comparisons as a dataset: arrays as they are, labels and names as JSON bytes."""
-    catalogue = comparisons.catalogue
-    described = {
-        "users": encode_index(comparisons.users),
-        "rows": encode_index(comparisons.rows),
-        "attributes": comparisons.features.attributes,
-        "contexts": comparisons.features.contexts,
-        "interactions": comparisons.features.interactions,
-        "indicators": comparisons.features.indicators,
-        "covariate_names": comparisons.covariate_names,
-        "user_name": comparisons.user_name,
-        "choice_name": comparisons.choice_name,
-        "levels": comparisons.levels,
-        "items": None if catalogue is None else encode_index(catalogue.index),
-        "item_columns": None if catalogue is None else encode_index(catalogue.columns),
-    }
-    dataset = xr.Dataset(
-        {
-            "difference": (("comparison", "feature"), comparisons.difference),
-            "choice": ("comparison", comparisons.choice),
-            "user": ("comparison", comparisons.user),
-            "context": (("comparison", "context_column"), comparisons.context),
-            "covariates": (("user_label", "covariate"), comparisons.covariates),
-            "described": ("described_byte", _bytes(described)),
-        }
-    )
-    if comparisons.stage is not None:
-        dataset["stage"] = ("comparison", comparisons.stage)
-    if catalogue is not None:
-        dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
-    if comparisons.right is not None:
-        dataset["right"] = (("comparison", "attribute"), comparisons.right)
-    for name, part in (("text", comparisons.text), ("network", comparisons.representation)):
-        if part is not None:
-            described, arrays = part.state()
-            dataset[name] = (f"{name}_byte", _bytes(described))
-            for key, values in arrays.items():
-                dims = [f"{name}_{key}_{axis}" for axis in range(values.ndim)]
-                dataset[f"{name}_{key}"] = (dims, values)
-    return dataset
-
-
-def comparisons_from(dataset: xr.Dataset) -> Comparisons:
-    """Build the comparisons that `comparisons_dataset` stored."""
-    described = _from_bytes(dataset["described"].to_numpy())
-    catalogue = None
-    if described["items"] is not None:
-        catalogue = pd.DataFrame(
-            dataset["catalogue"].to_numpy(),
-            index=decode_index(described["items"]),
-            columns=decode_index(described["item_columns"]),
-        )
-    text, network = _part(dataset, "text"), _part(dataset, "network")
-    return Comparisons(
-        difference=dataset["difference"].to_numpy(),
-        choice=dataset["choice"].to_numpy(),
-        user=dataset["user"].to_numpy(),
-        users=decode_index(described["users"]),
-        features=Features(
-            tuple(described["attributes"]),
-            tuple(described["contexts"]),
-            tuple((attribute, context) for attribute, context in described["interactions"]),
-            described["indicators"],
-        ),
-        context=dataset["context"].to_numpy(),
-        covariates=dataset["covariates"].to_numpy(),
-        covariate_names=tuple(described["covariate_names"]),
-        rows=decode_index(described["rows"]),
-        catalogue=catalogue,
-        user_name=described["user_name"],
-        choice_name=described["choice_name"],
-        # Files from before there were graded answers have none.
-        levels=tuple(described["levels"]) if described.get("levels") else None,
-        right=dataset["right"].to_numpy() if "right" in dataset else None,
-        text=None if text is None else TextFeatures.from_state(*text),
-        representation=None if network is None else Representation.from_state(*network),
-        stage=dataset["stage"].to_numpy() if "stage" in dataset else None,
-    )
-
-
-def _part(dataset: xr.Dataset, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Settings and arrays of a part that comparisons may have."""
-    if name not in dataset:
-        return None
-    prefix = f"{name}_"
-    arrays = {
-        str(key).removeprefix(prefix): values.to_numpy()
-        for key, values in dataset.data_vars.items()
-        if str(key).startswith(prefix)
-    }
-    return _from_bytes(dataset[name].to_numpy()), arrays
-
-
 def _stored(dataset: xr.Dataset) -> xr.Dataset:
     """Replace the labels of each dimension by plain text and by JSON bytes."""
     stored = dataset.drop_vars(list(dataset.coords))
     for dim, index in dataset.indexes.items():
-        stored[f"{dim}_labels"] = (f"{dim}_labels_byte", _bytes(encode_index(index)))
+        stored[f"{dim}_labels"] = (f"{dim}_labels_byte", json_bytes(encode_index(index)))
         text = index.to_numpy() if index.dtype.kind in "iuf" else [str(label) for label in index]
         stored = stored.assign_coords({dim: text})
     return stored
@@ -245,7 +151,9 @@ def _stored(dataset: xr.Dataset) -> xr.Dataset:
 def _restored(stored: xr.Dataset) -> xr.Dataset:
     """Undo `_stored`."""
     dims = [dim for dim in stored.dims if f"{dim}_labels" in stored]
-    labels = {dim: decode_index(_from_bytes(stored[f"{dim}_labels"].to_numpy())) for dim in dims}
+    labels = {
+        dim: decode_index(from_json_bytes(stored[f"{dim}_labels"].to_numpy())) for dim in dims
+    }
     dataset = stored.drop_vars([f"{dim}_labels" for dim in dims]).assign_coords(labels)
     for variable in dataset.variables.values():
         variable.encoding = {}
@@ -253,7 +161,7 @@ def _restored(stored: xr.Dataset) -> xr.Dataset:
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Checksums for every array, in chunks that are contiguous in memory."""
+    """Request checksums for every array, in chunks that are contiguous in memory."""
     encoding = {}
     for name, variable in dataset.data_vars.items():
         if variable.size:
@@ -292,15 +200,7 @@ def _json(value: Any, name: str) -> str:
 def _number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in JSON")
-
-
-def _bytes(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
-
-
-def _from_bytes(values: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
-    return json.loads(values.astype(np.uint8).tobytes())
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be stored as JSON")
 
 
 def _library_version() -> str:

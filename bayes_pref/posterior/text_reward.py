@@ -1,7 +1,8 @@
-"""A posterior as a torch module that scores texts, for best-of-n and for training loops.
+"""A user's reward function as a torch module that scores texts.
 
-The reward of response y to prompt x is measured from that of the average response in the data, so
-that its sd is that of a difference, which alone has a meaning:
+It serves best-of-n sampling and training loops. The reward of response y to prompt x is measured
+against that of the average response in the data, because only differences of rewards are
+identified:
 
     f = phi(x, y) - phi(x, mean y),   r = f . w,   mean r = f . E w,   var r = f' Cov(w) f
 """
@@ -13,13 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import listed
 from bayes_pref.errors import DataError
-
-Floats = NDArray[np.float64]
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray
 
 
 class Score(NamedTuple):
@@ -30,27 +29,27 @@ class Score(NamedTuple):
 
 
 class TextReward(torch.nn.Module):
-    """Scores (prompt, response) texts as one user would; made by `Posterior.reward_model`.
+    """Scores (prompt, response) texts for one user; made by `Posterior.reward_model`.
 
     Parameters
     ----------
     comparisons
-        What the posterior was learned from, which knows how texts become features.
+        The data of the posterior, which hold the map from texts to features.
     weights
         (s, d) draws of the user's weights.
     group
-        The user's group, where the representation has one as an input.
+        The user's group, where the learned representation has it as an input.
 
     Raises
     ------
     DataError
-        If the features did not come from texts, or are not all known from texts.
+        If the features did not come from texts, or depend on columns that texts do not determine.
     """
 
     mean: torch.Tensor
     root: torch.Tensor
 
-    def __init__(self, comparisons: Comparisons, weights: Floats, group: Any = None) -> None:
+    def __init__(self, comparisons: Comparisons, weights: FloatArray, group: Any = None) -> None:
         super().__init__()
         text = comparisons.text
         if text is None:
@@ -64,15 +63,15 @@ class TextReward(torch.nn.Module):
         unknown = used - set(text.context_names)
         if unknown:
             raise DataError(
-                f"rewards depend on {listed(sorted(unknown))}, which a text does not tell: use "
-                "posterior.reward(items) with these columns"
+                f"rewards depend on {listed(sorted(unknown))}, which a text does not determine: "
+                "use posterior.reward(items) with these columns"
             )
         self.text, self.network, self.group = text, network, group
         self.described = comparisons.features
         count = len(self.described.attributes)
         right = comparisons.right
         if right is None:
-            raise DataError("these comparisons do not say what either side was")
+            raise DataError("these comparisons have feature differences only, not both sides")
         self.average = (right + comparisons.difference[:, :count] / 2.0).mean(axis=0)
         cov = np.atleast_2d(np.cov(weights, rowvar=False))
         values, axes = np.linalg.eigh(cov)
@@ -80,7 +79,7 @@ class TextReward(torch.nn.Module):
         self.register_buffer("root", torch.tensor(axes * np.sqrt(np.clip(values, 0.0, None))))
 
     def features(self, prompts: Sequence[str], responses: Sequence[str]) -> torch.Tensor:
-        """Features (n, d) of responses, measured from the average one in the same context."""
+        """Features (n, d) of responses less those of the average response in the same context."""
         if isinstance(prompts, str):
             prompts = [prompts] * len(responses)
         if len(prompts) != len(responses):
@@ -91,7 +90,7 @@ class TextReward(torch.nn.Module):
             groups = None if self.group is None else [self.group] * len(responses)
             attributes = self.network(attributes, contexts[:, : len(self.network.contexts)], groups)
         all_contexts = np.zeros((len(responses), len(self.described.contexts)))
-        all_contexts[:, : contexts.shape[1]] = contexts  # the text's come first
+        all_contexts[:, : contexts.shape[1]] = contexts  # those of the text come first
         found = self.described.expand(attributes - self.average, all_contexts)
         return torch.as_tensor(found, device=self.mean.device).to(self.mean.dtype)
 

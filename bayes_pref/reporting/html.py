@@ -1,23 +1,20 @@
-"""A report as one HTML page that holds its pictures and needs no other file."""
+"""HTML pages that hold their figures and need no other file."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot
 
-from bayes_pref.diagnostics.verdicts import MEANINGS
-from bayes_pref.plots import report_panels as panels
 from bayes_pref.plots.style import off_screen
 
-if TYPE_CHECKING:
-    from bayes_pref.diagnostics.report import Report
-
-_ROWS = 12  # of each verdict that calls for action
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2329; margin: 2rem auto; max-width: 62rem;
        padding: 0 1rem; }
@@ -30,62 +27,108 @@ img { max-width: 100%; }
 """
 
 
-def page(report: Report) -> str:
-    """Write the page.
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
 
     Parameters
     ----------
-    report
-        What to write of.
-
-    Returns
-    -------
-    html: a whole document
+    title
+        Its heading, as plain text; empty: none.
+    parts
+        HTML fragments, as the functions of this module return them.
     """
-    parts = [
-        f"<h1>What {len(report.comparisons):,} comparisons can and cannot answer</h1>",
-        _counts(report),
-        f"<p><img alt='{panels.DESCRIPTION}' src='{_picture(report)}'></p>",
-    ]
-    if report.notes:
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in report.notes)
-        parts.append(f"<h2>Notes</h2><ul>{notes}</ul>")
-    given = report.counts()["comparisons"]
-    for name in ("unidentifiable", "confounded", "separated"):
-        if name in given.index:
-            rows, total = report.examples(name, _ROWS)[["row", "user", "sentence"]], given[name]
-            parts.append(f"<h2>{name.capitalize()}: {len(rows):,} of {total:,}</h2>{_table(rows)}")
-    if len(report.directions):
-        parts.append(f"<h2>What the data never separate</h2>{_table(report.directions)}")
-    parts.append("<p>All rows are in comparisons.csv, all users in users.csv beside this page.</p>")
-    body = "\n".join(parts)
+
+    title: str
+    parts: tuple[str, ...]
+
+
+def page(title: str, sections: Iterable[Section]) -> str:
+    """Return a whole HTML document.
+
+    Parameters
+    ----------
+    title
+        The title, as plain text.
+    sections
+        Its parts, in order.
+
+    Examples
+    --------
+    >>> text = page("Fit", [Section("Notes", (items(["a < b"]),))])
+    >>> "<h2>Notes</h2>" in text, "a &lt; b" in text
+    (True, True)
+    """
+    body = [f"<h1>{html.escape(title)}</h1>"]
+    for section in sections:
+        body += [f"<h2>{html.escape(section.title)}</h2>"] if section.title else []
+        body += section.parts
+    content = "\n".join(body)
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>Report</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>{content}</body></html>\n"
     )
 
 
-def _counts(report: Report) -> str:
-    rows = "".join(
-        f"<tr><th>{name}</th><td class='number'>{found['comparisons']:,}</td>"
-        f"<td class='number'>{100 * found['share']:.0f} %</td>"
-        f"<td>{html.escape(MEANINGS[str(name)])}</td></tr>"
-        for name, found in report.counts().iterrows()
-    )
-    return f"<table>{rows}</table>"
+def paragraph(text: str) -> str:
+    """Return a paragraph of plain text."""
+    return f"<p>{html.escape(text)}</p>"
 
 
-def _table(frame: pd.DataFrame) -> str:
-    return frame.to_html(index=False, border=0, float_format="{:.2f}".format, escape=True)
+def items(texts: Sequence[str]) -> str:
+    """Return a list of plain texts; nothing if it is empty."""
+    lines = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
+    return f"<ul>{lines}</ul>" if lines else ""
 
 
-def _picture(report: Report) -> str:
-    """Draw the panels as the data of an image."""
+def table(frame: pd.DataFrame) -> str:
+    """Return a table with the frame's columns as header; numbers have two decimals."""
+    written: str = frame.to_html(index=False, border=0, float_format="{:.2f}".format, escape=True)
+    return written
+
+
+def plain_table(rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    """Return a table of plain texts without a header; the first column is in bold.
+
+    Parameters
+    ----------
+    rows
+        Texts of the cells.
+    numbers
+        Positions of the columns that are aligned to the right.
+
+    Examples
+    --------
+    >>> plain_table([["undecided", "12"]], numbers=[1])
+    "<table><tr><th>undecided</th><td class='number'>12</td></tr></table>"
+    """
+    lines = []
+    for first, *rest in rows:
+        cells = [
+            f"<td{' class=' + repr('number') if place in numbers else ''}>{html.escape(text)}</td>"
+            for place, text in enumerate(rest, start=1)
+        ]
+        lines.append(f"<tr><th>{html.escape(first)}</th>{''.join(cells)}</tr>")
+    return f"<table>{''.join(lines)}</table>"
+
+
+def figure(draw: Callable[[], Any], description: str) -> str:
+    """Return a figure as an image inside the page.
+
+    Parameters
+    ----------
+    draw
+        Draws a new figure and returns its axes, one or several.
+    description
+        What the image shows, for readers who do not see it.
+    """
     with off_screen():
-        figure, stream = report.plot(), io.BytesIO()
+        drawn, stream = np.ravel(draw())[0].figure, io.BytesIO()
         try:
-            figure.savefig(stream, dpi=130, format="png")
+            drawn.savefig(stream, dpi=130, format="png")
         finally:
-            pyplot.close(figure)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+            pyplot.close(drawn)
+    data = base64.b64encode(stream.getvalue()).decode()
+    return f"<p><img alt='{html.escape(description)}' src='data:image/png;base64,{data}'></p>"

@@ -1,6 +1,6 @@
-"""Worlds whose truth is known."""
+"""Simulation of comparisons with known true parameters."""
 
+from bayes_pref.simulation.simulating import assistant_world, simulate
 from bayes_pref.simulation.world import Truth, World
-from bayes_pref.simulation.worlds import assistant_world, simulate
 
 __all__ = ["Truth", "World", "assistant_world", "simulate"]

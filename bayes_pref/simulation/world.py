@@ -1,4 +1,4 @@
-"""A simulated world: comparisons, and beside them the truth that an analysis has to find."""
+"""Simulated comparisons and the true parameters behind them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bayes_pref.data import Comparisons
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What `simulate` knows and an analysis has to find; features include interactions.
+    """True parameters of simulated comparisons; features include interactions.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class Truth:
     mu
         (features,), mean weights of the population at the mean of the covariates.
     tau
-        (features,), sd of the users' weights around mu + B c.
+        (features,), standard deviation of the users' weights around mu + B c.
     covariance
         (features, features), covariance of the users' weights around mu + B c.
     B
@@ -28,21 +28,21 @@ class Truth:
     coupling
         (features, contexts), log-odds per unit of a feature per sd of exposure.
     exposure
-        (users, contexts), in sds: what decides the contexts that a user is shown.
+        (users, contexts), in sds: the users' mean contexts, but for scale.
     comparisons
-        One row a comparison, in the order of `world.comparisons.rows`: probability (that this
-        user chooses left, when neither tying nor lapsing and but for `position`), p_do
-        and p_obs (of all users, and of those who are shown such a context), shift (p_obs - p_do),
-        kind ("choice", "tie" or "lapse": how the answer came about).
+        One row a comparison, in the order of `world.comparisons.rows`: `probability` (that this
+        user chooses left, without ties, lapses and position bias), `p_do` and `p_obs` (the same
+        over all users, and over those who see such a context), `shift` (p_obs - p_do) and `kind`
+        (how the answer came about: "choice", "tie" or "lapse").
     nu
         Davidson's tie parameter; 0 without ties.
-    position
-        Log-odds in favour of the left side.
     V
-        (features, factors), log-odds per unit of a feature per sd of a factor; any rotation of V and
-        `factors` together says the same.
-    factors
-        (users, factors), in sds: the users' positions.
+        (features, factors), log-odds per unit of a feature per sd of a factor. Any rotation of V
+        and `scores` together gives the same weights.
+    scores
+        (users, factors), in sds.
+    position
+        Position bias: log-odds in favour of the left side.
     """
 
     weights: pd.DataFrame
@@ -55,24 +55,24 @@ class Truth:
     comparisons: pd.DataFrame
     nu: float
     V: pd.DataFrame
-    factors: pd.DataFrame
+    scores: pd.DataFrame
     position: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class World:
-    """Simulated comparisons beside the truth that made them.
+    """Simulated comparisons with the true parameters.
 
     Parameters
     ----------
     comparisons
         The comparisons, ready for a model.
     frame
-        The same as a raw table: user, choice, differences (left minus right), contexts.
+        The same rows as a raw table: user, choice, differences (left minus right), contexts.
     covariates
         One row a user, indexed by user; None without covariates.
     truth
-        What an analysis has to find.
+        The true parameters.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class World:
     truth: Truth
 
     def __repr__(self) -> str:
-        """Sizes, the share of shifted comparisons, and the population."""
+        """Show the sizes, the share of confounded comparisons, and the population."""
         return f"{self._headline()}\n{self._population().to_string(float_format='{:.2f}'.format)}"
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
-"""From texts to comparisons, and from a posterior back to scores of texts.
+"""Comparisons of texts: interpretable features and principal components of embeddings.
 
-`comparisons` reads votes on prompts and responses (a JSON lines file, a table, whole conversations)
-and turns the texts into interpretable features and principal components of their embeddings.
+`comparisons` reads votes on responses to prompts (a JSON lines file, a table, whole conversations)
+and computes features of the texts. `TextFeatures` applies the same features to other texts.
 """
 
 from bayes_pref.text.cache import EmbeddingCache

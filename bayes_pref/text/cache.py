@@ -1,7 +1,7 @@
-"""Embeddings on disk, found again by their content: encoder and text, whatever the file or row.
+"""Cache of embeddings on disk, keyed by the encoder and the text.
 
-Every batch becomes a file of its own as soon as it is encoded, written beside its destination and
-then renamed; an interrupted run loses one batch. Files are npz without pickle.
+Each batch is written to a file of its own as soon as it is encoded, under a temporary name that is
+then changed, so that an interrupted run loses one batch at most. Files are npz without pickle.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.progress import tqdm
 from bayes_pref.text.encoders import Encoder
+from bayes_pref.types import FloatArray
 
-Floats = NDArray[np.float64]
-
-_BATCH = 64  # texts a file: seconds of work with a small encoder on a laptop
-_LONG = 2  # batches from which a bar is worth showing
+_BATCH = 64  # texts in a file: seconds of work with a small encoder on a laptop
+_LONG = 2  # batches from which a progress bar is shown
 
 
 class EmbeddingCache:
@@ -33,12 +32,12 @@ class EmbeddingCache:
     Parameters
     ----------
     folder
-        Where; made if it is not there. None: nothing is kept.
+        Path of the folder, which is created where it is missing. None: nothing is kept.
 
     Raises
     ------
     DataError
-        If the folder cannot be made.
+        If the folder cannot be created.
 
     Examples
     --------
@@ -58,11 +57,11 @@ class EmbeddingCache:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as err:
-                raise DataError(f"cache {folder}: {err.strerror}; choose another folder") from err
+                raise DataError(f"cache {folder}: {err.strerror}", "choose another folder") from err
 
-    def known(self, encoder: Encoder) -> dict[str, Floats]:
-        """Embeddings that the folder has of an encoder, by key."""
-        found: dict[str, Floats] = {}
+    def known(self, encoder: Encoder) -> dict[str, FloatArray]:
+        """Embeddings by an encoder that the folder holds, by key."""
+        found: dict[str, FloatArray] = {}
         if self.folder is None:
             return found
         # A loop over files: each is a batch.
@@ -85,17 +84,17 @@ class EmbeddingCache:
         where: Sequence[str],
         *,
         progress: bool = False,
-    ) -> Floats:
-        """Encode texts, each different one once and those that the folder has not at all.
+    ) -> FloatArray:
+        """Encode texts; each distinct text once, and none that the folder holds already.
 
         Parameters
         ----------
         encoder
-            What encodes.
+            The encoder.
         texts, where
-            n texts, and for messages where each stands.
+            n texts, and where each stands in the data, for messages.
         progress
-            Whether to show a bar where it takes long.
+            Whether to show a progress bar if there are several batches.
 
         Returns
         -------
@@ -115,7 +114,7 @@ class EmbeddingCache:
         starts = range(0, len(new), _BATCH)
         hidden = not progress or len(starts) < _LONG
         with tqdm(total=len(new), desc="encoding", unit="text", disable=hidden) as bar:
-            # A loop over batches: each is kept before the next begins.
+            # A loop over batches: each is stored before the next begins.
             for start in starts:
                 batch = new[start : start + _BATCH]
                 rows = [n for _, n in batch]

@@ -1,4 +1,4 @@
-"""Prompts, responses and votes to `Comparisons`."""
+"""Read votes on responses to prompts into `Comparisons`, with features of the texts."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.features import TextSource
-from bayes_pref.data.table import TableLike, column_names, listed
+from bayes_pref.data.table import TableLike, column_names
 from bayes_pref.errors import DataError
+from bayes_pref.messages import listed
 from bayes_pref.text.cache import EmbeddingCache
 from bayes_pref.text.records import Fields, Records, Votes, read_votes
 from bayes_pref.text.surface import surface as surface_of
 from bayes_pref.text.surface import surface_names
 from bayes_pref.text.text_features import EncoderLike, Projection, TextFeatures, as_encoder
+from bayes_pref.types import FloatArray, Mask
 
-Floats = NDArray[np.float64]
 _PARTS = ("prompt", "left", "right")
 
 
@@ -50,29 +52,28 @@ def comparisons(
     seed: int = 0,
     progress: bool = True,
 ) -> Comparisons:
-    """Read votes on responses to prompts, and turn the texts into features.
+    """Read votes on responses to prompts, and compute features of the texts.
 
     Parameters
     ----------
     records
         A JSON lines file (also ``.gz``), a table, or a list of dictionaries, one a vote. Prompts
-        and responses are text, lists of messages, or whole conversations (HH-RLHF), of which the
-        shared beginning is the prompt.
+        and responses are text, lists of messages, or whole conversations (HH-RLHF) whose shared
+        beginning is the prompt.
     encoder
         A callable from n texts to an array (n, d); a local sentence-transformers folder, which
-        is never looked for on the network; or the name of a model. None: interpretable features
-        alone.
+        is read without the network; or the name of a model. None: interpretable features only.
     user
         Field of the users' labels; None: all votes are of one user, ``"everyone"``.
     prompt, chosen, rejected
-        Fields. Which side the chosen response is on is decided by a hash of seed, prompt and
-        response that does not know who won: were it always left, every choice would be 1.
+        Fields. A hash of seed, prompt and response decides the side of the chosen response,
+        independently of who won. If it were always left, every choice would be 1.
     left, right, winner
-        Instead of `chosen` and `rejected`: both responses, kept on their sides, and which won:
+        Instead of `chosen` and `rejected`: both responses, which keep their sides, and the winner:
         ``"left"``, ``"right"``, ``"tie"``, a field's name, ``"a"``, ``"model_b"``, or 1, 0, 0.5.
     surface
-        Interpretable features: True for all that ever differ, none, or some of length, lists,
-        hedges, questions, positive, negative, code and reading_ease.
+        Interpretable features: True for all that differ in some pair, False for none, or a list
+        of names among length, lists, hedges, questions, positive, negative, code, reading_ease.
     components, prompt_components
         Number of principal components of responses (features) and of prompts (contexts).
         ``components=None`` keeps the whole embedding.
@@ -80,19 +81,21 @@ def comparisons(
         As for `Comparisons.from_frame`; contexts are the prompt's components (``prompt_1``, ...)
         and the fields named here.
     train
-        (n,) mask over the records: components are fitted on these alone; None: on all.
+        (n,) mask of the records on which components are fitted; None: all records.
     features
-        The `text` of other comparisons, to apply what was fitted there to these.
+        The `text` of other comparisons, whose fitted features are applied to these.
     embeddings
-        Arrays (n, d) known already, by ``"prompt"`` and the names of the two sides' fields.
+        Embeddings computed before, (n, d) each, by ``"prompt"`` and the names of the fields of
+        both sides.
     cache
-        Folder that keeps embeddings by their content, from run to run.
+        Folder in which embeddings are kept between runs.
     skip
-        Leave out records without two different responses, with a warning, instead of refusing.
+        Whether to leave out records without two different responses, with a warning, instead of
+        raising an error.
     seed
-        Of the sides.
+        Random seed of the sides.
     progress
-        Whether to show a bar while encoding takes long.
+        Whether to show a progress bar during a long encoding.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def comparisons(
     Raises
     ------
     DataError
-        For anything that cannot be used as it stands; names the line, row or record.
+        If a record or an argument cannot be used as given; names the line, row or record.
 
     Warns
     -----
@@ -119,6 +122,9 @@ def comparisons(
     >>> read.feature_names, read.text.frame(["Hi"], ["Well?"]).round(2).values.tolist()
     (('length', 'questions'), [[0.69, 0.69]])
     """
+    settings.argument("components", components, settings.optional(settings.whole(0)))
+    settings.argument("prompt_components", prompt_components, settings.whole(0))
+    seed = settings.seed(seed, error=DataError)
     fields = _fields(prompt, chosen, rejected, left, right, winner)
     votes = read_votes(records, fields, seed=seed, skip=skip)
     known = _known(embeddings, fields, votes)
@@ -156,10 +162,10 @@ def _fields(
 
 def _known(
     embeddings: Mapping[str, ArrayLike] | None, fields: Fields, votes: Votes
-) -> dict[str, Floats]:
-    """Embeddings of "prompt", "left" and "right" of the votes, where they came as arrays."""
+) -> dict[str, FloatArray]:
+    """Embeddings of "prompt", "left" and "right" of the votes that came as arrays."""
     names = dict(zip((fields.prompt, fields.left, fields.right), _PARTS, strict=True))
-    found: dict[str, Floats] = {}
+    found: dict[str, FloatArray] = {}
     for name, values in (embeddings or {}).items():
         if name not in names:
             raise DataError(f"embeddings: unknown {name!r}; expected {listed(names)}")
@@ -185,7 +191,7 @@ def _known(
 
 
 def _surface(asked: bool | Sequence[str], votes: Votes) -> tuple[str, ...]:
-    """Names of the interpretable features; all: without those that differ in no pair."""
+    """Names of the interpretable features; True leaves out those that differ in no pair."""
     names = surface_names(asked)
     if asked is not True:
         return names
@@ -194,7 +200,7 @@ def _surface(asked: bool | Sequence[str], votes: Votes) -> tuple[str, ...]:
     return tuple(name for name, kept in zip(names, differs, strict=True) if kept)
 
 
-def _mask(train: ArrayLike | None, votes: Votes) -> NDArray[np.bool_]:
+def _mask(train: ArrayLike | None, votes: Votes) -> Mask:
     if train is None:
         return np.ones(len(votes.rows), dtype=bool)
     mask = np.asarray(train)
@@ -208,8 +214,8 @@ def _mask(train: ArrayLike | None, votes: Votes) -> NDArray[np.bool_]:
 
 def _fit(
     votes: Votes,
-    known: dict[str, Floats],
-    train: NDArray[np.bool_],
+    known: dict[str, FloatArray],
+    train: Mask,
     bare: TextFeatures,
     components: tuple[int | None, int],
     *,
@@ -245,7 +251,7 @@ def _called(part: str) -> str:
 
 def _assemble(
     votes: Votes,
-    known: Mapping[str, Floats],
+    known: Mapping[str, FloatArray],
     features: TextSource,
     user: str | None,
     context: tuple[str, ...],

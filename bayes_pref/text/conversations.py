@@ -1,8 +1,8 @@
-"""Prompts and responses out of the forms that data sets have them in.
+"""Prompts and responses in the formats of common data sets.
 
 A side is a string, a list of messages ({"role": ..., "content": ...}), or a whole conversation in
-the format of HH-RLHF (Bai et al. 2022): turns that begin with "Human:" and "Assistant:". What both
-conversations of a pair share from the start is the prompt; what differs is the response.
+the format of HH-RLHF (Bai et al. 2022): turns that begin with "Human:" and "Assistant:". The turns
+that both conversations of a pair share from the start are the prompt; the rest is the response.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 class Turn(NamedTuple):
-    """Who spoke ("user", "assistant", "system"), and what was said."""
+    """One turn of a conversation: the role ("user", "assistant", "system") and the text."""
 
     role: str
     text: str
 
 
 def turns(value: Any) -> list[Turn] | None:
-    r"""Read a conversation turn by turn; None for a string that is not one.
+    r"""Split a conversation into turns; None for a string that is no conversation.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def turns(value: Any) -> list[Turn] | None:
             Turn(_ROLES[mark.group(1)], text[mark.end() : end].strip())
             for mark, end in zip(marks, ends, strict=True)
         ]
-    # A list that went through Parquet comes back as an array.
+    # A list is read from Parquet as an array.
     if isinstance(value, list | tuple) or hasattr(value, "tolist"):
         return [_message(message) for message in value]
     raise DataError(f"is {type(value).__name__}; expected text or a list of messages")
@@ -58,14 +58,14 @@ def _message(message: Any) -> Turn:
     if not isinstance(message, dict) or "content" not in message:
         raise DataError("has a message without 'content'; expected {'role': ..., 'content': ...}")
     content = message["content"]
-    if not isinstance(content, str):  # several parts, of which the texts count
+    if not isinstance(content, str):  # several parts, of which the texts are kept
         parts = [] if content is None else list(content)
         content = "\n".join(str(part["text"]) for part in parts if "text" in part)
     return Turn(str(message.get("role", "assistant")), content.strip())
 
 
 class Pair(NamedTuple):
-    """A prompt, of which the last request stands for all, and two responses to it."""
+    """A prompt (its last request) and two responses to it."""
 
     prompt: str
     left: str
@@ -78,14 +78,14 @@ def split(prompt: Any, left: Any, right: Any) -> Pair:
     Parameters
     ----------
     prompt
-        As the data have it; None: what the two conversations share.
+        The prompt as given; None: the turns that the two conversations share.
     left, right
         The responses, or whole conversations.
 
     Raises
     ------
     DataError
-        If there is no prompt to be found, or a side is neither text nor messages.
+        If there is no prompt, or a side is neither text nor messages.
 
     Examples
     --------
@@ -106,26 +106,26 @@ def split(prompt: Any, left: Any, right: Any) -> Pair:
         responses = _bare(sides[0]), _bare(sides[1])
     if before is None and prompt is None:
         raise DataError(
-            "has no prompt, and its two sides are not conversations that begin alike; name the "
-            "field with prompt=..."
+            "has no prompt, and its two sides are not conversations that begin alike",
+            "name the field with prompt=...",
         )
     return Pair(str(prompt).strip() if before is None else _request(before), *responses)
 
 
 def _shared(one: list[Turn], other: list[Turn]) -> int:
-    most = min(len(one), len(other)) - 1  # the last turn is a response, even where both agree
+    most = min(len(one), len(other)) - 1  # the last turn is a response, even where both are equal
     return next((k for k in range(most) if one[k] != other[k]), max(most, 0))
 
 
 def _joined(said: list[Turn]) -> str:
-    """One turn as it is; several with who spoke."""
+    """One turn as it is; several turns with their roles."""
     if len(said) == 1:
         return said[0].text
     return "\n\n".join(f"{turn.role}: {turn.text}" for turn in said)
 
 
 def _request(before: list[Turn]) -> str:
-    """What was asked last."""
+    """The last request of the user."""
     asked = [turn.text for turn in before if turn.role == "user"]
     return asked[-1] if asked else "\n".join(turn.text for turn in before)
 

@@ -1,8 +1,8 @@
-"""Encoders: what turns texts into vectors, and how the name of one is read.
+"""Encoders: functions from texts to embeddings.
 
-An encoder is any callable from a list of n texts to an array (n, d). A text names one: a folder is
-read from disk and never from the network, another name is a model of the sentence-transformers
-library (Reimers & Gurevych 2019), which fetches it on first use.
+An encoder is any callable from a list of n texts to an array (n, d). It can be given by name: a
+folder is read from disk, without the network; another name is a model of the sentence-transformers
+library (Reimers & Gurevych 2019), which downloads it on first use.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.errors import DataError
+from bayes_pref.types import FloatArray
 
-Floats = NDArray[np.float64]
 Encode: TypeAlias = Callable[[list[str]], Any]
 
 _PROBES = ("How do I tell one encoder from another?", "The tea is bad, sorry.", "def f(x): pass")
-_DECIMALS = 3  # of the probe's embedding over its length: far above rounding, below any change
+_DECIMALS = 3  # of the normalised embedding of the probes: coarser than rounding error
 
 
 class Encoder:
-    """A callable or a named model, checked, and with an identity for the cache.
+    """A callable or a named model whose output is checked, with an identity for the cache.
 
     Parameters
     ----------
@@ -39,7 +38,7 @@ class Encoder:
     Raises
     ------
     DataError
-        If it is neither, or a path that does not exist.
+        If it is none of these, or a path that does not exist.
 
     Examples
     --------
@@ -58,8 +57,8 @@ class Encoder:
             pathlike = isinstance(source, os.PathLike) or self.name.startswith((".", "/", "~"))
             if pathlike and not self.folder:
                 raise DataError(
-                    f"encoder {self.name!r}: there is no such folder; give a sentence-transformers "
-                    "folder, a model's name or a callable"
+                    f"encoder {self.name!r}: there is no such folder",
+                    "give a sentence-transformers folder, a model's name or a callable",
                 )
         elif callable(source) and not isinstance(source, type):
             self.source = source
@@ -71,19 +70,18 @@ class Encoder:
 
     @property
     def folder(self) -> Path | None:
-        """The local folder that the name is of, or None."""
+        """The local folder of that name, or None."""
         path = Path(self.name).expanduser() if self.name else None
         return path if path is not None and path.is_dir() else None
 
     @cached_property
     def identity(self) -> str:
-        """Digest of what the encoder is: of a folder's files, a name, or a callable's behaviour."""
+        """Digest of a folder's files, of a name, or of a callable's code and output on probes."""
         if self.folder:
             return _digest_of_folder(self.folder)
         if self.name:
             return hashlib.sha256(self.name.encode()).hexdigest()[:16]
-        # A callable has no name that survives a session, or an edit: what it is made of, and what
-        # it returns, must serve.
+        # The name of a callable does not tell whether its code was edited between sessions.
         found = self(_PROBES, ["a probe"] * len(_PROBES))
         size = max(float(np.linalg.norm(found)), 1e-30)
         rounded = np.round(found / size, _DECIMALS) + 0.0
@@ -95,7 +93,7 @@ class Encoder:
         )
         return hashlib.sha256("\n".join(made).encode() + rounded.tobytes()).hexdigest()[:16]
 
-    def __call__(self, texts: Sequence[str], where: Sequence[str]) -> Floats:
+    def __call__(self, texts: Sequence[str], where: Sequence[str]) -> FloatArray:
         """Encode texts.
 
         Parameters
@@ -103,7 +101,7 @@ class Encoder:
         texts
             n texts.
         where
-            n descriptions of where each stands, for messages.
+            Where each text stands in the data, for messages.
 
         Returns
         -------
@@ -112,7 +110,7 @@ class Encoder:
         Raises
         ------
         DataError
-            If the encoder fails, or returns another shape or anything that is not finite.
+            If the encoder fails, or returns another shape or a value that is not finite.
         """
         encode = self._encode
         try:
@@ -127,8 +125,8 @@ class Encoder:
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             raise DataError(
-                f"the encoder returned NaN or infinity for {where[int(np.argmax(bad))]}; "
-                "drop that row or use another encoder"
+                f"the encoder returned NaN or infinity for {where[int(np.argmax(bad))]}",
+                "drop that row or use another encoder",
             )
         return found
 
@@ -157,7 +155,7 @@ class Encoder:
 
 
 def _digest_of_folder(folder: Path) -> str:
-    """Digest of the names, sizes and ends of all files: weights are too large to read in full."""
+    """Digest of the names, sizes and first and last MiB of all files; weights are large."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         size = path.stat().st_size

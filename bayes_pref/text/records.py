@@ -1,4 +1,4 @@
-"""Votes on texts as files and frames have them, read strictly: a refusal names the line."""
+"""Votes on texts, read strictly from files, tables and lists; an error names the line or row."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import Table, TableLike, listed, shown
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.messages import listed, shown
 from bayes_pref.text.conversations import split
 
 Records: TypeAlias = str | os.PathLike[str] | TableLike | Sequence[Mapping[str, Any]]
@@ -27,7 +28,7 @@ _WINNERS |= {"right": 0.0, "b": 0.0, "model_b": 0.0, "response_b": 0.0, "tie (bo
 
 @dataclass(frozen=True)
 class Fields:
-    """Which field of a record is what; `winner` None: `left` is the chosen response."""
+    """Names of the fields of a record; without `winner`, `left` is the chosen response."""
 
     prompt: str
     left: str
@@ -59,21 +60,21 @@ class Fields:
 
 
 class Votes(NamedTuple):
-    """Votes that can be used.
+    """Valid votes.
 
     Attributes
     ----------
     frame
-        (n, ...): `prompt`, `left`, `right` (text) and `choice`, under the caller's row labels (the
-        line numbers of a file).
+        (n, 4) `prompt`, `left`, `right` (text) and `choice`, under the caller's row labels (line
+        numbers of a file).
     records
-        (n, ...): the records themselves, in the same rows.
+        (n, ...) the records themselves, in the same rows.
     rows
         (n,) positions among all records.
     swapped
-        (n,) whether left and right have changed places.
+        (n,) whether left and right were exchanged.
     where
-        (n,) where each stands, for messages.
+        (n,) where each record stands in the data, for messages.
     """
 
     frame: pd.DataFrame
@@ -84,29 +85,29 @@ class Votes(NamedTuple):
 
 
 def read_votes(records: Records, fields: Fields, *, seed: int, skip: bool) -> Votes:
-    """Read votes, one by one.
+    """Read votes.
 
     Parameters
     ----------
     records
         A JSON lines file (also ``.gz``), a table, or a list of dictionaries.
     fields
-        Which field is what.
+        Names of the fields.
     seed
-        Decides who is left where the data say only which response was chosen: the one with the
-        smaller hash of seed, prompt and response, which has nothing to do with who won.
+        Random seed of the sides where the data tell only which response was chosen: the response
+        with the smaller hash of seed, prompt and response is left, independently of who won.
     skip
         Whether to leave out records without two different responses, with a warning, instead of
-        refusing.
+        raising an error.
 
     Raises
     ------
     DataError
-        For the first record that cannot be used; names its line.
+        For the first invalid record; names its line.
     """
     found, labels, place = _read(records)
     kept, swapped, usable, reasons = [], [], [], []
-    # A loop over records: each has a form of its own.
+    # A loop over records: their formats may differ.
     for n, record in enumerate(found):
         where = place.format(shown(labels[n]))
         absent = [name for name in (fields.left, fields.right, fields.winner) if name is not None]
@@ -123,7 +124,7 @@ def read_votes(records: Records, fields: Fields, *, seed: int, skip: bool) -> Vo
             raise DataError(f"{where} {err}") from err
         reason = _unusable(pair.left, pair.right, fields)
         if reason and not skip:
-            raise DataError(f"{where} {reason}; mend it, or leave such lines out with skip=True")
+            raise DataError(f"{where} {reason}", "mend it, or leave such lines out with skip=True")
         if reason:
             reasons.append(f"{where} {reason}")
             continue
@@ -158,7 +159,7 @@ def _unusable(left: str, right: str, fields: Fields) -> str:
 
 
 def _later(seed: int, prompt: str, one: str, other: str) -> bool:
-    """Whether `one` comes after `other` in the order that the seed gives."""
+    """Whether `one` comes after `other` in the order of their hashes."""
 
     def rank(response: str) -> bytes:
         parts = [
@@ -175,7 +176,7 @@ def _missing(value: Any) -> bool:
 
 
 def _read(records: Records) -> tuple[list[dict[str, Any]], pd.Index, str]:
-    """All records as dictionaries, their labels, and how a message says where one stands."""
+    """All records as dictionaries, their labels, and a template for where a record stands."""
     if isinstance(records, str | os.PathLike):
         found, lines = _lines(Path(records))
         return found, pd.Index(lines, name="line"), f"line {{}} of {Path(records).name}"
@@ -207,13 +208,13 @@ def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
             record = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as err:
             raise DataError(
-                f"line {number} of {path.name} is not UTF-8 (byte {err.start} of the line); save "
-                "the file as UTF-8"
+                f"line {number} of {path.name} is not UTF-8 (byte {err.start} of the line)",
+                "save the file as UTF-8",
             ) from err
         except json.JSONDecodeError as err:
             raise DataError(
-                f"line {number} of {path.name} is not JSON ({err.msg} at column {err.colno}); "
-                "expected one object a line"
+                f"line {number} of {path.name} is not JSON ({err.msg} at column {err.colno})",
+                "expected one object a line",
             ) from err
         if not isinstance(record, dict):
             raise DataError(f"line {number} of {path.name} is not an object with named fields")

@@ -1,7 +1,7 @@
-"""Features of a text that a reader can name: length, lists, hedges, questions, sentiment, code.
+"""Interpretable features of a text: length, lists, hedges, questions, sentiment, code.
 
-Counts of words in a list are per hundred words, so that they do not say again how long a text is.
-The word lists are short and English: they are there to be read and argued with, not to win.
+Counts of words in a word list are per hundred words, so that they do not measure length again. The
+word lists are short and English. They are meant to be read and criticised.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.errors import DataError
-
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
@@ -82,7 +80,7 @@ def _code(text: str) -> float:
     return sum(map(len, marked)) / max(len(text), 1)
 
 
-# What each measures, in its units.
+# What each feature measures, and its unit.
 SURFACE: dict[str, Callable[[str], float]] = {
     "length": lambda text: float(np.log1p(len(_words(text)))),  # log of 1 + words
     "lists": lambda text: float(np.log1p(len(_ITEM.findall(text)))),  # log of 1 + items
@@ -96,7 +94,7 @@ SURFACE: dict[str, Callable[[str], float]] = {
 
 
 def surface_names(asked: bool | Sequence[str]) -> tuple[str, ...]:
-    """Names of the features asked for: all, none, or those listed.
+    """Names of the requested features: all, none, or those listed.
 
     Raises
     ------
@@ -113,11 +111,11 @@ def surface_names(asked: bool | Sequence[str]) -> tuple[str, ...]:
     names = (asked,) if isinstance(asked, str) else tuple(asked)
     unknown = [name for name in names if name not in SURFACE]
     if unknown:
-        raise DataError(f"unknown text feature {unknown[0]!r}; known are {', '.join(SURFACE)}")
+        raise DataError(f"unknown text feature {unknown[0]!r}", f"known are {', '.join(SURFACE)}")
     return names
 
 
-def surface(texts: Sequence[str], names: Sequence[str]) -> Floats:
+def surface(texts: Sequence[str], names: Sequence[str]) -> FloatArray:
     r"""Interpretable features of texts.
 
     Parameters
@@ -129,7 +127,7 @@ def surface(texts: Sequence[str], names: Sequence[str]) -> Floats:
 
     Returns
     -------
-    values: (n, k), in the units that `SURFACE` names
+    values: (n, k), in the units of `SURFACE`
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""From texts to the columns of a reward: named features and principal components of embeddings.
+"""Features of texts: interpretable features and principal components of embeddings.
 
-Components are those of the training responses (Jolliffe 2002), scaled to a variance of one there.
-What is fitted is kept, so that any other text is placed among them without a second look.
+The components are fitted to the training responses (Jolliffe 2002) and scaled to variance 1 there.
+The fitted projection is kept and applied to any other text.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayes_pref.errors import DataError
 from bayes_pref.text.cache import EmbeddingCache
 from bayes_pref.text.encoders import Encode, Encoder
 from bayes_pref.text.surface import surface, surface_names
+from bayes_pref.types import FloatArray
 
-Floats = NDArray[np.float64]
 EncoderLike = Encode | str | os.PathLike[str] | Encoder
 
 
@@ -31,22 +30,22 @@ class Projection:
     Attributes
     ----------
     centre
-        (d,)
+        (d,) mean embedding.
     directions
-        (d, k)
+        (d, k) principal directions over their standard deviations.
     """
 
-    centre: Floats
-    directions: Floats
+    centre: FloatArray
+    directions: FloatArray
 
     @classmethod
-    def fit(cls, embeddings: Floats, components: int | None, what: str) -> Projection:
-        """Find the leading components of (n, d) embeddings; None: keep the embedding itself.
+    def fit(cls, embeddings: FloatArray, components: int | None, what: str) -> Projection:
+        """Fit the leading components of (n, d) embeddings; None: keep the embedding itself.
 
         Raises
         ------
         DataError
-            If there are not as many.
+            If the embeddings span fewer dimensions.
 
         Examples
         --------
@@ -67,12 +66,12 @@ class Projection:
                 f"only {rank}; ask for fewer"
             )
         axes, sds = axes[:components], sizes[:components] / np.sqrt(n)
-        # A component has no sign of its own: its largest loading is made positive.
+        # The sign of a component is arbitrary: its largest loading is made positive.
         largest = axes[np.arange(components), np.abs(axes).argmax(axis=1)]
         return cls(centre, (axes * np.sign(largest)[:, None] / sds[:, None]).T)
 
-    def __call__(self, embeddings: Floats) -> Floats:
-        """Place embeddings (n, d) among the components: (n, k)."""
+    def __call__(self, embeddings: FloatArray) -> FloatArray:
+        """Project embeddings (n, d) onto the components: (n, k)."""
         if embeddings.shape[-1] != len(self.centre):
             raise DataError(
                 f"embeddings have {embeddings.shape[-1]} dimensions, and the components were "
@@ -83,22 +82,22 @@ class Projection:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TextFeatures:
-    """How texts become features, fitted once and applied to any text after.
+    """Features of texts, fitted once and applied to any other text.
 
-    Made by `bayes_pref.text.comparisons`, which leaves it in `comparisons.text`.
+    `bayes_pref.text.comparisons` makes one and keeps it in `comparisons.text`.
 
     Parameters
     ----------
     surface
-        Names of interpretable features, first among the columns.
+        Names of the interpretable features, the first columns.
     responses, prompts
-        Maps of embeddings to features and to contexts; None: no such columns.
+        Projections of embeddings to features and to contexts; None: no such columns.
     whole
-        Whether the features are the embedding itself instead of components of it.
+        Whether the features are the embedding itself instead of its components.
     encoder
-        What encodes; None where embeddings came as arrays.
+        The encoder; None where embeddings came as arrays.
     cache
-        Where embeddings are kept.
+        The cache of embeddings.
 
     Examples
     --------
@@ -136,12 +135,12 @@ class TextFeatures:
     def attributes(
         self,
         responses: Sequence[str],
-        embeddings: Floats | None = None,
+        embeddings: FloatArray | None = None,
         *,
         where: Sequence[str] | None = None,
         progress: bool = False,
-    ) -> Floats:
-        """Features of n responses, (n, k); `embeddings` (n, d) where they are known already."""
+    ) -> FloatArray:
+        """Features of n responses, (n, k); `embeddings` (n, d) where they are known."""
         parts = [surface(responses, self.surface)]
         if self.responses is not None:
             if embeddings is None:
@@ -152,11 +151,11 @@ class TextFeatures:
     def contexts(
         self,
         prompts: Sequence[str],
-        embeddings: Floats | None = None,
+        embeddings: FloatArray | None = None,
         *,
         where: Sequence[str] | None = None,
         progress: bool = False,
-    ) -> Floats:
+    ) -> FloatArray:
         """Contexts of n prompts, (n, q)."""
         if self.prompts is None:
             return np.empty((len(prompts), 0))
@@ -184,8 +183,8 @@ class TextFeatures:
 
     def embed(
         self, texts: Sequence[str], where: Sequence[str] | None = None, *, progress: bool = False
-    ) -> Floats:
-        """Embeddings (n, d) of texts, from the cache where it has them.
+    ) -> FloatArray:
+        """Embeddings (n, d) of texts, from the cache where it holds them.
 
         Raises
         ------
@@ -203,12 +202,12 @@ class TextFeatures:
     def with_encoder(
         self, encoder: EncoderLike, cache: str | os.PathLike[str] | None = None
     ) -> TextFeatures:
-        """Return the same features with an encoder, which must be the one they were fitted with."""
+        """Return the same features with an encoder, the one that they were fitted with."""
         return replace(self, encoder=as_encoder(encoder), cache=EmbeddingCache(cache))
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
-        """Settings ready for JSON, and arrays; a callable has no place in a file."""
-        arrays: dict[str, Floats] = {}
+    def state(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+        """Settings ready for JSON, and arrays; an encoder that is a callable is left out."""
+        arrays: dict[str, FloatArray] = {}
         for part, found in (("responses", self.responses), ("prompts", self.prompts)):
             if found is not None:
                 arrays |= {f"{part}_centre": found.centre, f"{part}_directions": found.directions}
@@ -219,8 +218,10 @@ class TextFeatures:
         }, arrays  # fmt: skip
 
     @classmethod
-    def from_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, Floats]) -> TextFeatures:
-        """Build what `state` described; an encoder that is gone, such as a folder, is left out."""
+    def from_state(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, FloatArray]
+    ) -> TextFeatures:
+        """Build features from their `state`, without an encoder whose folder no longer exists."""
         found = {
             name: Projection(arrays[f"{name}_centre"], arrays[f"{name}_directions"])
             for name in ("responses", "prompts")
@@ -235,7 +236,7 @@ class TextFeatures:
         return cls(names, **found, whole=settings["whole"], encoder=encoder, cache=cache)
 
     def __repr__(self) -> str:
-        """Say what the columns are."""
+        """Name the columns and the encoder."""
         of = "no encoder" if self.encoder is None else self.encoder.name or "a callable"
         return f"TextFeatures: {', '.join([*self.names, *self.context_names])} ({of})"
 

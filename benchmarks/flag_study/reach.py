@@ -20,7 +20,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
-from bayes_pref.simulation.population import TruePopulation
+from bayes_pref.simulation.true_population import TruePopulation
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer
 from flag_study.truth import Array
 from flag_study.worlds import INTRACLASS, Confounded

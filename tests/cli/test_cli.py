@@ -18,8 +18,9 @@ from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 from matplotlib import image, pyplot
 
 import bayes_pref as bp
-from bayes_pref.cli import command as cli
-from bayes_pref.cli.screen import WIDTH, grid, summary_text
+from bayes_pref.cli import fitting, main
+from bayes_pref.cli.screen import WIDTH, grid
+from bayes_pref.cli.summary_text import summary_text
 from bayes_pref.inference.runtime import threads as chains
 from bayes_pref.reporting.folder import OutputFolder
 from conftest import ROOT
@@ -46,7 +47,7 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
     def runner(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = cli.main(list(arguments))
+        status = main(list(arguments))
         return status, *capsys.readouterr()
 
     return runner
@@ -95,7 +96,7 @@ def test_ties_are_modelled_and_sampled_by_nuts(run: Run, folder: Path) -> None:
     tied.to_csv(folder / "tied.csv", index=False)
     status, _, err = run(*fit_votes(file="tied.csv"))
     assert (status, err) == (0, "")
-    assert bp.Posterior.load("run/posterior.nc").engine["name"] == "NUTS"
+    assert bp.Posterior.load("run/posterior.nc").run.engine == "NUTS"
     assert "tie" in pd.read_csv("run/population.csv", index_col="parameter").index
 
 
@@ -148,7 +149,7 @@ def test_options_choose_the_columns_and_the_model(
     posterior = bp.Posterior.load("run/posterior.nc")
     assert posterior.comparisons.feature_names == features
     assert posterior.model == model
-    assert posterior.engine["draws"] == 60
+    assert posterior.run.draws == 60
     assert ("users.png" in out) == ("weights" in posterior.draws)
     if "--left" in options:
         sides = votes()
@@ -281,7 +282,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "constant feature": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
         [],
-        ["votes.csv, column 'size'", "never differs", "--difference length tone"],
+        ["votes.csv", "never differ in 'size'", "--difference length tone"],
     ),
     "constant interaction": (
         replaced("votes.csv", votes().assign(size=0).to_csv(index=False)),
@@ -344,7 +345,7 @@ BAD: dict[str, tuple[Callable[[], None], list[str], list[str]]] = {
     "no context": (lambda: None, ["--interactions"], ["--interactions", "--context"]),
     "draws": (lambda: None, ["--draws", "2"], ["draws=2", "at least 4"]),
     "interval": (lambda: None, ["--interval", "90"], ["interval", "90", "between 0 and 1"]),
-    "seed": (lambda: None, ["--seed", "-1"], ["seed=-1", "at least 0"]),
+    "seed": (lambda: None, ["--seed", "-1"], ["seed must be", "-1", "at least 0"]),
 }
 
 
@@ -355,7 +356,7 @@ def test_what_cannot_be_used_is_told_in_one_line(
     spoil, options, words = BAD[case]
     spoil()
     if case != "seed":  # of which `fit` is the judge
-        monkeypatch.setattr(cli, "fit", lambda *_, **__: pytest.fail("sampling has begun"))
+        monkeypatch.setattr(fitting, "fit", lambda *_, **__: pytest.fail("sampling has begun"))
     status, _, err = run(*fit_votes(*options))
     assert status == 2
     assert err.startswith("bayes-pref: ")
@@ -437,7 +438,7 @@ def test_ctrl_c_before_any_draw_is_one_line(run: Run, monkeypatch: pytest.Monkey
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "fit", interrupt)
+    monkeypatch.setattr(fitting, "fit", interrupt)
     status, _, err = run(*fit_votes())
     assert status == 130
     assert err == "bayes-pref: interrupted; what was not written yet is lost\n"
@@ -482,8 +483,11 @@ def test_the_summary_of_a_pooled_fit_speaks_of_no_share_of_users() -> None:
 
 
 def test_findings_are_told_in_options_of_the_command() -> None:
-    advice = "draw longer chains, for example Gibbs(draws=4000, warmup=1000)"
-    finding = bp.Finding("rhat", "mu[length]", 1.2, 1.01, 3, f"mu[length]: R-hat 1.2; {advice}")
+    message = (
+        "mu[length]: R-hat 1.2; draw longer chains, for example Gibbs(draws=4000, warmup=1000)"
+    )
+    settings = {"draws": 4000, "warmup": 1000}
+    finding = bp.Finding("rhat", "mu[length]", 1.2, 1.01, 3, message, settings)
     text = summary_text(made_posterior(findings=(finding,)), 0.9)
     assert "1 check failed" in text
     assert "--draws 4000 --warmup 1000" in " ".join(text.split())
@@ -526,7 +530,7 @@ def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
         (["fit", "--help"], ["--difference", "--covariates", "--model", "--interval", "(1000)"]),
     ):
         with pytest.raises(SystemExit) as stopped:
-            cli.main(arguments)
+            main(arguments)
         assert stopped.value.code == 0
         out = capsys.readouterr().out
         assert all(word in out for word in words)
@@ -535,7 +539,7 @@ def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
 def test_unknown_options_stop_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["fit"], ["fit", "a.csv", "--user", "a"], ["fit", "--model", "cubic"]):
         with pytest.raises(SystemExit) as stopped:
-            cli.main(arguments)
+            main(arguments)
         assert stopped.value.code == 2
     assert "invalid choice: 'cubic'" in capsys.readouterr().err
 

@@ -11,10 +11,10 @@ import pytest
 from scipy.special import expit
 
 import bayes_pref as bp
-from bayes_pref.cli import command as cli
+from bayes_pref.cli import main
 from bayes_pref.cli.demo import run_demo
 from bayes_pref.cli.demo_flags import flagged
-from bayes_pref.cli.demo_report import Fits, choice_probabilities, opposite_people, report
+from bayes_pref.cli.demo_report import Fits, choice_probabilities, opposite_users, report
 from bayes_pref.cli.screen import WIDTH
 from bayes_pref.reporting.folder import OutputFolder
 from bayes_pref.simulation import assistant_world
@@ -37,8 +37,8 @@ def fits() -> Fits:
 
 def section(fits: Fits, title: str) -> str:
     """Return the section with a title that begins so."""
-    people = opposite_people(fits.true_weights[ATTRIBUTES])
-    [found] = [part for part in report(fits, people) if part.startswith(title)]
+    users = opposite_users(fits.true_weights[ATTRIBUTES])
+    [found] = [part for part in report(fits, users) if part.startswith(title)]
     return found
 
 
@@ -54,7 +54,7 @@ def flowing(text: str) -> str:
 
 
 def test_every_section_is_plain_text_that_fits(fits: Fits) -> None:
-    text = "\n".join(report(fits, opposite_people(fits.true_weights)))
+    text = "\n".join(report(fits, opposite_users(fits.true_weights)))
     assert max(map(len, text.splitlines())) <= WIDTH
     assert text.isascii()
     assert text.isprintable() or set(text) - set(filter(str.isprintable, text)) == {"\n"}
@@ -62,7 +62,7 @@ def test_every_section_is_plain_text_that_fits(fits: Fits) -> None:
 
 
 def test_population_means_stand_beside_the_truth(fits: Fits) -> None:
-    text, hits = section(fits, "What people want"), {"pooled": 0, "hierarchical": 0}
+    text, hits = section(fits, "Population mean"), {"pooled": 0, "hierarchical": 0}
     for feature, true in fits.truth.mu.items():
         expected, misses = [true], 0
         for name, posterior in fits.both.items():
@@ -78,17 +78,17 @@ def test_population_means_stand_beside_the_truth(fits: Fits) -> None:
     assert counts in flowing(text)
 
 
-def test_three_people_are_shown_with_their_own_weights(fits: Fits) -> None:
-    text = section(fits, "Three people")
-    people = opposite_people(fits.true_weights[ATTRIBUTES])
+def test_three_users_are_shown_with_their_own_weights(fits: Fits) -> None:
+    text = section(fits, "Three users")
+    users = opposite_users(fits.true_weights[ATTRIBUTES])
     rows = [line for line in text.splitlines() if set(line.split()) & set(ATTRIBUTES)]
     assert len(rows) == 12
     wrong = {"pooled": 0, "hierarchical": 0}
-    for k, person in enumerate(people):
-        assert rows[4 * k].split()[0] == person
+    for k, user in enumerate(users):
+        assert rows[4 * k].split()[0] == user
         for row, feature in zip(rows[4 * k : 4 * k + 4], ATTRIBUTES, strict=True):
-            true = fits.truth.weights.loc[person, feature]
-            mean = fits.hierarchical.draws["weights"].sel(user=person, feature=feature).mean()
+            true = fits.truth.weights.loc[user, feature]
+            mean = fits.hierarchical.draws["weights"].sel(user=user, feature=feature).mean()
             pooled = fits.pooled.draws["mu"].sel(feature=feature).mean()
             shown = [float(x) for x in row.split(feature)[1].split()[:3]]
             assert shown == pytest.approx([true, float(pooled), float(mean)], abs=0.0051)
@@ -98,9 +98,9 @@ def test_three_people_are_shown_with_their_own_weights(fits: Fits) -> None:
     assert counts in flowing(text)
 
 
-def test_opposite_people_are_opposite(fits: Fits) -> None:
+def test_opposite_users_are_opposite(fits: Fits) -> None:
     weights = fits.true_weights[ATTRIBUTES]
-    first, second, third = opposite_people(weights)
+    first, second, third = opposite_users(weights)
     least = (weights @ weights.T).to_numpy().min()
     assert weights.loc[first] @ weights.loc[second] == pytest.approx(least)
     assert len({first, second, third}) == 3
@@ -115,19 +115,19 @@ def test_coverage_and_error_are_those_of_all_weights(fits: Fits) -> None:
         inside = both["true"].between(both["lower"], both["upper"]).mean()
         error = ((both["mean"] - both["true"]) ** 2).mean() ** 0.5
         width = (both["upper"] - both["lower"]).mean()
-        shown = numbers(section(fits, "The weights of all people"), name)
+        shown = numbers(section(fits, "Weights of all users"), name)
         assert shown == pytest.approx([100 * inside, width, error], abs=0.51, rel=0)
         assert shown[1:] == pytest.approx([width, error], abs=0.0051)
 
 
 def test_a_truth_that_the_intervals_hold_is_not_called_missed(fits: Fits) -> None:
     means = fits.hierarchical.weights().pivot(index="user", columns="feature", values="mean")
-    kind = replace(fits, truth=replace(fits.truth, weights=means))
-    text = section(kind, "The weights of all people")
+    exact = replace(fits, truth=replace(fits.truth, weights=means))
+    text = section(exact, "Weights of all users")
     assert numbers(text, "hierarchical")[0] == 100
     assert "less often" not in text
     far = replace(fits, truth=replace(fits.truth, weights=means + 5.0))
-    text = section(far, "The weights of all people")
+    text = section(far, "Weights of all users")
     assert numbers(text, "hierarchical")[0] == 0
     assert "less often than 90 %" in flowing(text)
 
@@ -142,7 +142,10 @@ def test_probabilities_are_those_of_each_rows_own_user(fits: Fits) -> None:
 
 
 def test_scores_are_those_of_the_held_out_choices(fits: Fits) -> None:
-    text, choice = section(fits, f"The {len(fits.held_out):,} choices"), fits.held_out.choice
+    text, choice = (
+        section(fits, f"The {len(fits.held_out):,} held-out choices"),
+        fits.held_out.choice,
+    )
     scores = {}
     for name, posterior in fits.both.items():
         chance = choice_probabilities(posterior, fits.held_out)
@@ -158,8 +161,8 @@ def test_scores_are_those_of_the_held_out_choices(fits: Fits) -> None:
     assert f"{gain.mean():+.3f} per choice (standard error {error:.3f})" in flowing(text)
 
 
-def test_predictions_for_people_in_general_are_held_against_p_do(fits: Fits) -> None:
-    text = section(fits, "Where this is still off")
+def test_predictions_for_all_users_are_compared_with_p_do(fits: Fits) -> None:
+    text = section(fits, "Predictions for all users")
     facts = fits.truth.comparisons.loc[fits.held_out.rows]
     for name, posterior in fits.both.items():
         chance = posterior.preference(fits.held_out.to_frame(), users="population")["mean"]
@@ -174,10 +177,12 @@ def test_predictions_that_do_not_follow_the_shift_are_not_blamed_for_it(fits: Fi
     chance = fits.hierarchical.preference(fits.held_out.to_frame(), users="population")["mean"]
     rows = fits.facts.assign(p_do=chance.to_numpy() + fits.facts["shift"])
     against = replace(fits, truth=replace(fits.truth, comparisons=rows))
-    text = section(against, "Where this is still off")
+    text = section(against, "Predictions for all users")
     assert numbers(text, "hierarchical")[1] == -100
-    assert "it does not ask who is shown what" not in flowing(text)
-    assert "it does not ask who is shown what" in flowing(section(fits, "Where this is still off"))
+    assert "the model ignores which users see which pairs" not in flowing(text)
+    assert "the model ignores which users see which pairs" in flowing(
+        section(fits, "Predictions for all users")
+    )
 
 
 def test_flagged_comparisons_stand_beside_the_truth(fits: Fits) -> None:
@@ -188,9 +193,9 @@ def test_flagged_comparisons_stand_beside_the_truth(fits: Fits) -> None:
     worst = rows.loc[rows["shift"].abs().idxmax()]
     true = fits.truth.comparisons.loc[worst["row"]]
     assert worst["sentence"] in reasons
-    assert f"In truth {100 * true['p_obs']:.0f} % of those who are shown it" in reasons
+    assert f"In truth {100 * true['p_obs']:.0f} % of the users who see it" in reasons
     right = (fits.truth.comparisons.loc[rows["row"], "shift"].abs() > 0.03).sum()
-    assert f"{len(rows):,} comparisons are flagged as confounded, and for {right:,}" in score
+    assert f"{len(rows):,} comparisons are flagged as confounded; for {right:,}" in score
 
 
 def test_a_run_tells_its_story_and_draws(tmp_path: Path) -> None:
@@ -218,7 +223,7 @@ def test_the_command_converges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["demo", "--seed", "3"]) == 0
+    assert main(["demo", "--seed", "3"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     text = flowing(out)

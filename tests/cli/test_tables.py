@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bayes_pref.cli.tables import SourceTable, feature_columns, read_table, whole_number_labels
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, Place
 
 pytest.importorskip("pyarrow")
 
@@ -200,22 +200,32 @@ def test_a_folder_is_not_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "located"),
+    ("error", "located"),
     [
-        ("the table is empty: it has no rows", "v.csv is empty: it has no rows"),
-        ("the table has no column 'a'", "v.csv has no column 'a'"),
         (
-            "column 'a': text 'b' in row 5; mend it",
+            DataError("is empty", "add a row", place=Place(), subject=True),
+            "v.csv is empty; add a row",
+        ),
+        (
+            DataError("text 'b'", "mend it", place=Place(column="a", rows=(5,))),
             "v.csv, column 'a': text 'b' in line 5; mend it",
         ),
-        ("covariates, column 'a': user 7 made none", "v.csv, column 'a': user 7 made none"),
-        ("covariates have no column besides 'a'", "v.csv has no column besides 'a'"),
-        ("covariates is empty", "v.csv is empty"),
-        ("choices of 0.5, the first in row 5", "v.csv: choices of 0.5, the first in line 5"),
+        (
+            DataError("user 7 made no comparison", place=Place("covariates", "a")),
+            "v.csv, column 'a': user 7 made no comparison",
+        ),
+        (DataError("left has 1 columns"), "v.csv: left has 1 columns"),
     ],
 )
-def test_a_message_about_a_frame_becomes_one_about_the_file(message: str, located: str) -> None:
-    assert SourceTable(Path("v.csv"), pd.DataFrame(), "line").located(message) == located
+def test_an_error_about_a_frame_becomes_one_about_the_file(error: DataError, located: str) -> None:
+    table = SourceTable(Path("v.csv"), pd.DataFrame(), "line")
+    assert str(table.located(error)) == located
+
+
+def test_another_remedy_can_be_given() -> None:
+    table = SourceTable(Path("v.csv"), pd.DataFrame(), "line")
+    error = DataError("no names", "use features=[...]")
+    assert str(table.located(error, remedy="use --features")) == "v.csv: no names; use --features"
 
 
 def test_features_are_the_columns_that_are_nothing_else(frame: pd.DataFrame) -> None:

@@ -164,7 +164,7 @@ def good(parameters: int = 3, length: int = 1000) -> Array:
     return np.random.default_rng(1).standard_normal((4, length, parameters))
 
 
-ENGINE = {"name": "Gibbs", "draws": 1000, "warmup": 500, "chains": 4, "complete": True}
+ENGINE: dict[str, Any] = {"engine": "Gibbs", "settings": {"warmup": 500, "chains": 4}}
 
 
 def test_good_draws_have_no_findings() -> None:
@@ -174,14 +174,14 @@ def test_good_draws_have_no_findings() -> None:
             "energy": (("chain", "draw"), good()[:, :, 0]),
         }
     )
-    assert convergence.check(dataset(good()), stats, engine=ENGINE, pareto_k=0.5) == ()
+    assert convergence.check(dataset(good()), stats, **ENGINE, pareto_k=0.5) == ()
 
 
 def test_chains_that_disagree_are_named_with_number_threshold_and_remedy() -> None:
     draws = good()
     draws[2, :, 1] += 0.4
     draws[3, :, 2] += 1.0
-    found = convergence.check(dataset(draws), xr.Dataset(), engine=ENGINE)[0]
+    found = convergence.check(dataset(draws), xr.Dataset(), **ENGINE)[0]
     assert (found.statistic, found.parameter, found.threshold) == ("rhat", "mu[tact]", 1.01)
     assert found.value == chain_statistics(draws).rhat[2]
     assert found.count == 2
@@ -194,8 +194,10 @@ def test_chains_that_disagree_are_named_with_number_threshold_and_remedy() -> No
 def test_the_remedy_for_thinned_chains_keeps_their_thinning() -> None:
     draws = good()
     draws[3, :, 2] += 1.0
-    found = convergence.check(dataset(draws), xr.Dataset(), engine=ENGINE | {"thin": 4})[0]
+    engine: dict[str, Any] = {"engine": "Gibbs", "settings": {"warmup": 500, "thin": 4}}
+    found = convergence.check(dataset(draws), xr.Dataset(), **engine)[0]
     assert found.message.endswith("for example Gibbs(draws=2000, warmup=1000, thin=4)")
+    assert found.settings == {"draws": 2000, "warmup": 1000, "thin": 4}
 
 
 def test_few_effective_draws_are_named_with_a_remedy_that_suffices() -> None:
@@ -203,7 +205,7 @@ def test_few_effective_draws_are_named_with_a_remedy_that_suffices() -> None:
     draws[:, :, 0] = made_draws("sticky", 4, 1000)[:, :, 0]
     bulk = chain_statistics(draws).ess_bulk[0]
     assert bulk < 400
-    found = convergence.check(dataset(draws), xr.Dataset(), engine=ENGINE)
+    found = convergence.check(dataset(draws), xr.Dataset(), **ENGINE)
     named = {finding.statistic: finding for finding in found}
     finding = named["ess_bulk"]
     assert (finding.parameter, finding.value, finding.count) == ("mu[length]", bulk, 1)
@@ -255,7 +257,7 @@ def test_divergences_and_low_energy_are_found() -> None:
     stats = xr.Dataset(
         {"diverging": (("chain", "draw"), diverging), "energy": (("chain", "draw"), energy)}
     )
-    first, second = convergence.check(dataset(good()), stats, engine=ENGINE)
+    first, second = convergence.check(dataset(good()), stats, **ENGINE)
     assert (first.statistic, first.count) == ("divergences", 7)
     assert first.message.startswith("7 of 4,000 draws diverged: ")
     assert "target_accept=0.95" in first.message
@@ -268,7 +270,7 @@ def test_a_bad_approximation_and_an_interrupted_run_are_found() -> None:
     (found,) = convergence.check(dataset(good()), xr.Dataset(), pareto_k=0.71)
     assert (found.statistic, found.value) == ("pareto_k", 0.71)
     run = ENGINE | {"complete": False}
-    (found,) = convergence.check(dataset(good()), xr.Dataset(), engine=run)
+    (found,) = convergence.check(dataset(good()), xr.Dataset(), **run)
     assert found.statistic == "incomplete"
     assert "interrupted after 1,000 draws a chain" in found.message
 
@@ -283,7 +285,7 @@ def test_every_message_is_one_sentence() -> None:
         }
     )
     run = ENGINE | {"complete": False}
-    found = convergence.check(dataset(draws), stats, engine=run)
+    found = convergence.check(dataset(draws), stats, **run)
     found += convergence.check(dataset(draws), stats, pareto_k=1.0)
     expected = ["incomplete", "rhat", "ess_bulk", "ess_tail", "divergences", "bfmi", "pareto_k"]
     assert [finding.statistic for finding in found] == expected

@@ -12,11 +12,9 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom
 
 import bayes_pref as bp
-from bayes_pref.evaluation.choices import of_user
-from bayes_pref.evaluation.compare import stacking_weights
-from bayes_pref.evaluation.integrate import log_marginal
+from bayes_pref.evaluation.integrated_likelihood import log_marginal
+from bayes_pref.evaluation.model_comparison import stacking_weights
 from bayes_pref.evaluation.scores import clustered_error, mean_with_error
-from bayes_pref.models.choice.likelihood import Law
 from bayes_pref.models.population import Population
 
 with warnings.catch_warnings():
@@ -73,16 +71,16 @@ def test_a_user_is_integrated_out_as_by_quadrature() -> None:
         eta = centre + z @ design[0].T
         exact = logsumexp(-np.logaddexp(0, (1 - 2 * choice) * eta).sum(axis=1) + weight)
 
-        def law(eta: np.ndarray, part: slice, choice: np.ndarray = choice) -> np.ndarray:
+        def of_rows(eta: np.ndarray, part: slice, choice: np.ndarray = choice) -> np.ndarray:
             assert part == slice(None) or len(eta) == 1
             return -np.logaddexp(0, (1 - 2 * choice) * eta).sum(axis=-1)
 
-        found = [log_marginal(centre, design, choice, law, seed=seed)[0] for seed in range(20)]
+        found = [log_marginal(centre, design, choice, of_rows, seed=seed)[0] for seed in range(20)]
         # Points are added until the relative error would be 0.05 were they independent.
         assert np.abs(np.array(found) - exact).max() < 4 * 0.05
         assert abs(np.mean(found) - exact) < 4 * 0.05 / np.sqrt(20)
         # The wrong partner, the user of mean weights, is told apart where the data say enough.
-        naive = law(centre[:, None], slice(None), choice)[0, 0]
+        naive = of_rows(centre[:, None], slice(None), choice)[0, 0]
         assert sd < 1 or rows < 12 or abs(naive - exact) > 4 * 0.05
 
 
@@ -222,7 +220,7 @@ def test_calibration_bins_cover_true_probabilities_and_not_exaggerated_ones() ->
     assert ((bins["lower"] < bins["predicted"]) & (bins["predicted"] < bins["upper"])).all()
     sure = posterior.draws.assign(weights=3 * posterior.draws["weights"])
     wrong = bp.Posterior(
-        posterior.model, train, sure, posterior.sample_stats, posterior.engine, posterior.seed
+        posterior.model, train, sure, posterior.sample_stats, posterior.run, posterior.seed
     )
     bins = bp.evaluate(wrong, test, interval=0.999).calibration
     assert ((bins["lower"] > bins["predicted"]) | (bins["predicted"] > bins["upper"])).any()
@@ -237,7 +235,7 @@ def test_held_out_data_that_cannot_be_scored_are_refused(small: Fitted) -> None:
     tied = bp.simulate(users=5, features=2, contexts=0, ties=0.3, seed=0).comparisons
     with pytest.raises(bp.DataError, match="neither left nor right"):
         bp.evaluate(small["pooled"], tied)
-    with pytest.raises(bp.DataError, match="bins=0"):
+    with pytest.raises(bp.DataError, match="bins must be a whole number"):
         bp.evaluate(posterior, posterior.comparisons, bins=0)
     with pytest.raises(bp.DataError, match="expected Comparisons"):
         bp.evaluate(posterior, 3)
@@ -247,18 +245,20 @@ def test_a_single_row_has_no_error_of_its_own() -> None:
     assert np.isnan(mean_with_error(np.array([1.0]), np.array([0]), 0.9)["sd"])
 
 
-def test_users_are_integrated_out_under_the_law_of_their_choices() -> None:
+def test_users_are_integrated_out_under_their_choice_model() -> None:
     world = bp.simulate(users=4, comparisons=5, features=2, contexts=0, ties=0.3, seed=1)
-    comparisons = world.comparisons
+    comparisons, rows = world.comparisons, slice(5, 10)
     rng = np.random.default_rng(0)
-    law = Law(tie=rng.normal(size=6), lapse=rng.uniform(0.01, 0.1, size=6))
-    eta = rng.normal(size=(2, 3, 5))
-    found = of_user(law, eta, comparisons, slice(5, 10), slice(4, 6))
+    tie, lapse = rng.normal(size=6), rng.uniform(0.01, 0.1, size=6)
+    model = bp.Logit(ties=True, lapse=True)
+    eta, choice = rng.normal(size=(2, 3, 5)), comparisons.choice[rows]
+    choices = model.at(tie=tie, lapse=lapse).take(slice(4, 6))
+    found = model.joint_log_likelihood(choices, eta, choice, comparisons.outcome)
     for sample in range(2):
-        one = Law(tie=law.tie[[4 + sample]], lapse=law.lapse[[4 + sample]])
+        one = model.at(tie=tie[[4 + sample]], lapse=lapse[[4 + sample]])
         for point in range(3):
-            rows = one.log_likelihood(eta[sample, point][:, None], comparisons.choice[5:10])
-            assert found[sample, point] == pytest.approx(rows.sum())
+            alone = one.log_likelihood(eta[sample, point][:, None], choice)
+            assert found[sample, point] == pytest.approx(alone.sum())
 
 
 @pytest.mark.slow
@@ -275,9 +275,9 @@ def test_the_population_of_a_model_has_the_moments_of_its_new_users() -> None:
             draws = model.prior_predictive(comparisons, draws=400)
         else:
             draws = made_posterior(comparisons, model, draws=1000).draws
-        law = model.population(draws, comparisons)
-        assert isinstance(law, Population)
-        drawn = law.draw(comparisons.n_users, rng).reshape(-1, 3)
+        population = model.population(draws, comparisons)
+        assert isinstance(population, Population)
+        drawn = population.draw(comparisons.n_users, rng).reshape(-1, 3)
         theirs = model.new_user_weights(draws, comparisons, rng).to_numpy().reshape(-1, 3)
         error = theirs.std(axis=0) / np.sqrt(len(theirs)) * 1.2
         assert (np.abs(drawn.mean(axis=0) - theirs.mean(axis=0)) < 4.5 * error).all()

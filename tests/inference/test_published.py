@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from laws import items_frame
+from choice_cases import items_frame
 from monte_carlo import mean_and_error
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -197,7 +197,7 @@ def test_probit_weights_and_cutpoints_are_found() -> None:
     found = mode(bp.PooledReward(link="probit"), five)
     assert (np.abs(found["mu"][0] - TRUE) < 4 * found["mu"][1]).all()
     assert (np.abs(found["cutpoints"][0] - cuts) < 4 * found["cutpoints"][1]).all()
-    # Five levels tell more than two, and the logistic law has other units.
+    # Five levels tell more than two, and the logistic model has other units.
     assert (found["mu"][1] < sd).all()
     logistic, logistic_sd = mode(replace(bp.PooledReward(), link="logit"), two)["mu"]
     assert (np.abs(logistic - TRUE) / logistic_sd).max() > 5

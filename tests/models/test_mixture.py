@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from altered_engines import FromFunction
 from cases import MODELS, small_comparisons
 from scipy.special import expit, log_expit, logsumexp
 from scipy.stats import dirichlet, halfnorm, multivariate_normal, norm
@@ -19,7 +20,6 @@ from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from test_models import log_joint
 
 import bayes_pref as bp
-from bayes_pref.inference.engine import RawDraws
 from bayes_pref.models.relabelling import permuted, relabelled
 
 
@@ -66,7 +66,7 @@ def world(
 
 
 def best_possible(made: Mixture, draws: int = 2000) -> np.ndarray:
-    """Most probable component of each user for who knows all but the components and the users' weights."""
+    """Most probable component of each user, given all but the components and users' weights."""
     rng = np.random.default_rng(1)
     noise = made.spread * rng.standard_normal((draws, made.mu.shape[1]))
     comparisons = made.comparisons
@@ -207,9 +207,9 @@ def test_probabilities_of_kinds_are_bayes_rule_given_weights_and_contexts() -> N
 class Alike(bp.Gibbs):
     """Gibbs that believes users of a component to differ four times as much as the model says."""
 
-    def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
+    def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
         other = replace(model, spread_sd=4 * model.spread_sd)
-        return super().run(other, comparisons, seed)
+        return super().prepare(other, comparisons)
 
 
 @pytest.mark.long
@@ -254,12 +254,16 @@ def test_chains_in_different_mixtures_are_pointed_out() -> None:
     class Stuck(bp.Gibbs):
         """Its second chain believes two components to be one."""
 
-        def run(self, model: bp.RewardModel, comparisons: bp.Comparisons, seed: int) -> RawDraws:
-            right = super().run(model, comparisons, seed)
-            drawn = dict(vars(right)["values"])
-            drawn["mu"] = drawn["mu"].copy()
-            drawn["mu"][1] = drawn["mu"][1].mean(axis=1, keepdims=True)
-            return RawDraws(drawn, right.stats, right.complete)
+        def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
+            program = super().prepare(model, comparisons)
+
+            def draw(seed: int) -> bp.RawDraws:
+                right = program.run(seed)
+                mu = right.sites["mu"].copy()
+                mu[1] = mu[1].mean(axis=1, keepdims=True)
+                return replace(right, sites=right.sites | {"mu": mu})
+
+            return FromFunction(draw)
 
     made = world([[1.5, 0.0], [-1.5, 0.0]], users=30, each=15)
     rhat = {}

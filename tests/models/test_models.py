@@ -14,8 +14,8 @@ from scipy.stats import halfnorm, multivariate_normal, norm
 
 import bayes_pref as bp
 from bayes_pref.models import from_settings
-from bayes_pref.models.base import exposures
 from bayes_pref.models.design import Batch
+from bayes_pref.models.regressors import exposures
 from bayes_pref.seeding import seeded
 
 
@@ -190,7 +190,9 @@ def test_ties_are_refused_by_name_and_row_where_there_are_to_be_none() -> None:
     tied = bp.Comparisons.from_frame(
         frame, user="person", choice="choice", difference=["brief", "polite"]
     )
-    with pytest.raises(bp.ModelError, match=r"ties=False\) has no ties: 1 of 60 .* row 7"):
+    with pytest.raises(
+        bp.ModelError, match=r"ties=False\): there are no ties .* \(1 of 60 .* row 7"
+    ):
         bp.fit(bp.HierarchicalReward(ties=False), tied)
 
 

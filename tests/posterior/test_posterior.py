@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,8 @@ from made_posteriors import (
 )
 from scipy.special import expit
 
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, ModelError
+from bayes_pref.inference.pyro_posterior import PyroPosterior
 from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import Finding, Posterior, arviz_bridge, estimates, predictions
 from bayes_pref.posterior.queries import user_positions
@@ -77,7 +82,7 @@ def test_a_narrower_interval_lies_within_a_wider_one() -> None:
 def test_an_interval_outside_0_and_1_is_refused(
     ask: Callable[[Posterior, Any], pd.DataFrame], interval: Any
 ) -> None:
-    with pytest.raises(DataError, match="interval must be between 0 and 1, got"):
+    with pytest.raises(DataError, match="interval must be a number between 0 and 1, got"):
         ask(made_posterior(), interval)
 
 
@@ -224,7 +229,7 @@ def test_known_weights_leave_no_epistemic_uncertainty() -> None:
     posterior = made_posterior()
     one = posterior.draws.isel(draw=[0] * 50, chain=[0, 0])
     known = Posterior(
-        posterior.model, posterior.comparisons, one, posterior.sample_stats, {}, 0, ()
+        posterior.model, posterior.comparisons, one, posterior.sample_stats, posterior.run, 0, ()
     )
     assert (known.preference(ITEMS)["epistemic"] < 1e-14).all()
     assert (known.preference(ITEMS * 300.0)[["epistemic", "aleatoric"]].notna()).all(axis=None)
@@ -489,3 +494,36 @@ def test_the_repr_says_who_what_how_and_whether_to_trust_it() -> None:
     assert "<too>" not in page
     assert page.count("<table") == page.count("</table>") == 2
     assert "tau" not in repr(pooled_posterior())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("engine", "run"), ("kinds", "membership"), ("law", "choice_distribution")]
+)
+def test_a_renamed_attribute_says_the_new_name(old: str, new: str) -> None:
+    with pytest.raises(AttributeError, match=rf"no attribute '{old}'; it is called '{new}' now$"):
+        getattr(made_posterior(), old)
+    assert hasattr(made_posterior(), new)
+
+
+def test_a_renamed_attribute_of_a_pyro_posterior_says_the_new_name() -> None:
+    posterior = made_posterior()
+    other = PyroPosterior(posterior.draws, posterior.sample_stats, posterior.run, 0)
+    with pytest.raises(AttributeError, match=r"no attribute 'engine'; it is called 'run' now$"):
+        attrgetter("engine")(other)
+    with pytest.raises(AttributeError, match=r"no attribute 'kinds'$"):
+        attrgetter("kinds")(other)
+
+
+def test_other_missing_attributes_and_failing_properties_keep_their_own_error() -> None:
+    posterior = made_posterior()
+    with pytest.raises(AttributeError, match=r"has no attribute 'reward_function'$"):
+        attrgetter("reward_function")(posterior)
+    broken = replace(posterior, comparisons=None)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError, match="'NoneType' object"):
+        attrgetter("choice_distribution")(broken)
+    assert copy.copy(posterior).seed == pickle.loads(pickle.dumps(posterior)).seed == 7
+
+
+def test_membership_is_for_mixtures() -> None:
+    with pytest.raises(ModelError, match="HierarchicalReward has no mixture components; fit bp"):
+        made_posterior().membership()

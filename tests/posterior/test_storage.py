@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -23,12 +25,18 @@ from made_posteriors import (
 )
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.outcome import GradedChoice, PairedChoice, Ranking
 from bayes_pref.errors import DataError
 from bayes_pref.models import HierarchicalReward
-from bayes_pref.posterior import Finding, Posterior, storage
-from bayes_pref.posterior.labels import decode_index, encode_index
+from bayes_pref.posterior import ElboRecord, Finding, Posterior, Run, storage
+from bayes_pref.posterior import format_1 as format_1_names
+from bayes_pref.posterior.estimates import COLUMNS
+from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
+from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
 
 ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(__file__).parent / "data"
+ENGINE = {"name": "Gibbs", "draws": 50, "seconds": 1.0, "complete": True}
 LABELS: dict[str, pd.Index[Any]] = {
     "text": pd.Index(["zoe", "ann", "Ünal", ""], name="who"),
     "integers": pd.Index([3, 1, -2, 2**62]),
@@ -112,7 +120,7 @@ def test_a_loaded_posterior_is_the_one_that_was_saved(make: Any, tmp_path: Path)
     for name, variable in posterior.sample_stats.data_vars.items():
         assert again.sample_stats[name].dtype == variable.dtype
     assert_same_comparisons(again.comparisons, posterior.comparisons)
-    for name in ("model", "engine", "seed", "findings"):
+    for name in ("model", "run", "seed", "findings"):
         assert getattr(again, name) == getattr(posterior, name)
     for users in (None, "population", posterior.comparisons.users[:1]):
         pd.testing.assert_frame_equal(
@@ -226,8 +234,10 @@ def test_places_that_cannot_be_written_to_are_refused(
 
 
 def test_what_has_no_place_in_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    posterior = replace(made_posterior(), engine={"name": "Gibbs", "tuned": object()})
-    with pytest.raises(DataError, match=r"cannot save engine: .* use plain numbers and text"):
+    posterior = made_posterior()
+    settings = {"tuned": object()}
+    posterior = replace(posterior, run=replace(posterior.run, settings=settings))
+    with pytest.raises(DataError, match=r"cannot save run: .* use plain numbers and text"):
         posterior.save(tmp_path / "posterior.nc")
     assert not list(tmp_path.iterdir())
 
@@ -290,8 +300,97 @@ def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patched:
         patched.setattr(storage, "FORMAT", storage.FORMAT + 1)
         made_posterior().save(path)
-    with pytest.raises(DataError, match=r"it has format 2, .* reads up to 1; upgrade it"):
+    with pytest.raises(DataError, match=r"it has format 3, .* reads up to 2; upgrade it"):
         Posterior.load(path)
+
+
+def format_1(name: str, folder: Path) -> Path:
+    """A file that the last version with format 1 wrote, compressed here."""
+    path = folder / f"{name}.nc"
+    path.write_bytes(gzip.decompress((DATA / f"format_1_{name}.nc.gz").read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["mixture", "low_rank"])
+def test_a_file_of_format_1_has_the_recorded_rewards_and_run(name: str, tmp_path: Path) -> None:
+    recorded = json.loads((DATA / "format_1.json").read_text(encoding="utf-8"))[name]
+    posterior = Posterior.load(format_1(name, tmp_path))
+    for variable, values in recorded["draws"].items():
+        found = posterior.draws[variable].to_numpy()
+        np.testing.assert_array_equal(found, np.reshape(values, found.shape))
+    features = list(posterior.comparisons.feature_names)
+    reward = posterior.reward(pd.DataFrame(np.eye(2) + 0.5, columns=features))
+    np.testing.assert_array_equal(reward[[*COLUMNS]], recorded["reward"])
+    engine, run = recorded["engine"], posterior.run
+    assert (run.engine, run.seconds, run.complete) == tuple(
+        engine.pop(key) for key in ("name", "seconds", "complete")
+    )
+    assert run.settings == engine
+    assert (run.draws, run.exact, run.joint, run.elbo) == (6, True, True, None)
+    # Saved again, it is a file of format 2 with the same answers.
+    posterior.save(tmp_path / "again.nc")
+    again = Posterior.load(tmp_path / "again.nc")
+    xr.testing.assert_identical(again.draws, posterior.draws)
+    assert (again.run, again.findings) == (run, posterior.findings)
+
+
+def test_a_file_of_format_1_gets_the_names_of_format_2(tmp_path: Path) -> None:
+    mixture = Posterior.load(format_1("mixture", tmp_path))
+    assert mixture.model.settings()["components"] == 2
+    assert mixture.draws["mu"].dims == ("chain", "draw", "component", "feature")
+    assert mixture.draws["component"].to_numpy().tolist() == [1, 2]
+    assert len(mixture.membership()) == 6
+    low_rank = Posterior.load(format_1("low_rank", tmp_path))
+    assert low_rank.draws["V"].dims == ("chain", "draw", "feature", "factor")
+    assert low_rank.draws["factor"].to_numpy().tolist() == ["factor_1"]
+    assert low_rank.findings[0].parameter == "z[u002, factor_1]"
+    assert low_rank.findings[0].message.startswith("z[u002, factor_1]: R-hat 1.640")
+    assert low_rank.comparisons.outcome == PairedChoice()
+
+
+def test_the_engine_of_format_1_becomes_a_run_with_its_elbo() -> None:
+    guide = {"guide": "mean_field", "draws": 60, "steps": 100}
+    record = {"elbo": [-9.0, -8.0], "elbo_every": 50, "elbo_cuts": [100], "steps_done": 100}
+    rest = {"name": "SVI", "seconds": 1.5, "complete": False, "pareto_k": 0.6, "pareto_k_of": "all"}
+    groups = {"posterior": xr.Dataset(), "comparisons": comparisons_dataset(made_comparisons())}
+    old = {"model": {}, "engine": guide | record | rest, "seed": 0, "findings": []}
+    assert Run.from_state(format_1_names.upgraded(groups, old)[1]["run"]) == Run(
+        engine="SVI",
+        settings=guide,
+        exact=False,
+        joint=False,
+        draws=60,
+        seconds=1.5,
+        complete=False,
+        elbo=ElboRecord(history=(-9.0, -8.0), every=50, cuts=(100,), steps=100),
+        pareto_k=0.6,
+        pareto_k_of="all",
+    )
+
+
+@pytest.mark.parametrize(
+    ("levels", "stage", "outcome"),
+    [
+        (None, None, PairedChoice()),
+        (["worse", "same", "better"], None, GradedChoice(("worse", "same", "better"))),
+        (None, np.arange(60), Ranking(np.arange(60))),
+    ],
+)
+def test_levels_and_stages_of_format_1_become_the_outcome(
+    levels: Any, stage: Any, outcome: Any
+) -> None:
+    dataset = comparisons_dataset(made_comparisons())
+    described = from_json_bytes(dataset["described"].to_numpy()) | {"levels": levels}
+    old = dataset.drop_vars(["outcome", "described"])
+    old = old.assign(described=("described_byte_old", json_bytes(described)))
+    if stage is not None:
+        old = old.assign(stage=("comparison", stage))
+    settings = {"model": {}, "engine": ENGINE, "seed": 0, "findings": []}
+    groups, _ = format_1_names.upgraded({"posterior": xr.Dataset(), "comparisons": old}, settings)
+    found = comparisons_from(groups["comparisons"]).outcome
+    assert found.state()[0] == outcome.state()[0]
+    for name, values in outcome.state()[1].items():
+        np.testing.assert_array_equal(found.state()[1][name], values)
 
 
 def test_a_model_that_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -300,9 +399,9 @@ def test_a_model_that_this_version_does_not_know_is_refused(tmp_path: Path) -> N
     groups = {
         "posterior": posterior.draws,
         "sample_stats": posterior.sample_stats,
-        "comparisons": storage.comparisons_dataset(posterior.comparisons),
+        "comparisons": comparisons_dataset(posterior.comparisons),
     }
-    settings = {"model": {"model": "TelepathicReward"}, "engine": {}, "seed": 0, "findings": []}
+    settings = {"model": {"model": "TelepathicReward"}, "run": {}, "seed": 0, "findings": []}
     storage.write(path, groups, settings)
     with pytest.raises(DataError, match="unknown model 'TelepathicReward'"):
         Posterior.load(path)

@@ -1,1 +1,1 @@
-"""From the tables that people have to comparisons."""
+"""Readers: constructors of `Comparisons` from tables of each form, one file a form."""

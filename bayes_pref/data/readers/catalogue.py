@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.features import Features, interaction_pairs
-from bayes_pref.data.table import IntArray, Table, TableLike, closest, shown
-from bayes_pref.errors import DataError
+from bayes_pref.data.table import Table, TableLike
+from bayes_pref.errors import DataError, Place
+from bayes_pref.messages import shown, suggestion
+from bayes_pref.types import IntArray
 
 
 def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
@@ -30,13 +32,19 @@ def _catalogue(items: TableLike) -> pd.DataFrame:
         frame = frame.set_index(pd.Index(table.labels("item"))).drop(columns="item")
     index = frame.index
     if index.hasnans:
-        raise DataError("items: an item has no label; label every row")
+        raise DataError("an item has no label", "label every row", place=Place("items"))
     if index.has_duplicates:
         doubled = shown(index[index.duplicated()][0])
-        raise DataError(f"items: item {doubled} has more than one row; keep one row an item")
+        found = f"item {doubled} has more than one row"
+        raise DataError(found, "keep one row an item", place=Place("items"))
     columns = list(frame.columns)
     if not columns:
-        raise DataError("items has no attribute columns; add one, or pass items=None")
+        raise DataError(
+            "has no attribute columns",
+            "add one, or pass items=None",
+            place=Place("items"),
+            subject=True,
+        )
     numbers = Table(frame, "items").numbers(columns)
     return pd.DataFrame(numbers, index=index.rename("item"), columns=columns)
 
@@ -48,8 +56,8 @@ def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
     if (found < 0).any():
         row = int(np.argmax(found < 0))
         label = labels.iloc[row]
-        nearest = closest(label, known).lstrip("; ")
-        votes.refuse(column, row, f"unknown item {shown(label)}", nearest or "add it to items")
+        remedy = suggestion(label, known) or "add it to items"
+        votes.refuse(column, row, f"unknown item {shown(label)}", remedy)
     return found.astype(np.int64)
 
 

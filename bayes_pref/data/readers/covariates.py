@@ -1,4 +1,4 @@
-"""What is known of each user beside their choices: one row a user, matched by label."""
+"""Covariates of users: one row a user, matched to the comparisons by label."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.table import FloatArray, Table, TableLike, closest, listed, shown
-from bayes_pref.errors import DataError
+from bayes_pref.data.table import Table, TableLike
+from bayes_pref.errors import DataError, Place
+from bayes_pref.messages import listed, shown, suggestion
+from bayes_pref.types import FloatArray, IntArray
 
 
 def per_user(
@@ -45,44 +47,54 @@ def per_user(
     if covariates is None:
         return np.empty((len(users), 0)), ()
     table = Table.read(covariates, "covariates")
-    labelled = user in table.frame.columns
-    labels = pd.Index(table.labels(user) if labelled else table.frame.index)
-    place = (
-        f"covariates, column {user!r}"
-        if labelled
-        else f"covariates, index (there is no column {user!r})"
-    )
-    found = users.get_indexer(labels)
-    if (found < 0).all() and not labelled:
-        raise DataError(
-            f"covariates have no column {user!r} and their index holds none of the users; "
-            f"add the column {user!r} with one row a user"
-        )
-    if (found < 0).any():
-        stranger = labels[int(np.argmax(found < 0))]
-        remedy = "keep only the users of the comparisons"
-        if (found < 0).all():
-            remedy = f"nor did any other of its users: the comparisons' are such as {listed(users)}"
-        raise DataError(
-            f"{place}: user {shown(stranger)} made no comparison"
-            + (closest(stranger, users) or f"; {remedy}")
-        )
-    if labels.has_duplicates:
-        doubled = labels[labels.duplicated()][0]
-        raise DataError(
-            f"{place}: user {shown(doubled)} has more than one row; keep one row a user"
-        )
-    order = labels.get_indexer(users)
-    if (order < 0).any():
-        raise DataError(f"{place}: no row for user {listed(users[order < 0])}; add one row a user")
+    order = _order(table, user, users)
     columns = tuple(column for column in table.frame.columns if column != user)
     if not columns:
-        raise DataError(f"covariates have no column besides {user!r}; add one or leave them out")
+        raise DataError(
+            f"has no column besides {user!r}",
+            "add one or leave them out",
+            place=Place("covariates"),
+            subject=True,
+        )
     values = table.numbers(columns)[order]
     for column, constant in zip(columns, np.ptp(values, axis=0) == 0, strict=True):
         if constant:
+            value = values[0, columns.index(column)]
             raise DataError(
-                f"covariates, column {column!r} is {values[0, columns.index(column)]:g} "
-                "for every user, so it explains nothing; leave it out"
+                f"is {value:g} for every user, so it explains nothing",
+                "leave it out",
+                place=Place("covariates", column),
+                subject=True,
             )
     return values, columns
+
+
+def _order(table: Table, user: str, users: pd.Index[Any]) -> IntArray:
+    """(u,) positions of the users' rows in the table; refuse users unknown, doubled or missing."""
+    labelled = user in table.frame.columns
+    labels = pd.Index(table.labels(user) if labelled else table.frame.index)
+    place = Place("covariates", user if labelled else None)
+    among = "" if labelled else f" (by the index: there is no column {user!r})"
+    unknown = users.get_indexer(labels) < 0
+    if unknown.all() and not labelled:
+        raise DataError(
+            f"covariates have no column {user!r} and their index holds none of the users",
+            f"add the column {user!r} with one row a user",
+        )
+    if unknown.any():
+        stranger = labels[int(np.argmax(unknown))]
+        remedy = "keep only the users of the comparisons"
+        if unknown.all():
+            remedy = f"nor did any other of its users: the comparisons' are such as {listed(users)}"
+        remedy = suggestion(stranger, users) or remedy
+        raise DataError(f"user {shown(stranger)} made no comparison{among}", remedy, place=place)
+    if labels.has_duplicates:
+        doubled = shown(labels[labels.duplicated()][0])
+        raise DataError(
+            f"user {doubled} has more than one row{among}", "keep one row a user", place=place
+        )
+    order = labels.get_indexer(users)
+    if (order < 0).any():
+        missing = listed(users[order < 0])
+        raise DataError(f"no row for user {missing}{among}", "add one row a user", place=place)
+    return np.asarray(order, dtype=np.int64)

@@ -12,10 +12,11 @@ from typing import Literal, Self
 import numpy as np
 
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
-from bayes_pref.data.outcome import Levels
+from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
-from bayes_pref.data.table import FloatArray, Table, TableLike, column_names
+from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
+from bayes_pref.types import FloatArray
 
 
 class FrameReader:
@@ -59,13 +60,13 @@ class FrameReader:
         interactions
             Products of features and contexts to add: ``"all"``, or pairs (feature, context).
         covariates
-            A table with one row a user, in which a column named like `user`, or else the index,
-            holds the users' labels, and every other column is a number.
+            A table with one row a user. A column named like `user`, or else the index, holds the
+            users' labels; every other column is numeric.
         levels
-            For graded answers, 3 to 7 of them: their labels, from "right is much better" to "left
+            For graded answers, 3 to 7 levels: their labels, from "right is much better" to "left
             is much better"; or their number K, for answers 1 to K. Three levels whose middle one is
-            "no preference" can also be read as choices with ties (leave `levels` out, and let 0.5
-            be the tie): ties have one parameter and no side, levels have a cutpoint on each side.
+            "no preference" can also be read as choices with ties (leave `levels` out, and code the
+            tie as 0.5): ties have one parameter, levels have a cutpoint on each side.
 
         Returns
         -------
@@ -74,7 +75,7 @@ class FrameReader:
         Raises
         ------
         DataError
-            For anything that cannot be used as it stands; names the column, the row and the value.
+            If a column or value cannot be used as given; names the column, the row and the value.
 
         Warns
         -----
@@ -119,7 +120,8 @@ class FrameReader:
             raise DataError("give either difference=[...] or both left=[...] and right=[...]")
         if len(ours) != len(theirs):
             raise DataError(
-                f"left has {len(ours)} columns and right has {len(theirs)}; pair them one to one"
+                f"left has {len(ours)} columns and right has {len(theirs)}",
+                "pair them one to one",
             )
         table.require_roles(
             {"user": [user], "choice": [choice], "difference": given}
@@ -139,7 +141,7 @@ class FrameReader:
             choice=choice,
             right=beside,
             covariates=covariates,
-            levels=levels,
+            outcome=paired_or_graded(levels),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

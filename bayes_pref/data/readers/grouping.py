@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.features import Features, constant_features
-from bayes_pref.data.outcome import Levels, graded, level_labels
+from bayes_pref.data.outcome import Outcome
 from bayes_pref.data.read_only import read_only
 from bayes_pref.data.readers.covariates import per_user
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, listed
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray
 
 
 def group_rows(
@@ -24,11 +26,10 @@ def group_rows(
     *,
     user: str,
     choice: str,
+    outcome: Outcome,
     right: FloatArray | None = None,
     catalogue: pd.DataFrame | None = None,
     covariates: TableLike | None = None,
-    levels: Levels | None = None,
-    stage: IntArray | None = None,
 ) -> dict[str, Any]:
     """Group the rows of a table by user, users in order of first appearance.
 
@@ -42,16 +43,14 @@ def group_rows(
         (n, k) left minus right, raw units.
     user, choice
         Names of these columns.
+    outcome
+        What the choice is.
     right
         (n, k) attributes of the right item, where both sides are known.
     catalogue
         Attributes of the items, indexed by item label, where comparisons came as items.
     covariates
         One row a user, as `Comparisons.from_frame` takes it.
-    levels
-        Labels or number of the levels of graded answers; None: choices.
-    stage
-        (n,) code of each row's stage, where rows came as rankings.
 
     Returns
     -------
@@ -65,18 +64,17 @@ def group_rows(
     reserved = [name for name in (user, choice) if name in features.attributes]
     if reserved:
         raise DataError(
-            f"feature {reserved[0]!r} is also the name of the user or the choice column; "
-            "rename the column, or the feature with features=[...]"
+            f"feature {reserved[0]!r} is also the name of the user or the choice column",
+            "rename the column, or the feature with features=[...]",
         )
     codes, users = table.codes(user)
-    labels = None if levels is None else level_labels(levels)
-    outcomes = table.outcomes(choice) if labels is None else graded(table, choice, labels)
+    choices = outcome.read(table, choice)
     contexts = table.numbers(features.contexts)
     covariate_values, covariate_names = per_user(covariates, user=user, users=users)
     order = np.argsort(codes, kind="stable")
     return {
         "difference": read_only(features.expand(attributes, contexts)[order]),
-        "choice": read_only(outcomes[order]),
+        "choice": read_only(choices[order]),
         "user": read_only(codes[order]),
         "users": users,
         "features": features,
@@ -87,9 +85,8 @@ def group_rows(
         "catalogue": catalogue,
         "user_name": user,
         "choice_name": choice,
-        "levels": labels,
+        "outcome": outcome.take(order),
         "right": None if right is None else read_only(right[order]),
-        "stage": None if stage is None else pd.factorize(stage[order])[0].astype(np.int64),
     }
 
 

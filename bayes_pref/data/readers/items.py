@@ -12,11 +12,13 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bayes_pref.data.outcome import Levels
+from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
+from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataWarning
+from bayes_pref.messages import shown
+from bayes_pref.types import FloatArray, IntArray
 
 
 class ItemsReader:
@@ -105,7 +107,7 @@ class ItemsReader:
             choice=choice,
             catalogue=pairs.catalogue,
             covariates=covariates,
-            levels=levels,
+            outcome=paired_or_graded(levels),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
@@ -117,7 +119,7 @@ class ItemsReader:
 
 @dataclass(frozen=True)
 class ItemPairs:
-    """Which two items each row compares.
+    """The two items that each row compares.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ class ItemPairs:
         """Look up both items of every row; refuse unknown ids and an item against itself."""
         if items is None:
             both = pd.concat([votes.labels(left), votes.labels(right)], ignore_index=True)
-            # Row by row, so that items come in the order in which a reader of the table meets them.
+            # Row by row, so that items are in order of first appearance.
             both = both.take(np.arange(2 * len(votes.frame)).reshape(2, -1).ravel(order="F"))
             codes, labels = Table(both.to_frame("item"), votes.name).codes("item")
             catalogue = catalogue_of(labels)
@@ -169,9 +171,12 @@ class ItemPairs:
         return difference
 
     def groups(self) -> tuple[IntArray, IntArray]:
-        """(c,) positions of the items compared at all, and the code of each one's group.
+        """Connected components of the items, where a comparison is an edge.
 
-        Within a group, every item was compared with every other, if only by way of others.
+        Returns
+        -------
+        compared, group: (c,) positions of the items that were compared, and codes of their
+            components
         """
         compared, ends = np.unique(np.stack([self.left, self.right]), return_inverse=True)
         left, right = ends.reshape(2, -1)
@@ -181,7 +186,7 @@ class ItemPairs:
         return compared, connected_components(edges, directed=False)[1].astype(np.int64)
 
     def disconnected(self, *, one_reward_each: bool) -> str:
-        """Say so if the items fall into groups that nobody compared with one another."""
+        """Return a warning if the comparisons do not connect all items, else an empty text."""
         compared, group = self.groups()
         n_groups = int(group.max()) + 1
         if n_groups == 1:

@@ -1,10 +1,10 @@
-"""Rankings as choices: each place is given to the best of those that are left.
+"""Comparisons from rankings, as stages of the Plackett-Luce model.
 
-A ranking r_1 > r_2 > ... of shown items is a sequence of stages (Plackett 1975; Luce 1959): the
-first place is chosen among all, the second among the rest, and so on. Stage s becomes one row for
-every item that was there and not chosen, with the features of the chosen minus those of the other.
-Items that are shown and not ranked are below all that are: they are there in every stage, and
-no stage decides among them. Best-of-k is the ranking of the first place alone.
+A ranking r_1 > r_2 > ... of the shown items is a sequence of stages (Plackett 1975; Luce 1959): the
+first place is chosen among all items, the second among the rest, and so on. A stage becomes one row
+for every available item that is not chosen, with the features of the chosen item minus those of
+the other. Items that are shown and not ranked are below all ranked items: they are available in
+every stage and never chosen. Best-of-k is a ranking of the first place alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import Literal, Self
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.outcome import Ranking
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
-from bayes_pref.data.table import FloatArray, IntArray, Table, TableLike, column_names, shown
+from bayes_pref.data.table import Table, TableLike, column_names
+from bayes_pref.messages import shown
+from bayes_pref.types import FloatArray, IntArray
 
 
 class RankingsReader:
@@ -38,10 +41,10 @@ class RankingsReader:
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
     ) -> Self:
-        """Read rankings, one row for every item that a ranking shows.
+        """Read rankings from a table with one row for every item that a ranking shows.
 
-        They are modelled by Plackett and Luce, not broken into pairs: see `models.plackett_luce`.
-        Fit them with `NUTS` or `SVI`.
+        Their likelihood is that of Plackett and Luce (`bp.PlackettLuce`), not that of independent
+        pairs. `NUTS` and `SVI` fit them.
 
         Parameters
         ----------
@@ -50,17 +53,17 @@ class RankingsReader:
         items
             The items' attributes, as in `from_items`. None: every item has a reward of its own.
         user, ranking, item
-            Columns of the users' labels, of what tells rankings apart, and of the items' ids.
+            Columns of the users' labels, the rankings' ids and the items' ids.
         rank
-            Column of the ranks: 1 for the best, 2, 3, ..., and nothing (missing) for items that
-            were shown and not ranked, which are below all that are. Best-of-k: 1 and nothing else.
+            Column of the ranks: 1 for the best, 2, 3, ..., and missing for items that were shown
+            and not ranked, which are below all ranked items. Best-of-k: rank 1 alone.
         context, interactions, covariates
             As in `from_frame`; contexts are the same in all rows of a ranking.
 
         Returns
         -------
-        comparisons: one row for each item chosen and each one it was chosen over, labelled by
-        ranking and both items; the rows of one choice have the same `stage`
+        comparisons: one row for each chosen item and each other available item, labelled by
+            ranking and both items; the rows of one choice have the same `outcome.stage`
 
         Raises
         ------
@@ -87,7 +90,7 @@ class RankingsReader:
         >>> ranked = bp.Comparisons.from_rankings(
         ...     frame, user="who", ranking="id", item="drink", rank="place"
         ... )
-        >>> ranked.stage.tolist()  # milk, then tea; bob: milk
+        >>> ranked.outcome.stage.tolist()  # milk, then tea; bob: milk
         [0, 0, 1, 2, 2]
         """
         table = Table.read(frame)
@@ -107,7 +110,7 @@ class RankingsReader:
             choice=rank,
             catalogue=stages.catalogue,
             covariates=covariates,
-            stage=stages.stage,
+            outcome=Ranking(stages.stage),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
@@ -116,7 +119,7 @@ class RankingsReader:
 
 @dataclass(frozen=True)
 class Stages:
-    """Rows of stages, in the order of rankings in the table.
+    """Stages of rankings, one row for each chosen item and each other available item.
 
     Parameters
     ----------
@@ -127,7 +130,7 @@ class Stages:
     stage
         (n,) code of each row's stage, nondecreasing.
     first
-        (n,) a row of the caller's table that belongs to the same ranking.
+        (n,) position in the caller's table of a row of the same ranking.
     label
         (n,) ranking, chosen and other item.
 
@@ -150,7 +153,7 @@ class Stages:
     def read(
         cls, table: Table, ranking: str, item: str, rank: str, items: TableLike | None
     ) -> Stages:
-        """Look up the items and refuse rankings that are none."""
+        """Look up the items and validate the rankings."""
         if items is None:
             code, labels = table.codes(item)
             catalogue = catalogue_of(labels)
@@ -160,7 +163,7 @@ class Stages:
         of, names = table.codes(ranking)
         place = _places(table, rank)
         _refuse(table, of, code, place, (ranking, item, rank))
-        # By ranking, best first; what is not ranked comes last.
+        # By ranking, best first; items that are not ranked come last.
         order = np.lexsort((place, of))
         of, code, ranked = of[order], code[order], np.isfinite(place[order])
         ends = np.searchsorted(of, of, side="right")

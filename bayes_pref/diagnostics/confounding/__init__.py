@@ -1,1 +1,1 @@
-"""Whether those who see a pair differ from the population."""
+"""Confounding: whether the users who see a pair differ in their preferences from all users."""

@@ -1,24 +1,24 @@
-"""Who is shown a context: the law of users' exposures and covariates, over users and given x.
+"""Exposure and covariates of users: over all users, and among the users who see a context x.
 
-Write h_i = (c_i, z_i), the regressors of the coupled model, covariates first. Over all users h has
+Let h_i = (c_i, z_i) be the regressors of the exposure model, covariates first. Over all users h has
 mean hbar_u and variance V. Over comparisons n of users i(n) shown x_n, the linear regression
     R = Cov_n(h_i(n), x_n) Var_n(x)^-1
-(the row's own x is in z_i) gives h among those who are shown x:
+(the row's own x is part of z_i) gives h among the users who see x:
     observed:  mean hbar_n + R (x - xbar_n),  variance V - R Var_n(x) R'.
 
-Adjusting for c is to compare users with the same covariates, and then to average over the
-covariates of all users (the back-door formula). With the partial regression over comparisons
+Adjusting for c compares users with the same covariates, and then averages over the covariates of
+all users (the back-door formula). With the partial regression over comparisons
     E(z | c, x) = zbar_n + R_c (c - cbar_n) + R_x (x - xbar_n)
-and c as it is among all users, that is
+and c distributed as among all users, it is
     adjusted:  c keeps its mean and variance V_c,
                z has mean zbar_n + R_c (cbar_u - cbar_n) + R_x (x - xbar_n), and (c, z) variance
                [I; R_c] V_c [I; R_c]' + [0, 0; 0, Var_users(z | c) - R_x Var_n(x | c) R_x'].
-Without covariates the two laws are the same. z is measured with error (a user's mean of a few
+Without covariates the two are the same. z is measured with error (it is a user's mean of a few
 contexts), which makes G too small and R too large by the same factor where users make equally many
-comparisons: only with the partial regression does it cancel given covariates, too.
+comparisons. Given covariates, it cancels with the partial regression only.
 
-Which users there are is itself uncertain: each law is drawn from the Bayesian bootstrap (Rubin
-1981, Ann. Statist. 9), Exp(1) weights over users.
+The distribution of users is uncertain itself: each draw has Exp(1) weights over users, the Bayesian
+bootstrap (Rubin 1981, Ann. Statist. 9).
 """
 
 from __future__ import annotations
@@ -26,19 +26,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.models.base import centred_covariates, exposures
-
-Array = NDArray[np.float64]
+from bayes_pref.models.regressors import centred_covariates, exposures
+from bayes_pref.types import FloatArray as Array
 
 _SINGULAR = 1e-8  # of the largest eigenvalue of a variance: contexts or covariates are collinear
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
-    """Regressors of the users who are shown x: Normal(offset + slope x, variance), draw by draw.
+class ExposureDistribution:
+    """Regressors of the users who see x: Normal(offset + slope x, variance), draw by draw.
 
     Attributes
     ----------
@@ -56,43 +54,45 @@ class Law:
 
 
 @dataclass(frozen=True, eq=False)
-class Exposure:
-    """Draws of the law of users' regressors: over all users, and given the context shown.
+class ExposureDraws:
+    """Draws of the distribution of users' regressors: over all users, and given the context.
 
     Attributes
     ----------
     mean, variance
-        (draw, k) and (draw, k, k): over all users.
-    observed, adjusted
-        Among the users who are shown x; and the same for users with equal covariates, averaged
-        over the covariates of all users. One object where there are no covariates.
+        (draw, k) and (draw, k, k), over all users.
+    observed
+        Among the users who see x.
+    adjusted
+        The same among users with equal covariates, averaged over the covariates of all users; the
+        same object as `observed` where there are no covariates.
     """
 
     mean: Array
     variance: Array
-    observed: Law
-    adjusted: Law
+    observed: ExposureDistribution
+    adjusted: ExposureDistribution
 
 
-def draw_exposure(comparisons: Comparisons, draws: int, rng: np.random.Generator) -> Exposure:
-    """Draw the law of h = (covariates, exposures) and its regression on the contexts.
+def draw_exposure(comparisons: Comparisons, draws: int, rng: np.random.Generator) -> ExposureDraws:
+    """Draw the distribution of h = (covariates, exposures) and its regression on the contexts.
 
     Parameters
     ----------
     comparisons
-        With contexts; covariates enter in raw units, centred, and exposures standardised.
+        Comparisons with contexts. Covariates enter in raw units, centred; exposures standardised.
     draws
-        Of the Bayesian bootstrap.
+        Number of draws of the Bayesian bootstrap.
     rng
-        Where its weights come from.
+        Generator of its weights.
 
     Returns
     -------
-    Exposure, in raw units of the contexts
+    ExposureDraws, in raw units of the contexts
     """
     covariates = centred_covariates(comparisons)
     p, q = covariates.shape[1], comparisons.context.shape[1]
-    # Scaled and centred, so that what is singular shows whatever the units.
+    # Scaled and centred, so that singular matrices are found whatever the units.
     units = covariates.std(axis=0)
     h = np.column_stack([covariates / units, exposures(comparisons)])
     middle = comparisons.context.mean(axis=0)
@@ -104,14 +104,14 @@ def draw_exposure(comparisons: Comparisons, draws: int, rng: np.random.Generator
     centre, covariance = _comparisons(h, x, comparisons, share)
     back = np.concatenate([units, np.ones(q)])
 
-    def raw(law: Law) -> Law:
-        slope = law.slope * back[:, None] / scale
-        offset = law.offset * back - slope @ middle
-        return Law(offset, slope, law.variance * np.outer(back, back))
+    def raw(scaled: ExposureDistribution) -> ExposureDistribution:
+        slope = scaled.slope * back[:, None] / scale
+        offset = scaled.offset * back - slope @ middle
+        return ExposureDistribution(offset, slope, scaled.variance * np.outer(back, back))
 
     observed = raw(_given(mean, variance, centre, covariance))
     adjusted = raw(_given_covariates(mean, variance, centre, covariance, p)) if p else observed
-    return Exposure(mean * back, variance * np.outer(back, back), observed, adjusted)
+    return ExposureDraws(mean * back, variance * np.outer(back, back), observed, adjusted)
 
 
 def varying(context: Array) -> Array:
@@ -153,27 +153,27 @@ def _comparisons(h: Array, x: Array, comparisons: Comparisons, share: Array) -> 
 
 
 def _regression(covariance: Array, of: slice, on: slice) -> Array:
-    """Coefficients of one part on another; of the shortest length where that is singular."""
+    """Coefficients of one part on another; those of minimum norm where it is singular."""
     inverse = np.linalg.pinv(covariance[:, on, on], rcond=_SINGULAR, hermitian=True)
     return np.asarray(covariance[:, of, on] @ inverse)
 
 
-def _given(mean: Array, variance: Array, centre: Array, covariance: Array) -> Law:
-    """Law of h among the users who are shown x."""
+def _given(mean: Array, variance: Array, centre: Array, covariance: Array) -> ExposureDistribution:
+    """Return the distribution of h among the users who see x."""
     k = mean.shape[1]
     h, x = slice(k), slice(k, None)
     slope = _regression(covariance, h, x)
     offset = centre[:, h] - mean - np.einsum("skq,sq->sk", slope, centre[:, x])
     known = slope @ covariance[:, x, x] @ slope.swapaxes(1, 2)
-    return Law(offset, slope, variance - known)
+    return ExposureDistribution(offset, slope, variance - known)
 
 
 def _given_covariates(
     mean: Array, variance: Array, centre: Array, covariance: Array, p: int
-) -> Law:
-    """Law of h = (c, z) with c as among all users, and z as among those who are shown x, given c.
+) -> ExposureDistribution:
+    """Return the distribution of (c, z): c of all users, z of the users who see x and have c.
 
-    Everything is drawn per bootstrap draw, the first axis.
+    The first axis of every array is the bootstrap draw.
     """
     k = mean.shape[1]
     c, z, x = slice(p), slice(p, k), slice(k, None)
@@ -193,7 +193,7 @@ def _given_covariates(
     rest = variance[:, z, z] - _regression(variance, z, c) @ variance[:, c, z]
     within = covariance[:, x, x] - _regression(covariance, x, c) @ covariance[:, c, x]
     spread[:, z, z] += rest - on_x @ within @ on_x.swapaxes(1, 2)
-    return Law(offset, slope, spread)
+    return ExposureDistribution(offset, slope, spread)
 
 
 def quadratic(loadings: Array, matrix: Array) -> Array:

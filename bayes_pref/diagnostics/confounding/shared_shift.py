@@ -1,112 +1,96 @@
-"""The confounding shift by the joint model of what users are shown and what they prefer.
+"""Confounding shifts under the joint model of contexts and preferences.
 
 In `SharedCauseReward`, s_i ~ Normal(0, V), w_i = mu + B c_i + Gamma s_i + u_i, so that over users
     p_do = E sigmoid(d . w),   d . w ~ Normal(d' mu, d' (B V_c B' + Gamma V Gamma' + Sigma) d),
-and those who are shown x are the users whose cause has the distribution of s given x. Where x is a
-number, x ~ Normal(a + s, W), that is Normal(K (x - a), V - K V) with K = V (V + W)^-1. Where x is
-an indicator of a choice, s given x has no formula: p_do and p_obs are means over the same draws of
-s, for p_obs weighted by P(x | s), so that the error of both is mostly in common. V_c is the
-variance of the covariates over users, which the model takes to be unrelated to s.
+and among the users who see x, the cause s has its distribution given x. Where x is a number,
+x ~ Normal(a + s, W), that distribution is Normal(K (x - a), V - K V) with K = V (V + W)^-1. Where x
+is an indicator of a category, it has no closed form: p_do and p_obs are means over the same draws
+of s, weighted by P(x | s) for p_obs, so that most of their Monte Carlo error is common. V_c is the
+variance of the covariates over users, which the model takes to be independent of s.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from bayes_pref.diagnostics.query import Pairs
+from bayes_pref.diagnostics.query import Query
 from bayes_pref.errors import ModelError
 from bayes_pref.logistic_normal import expected_choice
-from bayes_pref.models.base import centred_covariates
-from bayes_pref.models.hierarchical import HierarchicalReward
-from bayes_pref.models.shared_cause import SharedCauseReward, covariance_factor
+from bayes_pref.models.population_from_spec import covariance_factor
+from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
+from bayes_pref.types import FloatArray as Array
 
-Array = NDArray[np.float64]
-
-_MOST_DRAWS = {False: 1000, True: 200}  # of the posterior; fewer where s is drawn, too
-_CAUSES = 200  # draws of s, and as many mirrored
+_MOST_DRAWS = {False: 1000, True: 200}  # of the posterior; fewer for categories
+_CAUSES = 200  # draws of s, and as many antithetic ones
 _BLOCK = 2**21  # values held at once
 
 
 def joint_shifts(
-    posterior: Posterior, pairs: Pairs, *, threshold: float = 0.03, interval: float = 0.9
+    posterior: Posterior, query: Query, *, smallest: float = 0.03, interval: float = 0.9
 ) -> pd.DataFrame:
-    """Describe p_do, p_obs and their difference of every pair.
+    """Describe p_do, p_obs and their difference for every comparison.
 
     Parameters
     ----------
     posterior
-        Of `SharedCauseReward`.
-    pairs
-        What to describe.
-    threshold
-        Difference of p_obs and p_do that matters.
+        Posterior of a model whose weights share a cause with the contexts.
+    query
+        n comparisons.
+    smallest
+        Smallest difference of probabilities that matters.
     interval
         Probability inside the central credible intervals.
 
     Returns
     -------
-    frame: `p_do`, `p_obs`, `shift`, `shift_lower`, `shift_upper`, `p_confounded`
+    frame: n rows; `p_do`, `p_obs`, `shift`, `shift_lower`, `shift_upper`, `p_confounded`
 
     Raises
     ------
     ModelError
-        If the posterior is of another model.
+        If the model is another.
 
     Examples
     --------
     >>> import bayes_pref as bp
-    >>> from bayes_pref.diagnostics.query import read_pairs
+    >>> from bayes_pref.diagnostics.query import read_query
     >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
     >>> engine = bp.Gibbs(draws=500, progress=False)
     >>> posterior = bp.fit(bp.SharedCauseReward(), world.comparisons, engine)
-    >>> joint_shifts(posterior, read_pairs(posterior)).shape
+    >>> joint_shifts(posterior, read_query(posterior)).shape
     (450, 6)
     """
-    model = posterior.model
-    if not isinstance(model, SharedCauseReward):
+    spec = posterior.model.spec(posterior.comparisons)
+    if spec is None or spec.cause is None or spec.contexts is None:
         raise ModelError(
-            f"{type(model).__name__} is no joint model of what users are shown and prefer: fit "
+            f"{type(posterior.model).__name__} is no joint model of contexts and preferences: fit "
             "bp.SharedCauseReward()"
         )
-    categories = model.categories(posterior.comparisons)
-    law = _Law(posterior, _MOST_DRAWS[categories])
-    d, q = law.coupling.shape[1:]
-    each = len(law.mu) * (2 * _CAUSES if categories else max(q, d))
+    categories = spec.contexts.categories
+    draws = _SharedCauseDraws(posterior, _MOST_DRAWS[categories])
+    d, q = draws.coupling.shape[1:]
+    each = len(draws.mu) * (2 * _CAUSES if categories else max(q, d))
     step = max(1, _BLOCK // each)
     tail = (1 - interval) / 2
     parts = []
-    for start in range(0, len(pairs), step):
+    for start in range(0, len(query), step):
         part = slice(start, start + step)
-        choices = law.of_categories if categories else law.of_numbers
-        p_do, p_obs = choices(pairs.difference[part], pairs.context[part])
+        choices = draws.given_categories if categories else draws.given_numbers
+        p_do, p_obs = choices(query.difference[part], query.context[part])
         delta = p_obs - p_do
         lower, upper = np.quantile(delta, [tail, 1 - tail], axis=0)
-        sure = (np.abs(delta) > threshold).mean(axis=0)
+        sure = (np.abs(delta) > smallest).mean(axis=0)
         means = (p_do.mean(axis=0), p_obs.mean(axis=0), delta.mean(axis=0))
         parts.append(np.column_stack([*means, lower, upper, sure]))
     names = ["p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"]
     return pd.DataFrame(np.concatenate(parts), columns=names)
 
 
-def without_cause(model: SharedCauseReward) -> HierarchicalReward:
-    """Return the model of preferences alone that has the same priors."""
-    return HierarchicalReward(
-        covariance=model.covariance,
-        mean_sd=model.mean_sd,
-        spread_sd=model.spread_sd,
-        effect_sd=model.effect_sd,
-        concentration=model.concentration,
-        scale=model.scale,
-        position=model.position,
-    )
-
-
-class _Law:
-    """Some draws of the population and of what it is shown, evenly spaced among all."""
+class _SharedCauseDraws:
+    """Evenly spaced draws of the population and of the distribution of its contexts."""
 
     def __init__(self, posterior: Posterior, most: int) -> None:
         draws, comparisons = posterior.draws, posterior.comparisons
@@ -137,8 +121,8 @@ class _Law:
             self.within = factor("within", "within_correlation", "context")
         self.rest = bool((comparisons.context.sum(axis=1) == 0).any())
 
-    def of_numbers(self, difference: Array, context: Array) -> tuple[Array, Array]:
-        """p_do and p_obs, (draw, row) each."""
+    def given_numbers(self, difference: Array, context: Array) -> tuple[Array, Array]:
+        """Return p_do and p_obs, (draw, row) each."""
         own = _quadratic(difference, self.own)
         loadings = np.einsum("rd,sdq->srq", difference, self.coupling)
         variance = self.between @ self.between.swapaxes(1, 2)
@@ -147,13 +131,16 @@ class _Law:
         away = (context - self.a[:, None]) @ share.swapaxes(1, 2)
         left = variance - share @ variance
         centre = self.mu @ difference.T
-        everyone = ((loadings @ variance) * loadings).sum(axis=2)
-        asked = ((loadings @ left) * loadings).sum(axis=2).clip(0.0)
+        over_all = ((loadings @ variance) * loadings).sum(axis=2)
+        among = ((loadings @ left) * loadings).sum(axis=2).clip(0.0)
         moved = (loadings * away).sum(axis=2)
-        return expected_choice(centre, own + everyone), expected_choice(centre + moved, own + asked)
+        return (
+            expected_choice(centre, own + over_all),
+            expected_choice(centre + moved, own + among),
+        )
 
-    def of_categories(self, difference: Array, context: Array) -> tuple[Array, Array]:
-        """p_do and p_obs, (draw, row) each."""
+    def given_categories(self, difference: Array, context: Array) -> tuple[Array, Array]:
+        """Return p_do and p_obs, (draw, row) each."""
         own = _quadratic(difference, self.own)
         noise = np.random.default_rng(0).standard_normal((_CAUSES, self.a.shape[1]))
         noise = np.concatenate([noise, -noise])

@@ -1,4 +1,4 @@
-"""Choices of all users, and of those who are shown a context: draws, integrated over users."""
+"""Confounding shifts: choices of all users and of those who see a context, by posterior draw."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.diagnostics.confounding.exposure_distribution import Exposure, Law, quadratic
-from bayes_pref.diagnostics.query import Pairs
+from bayes_pref.diagnostics.confounding.exposure_distribution import (
+    ExposureDistribution,
+    ExposureDraws,
+    quadratic,
+)
+from bayes_pref.diagnostics.query import Query
 from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.posterior import Posterior
+from bayes_pref.types import FloatArray as Array
 
-Array = NDArray[np.float64]
-
-_MOST_DRAWS = 1000  # of the posterior that rows are integrated over
+_MOST_DRAWS = 1000  # of the posterior
 _BLOCK = 2**21  # values held at once
 
 
 @dataclass(frozen=True, eq=False)
 class PopulationDraws:
-    """Some draws of the population, evenly spaced among all.
+    """Evenly spaced draws of the population of the exposure model.
 
     Attributes
     ----------
     mu
-        (draw, d), at the mean over users of covariates and exposures.
+        (draw, d) mean weights at the mean of covariates and exposures over users.
     slopes
-        (draw, d, k): B and G side by side, k covariates and contexts.
+        (draw, d, k) B and G side by side, for k covariates and contexts.
     tau
-        (draw, d).
+        (draw, d) standard deviations of the weights given covariates and exposures.
     covariance
         (draw, d, d) Sigma, None where it is diagonal.
     """
@@ -44,7 +46,7 @@ class PopulationDraws:
 
     @classmethod
     def read(cls, posterior: Posterior) -> PopulationDraws:
-        """Take the population's draws from a posterior of the coupled model."""
+        """Read them from a posterior of the exposure model."""
         draws = posterior.draws.drop_vars("weights").stack(sample=("chain", "draw"))  # noqa: PD013
         size = draws.sizes["sample"]
         count = min(size, _MOST_DRAWS)
@@ -63,7 +65,7 @@ class PopulationDraws:
         return cls(mu, np.concatenate(slopes, axis=2), tau, covariance)
 
     def own(self, difference: Array) -> Array:
-        """Variance d' Sigma d, (draw, row)."""
+        """Return the variance d' Sigma d, (draw, n), for differences (n, d)."""
         if self.covariance is None:
             return np.asarray(self.tau**2 @ (difference**2).T)
         outer = np.einsum("rf,rg->rfg", difference, difference).reshape(len(difference), -1)
@@ -71,66 +73,102 @@ class PopulationDraws:
 
 
 def describe_shifts(
-    population: PopulationDraws, exposure: Exposure, pairs: Pairs, threshold: float, interval: float
+    population: PopulationDraws,
+    exposure: ExposureDraws,
+    query: Query,
+    *,
+    smallest: float,
+    interval: float,
 ) -> pd.DataFrame:
-    """Describe p_do, p_obs and their difference of every pair."""
+    """Describe p_do, p_obs and their difference for every comparison.
+
+    Parameters
+    ----------
+    population
+        Draws of the weights.
+    exposure
+        As many draws of the users' exposure.
+    query
+        n comparisons.
+    smallest
+        Smallest difference of probabilities that matters.
+    interval
+        Probability inside the central credible intervals.
+
+    Returns
+    -------
+    frame: n rows; `p_do`, `p_obs`, `shift`, `shift_lower`, `shift_upper`, `p_confounded`, and
+        `shift_unadjusted`, which is nan without covariates
+    """
     names = ["p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"]
-    out = np.full((len(pairs), len(names) + 1), np.nan)
+    out = np.full((len(query), len(names) + 1), np.nan)
     tail = (1 - interval) / 2
-    for part, p_do, adjusted, observed in _choices(population, exposure, pairs):
+    for part, p_do, adjusted, observed in _choices(population, exposure, query):
         delta = adjusted - p_do
         out[part, 0] = p_do.mean(axis=0)
         out[part, 1] = adjusted.mean(axis=0)
         out[part, 2] = delta.mean(axis=0)
         out[part, 3:5] = np.quantile(delta, [tail, 1 - tail], axis=0).T
-        out[part, 5] = (np.abs(delta) > threshold).mean(axis=0)
+        out[part, 5] = (np.abs(delta) > smallest).mean(axis=0)
         if observed is not None:
             out[part, 6] = (observed - p_do).mean(axis=0)
     return pd.DataFrame(out, columns=[*names, "shift_unadjusted"])
 
 
 def _choices(
-    population: PopulationDraws, exposure: Exposure, pairs: Pairs
+    population: PopulationDraws, exposure: ExposureDraws, query: Query
 ) -> Iterator[tuple[slice, Array, Array, Array | None]]:
-    """Yield rows and their p_do, p_obs adjusted and as observed, (draw, row), by blocks.
+    """Yield blocks of rows with p_do, p_obs adjusted and p_obs as observed, (draw, row) each.
 
-    The last is None where there are no covariates to adjust for.
+    The last is None without covariates.
     """
     draws, d, k = population.slopes.shape
     adjusts = exposure.adjusted is not exposure.observed
     wide = 1 if population.covariance is None else d * d // draws
     step = max(1, _BLOCK // (draws * max(k, wide)))
-    for start in range(0, len(pairs), step):
-        part = slice(start, min(start + step, len(pairs)))
-        difference, context = pairs.difference[part], pairs.context[part]
+    for start in range(0, len(query), step):
+        part = slice(start, min(start + step, len(query)))
+        difference, context = query.difference[part], query.context[part]
         loadings = difference @ population.slopes
         centre = population.mu @ difference.T + _along(loadings, exposure.mean[:, None])
         own = population.own(difference)
 
-        def share(law: Law | None) -> Array:
-            variance = exposure.variance if law is None else law.variance
-            total = (quadratic(loadings, variance) + own).clip(0.0)  # noqa: B023
-            if law is None:
-                return expected_choice(centre, total)  # noqa: B023
-            moved = law.offset[:, None] + context @ law.slope.swapaxes(1, 2)  # noqa: B023
-            return expected_choice(centre + _along(loadings, moved), total)  # noqa: B023
+        p_do = expected_choice(centre, (quadratic(loadings, exposure.variance) + own).clip(0.0))
+        block = (loadings, centre, own, context)
+        observed = _choices_of_shown(exposure.observed, *block) if adjusts else None
+        yield part, p_do, _choices_of_shown(exposure.adjusted, *block), observed
 
-        observed = share(exposure.observed) if adjusts else None
-        yield part, share(None), share(exposure.adjusted), observed
+
+def _choices_of_shown(
+    shown: ExposureDistribution,
+    loadings: Array,
+    centre: Array,
+    own: Array,
+    context: Array,
+) -> Array:
+    """(draw, row) probability of left among the users who see the context of each row."""
+    variance = (quadratic(loadings, shown.variance) + own).clip(0.0)
+    moved = shown.offset[:, None] + context @ shown.slope.swapaxes(1, 2)
+    return expected_choice(centre + _along(loadings, moved), variance)
 
 
 def _along(loadings: Array, moved: Array) -> Array:
     return np.asarray((loadings * moved).sum(axis=2))
 
 
-def carried(
-    population: PopulationDraws, exposure: Exposure, comparisons: Comparisons
+def adjusted_share(
+    population: PopulationDraws, exposure: ExposureDraws, comparisons: Comparisons
 ) -> float | None:
-    """Share of the fitted comparisons' shift, in log-odds, that adjusting removes."""
+    """Share of the fitted comparisons' shift, in log-odds, that adjusting for covariates removes.
 
-    def shifts(law: Law) -> Array:
-        offset = np.einsum("sdk,sk->d", population.slopes, law.offset) / len(population.mu)
-        slope = np.einsum("sdk,skq->dq", population.slopes, law.slope) / len(population.mu)
+    With before_n and after_n the posterior means of the shifts of comparison n, it is
+    1 - sum_n before_n after_n / sum_n before_n^2: 1 for all of it, 0 for none, and below 0 where
+    covariates hide some of it. None without any shift.
+    """
+
+    def shifts(shown: ExposureDistribution) -> Array:
+        offset = np.einsum("sdk,sk->d", population.slopes, shown.offset) / len(population.mu)
+        slope = np.einsum("sdk,skq->dq", population.slopes, shown.slope) / len(population.mu)
         moved = offset + comparisons.context @ slope.T
         return np.asarray((comparisons.difference * moved).sum(axis=1))
 

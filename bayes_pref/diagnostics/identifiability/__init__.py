@@ -1,1 +1,1 @@
-"""What the data identify, and what the prior sets."""
+"""Identifiability: what the data determine, what the prior decides, what other users lend."""

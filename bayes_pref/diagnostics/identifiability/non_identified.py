@@ -1,4 +1,4 @@
-"""The directions that the data never separate, by the features in them and the reason why."""
+"""Non-identified directions: their features, and the reason in words."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ import pandas as pd
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.readers.items import ItemPairs
-from bayes_pref.data.table import FloatArray, IntArray, listed
 from bayes_pref.diagnostics.identifiability.separation import Separation
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray, IntArray, Mask
 
-_SIZEABLE = 0.1  # of the largest loading: less is an estimate's noise
-_ALIKE = 0.9  # correlation from which two features are called hard to tell apart
+_SIZEABLE = 0.1  # of the largest loading; smaller loadings are estimation error
+_ALIKE = 0.9  # correlation above which two features are said to be hardly separated
 _NEVER = 1e-5  # rms of a unit combination of scaled features, up to which it never varies
 
 
 @dataclass(frozen=True, eq=False)
-class Unlearned:
-    """Unlearned directions, each with as few features as possible.
+class NonIdentified:
+    """Non-identified directions, each with as few features as possible.
 
     Attributes
     ----------
     vectors
         (d, m) unit vectors over scaled features, independent but not orthogonal.
     space
-        (d, m) orthonormal basis of what they span.
+        (d, m) orthonormal basis of their span.
     names
-        (d,) of the features.
+        (d,) names of the features.
     reasons
-        (m,) sentences.
+        (m,) reasons why the data do not identify them, without a full stop.
     """
 
     vectors: FloatArray
@@ -42,39 +43,39 @@ class Unlearned:
     def of(
         cls,
         comparisons: Comparisons,
-        shown: FloatArray,
+        scaled: FloatArray,
         space: FloatArray,
         separation: Separation,
-    ) -> Unlearned:
-        """Name the directions that span a space.
+    ) -> NonIdentified:
+        """Describe a space by directions with few features.
 
         Parameters
         ----------
         comparisons
-            The data.
-        shown
-            (n, d) their scaled differences.
+            The fitted comparisons.
+        scaled
+            (n, d) their differences on scaled features.
         space
-            (d, m) orthonormal basis of what was not learned.
+            (d, m) orthonormal basis of the non-identified space.
         separation
-            What the choices leave unbounded.
+            Directions in which the choices bound no size.
         """
         if comparisons.features.indicators:
             space = _between_items(comparisons, space)
         vectors = sparse_basis(space)
         names = comparisons.feature_names
-        reasons = tuple(_reason(comparisons, shown, vector, separation) for vector in vectors.T)
+        reasons = tuple(_reason(comparisons, scaled, vector, separation) for vector in vectors.T)
         return cls(vectors, space, names, reasons)
 
     def dominating(self, asked: FloatArray) -> IntArray:
-        """(n,) direction in which most of each pair's unlearned part lies; -1 without any."""
+        """Return (n,) the direction with the largest share of scaled pairs (n, d); -1 if none."""
         if not self.vectors.shape[1]:
             return np.full(len(asked), -1, dtype=np.int64)
         shares = asked @ self.space @ np.linalg.pinv(self.space.T @ self.vectors).T
         return np.asarray(np.abs(shares).argmax(axis=1), dtype=np.int64)
 
     def frame(self, shares: FloatArray, sds: FloatArray) -> pd.DataFrame:
-        """One row for each direction and feature in it; `shares` and `sds` (m,) describe them."""
+        """Return one row for each direction and feature in it; `shares` and `sds` are (m,)."""
         feature, direction = np.nonzero(_taking_part(self.vectors))
         order = np.lexsort((feature, direction))
         feature, direction = feature[order], direction[order]
@@ -92,7 +93,7 @@ class Unlearned:
 
 
 def sparse_basis(space: FloatArray) -> FloatArray:
-    """Find a basis of a space with as many zeros as elimination gives.
+    """Find a sparse basis of a space by Gauss-Jordan elimination.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ def sparse_basis(space: FloatArray) -> FloatArray:
 
     Returns
     -------
-    basis: (d, m) unit columns with the same span, each alone in one entry, which is positive
+    basis: (d, m) unit columns with the same span; in one row, only that column is nonzero, and
+        positive
 
     Examples
     --------
@@ -111,10 +113,10 @@ def sparse_basis(space: FloatArray) -> FloatArray:
     """
     rows = space.T.copy()
     pivots: list[int] = []
-    for step in range(len(rows)):  # Gauss-Jordan with full pivoting: each step needs the last
+    for step in range(len(rows)):  # full pivoting
         rest = np.abs(rows[step:])
         rest[:, pivots] = 0.0
-        # Of entries alike up to rounding the first, so that the order of features decides.
+        # The first of entries that are equal up to rounding.
         best = np.argmax(rest > 0.999 * rest.max()) if rest.size else 0
         row, column = divmod(int(best), rows.shape[1])
         rows[[step, step + row]] = rows[[step + row, step]]
@@ -127,10 +129,9 @@ def sparse_basis(space: FloatArray) -> FloatArray:
 
 
 def correlation(rows: FloatArray, one: int, other: int) -> float:
-    """Correlation of two columns of differences about zero.
+    """Correlation of two columns of differences about zero; 0 if a column is zero.
 
-    About zero, because which item is left is arbitrary: with sides swapped at random their mean is
-    zero. 0 if a column is.
+    The mean is taken as zero, since which side is left is arbitrary.
 
     Examples
     --------
@@ -141,7 +142,7 @@ def correlation(rows: FloatArray, one: int, other: int) -> float:
     return float(rows[:, one] @ rows[:, other]) / squares**0.5 if squares else 0.0
 
 
-def votes(comparisons: Comparisons) -> ItemPairs:
+def item_pairs(comparisons: Comparisons) -> ItemPairs:
     """Which two items each row compares, where every item has its own reward."""
     k = len(comparisons.features.attributes)
     items = comparisons.difference[:, :k]
@@ -152,12 +153,12 @@ def votes(comparisons: Comparisons) -> ItemPairs:
 
 
 def item_groups(comparisons: Comparisons) -> IntArray:
-    """(k,) group of each item; items in different groups were never compared, however indirectly.
+    """(k,) connected component of each item in the graph of comparisons.
 
-    An item that is in no comparison is a group of its own.
+    An item without comparisons is a component of its own.
     """
     k = len(comparisons.features.attributes)
-    compared, group = votes(comparisons).groups()
+    compared, group = item_pairs(comparisons).groups()
     groups = np.full(k, -1, dtype=np.int64)
     groups[compared] = group
     alone = groups < 0
@@ -166,7 +167,7 @@ def item_groups(comparisons: Comparisons) -> IntArray:
 
 
 def _between_items(comparisons: Comparisons, space: FloatArray) -> FloatArray:
-    """Leave out what no comparison of two items can ever show: a gain that all items share."""
+    """Remove the gain that all items share, which no comparison of two items can show."""
     features = comparisons.features
     k = len(features.attributes)
     context = np.array(
@@ -180,22 +181,22 @@ def _between_items(comparisons: Comparisons, space: FloatArray) -> FloatArray:
     return np.asarray(left[:, size > 0.5])
 
 
-def _taking_part(vectors: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _taking_part(vectors: FloatArray) -> Mask:
     sizes = np.abs(vectors)
     return np.asarray(sizes >= _SIZEABLE * sizes.max(axis=0, initial=0.0))
 
 
 def _reason(
-    comparisons: Comparisons, shown: FloatArray, vector: FloatArray, separation: Separation
+    comparisons: Comparisons, scaled: FloatArray, vector: FloatArray, separation: Separation
 ) -> str:
-    """Say why the data leave a direction to the prior."""
+    """Say why the data do not identify a direction."""
     names = comparisons.feature_names
     taking = np.flatnonzero(_taking_part(vector))
     named = [names[k] for k in taking]
-    values = shown[:, taking] @ vector[taking]
+    values = scaled[:, taking] @ vector[taking]
     never = float(np.sqrt(np.mean(values**2))) <= _NEVER
     if comparisons.features.indicators and never:
-        apart = votes(comparisons).disconnected(one_reward_each=True)
+        apart = item_pairs(comparisons).disconnected(one_reward_each=True)
         if apart:
             return apart
     if never and len(named) == 1:
@@ -206,24 +207,24 @@ def _reason(
     bounded = np.linalg.norm(vector @ separation.directions) < 0.5
     if not never and not bounded:
         return (
-            f"every choice that {listed(named)} could decide went the same way: the direction is "
-            "known, how strong it is comes from the prior"
+            f"all choices that depend on {listed(named)} agree (complete separation): the sign is "
+            "identified but the magnitude is not"
         )
-    if len(named) == 2 and abs(correlation(shown, *taking)) > _ALIKE:
-        found = correlation(shown, *taking)
+    if len(named) == 2 and abs(correlation(scaled, *taking)) > _ALIKE:
+        found = correlation(scaled, *taking)
         verb = "never" if never else "hardly"
         return f"the data {verb} separate {listed(named)} (correlation {found:.2f} in your pairs)"
     if never:
         return f"the data never separate {listed(named)}: {_written(named, vector[taking])}"
     differing = int((np.abs(values) > _NEVER).sum())
     return (
-        f"{differing:,} of {len(shown):,} pairs tell something about {listed(named)}, and together "
-        "they tell less than the prior"
+        f"{differing:,} of {len(scaled):,} pairs are informative about {listed(named)}, and "
+        "together they are less informative than the prior"
     )
 
 
 def _single_context(comparisons: Comparisons, named: list[str]) -> str:
-    """Name the context whose single value keeps a feature and its product with it together."""
+    """Name the constant context that makes a feature and its product with it collinear."""
     features = comparisons.features
     pairs = {
         f"{attribute}": (attribute, "") for attribute in features.attributes if attribute in named
@@ -246,7 +247,7 @@ def _single_context(comparisons: Comparisons, named: list[str]) -> str:
 
 
 def _written(named: list[str], loadings: FloatArray, limit: int = 5) -> str:
-    """Write the combination that is the same on both sides of every pair."""
+    """Write the combination of features that is the same on both sides of every pair."""
     if len(named) > limit:
         return f"a combination of these {len(named):,} features is the same on both sides of a pair"
     relative = loadings / np.abs(loadings).max()

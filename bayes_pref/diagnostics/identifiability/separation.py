@@ -1,9 +1,9 @@
-"""Separation: a weight vector that agrees with every choice, so that nothing bounds its size.
+"""Separation: weights that agree with every choice, so that the data do not bound their size.
 
-With signed rows s_n = (2 choice_n - 1) d_n, the vectors along which the likelihood never falls,
-however far one goes, are the cone {b : s_n . b >= 0 for all n, d_n . b = 0 at ties}. If some b in
-it has s_n . b > 0 somewhere, the data are separated (Albert & Anderson 1984, Biometrika 71): the
-direction is known, its size is set by the prior. Finding such a b is a linear program
+With signed rows s_n = (2 choice_n - 1) d_n, the likelihood never decreases along the vectors of the
+cone {b : s_n . b >= 0 for all n, d_n . b = 0 at ties}. If s_n . b > 0 for some b in it and some n,
+the data are separated (Albert & Anderson 1984, Biometrika 71): along b the sign of d . w is
+identified, and its magnitude is set by the prior. Such a b is the solution of a linear program
 (Konis 2007, Oxford D.Phil. thesis).
 """
 
@@ -14,29 +14,29 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
-from bayes_pref.data.table import FloatArray
 from bayes_pref.errors import ModelError
+from bayes_pref.types import FloatArray, Mask
 
-# Share of the largest eigenvalue of the rows' cross-products below which a direction is outside of
-# their span: differences 3e-6 of the typical size, well above rounding and well below any data.
-RANK = 1e-11
+# Share of the largest eigenvalue of the rows' cross-products, below which a direction is outside
+# their span: differences of 3e-6 of the typical size, above rounding and below any data.
+_RANK = 1e-11
 # Ten times the tolerance of HiGHS, for rows of unit length.
 _POSITIVE = 1e-6
-_AT_ONCE = 2000  # rows: enough to show that most data are not separated
+_AT_ONCE = 2000  # rows of a linear program; enough to show that most data are not separated
 
 
 def row_space(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Find the directions in which some row differs from zero.
+    """Find the span of some rows.
 
     Parameters
     ----------
     rows
-        (n, d) differences; n may be 0.
+        (n, d) rows; n may be 0.
 
     Returns
     -------
     basis: (d, r) orthonormal columns
-    energy: (r,) sum over rows of the squared component along each
+    energy: (r,) sum over rows of the squared coordinate along each
 
     Examples
     --------
@@ -45,45 +45,45 @@ def row_space(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     ((3, 1), [10.0])
     """
     energy, basis = np.linalg.eigh(rows.T @ rows)
-    kept = energy > RANK * max(energy[-1], 0.0)
+    kept = energy > _RANK * max(energy[-1], 0.0)
     return basis[:, kept], energy[kept]
 
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """What the choices leave unbounded.
+    """Directions in which the choices do not bound the size of the weights.
 
     Attributes
     ----------
     directions
-        (d, m) orthonormal basis of the directions whose size no choice bounds; m = 0: none.
+        (d, m) orthonormal basis of these directions; m = 0 where there are none.
     vector
-        (d,) weights that agree with every choice, and strictly wherever any such weights do; 0
-        where there are none.
+        (d,) weights that agree with every choice, strictly wherever any such weights do; 0 where
+        there are none.
     """
 
     directions: FloatArray
     vector: FloatArray
 
-    def affects(self, differences: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """(k,) whether the size of the log-odds of these pairs (k, d) is unbounded."""
+    def affects(self, differences: FloatArray) -> Mask:
+        """Return (k,) whether the log-odds of these pairs (k, d) are unbounded."""
         part = np.linalg.norm(differences @ self.directions, axis=1)
-        # The row space is known to sqrt(RANK); below thirty times that, a part is rounding.
+        # The row space is known to sqrt(_RANK); a part below thirty times that is rounding.
         return np.asarray(part > 1e-4 * np.linalg.norm(differences, axis=1))
 
 
 def separate(rows: FloatArray, choice: FloatArray, guess: FloatArray | None = None) -> Separation:
-    """Find what the choices leave unbounded.
+    """Find the directions in which the choices do not bound the size of the weights.
 
     Parameters
     ----------
     rows
-        (n, d) differences, left minus right, in units in which all features are of like size.
+        (n, d) differences, left minus right, in units that give all features a similar size.
     choice
-        (n,) 1 left, 0 right, 0.5 a tie.
+        (n,) 1 for left, 0 for right, 0.5 for a tie.
     guess
-        (d,) weights that may agree with every choice, such as a posterior mean. The answer is the
-        same without, but where the guess is right no linear program is needed to find it.
+        (d,) weights that may agree with every choice, such as a posterior mean. They only save
+        time: the result is the same without.
 
     Returns
     -------
@@ -101,15 +101,15 @@ def separate(rows: FloatArray, choice: FloatArray, guess: FloatArray | None = No
     ties, _ = row_space(rows[tied])
     signed = (2.0 * choice[~tied] - 1.0)[:, None] * rows[~tied]
     length = np.linalg.norm(signed, axis=1)
-    # Rows of the same direction bound the same weights; rounded, since lengths divide inexactly.
+    # Parallel rows bound the same weights; rounded, so that equal rows stay equal.
     signed = np.unique((signed[length > 0] / length[length > 0, None]).round(12), axis=0)
     vector = np.zeros(rows.shape[1])
     bound = np.ones(len(signed), dtype=bool)
     if guess is not None and guess.any() and not ties.size and (signed @ guess >= 0).all():
         vector += guess / np.abs(guess).max()
         bound &= signed @ vector <= _POSITIVE
-    # Each pass frees rows that no earlier vector freed, by a vector independent of the earlier
-    # ones: there are at most d passes, and one where the data are not separated.
+    # Each pass finds a vector independent of the earlier ones that agrees strictly with further
+    # rows: there are at most d passes, and one where the data are not separated.
     while bound.any():
         found = _agreeing(signed, signed[bound].sum(axis=0), ties)
         free = bound & (signed @ found > _POSITIVE)
@@ -118,8 +118,8 @@ def separate(rows: FloatArray, choice: FloatArray, guess: FloatArray | None = No
         vector += found
         bound &= ~free
     whole, _ = row_space(rows)
-    # Along what is orthogonal to all rows still bound, one can go a little either way from `vector`
-    # without crossing any row: that is the span of all agreeing vectors.
+    # The vectors orthogonal to all rows still bound are the span of all agreeing vectors: a small
+    # step from `vector` along one of them, either way, disagrees with no row.
     core, _ = row_space(np.vstack([signed[bound], ties.T]))
     outside = whole - core @ (core.T @ whole)
     left, size, _ = np.linalg.svd(outside, full_matrices=False)
@@ -127,9 +127,9 @@ def separate(rows: FloatArray, choice: FloatArray, guess: FloatArray | None = No
 
 
 def _agreeing(signed: FloatArray, goal: FloatArray, ties: FloatArray) -> FloatArray:
-    """Vector in the unit box that agrees with all signed rows and goes furthest along `goal`."""
-    # Most data are far from separated, which a part of the rows shows already: rows are added only
-    # while the solution of the smaller program disagrees with some of them.
+    """Vector in the unit box that agrees with all signed rows and is largest along `goal`."""
+    # A part of the rows already shows that most data are not separated. Rows are added while the
+    # solution of the smaller program disagrees with some of them.
     order = np.argsort(-np.abs(signed @ goal), kind="stable")
     used = np.zeros(len(signed), dtype=bool)
     used[order[:: max(1, len(order) // _AT_ONCE)]] = True
@@ -145,7 +145,7 @@ def _agreeing(signed: FloatArray, goal: FloatArray, ties: FloatArray) -> FloatAr
         )
         if solved.status != 0:
             raise ModelError(
-                f"whether the choices are separated could not be found out: {solved.message}"
+                f"the linear program that tests for separation failed: {solved.message}"
             )
         vector = np.asarray(solved.x)
         violated = ~used & (signed @ vector < -1e-7)

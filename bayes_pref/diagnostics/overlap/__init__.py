@@ -1,1 +1,1 @@
-"""Whose data an answer rests on."""
+"""Overlap: how often users like this one see such contexts."""

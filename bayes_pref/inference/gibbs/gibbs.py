@@ -1,9 +1,8 @@
-"""Polya-Gamma Gibbs sampling: exact, and the fastest engine for logistic choices of Gaussian users.
+"""Polya-Gamma Gibbs sampling: exact, and the fastest engine for logistic choices.
 
 Given one Polya-Gamma variable per comparison the likelihood is Gaussian (Polson, Scott & Windle
-2013). The sweeps stand in `gibbs_diagonal`, `gibbs_full` (on the density of `gibbs_marginal`) and
-`gibbs_tastes`, the chains that run them in `gibbs_chains`, and the scaling of the data in
-`gibbs_problem`; kinds of users in `gibbs_kinds`, a shared cause in `gibbs_shared`.
+2013). How users differ decides the sampler: `samplers` has one file for each structure of the
+population, and the first of `Gibbs.samplers` that accepts a model draws from its posterior.
 """
 
 from __future__ import annotations
@@ -13,48 +12,52 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.inference.engine import Engine, RawDraws
-from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain, PooledChain, compile_ahead
+from bayes_pref.errors import Unsupported
+from bayes_pref.inference.engine import Program
+from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.mixture_sampler import Mixture, MixtureChain
-from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.shared_cause_sampler import Shared, SharedChain
+from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
+from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
+from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
+from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
+from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SamplerProblem
+from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
+from bayes_pref.inference.mcmc import MCMC
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
+from bayes_pref.inference.runtime.interrupts import largest_rectangle
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.choice.settings_and_sites import POSITION_SD
-
-Array = NDArray[np.float64]
-
-LEAST = 4  # draws a chain, below which an interrupted run is not worth keeping
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gibbs(Engine):
+class Gibbs(MCMC):
     """Exact Gibbs sampler for logistic choices of Gaussian users; the default where it applies.
 
     Works for `PooledReward`, `HierarchicalReward`, diagonal or full, and `LowRankReward`, with
-    covariates and with a left-hand effect (`position`); for `MixtureReward`, and for
-    `SharedCauseReward` of contexts that are numbers. Chains run in parallel threads, start
-    dispersed, and depend on the seed alone. Ctrl-C keeps the draws so far.
+    covariates and with position bias; for `MixtureReward`, and for `SharedCauseReward` of contexts
+    that are numbers. Chains run in parallel threads, with overdispersed initial values, and depend
+    on the seed alone. Ctrl-C keeps the draws so far.
 
     Parameters
     ----------
-    draws, chains, warmup, cores, progress
-        See `Engine`.
-    thin
-        Sweeps for each draw kept. Raise it where chains need to be long but memory is short: sweeps
-        that are thrown away still move the chain.
+    draws, chains, warmup, cores, thin, progress
+        See `MCMC`; an iteration is one sweep over all parameters.
     checkpoint
-        Folder in which a long run keeps what it has; the same call goes on from there after the
-        process was killed or interrupted, to the same draws bit for bit. Removed once the run is
-        complete.
+        Folder in which a long run saves its state; the same call resumes from there after the
+        process was killed or interrupted, and gives the same draws bit for bit. Deleted once the
+        run is complete.
+
+    Attributes
+    ----------
+    samplers
+        In order of preference. A subclass may have more of them.
 
     Raises
     ------
@@ -71,117 +74,123 @@ class Gibbs(Engine):
     1000
     """
 
-    thin: int = 1
+    samplers: ClassVar[tuple[Sampler[Any], ...]] = (
+        PooledSampler(),
+        DiagonalSampler(),
+        FullSampler(),
+        FactorSampler(),
+        MixtureSampler(),
+        SharedCauseSampler(),
+    )
+
     checkpoint: str | os.PathLike[str] | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""
         return {key: value for key, value in super().settings().items() if key != "checkpoint"}
 
-    def unsupported(self, model: RewardModel, comparisons: Comparisons) -> str | None:
-        """Return why this engine cannot run the model, or None if it can."""
+    def prepare(self, model: RewardModel, comparisons: Comparisons) -> Program:
+        """Read a model and its data; see `Engine.prepare`."""
         if model.needs_training(comparisons):
-            return "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
-        if comparisons.stage is not None:
-            return "Gibbs has no sampler for rankings; use bp.NUTS() or bp.SVI()"
-        cause, kinds = model.shared_cause(comparisons), model.mixture_of_users(comparisons)
-        if cause is None and kinds is None and model.gaussian_users(comparisons) is None:
-            return "Gibbs needs logistic choices of users with Gaussian weights"
-        if cause is not None and cause.categories:
-            return "Gibbs needs contexts that are numbers, and these are indicators of a choice"
-        reason = model.beyond_logistic(comparisons)
-        if model.position and (cause is not None or kinds is not None):
-            reason = "a left-hand effect"
-        if reason is not None:
-            return f"Gibbs needs logistic choices, and here is {reason}; use bp.NUTS()"
-        return None
+            raise Unsupported(
+                "its network is trained by gradients first; use SVI, then Gibbs on its posterior"
+            )
+        spec, choice_model = model.spec(comparisons), model.choice_model(comparisons)
+        if spec is None:
+            raise Unsupported("Gibbs needs logistic choices of users with Gaussian weights")
+        for sampler in self.samplers:
+            if sampler.unsupported(spec, choice_model, comparisons) is None:
+                problem = sampler.problem(spec, choice_model, comparisons)
+                return GibbsProgram(self, sampler, problem, self.checkpoint)
+        reasons = [
+            str(sampler.unsupported(spec, choice_model, comparisons))
+            for sampler in self.samplers
+            if sampler.matches(spec)
+        ]
+        raise Unsupported("; ".join(reasons) or "Gibbs has no sampler for how its users differ")
 
-    def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> RawDraws:
-        """Draw from the model's posterior."""
-        problem, kind = _read(model, comparisons)
-        checkpoint = self._checkpoint(problem, seed)
-        shapes = self._shapes(problem)
-        store = Store(
-            **checkpoint.draws
-            if checkpoint
-            else {name: np.empty(shape) for name, shape in shapes.items()}
-        )
-        seeds = np.random.SeedSequence(seed).spawn(self.chains)
+
+@dataclass(frozen=True, eq=False)
+class GibbsProgram(Program):
+    """A model and its data as a sampler has read them.
+
+    Attributes
+    ----------
+    engine
+        Its settings.
+    sampler, problem
+        The sampler, and the data and priors as it has read them.
+    checkpoint
+        Folder in which the run saves its state; None: it does not.
+    """
+
+    engine: MCMC
+    sampler: Sampler[Any]
+    problem: SamplerProblem
+    checkpoint: str | os.PathLike[str] | None = None
+
+    def run(self, seed: int) -> RawDraws:
+        """Run the chains; see `Program.run`."""
+        engine = self.engine
+        checkpoint = self._checkpoint(seed)
+        made = {name: np.empty(shape) for name, shape in self._shapes().items()}
+        store = Store(**checkpoint.draws if checkpoint else made)
+        seeds = np.random.SeedSequence(seed).spawn(engine.chains)
         # Read here, not by the chains: NumPy parses a file's header as Python, and Python 3.11's
         # parser can fail when threads parse at once.
-        states = [checkpoint.load(index) if checkpoint else None for index in range(self.chains)]
-        if isinstance(problem, Problem) and not problem.pooled:
-            compile_ahead(problem)
+        states = [checkpoint.load(index) if checkpoint else None for index in range(engine.chains)]
+        self.sampler.compile_ahead(self.problem)
 
         def chain(index: int, tick: Tick, stop: Event) -> int:
             rng = np.random.default_rng(seeds[index])
             part = Store(*(np.asarray(array[index]) for array in store))
-            made = kind(problem, self.warmup, self.thin, rng, part)
-            return _run(made, index, checkpoint, states[index], tick, stop)
+            own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
+            return _run(own, index, checkpoint, states[index], tick, stop)
 
         kept, complete = run_chains(
             chain,
-            chains=self.chains,
-            workers=self.workers,
-            steps=self.warmup + self.thin * self.draws,
-            title=f"Gibbs, {self.chains} chains",
-            progress=self.progress,
+            chains=engine.chains,
+            workers=engine.workers,
+            steps=engine.iterations,
+            title=f"Gibbs, {engine.chains} chains",
+            progress=engine.progress,
         )
-        which, draws = _rectangle(kept)
-        if draws < LEAST:
-            raise KeyboardInterrupt("interrupted before there were draws to keep")
+        drawn = self._draws(store, kept, complete)
+        if checkpoint and complete:
+            checkpoint.remove()
+        return drawn
+
+    def _draws(self, store: Store, kept: list[int], complete: bool) -> RawDraws:
+        """Draws in raw units; of an interrupted run the largest rectangle of chains and draws."""
+        which, draws = largest_rectangle(kept)
         if complete:
             theta, weights, stats = (np.asarray(array) for array in store)
         else:
             theta, weights, stats = (np.array(array[which, :draws]) for array in store)
-        if checkpoint:
+        if self.checkpoint is not None:  # not in the checkpoint's files, which are deleted
             theta, weights, stats = np.array(theta), np.array(weights), np.array(stats)
-            if complete:
-                checkpoint.remove()
-        names = ["lp"] if kind is PooledChain else ["acceptance_rate", "lp"]
-        columns = [stats[..., 2 - len(names) + place] for place in range(len(names))]
+        names = self.sampler.statistics
+        columns = np.moveaxis(stats[..., -len(names) :], -1, 0)
         return RawDraws(
-            problem.raw(theta, weights), dict(zip(names, columns, strict=True)), complete
+            self.problem.raw(theta, weights), dict(zip(names, columns, strict=True)), complete
         )
 
-    def _shapes(self, problem: Problem | Mixture | Shared) -> dict[str, tuple[int, ...]]:
-        """Shapes of what the chains write, on scaled features."""
-        first = (self.chains, self.draws)
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what the chains write, in scaled units."""
+        first = (self.engine.chains, self.engine.draws)
         return {
-            "theta": (*first, problem.n_columns),
-            "weights": (*first, *problem.weights_shape),
+            "theta": (*first, self.problem.n_columns),
+            "weights": (*first, *self.problem.weights_shape),
             "stats": (*first, 2),
         }
 
-    def _checkpoint(self, problem: Problem | Mixture | Shared, seed: int) -> Checkpoint | None:
+    def _checkpoint(self, seed: int) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        run = {
-            "draws": self.draws,
-            "chains": self.chains,
-            "warmup": self.warmup,
-            "thin": self.thin,
-            "seed": seed,
-            **problem.identity(),
-        }
-        return Checkpoint(Path(self.checkpoint), run, self._shapes(problem))
-
-
-def _read(
-    model: RewardModel, comparisons: Comparisons
-) -> tuple[Problem | Mixture | Shared, Callable[..., Chain]]:
-    """Read the model as what its chains work on, and find the kind of chain."""
-    kinds = model.mixture_of_users(comparisons)
-    if kinds is not None:
-        return Mixture(kinds, comparisons), MixtureChain
-    cause = model.shared_cause(comparisons)
-    if cause is not None:
-        return Shared(cause, comparisons), SharedChain
-    users = model.gaussian_users(comparisons)
-    if users is None:
-        raise TypeError(f"{type(model).__name__} has no Gaussian users")
-    problem = Problem.build(users, comparisons, POSITION_SD if model.position else None)
-    return problem, PooledChain if problem.pooled else HierarchicalChain
+        names = ("draws", "chains", "warmup", "thin")
+        run = {name: getattr(self.engine, name) for name in names}
+        run |= {"seed": seed, "sampler": type(self.sampler).__name__, **self.problem.identity()}
+        return Checkpoint(Path(self.checkpoint), run, self._shapes())
 
 
 def _run(
@@ -203,13 +212,3 @@ def _run(
     if checkpoint and stop.is_set():
         checkpoint.save(index, chain.state(), now=True)
     return chain.kept
-
-
-def _rectangle(kept: list[int]) -> tuple[list[int], int]:
-    """Choose the chains, and how many draws of each, that keep most of an interrupted run.
-
-    Chains may have come to different lengths, and some not have begun.
-    """
-    order = sorted(range(len(kept)), key=lambda index: -kept[index])
-    best = max(range(len(order)), key=lambda last: (last + 1) * kept[order[last]])
-    return sorted(order[: best + 1]), kept[order[best]]

@@ -6,16 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.kernels.design_matrix import Rows, build_rows
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.runtime.checkpoint import digest
-from bayes_pref.models.base import GaussianUsers
-
-Array = NDArray[np.float64]
+from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -28,52 +26,58 @@ class Problem:
         What the sweeps read.
     covariance
         "none", "diagonal" or "full".
-    feature_scale, covariate_scale
-        (n_features,) and (n_covariates,): raw units are scaled units divided by these. The rows of
-        gamma after the covariates' belong to exposures, which have no unit.
+    feature_scale
+        (n_features,): raw units are scaled units divided by these.
+    regressors
+        Name of the coefficients and units (k,) of each block of known regressors, in the order of
+        the design's columns after the first.
     position_sd
-        Prior sd of the left-hand effect; None: there is none. Draws of it stand after theta's.
+        Prior sd of the position bias; None: there is none. Its draws stand after theta's.
     rank
-        Number of factors: the last columns of the design are the users' positions z, unknown, and
-        the last rows of gamma are V'. The covariance is that of what they leave.
+        Number of factors: the last columns of the design are the users' scores z, which are
+        sampled, and the last rows of gamma are V'. The covariance is that of the rest.
     """
 
     rows: Rows
     population: PopulationPrior
     covariance: str
-    feature_scale: Array
-    covariate_scale: Array
+    feature_scale: FloatArray
+    regressors: tuple[tuple[str, FloatArray], ...]
     position_sd: float | None = None
     rank: int = 0
 
     @classmethod
     def build(
-        cls, users: GaussianUsers, comparisons: Comparisons, position_sd: float | None = None
+        cls, spec: PopulationSpec, comparisons: Comparisons, position_sd: float | None = None
     ) -> Problem:
         """Scale the data, and the priors with them."""
-        scale = comparisons.feature_scale
-        covariate_scale = users.covariates.std(axis=0)
+        scale, n_users = comparisons.feature_scale, comparisons.n_users
         signs = 2 * comparisons.choice - 1
         signed = signs[:, None] * comparisons.difference / scale
-        prior_sd = np.vstack(
-            [
-                users.mean_sd * scale,
-                users.effect_sd.T * np.outer(covariate_scale, scale),
-                users.coupling_sd.T * scale,
-                *(row * scale for row in users.loading_sd.T),
-            ]
-        )
-        rank = users.loading_sd.shape[1]
-        known = [np.ones(comparisons.n_users), users.covariates / covariate_scale, users.exposure]
+        prior_sd, columns, regressors = [spec.mean_sd * scale], [np.ones(n_users)], []
+        rank = 0
+        for term in spec.terms:
+            if term.values is None:
+                rank = term.size
+                prior_sd += [row * scale for row in term.prior_sd.T]
+                columns.append(np.zeros((n_users, rank)))
+                continue
+            unit = np.ones(term.size)
+            if term.dim == "covariate":
+                unit = term.values.std(axis=0)
+            prior_sd.append(term.prior_sd.T * np.outer(unit, scale))
+            columns.append(term.values / unit)
+            regressors.append((term.name, unit))
         population = PopulationPrior(
-            design=np.column_stack([*known, np.zeros((comparisons.n_users, rank))]),
-            precision=1 / prior_sd**2,
-            spread=users.spread_sd * scale if users.spread_sd.size else np.ones_like(scale),
-            concentration=float(users.concentration),
-            full=users.covariance == "full",
+            design=np.column_stack(columns),
+            precision=1 / np.vstack(prior_sd) ** 2,
+            spread=spec.spread_sd * scale if spec.spread_sd.size else np.ones_like(scale),
+            concentration=float(spec.concentration),
+            full=spec.covariance == "full",
         )
         rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
-        return cls(rows, population, users.covariance, scale, covariate_scale, position_sd, rank)
+        known = tuple(regressors)
+        return cls(rows, population, spec.covariance, scale, known, position_sd, rank)
 
     @property
     def n_means(self) -> int:
@@ -91,7 +95,7 @@ class Problem:
 
     @property
     def n_columns(self) -> int:
-        """Number of draws kept beside the weights: theta, and the left-hand effect if any."""
+        """Number of draws kept beside the weights: theta, and the position bias if any."""
         return self.n_parameters + (self.position_sd is not None)
 
     @property
@@ -126,7 +130,7 @@ class Problem:
         design[:, design.shape[1] - self.rank :] = rng.standard_normal((len(design), self.rank))
         return replace(self, population=self.population._replace(design=design))
 
-    def start(self, rng: np.random.Generator) -> tuple[Array, Array]:
+    def start(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Return theta and weights far from each other between chains, tau never near zero."""
         p1, d = self.population.precision.shape
         gamma = np.zeros((p1, d))
@@ -141,7 +145,7 @@ class Problem:
         weights = self.population.design @ gamma + tau * deviation
         return np.concatenate([gamma.ravel(), scale]), weights
 
-    def lower(self, theta: Array) -> Array:
+    def lower(self, theta: FloatArray) -> FloatArray:
         """Take L, (..., d, d), from theta (..., m)."""
         d = self.population.precision.shape[1]
         lower = np.zeros((*theta.shape[:-1], d, d))
@@ -149,13 +153,13 @@ class Problem:
         lower[..., row, column] = theta[..., self.n_means : self.n_parameters]
         return lower
 
-    def deviations(self, theta: Array, weights: Array) -> Array:
+    def deviations(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         """Standardise: z = L^-1 (w - gamma' f), (n_users, d)."""
         gamma = theta[: self.n_means].reshape(self.population.precision.shape)
         centred = weights - self.population.design @ gamma
         return np.ascontiguousarray(solve_triangular(self.lower(theta), centred.T, lower=True).T)
 
-    def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
+    def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place.
 
         `theta` has `n_columns`; `weights` (chain, draw, user, n_values) have the positions first.
@@ -168,10 +172,11 @@ class Problem:
             values["position"] = theta[..., -1]
         if self.pooled:
             return values
-        last = 1 + self.covariate_scale.size
-        if last > 1:
-            units = np.outer(self.covariate_scale, self.feature_scale)
-            values["B"] = (gamma[:, :, 1:last] / units).swapaxes(2, 3)
+        at = 1
+        for name, unit in self.regressors:
+            rows = gamma[:, :, at : at + unit.size]
+            values[name] = (rows / np.outer(unit, self.feature_scale)).swapaxes(2, 3)
+            at += unit.size
         lower = self.lower(theta)
         if self.rank:
             loadings = gamma[:, :, -self.rank :]
@@ -185,8 +190,6 @@ class Problem:
             values["tau"] = np.sqrt(square) / self.feature_scale
             values["weights"] = weights / self.feature_scale
             return values
-        if gamma.shape[2] > last:
-            values["G"] = (gamma[:, :, last:] / self.feature_scale).swapaxes(2, 3)
         tau = np.sqrt((lower**2).sum(axis=-1))
         values["tau"] = tau / self.feature_scale
         if self.population.full:

@@ -3,69 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pyro.poutine as poutine
 import torch
-from numpy.typing import NDArray
 from pyro.infer import mcmc
 
+from bayes_pref.inference.engine import Program
+from bayes_pref.inference.mcmc import MCMC
+from bayes_pref.inference.nuts.nutpie_chain import ChainSettings
 from bayes_pref.inference.pyro_tools.reparametrise import non_centred
-from bayes_pref.inference.runtime.threads import Tick
+from bayes_pref.inference.pyro_tools.trace import as_double, double_precision
+from bayes_pref.inference.raw_draws import RawDraws
+from bayes_pref.inference.runtime.interrupts import largest_rectangle
+from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.seeding import seeded
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
 
+@dataclass(frozen=True, eq=False)
+class PyroProgram(Program):
+    """A model and its arguments, ready for Pyro's own sampler.
 
-def run_pyro_chain(
-    model: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    names: Sequence[str],
-    *,
-    centred: bool,
-    warmup: int,
-    draws: int,
-    seed: int,
-    tick: Tick,
-    stop: Event,
-    **settings: Any,
-) -> list[dict[str, Array]]:
-    """Run one chain; one dictionary of sites and statistics per kept draw.
-
-    Parameters
+    Attributes
     ----------
+    engine, settings
+        How many chains to run and how; settings of each chain.
+    model, args, kwargs
+        Called as ``model(*args, **kwargs)``.
     names
-        Sites to keep.
-    settings
-        Of Pyro's `NUTS`.
+        Sites to return.
+    centred
+        Whether to sample sites as the model is written.
     """
-    kept: list[dict[str, Array]] = []
-    with seeded(seed):
-        flat = model if centred else non_centred(model, *args, **kwargs)
-        kernel = _RecordingNUTS(flat, **settings)
-        kernel.setup(warmup, *args, **kwargs)
-        params = kernel.initial_params
-        for step in range(warmup + draws):
-            if stop.is_set():
-                break
-            params = kernel.sample(params)
-            if step >= warmup:
-                with torch.no_grad():
-                    sites = {name: kernel.transforms[name].inv(z) for name, z in params.items()}
-                    trace = poutine.trace(poutine.condition(flat, data=sites)).get_trace(
-                        *args, **kwargs
-                    )
-                values = {name: trace.nodes[name]["value"].numpy() for name in names}
-                kept.append(values | kernel.statistics())
-            tick(1)
-    return kept
+
+    engine: MCMC
+    settings: ChainSettings
+    model: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    names: Sequence[str]
+    centred: bool
+
+    def run(self, seed: int) -> RawDraws:
+        """Run the chains, one after another; see `Program.run`."""
+        engine = self.engine
+        seeds = np.random.SeedSequence(seed).spawn(engine.chains)
+
+        def chain(index: int, tick: Tick, stop: Event) -> list[dict[str, FloatArray]]:
+            with double_precision():
+                return self._run_chain(int(seeds[index].generate_state(1)[0]), tick, stop)
+
+        chains, complete = run_chains(
+            chain,
+            chains=engine.chains,
+            workers=1,  # Pyro's handlers and torch's generator are global: one chain at a time
+            steps=engine.iterations,
+            title=f"NUTS, {engine.chains} chains",
+            progress=engine.progress,
+        )
+        which, draws = largest_rectangle([len(each) for each in chains])
+        joined = {
+            name: np.stack([[draw[name] for draw in chains[index][:draws]] for index in which])
+            for name in chains[which[0]][0]
+        }
+        sites = {name: joined.pop(name) for name in self.names}
+        return RawDraws(sites, joined, complete)
+
+    def _run_chain(self, seed: int, tick: Tick, stop: Event) -> list[dict[str, FloatArray]]:
+        """Run one chain; the sites and statistics of each draw."""
+        args, kwargs = as_double(tuple(self.args)), as_double(dict(self.kwargs))
+        kept: list[dict[str, FloatArray]] = []
+        with seeded(seed):
+            shaped = self.model if self.centred else non_centred(self.model, *args, **kwargs)
+            kernel = _RecordingNUTS(
+                shaped,
+                target_accept_prob=self.settings.target_accept,
+                max_tree_depth=self.settings.max_tree_depth,
+            )
+            kernel.setup(self.settings.warmup, *args, **kwargs)
+            params = kernel.initial_params
+            for step in range(self.engine.iterations):
+                if stop.is_set():
+                    break
+                params = kernel.sample(params)
+                draw, rest = divmod(step + 1 - self.settings.warmup, self.settings.thin)
+                if draw > 0 and not rest:
+                    sites = self._sites(shaped, kernel, params, args, kwargs)
+                    kept.append(sites | kernel.statistics())
+                tick(1)
+        return kept
+
+    def _sites(
+        self, shaped: Callable[..., Any], kernel: Any, params: Any, args: Any, kwargs: Any
+    ) -> dict[str, FloatArray]:
+        """Values of the sites to return at unconstrained values of those that are sampled."""
+        with torch.no_grad():
+            inner = {name: kernel.transforms[name].inv(z) for name, z in params.items()}
+            conditioned = poutine.condition(shaped, data=inner)
+            trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
+        return {name: trace.nodes[name]["value"].numpy() for name in self.names}
 
 
 class _RecordingNUTS(mcmc.NUTS):  # type: ignore[misc]
-    """Pyro's kernel, with the statistics of the last draw within reach."""
+    """Pyro's kernel, with the statistics of the last iteration."""
 
     _kinetic = 0.0
     _start = 0.0
@@ -81,8 +125,8 @@ class _RecordingNUTS(mcmc.NUTS):  # type: ignore[misc]
         self._previous_mean = self._mean_accept_prob
         return super().sample(params)  # type: ignore[no-any-return]
 
-    def statistics(self) -> dict[str, Array]:
-        """Return statistics of the last kept draw, named as ArviZ names them."""
+    def statistics(self) -> dict[str, FloatArray]:
+        """Return statistics of the last iteration, named as ArviZ names them."""
         n = self._t - self._warmup_steps
         # Pyro keeps the running mean of the acceptance only: difference it.
         previous = self._previous_mean * (n - 1) if n > 1 else 0.0

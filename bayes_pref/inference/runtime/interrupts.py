@@ -1,4 +1,4 @@
-"""Ctrl-C as a request to stop and keep what there is, wherever the interpreter happens to be."""
+"""Ctrl-C as a request to stop and keep the draws so far, wherever the interpreter happens to be."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+FEWEST = 4  # draws of a chain that are worth keeping
+
 
 @contextmanager
 def on_interrupt(stop: Callable[[], object]) -> Iterator[threading.Event]:
     """Call `stop` at a first Ctrl-C within the block; a second one interrupts as usual.
 
     The exception that Ctrl-C raises by itself is lost where Python ignores exceptions, as in the
-    finalisers that a garbage collection runs, and the work would go on.
+    finalisers that garbage collection runs, and the work would continue.
 
     Parameters
     ----------
     stop
-        What asks the work to stop. In any thread but the main one, which alone hears of Ctrl-C,
-        it is never called.
+        Asks the work to stop. It is never called outside the main thread, which alone receives
+        Ctrl-C.
 
     Yields
     ------
@@ -51,3 +53,32 @@ def on_interrupt(stop: Callable[[], object]) -> Iterator[threading.Event]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def largest_rectangle(kept: list[int]) -> tuple[list[int], int]:
+    """Choose the chains, and the number of draws of each, that keep most of an interrupted run.
+
+    Parameters
+    ----------
+    kept
+        Number of draws of each chain; those of an interrupted run differ.
+
+    Returns
+    -------
+    indices of the chains, and the number of draws to keep of each
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If there are too few draws to keep any.
+
+    Examples
+    --------
+    >>> largest_rectangle([100, 90, 0])
+    ([0, 1], 90)
+    """
+    order = sorted(range(len(kept)), key=lambda index: -kept[index])
+    best = max(range(len(order)), key=lambda last: (last + 1) * kept[order[last]])
+    if kept[order[best]] < FEWEST:
+        raise KeyboardInterrupt("interrupted before there were draws to keep")
+    return sorted(order[: best + 1]), kept[order[best]]

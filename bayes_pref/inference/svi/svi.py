@@ -1,48 +1,48 @@
 """Variational inference with Pyro (Hoffman et al. 2013), and how far its result can be trusted.
 
-A guide, a family of distributions, is moved towards the posterior by climbing the evidence lower
-bound (ELBO). No guide contains the posterior; importance weights of the result say how far it is
-(Yao et al. 2018): with a Pareto k above 0.7 they have no usable variance. For the guide "auto" they
-are the weights of the population, every user being summed out; for any other guide those of all
-parameters together, whose k is large as soon as there are hundreds of them: small errors in each
-of 13,000 parameters, of which no answer would take notice, multiply in the joint weight.
+A guide, a family of distributions, is fitted to the posterior by maximising the evidence lower
+bound, ELBO (`training`), and drawn from (`approximation`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import pyro
-import pyro.poutine as poutine
 import torch
-from numpy.typing import NDArray
-from pyro import infer
-from tqdm.auto import tqdm
 
+from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.convergence.checks import PARETO_K
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import ModelError
-from bayes_pref.inference.engine import Engine, RawDraws
-from bayes_pref.inference.nuts.density import as_double, dims_of, double_precision, sample_nodes
-from bayes_pref.inference.pyro_posterior import PyroPosterior, build_sample
-from bayes_pref.inference.svi.guides import LIMITS, Family, build, latent_sites
-from bayes_pref.inference.svi.minibatch import ChosenIndices, batches, plate_of_latents
-from bayes_pref.inference.svi.network_elbo import NetworkElbo, network_elbo
-from bayes_pref.inference.svi.optimizer import Average, ClippedAdam, Progress
+from bayes_pref.errors import ModelError, Unsupported
+from bayes_pref.inference.engine import Engine, Program
+from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
+from bayes_pref.inference.pyro_tools.trace import (
+    as_double,
+    dims_of,
+    double_precision,
+    sample_nodes,
+)
+from bayes_pref.inference.raw_draws import RawDraws
+from bayes_pref.inference.runtime.processes import one_torch_thread
+from bayes_pref.inference.svi.approximation import guide_draws, pareto_k
+from bayes_pref.inference.svi.guides import LIMITS, build, latent_sites
+from bayes_pref.inference.svi.minibatch import plate_of_latents
+from bayes_pref.inference.svi.training import (
+    Training,
+    TrainingSettings,
+    learn_features,
+    maximise_elbo,
+)
 from bayes_pref.models.base import RewardModel
 from bayes_pref.seeding import seeded
 
-Array = NDArray[np.float64]
 Guide = str | Callable[..., Any]
-
-_FEWEST = 4  # draws that are worth keeping after an interrupt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,31 +51,30 @@ class SVI(Engine):
 
     Parameters
     ----------
-    draws
-        Draws from the guide, all independent.
-    chains, warmup, cores
-        Kept for symmetry: one chain, no warm-up.
+    draws, progress
+        See `Engine`; draws from the guide are independent, and make one chain.
     guide
-        "auto": the population with full rank, and every user with full rank given the population
-        (a model without users: all parameters with full rank);
+        "auto": the population with a full covariance, and every user with a full covariance given
+        the population (a model without users: all parameters with a full covariance);
         "mean_field": all parameters independent; "low_rank": all jointly, with a covariance of
-        rank `rank` beside a diagonal; or a Pyro guide of your own, called as the model is, that
+        rank `rank` plus a diagonal; or a Pyro guide of your own, called as the model is, that
         samples the model's latent sites.
     batch
-        Users looked at in one step; None: all. A model or guide of your own must then use the
-        indices of its plate of users.
+        Number of users in a mini-batch; None: all users in every step. A model or guide of your own
+        must then use the indices of its plate of users.
     steps
-        Most steps; the run ends before when the ELBO no longer rises.
+        Largest number of steps; the run ends earlier when the ELBO no longer rises.
     learning_rate
-        Of Adam, at first; cut to 0.3 of its value whenever the ELBO stops rising, three times.
+        First learning rate of Adam; multiplied by 0.3 whenever the ELBO stops rising, three times.
     clip
-        Gradients are cut to this multiple of their usual norm.
+        Gradients are clipped to this multiple of the running mean of their norm.
     window
         Steps that the ELBO is averaged over to judge whether it rises.
     candidates
-        Of each user and draw that the guide "auto" weighs against each other, at least 8.
+        Number of candidates for each user in the importance weights of the guide "auto", at least
+        8.
     rank
-        Of the guide "low_rank".
+        Rank of the guide "low_rank".
 
     Raises
     ------
@@ -87,12 +86,10 @@ class SVI(Engine):
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=20, seed=0)
     >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.SVI(progress=False))
-    >>> posterior.engine["guide"], posterior.engine["complete"]
+    >>> posterior.run.settings["guide"], posterior.run.complete
     ('auto', True)
     """
 
-    chains: int = 1
-    warmup: int = 0
     guide: Guide = "auto"
     batch: int | None = None
     steps: int = 10_000
@@ -103,61 +100,50 @@ class SVI(Engine):
     rank: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
+        """Validate the settings."""
         super().__post_init__()
-        for name, least in (("steps", 1), ("window", 2), ("candidates", 8), ("rank", 1)):
-            self._expect_whole(name, getattr(self, name), least)
-        if self.batch is not None:
-            self._expect_whole("batch", self.batch, 1)
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and np.isfinite(value) and value > 0):
-                raise ModelError(f"SVI({name}={value!r}): expected a positive number")
-        if self.chains != 1 or self.warmup != 0:
-            raise ModelError(
-                f"SVI(chains={self.chains}, warmup={self.warmup}): its draws are independent, so "
-                "there is one chain and no warm-up"
+        settings.check(
+            self,
+            steps=settings.whole(1),
+            window=settings.whole(2),
+            candidates=settings.whole(8),
+            rank=settings.whole(1),
+            batch=settings.optional(settings.whole(1)),
+            learning_rate=settings.positive,
+            clip=settings.positive,
+        )
+        if not callable(self.guide):
+            names = settings.one_of(
+                "auto", "mean_field", "low_rank", other="a Pyro guide of your own"
             )
-        if not callable(self.guide) and self.guide not in ("auto", "mean_field", "low_rank"):
-            raise ModelError(
-                f"SVI(guide={self.guide!r}): expected 'auto', 'mean_field', 'low_rank' or a Pyro "
-                "guide of your own"
-            )
-
-    @staticmethod
-    def _expect_whole(name: str, value: object, least: int) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ModelError(f"SVI({name}={value!r}): expected a whole number of at least {least}")
+            settings.check(self, guide=names)
 
     @property
-    def _name(self) -> str:
+    def guide_name(self) -> str:
+        """Name of the guide: its setting, or the name of a guide of the user's own."""
         if isinstance(self.guide, str):
             return self.guide
         return getattr(self.guide, "__name__", type(self.guide).__name__)
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""
+        # Not asdict, which would copy a guide.
         kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("warmup", "cores"):
-            del kept[name]
-        return {"name": type(self).__name__} | kept | {"guide": self._name}
+        return {"name": type(self).__name__} | kept | {"guide": self.guide_name}
 
-    def unsupported(self, model: RewardModel, comparisons: Comparisons) -> str | None:
-        """Return why this engine cannot run the model, or None if it can."""
+    @property
+    def training(self) -> TrainingSettings:
+        """Settings of the optimiser."""
+        names = [field.name for field in fields(TrainingSettings)]
+        return TrainingSettings(**{name: getattr(self, name) for name in names})
+
+    def prepare(self, model: RewardModel, comparisons: Comparisons) -> Program:
+        """Read a model and its data; see `Engine.prepare`."""
         if self.batch is not None and self.guide == "low_rank":
-            return "guide='low_rank' ties all users together, so it cannot look at a batch of them"
-        return None
-
-    def run(self, model: RewardModel, comparisons: Comparisons, seed: int) -> RawDraws:
-        """Fit the guide and draw from it; a model's own parameters are trained before."""
-        findings: tuple[Finding, ...] = ()
-        learned = None
-        if model.needs_training(comparisons):
-            comparisons, findings = self._train(model, comparisons, seed)
-            learned = comparisons
-        names = list(model.variables(comparisons))
-        drawn = self._draw(model, (comparisons,), {}, seed, names)[0]
-        return replace(drawn, comparisons=learned, findings=findings + drawn.findings)
+            raise Unsupported(
+                "guide='low_rank' ties all users together, so it cannot look at a batch of them"
+            )
+        return SVIProgram(self, model, comparisons)
 
     def train(self, model: RewardModel, comparisons: Comparisons, *, seed: int = 0) -> Comparisons:
         """Train a model's own parameters, such as a network, and draw nothing.
@@ -167,11 +153,11 @@ class SVI(Engine):
         model, comparisons
             As for `bayes_pref.fit`.
         seed
-            Makes the result reproducible.
+            Random seed.
 
         Returns
         -------
-        comparisons as the trained parameters see them, ready for another engine
+        comparisons on the learned features, ready for another engine
 
         Raises
         ------
@@ -181,7 +167,7 @@ class SVI(Engine):
         Warns
         -----
         ConvergenceWarning
-            If training had not settled.
+            If training had not converged.
 
         Examples
         --------
@@ -203,39 +189,9 @@ class SVI(Engine):
         model.check(comparisons)
         if not model.needs_training(comparisons):
             raise ModelError(f"{type(model).__name__} has nothing to train on these comparisons")
-        learned, findings = self._train(model, comparisons, seed)
-        convergence.warn(findings)
+        learned, training = learn_features(model, comparisons, self.training, seed)
+        convergence.warn(training.findings)
         return learned
-
-    def _train(
-        self, model: RewardModel, comparisons: Comparisons, seed: int
-    ) -> tuple[Comparisons, tuple[Finding, ...]]:
-        """Climb with the model's parameters and a mean-field guide; keep the former."""
-        args = (comparisons,)
-        with _one_thread(), seeded(seed), pyro.get_param_store().scope():
-            with torch.no_grad():
-                nodes = sample_nodes(model, args, {})
-            with double_precision():
-                plate = None
-                if self.batch is not None:
-                    plate = plate_of_latents(latent_sites(nodes), self.batch)
-                family = build("mean_field", model, args, {}, nodes, candidates=8, rank=1)
-                written = network_elbo(model, comparisons) if plate is None else None
-                progress, _, complete = self._climb(family, args, {}, plate, seed, written)
-                values = {
-                    name: value.detach().numpy().copy()
-                    for name, value in pyro.get_param_store().items()
-                    if "." in name and not name.startswith("Auto")
-                }
-        found = () if progress.done or not complete else (self._unsettled(),)
-        return model.with_learned_features(comparisons, values), found
-
-    def _unsettled(self) -> Finding:
-        message = (
-            f"the ELBO had not settled after {self.steps:,} steps: take more, for example "
-            f"SVI(steps={2 * self.steps})"
-        )
-        return Finding("elbo", "", float(self.steps), float(self.steps), 1, message)
 
     def sample(
         self, model: Callable[..., Any], *args: Any, seed: int = 0, **kwargs: Any
@@ -248,11 +204,11 @@ class SVI(Engine):
             An ordinary Pyro model without discrete latent sites, called as
             ``model(*args, **kwargs)``. Hand tensors over as arguments: they arrive in float64.
         seed
-            Makes the draws reproducible.
+            Random seed.
 
         Returns
         -------
-        Sample: independent draws from the guide, in one chain
+        PyroPosterior: independent draws from the guide, in one chain
 
         Raises
         ------
@@ -281,166 +237,88 @@ class SVI(Engine):
         ('chain', 'draw', 'shop')
         """
         started = time.perf_counter()
-        drawn, dims = self._draw(model, args, kwargs, seed, None)
+        drawn, dims = _approximate(self, model, args, kwargs, seed)
         seconds = time.perf_counter() - started
-        return build_sample(drawn, dims, self.settings(), seconds, seed)
+        return build_pyro_posterior(drawn, dims, self.settings(), seconds, seed)
 
-    def _draw(
-        self,
-        model: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        seed: int,
-        names: Sequence[str] | None,
-    ) -> tuple[RawDraws, dict[str, tuple[str, ...]]]:
-        """Fit and draw; also the dimensions of each site. names=None: all sites."""
-        args, kwargs = as_double(tuple(args)), as_double(dict(kwargs))
-        with _one_thread(), seeded(seed), pyro.get_param_store().scope():
-            with torch.no_grad():
-                nodes = sample_nodes(model, args, kwargs)
-            latent = latent_sites(nodes)
-            dims = {name: dims_of(name, node) for name, node in nodes.items()}
-            with double_precision():
-                plate = None
-                if self.batch is not None:
-                    plate = plate_of_latents(latent, self.batch)
-                family = build(
-                    self.guide,
-                    model,
-                    args,
-                    kwargs,
-                    nodes,
-                    candidates=self.candidates,
-                    rank=self.rank,
-                )
-                progress, steps, complete = self._climb(family, args, kwargs, plate, seed)
-                kept = list(dims) if names is None else list(names)
-                values, log_weights, drawn = self._values(family, args, kwargs, kept)
-        complete = complete and drawn
-        pareto_k = _pareto_k(log_weights)
-        size = sum(node["value"].numel() for node in latent.values())
-        info = {
-            "elbo": progress.history,
-            "elbo_every": self.window,
-            "elbo_cuts": progress.cuts,
-            "steps_done": steps,
-            "pareto_k": pareto_k,
-            "pareto_k_of": family.weighed,
-        }
-        found = RawDraws(
-            values,
-            {"log_weight": log_weights[None]},
-            complete,
-            pareto_k=pareto_k,
-            info=info,
-            findings=self._findings(progress, pareto_k, size, complete=complete),
-        )
-        return found, dims
 
-    def _climb(
-        self,
-        family: Family,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        plate: tuple[str, int] | None,
-        seed: int,
-        written: NetworkElbo | None = None,
-    ) -> tuple[Progress, int, bool]:
-        """Fit the guide: what the ELBO did, the steps taken, and whether nobody interrupted.
+@dataclass(frozen=True, eq=False)
+class SVIProgram(Program):
+    """A model and its data, ready for a guide to be fitted.
 
-        `written` is the same ELBO without Pyro's traces, if there is one.
-        """
-        optimiser = ClippedAdam(self.learning_rate, self.clip)
-        svi = infer.SVI(family.model, family.guide, optimiser, family.loss)
-        progress, average = Progress(self.learning_rate, self.window), Average()
-        chosen = self._chosen(plate, seed)
-        step = 0
-        try:
-            with tqdm(total=self.steps, desc="SVI", unit="step", disable=not self.progress) as bar:
-                while step < self.steps and not progress.done:
-                    with next(chosen):
-                        elbo = -(written.step(optimiser) if written else svi.step(*args, **kwargs))
-                    if not np.isfinite(elbo):
-                        raise ModelError(
-                            f"the ELBO is {elbo} at step {step:,}; use a smaller learning_rate= "
-                            "or rescale the features"
-                        )
-                    step += 1
-                    if progress.record(elbo):
-                        optimiser.set_rate(progress.rate)
-                    if progress.last_rate:
-                        average.add()
-                    bar.update()
-                    if progress.history:
-                        bar.set_postfix(elbo=f"{progress.history[-1]:.1f}", refresh=False)
-        except KeyboardInterrupt:
-            if not step:
-                raise KeyboardInterrupt("interrupted before there was a guide to keep") from None
-            return progress, step, False
-        average.apply()
-        return progress, step, True
+    Attributes
+    ----------
+    engine
+        Its settings.
+    model, comparisons
+        Pyro reads them when the guide is built, with the seed of the run.
+    """
 
-    def _chosen(self, plate: tuple[str, int] | None, seed: int) -> Iterator[Any]:
-        """Context of each step, in which the plate holds the step's mini-batch."""
-        if plate is None or self.batch is None or self.batch == plate[1]:
-            while True:
-                yield nullcontext()
-        name, total = plate
-        for indices in batches(total, self.batch, np.random.default_rng(seed)):
-            yield ChosenIndices(name, indices)
+    engine: SVI
+    model: RewardModel
+    comparisons: Comparisons
 
-    def _values(
-        self, family: Family, args: Sequence[Any], kwargs: Mapping[str, Any], names: Sequence[str]
-    ) -> tuple[dict[str, Array], Array, bool]:
-        """Draws (1, draw, ...) of the model's variables, log weights (draw,), and if complete."""
-        kept: dict[str, list[Array]] = {name: [] for name in names}
-        log_weights: list[float] = []
+    def run(self, seed: int) -> RawDraws:
+        """Learn features where the model has any to learn, fit the guide, and draw from it."""
+        model, comparisons = self.model, self.comparisons
+        findings: tuple[Finding, ...] = ()
+        learned = None
+        if model.needs_training(comparisons):
+            learned, training = learn_features(model, comparisons, self.engine.training, seed)
+            comparisons, findings = learned, training.findings
+        names = list(model.variables(comparisons))
+        drawn, _ = _approximate(self.engine, model, (comparisons,), {}, seed, names)
+        return replace(drawn, comparisons=learned, findings=findings + drawn.findings)
+
+
+def _approximate(
+    engine: SVI,
+    model: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    seed: int,
+    names: Sequence[str] | None = None,
+) -> tuple[RawDraws, dict[str, tuple[str, ...]]]:
+    """Fit the guide and draw; also the dimensions of each site. names=None: all sites."""
+    args, kwargs = as_double(tuple(args)), as_double(dict(kwargs))
+    with one_torch_thread(), seeded(seed), pyro.get_param_store().scope():
         with torch.no_grad():
-            try:
-                # One at a time: neither a model nor a guide of the user's own need broadcast.
-                while len(log_weights) < self.draws:
-                    sites, log_weight = family.draw()
-                    conditioned = poutine.condition(family.model, data=sites)
-                    trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
-                    values = {name: trace.nodes[name]["value"].numpy().copy() for name in names}
-                    for name, value in values.items():
-                        kept[name].append(value)
-                    log_weights.append(log_weight)
-            except KeyboardInterrupt:
-                if len(log_weights) < _FEWEST:
-                    raise
-        count = len(log_weights)
-        stacked = {name: np.stack(found[:count])[None] for name, found in kept.items()}
-        return stacked, np.array(log_weights), count == self.draws
-
-    def _findings(
-        self, progress: Progress, pareto_k: float, size: int, *, complete: bool
-    ) -> tuple[Finding, ...]:
-        """Say what the guide cannot represent, and whether it had the time to settle."""
-        found = []
-        if self.guide in ("mean_field", "low_rank") or pareto_k > PARETO_K:
-            message = LIMITS.get(self._name, LIMITS["own"]).format(rank=self.rank, size=size)
-            found.append(Finding("guide", "", pareto_k, PARETO_K, size, message))
-        if complete and not progress.done:
-            found.append(self._unsettled())
-        return tuple(found)
-
-
-def _pareto_k(log_weights: Array) -> float:
-    """Pareto k of importance weights; 0 where they are all the same."""
-    if np.ptp(log_weights) < 1e-9:
-        return 0.0
-    from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
-
-    return arviz_bridge.pareto_k(log_weights)
+            nodes = sample_nodes(model, args, kwargs)
+        latent = latent_sites(nodes)
+        dims = {name: dims_of(name, node) for name, node in nodes.items()}
+        with double_precision():
+            plate = None if engine.batch is None else plate_of_latents(latent, engine.batch)
+            family = build(
+                engine.guide,
+                model,
+                args,
+                kwargs,
+                nodes,
+                candidates=engine.candidates,
+                rank=engine.rank,
+            )
+            training = maximise_elbo(family, args, kwargs, engine.training, plate, seed)
+            kept = list(dims) if names is None else list(names)
+            sites, log_weights = guide_draws(family, args, kwargs, kept, engine.draws)
+    k = pareto_k(log_weights)
+    size = sum(node["value"].numel() for node in latent.values())
+    drawn = RawDraws(
+        sites,
+        {"log_weight": log_weights[None]},
+        complete=training.complete and len(log_weights) == engine.draws,
+        exact=False,
+        joint=engine.guide != "mean_field",
+        pareto_k=k,
+        pareto_k_of=family.weighed,
+        elbo=training.elbo,
+        findings=_findings(engine, training, k, size),
+    )
+    return drawn, dims
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch in one thread: its sums, and so the draws, then depend on the seed alone."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _findings(engine: SVI, training: Training, k: float, size: int) -> tuple[Finding, ...]:
+    """Report what the guide cannot represent, and whether the optimisation has converged."""
+    if engine.guide not in ("mean_field", "low_rank") and k <= PARETO_K:
+        return training.findings
+    message = LIMITS.get(engine.guide_name, LIMITS["own"]).format(rank=engine.rank, size=size)
+    return (Finding("guide", "", k, PARETO_K, size, message), *training.findings)

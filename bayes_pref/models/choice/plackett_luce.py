@@ -1,49 +1,96 @@
-"""The law of rankings: each stage a choice of the best of those that are left.
+"""Rankings: each stage is a choice of the best of those that are left.
 
-With eta_j the reward of the chosen item minus that of the j-th other one of the stage,
+With eta_j the reward of the item chosen minus that of the j-th other one of the stage,
 
     P(stage) = 1 / (1 + sum_j exp(-eta_j)),
 
-the multinomial logit of Luce (1959); a ranking is the product of its stages (Plackett 1975, J. R.
-Stat. Soc. C 24). Breaking a ranking into pairs instead would count the same answer several times,
-and give errors that are too small.
+the multinomial logit model of Luce (1959); a ranking is the product of its stages (Plackett 1975,
+J. R. Stat. Soc. C 24). Breaking rankings into pairs would count the same answer several times and
+give standard errors that are too small.
 
 As data, a stage is 1 in all of its rows. A replication in which the j-th other item is chosen
-instead is 0 in row j, so that log P(y) = sum_j (y_j - 1) eta_j - log(1 + sum_j exp(-eta_j)).
+is 0 in row j, so that log P(y) = sum_j (y_j - 1) eta_j - log(1 + sum_j exp(-eta_j)).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pyro.distributions as dist
 import torch
-from numpy.typing import NDArray
 from torch.distributions import constraints
 
+from bayes_pref.data import Outcome, Ranking
 from bayes_pref.errors import ModelError
+from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
+from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.choice.links import log_cdf
+from bayes_pref.types import FloatArray, IntArray, Mask
 
-Array = NDArray[np.float64]
+Tensor = torch.Tensor
 
 
-def ranking_law(stage: NDArray[np.int64]) -> Callable[[torch.Tensor], Any]:
-    """Return what gives the distribution of the rows of stages at log-odds (..., n)."""
+@dataclass(frozen=True, kw_only=True)
+class PlackettLuce(ChoiceModel):
+    """Rankings and best-of-k choices; between two items, choices are logistic.
+
+    Examples
+    --------
+    >>> PlackettLuce().unsupported(Ranking([0, 0])) is None
+    True
+    """
+
+    log_odds: ClassVar[bool] = True
+
+    @property
+    def beyond_logistic(self) -> str | None:
+        """Rankings."""
+        return "rankings"
+
+    def unsupported(self, outcome: Outcome) -> str | None:
+        """Say why the model cannot describe an outcome; None if it can."""
+        if isinstance(outcome, Ranking):
+            return None
+        return f"PlackettLuce is for rankings, and these are {outcome.name}"
+
+    def log_outcomes(self, eta: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Log probability of right and of left where there are only these two: (2, ...)."""
+        return torch.stack([log_cdf(-eta, "logit"), log_cdf(eta, "logit")])
+
+    def likelihood(self, outcome: Outcome) -> Callable[[Tensor], Any]:
+        """Return the Pyro distribution of the rows of the stages as a function of eta (..., n)."""
+        return stage_likelihood(_stage(outcome))
+
+    def joint_log_likelihood(
+        self,
+        distribution: ChoiceDistribution,
+        eta: FloatArray,
+        choice: FloatArray,
+        outcome: Outcome,
+    ) -> FloatArray:
+        """Log probability of all stages together, (sample, point), at eta (sample, point, row)."""
+        return np.asarray(log_stages(eta, _stage(outcome)).sum(axis=-1))
+
+
+def stage_likelihood(stage: IntArray) -> Callable[[Tensor], StageDistribution]:
+    """Return the distribution of the rows of stages as a function of eta (..., n)."""
     table, there = _by_stage(stage)
 
-    def law(eta: torch.Tensor) -> Stagewise:
+    def likelihood(eta: Tensor) -> StageDistribution:
         if eta.shape[-1] != len(stage):
             raise ModelError(
                 "rankings cannot be fitted in mini-batches of users; leave batch= out of SVI"
             )
-        return Stagewise(eta, torch.tensor(table), torch.tensor(there))
+        return StageDistribution(eta, torch.tensor(table), torch.tensor(there))
 
-    return law
+    return likelihood
 
 
-def log_stages(eta: Array, stage: NDArray[np.int64]) -> Array:
-    """Log probability of stages, (..., stage), at log-odds (..., row).
+def log_stages(eta: FloatArray, stage: IntArray) -> FloatArray:
+    """Log probability of stages, (..., stage), at eta (..., row).
 
     Examples
     --------
@@ -58,35 +105,66 @@ def log_stages(eta: Array, stage: NDArray[np.int64]) -> Array:
     return np.asarray(-(top + np.log(total)))
 
 
-class Stagewise(dist.TorchDistribution):  # type: ignore[misc]
+def stage_derivatives(
+    eta: FloatArray, stage: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log probability of stages, and its first two derivatives with respect to eta.
+
+    Parameters
+    ----------
+    eta
+        (..., row)
+    stage
+        (row,) nondecreasing codes of the stages, from 0.
+
+    Returns
+    -------
+    log probability (..., stage), gradient (..., row), and Hessian (..., row, row), which is zero
+    between rows of different stages
+
+    Examples
+    --------
+    >>> stage_derivatives(np.zeros(2), np.array([0, 0]))[1].round(3)
+    array([0.333, 0.333])
+    """
+    found = log_stages(eta, stage)
+    # The gradient is the probability of the other item of the row.
+    gradient = np.exp(found[..., stage] - eta)
+    together = stage[:, None] == stage
+    hessian = together * gradient[..., None] * gradient[..., None, :]
+    hessian -= np.eye(len(stage)) * gradient[..., None]
+    return found, gradient, hessian
+
+
+class StageDistribution(dist.TorchDistribution):  # type: ignore[misc]
     """Choices of stages: the log probability of each stage stands in the first of its rows.
 
     Parameters
     ----------
     eta
-        (..., n) chosen minus other.
+        (..., n) reward of the item chosen minus that of the other.
     table, there
         (s, most) rows of each stage, and where there is one.
 
     Examples
     --------
-    >>> law = ranking_law(np.array([0, 0, 1]))(torch.zeros(3))
-    >>> law.log_prob(torch.ones(3)).exp()
+    >>> stages = stage_likelihood(np.array([0, 0, 1]))(torch.zeros(3))
+    >>> stages.log_prob(torch.ones(3)).exp()
     tensor([0.3333, 1.0000, 0.5000])
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  as torch's distributions have it
+    arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.boolean
 
-    def __init__(self, eta: torch.Tensor, table: torch.Tensor, there: torch.Tensor) -> None:
+    def __init__(self, eta: Tensor, table: Tensor, there: Tensor) -> None:
         self.eta, self.table, self.there = eta, table, there
         super().__init__(eta.shape, validate_args=False)
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Stagewise:
-        """Return the same law for a larger batch."""
-        return Stagewise(self.eta.expand(batch_shape), self.table, self.there)
+    def expand(self, batch_shape: Any, _instance: Any = None) -> StageDistribution:
+        """Return the same distribution for a larger batch."""
+        return StageDistribution(self.eta.expand(batch_shape), self.table, self.there)
 
-    def log_prob(self, value: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, value: Tensor) -> Tensor:
         """Log probability of each stage in its first row, 0 in the others."""
         floor = -torch.finfo(self.eta.dtype).max
         against = torch.where(self.there, -self.eta[..., self.table], floor)
@@ -99,21 +177,27 @@ class Stagewise(dist.TorchDistribution):  # type: ignore[misc]
         starts[self.table[:, 0]] = True
         return torch.where(starts, stage[..., first], 0.0) + (value - 1.0) * self.eta
 
-    def sample(self, sample_shape: Any = ()) -> torch.Tensor:
+    def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw stages: 0 in the row of what is chosen instead, 1 elsewhere."""
         with torch.no_grad():
             eta = self.eta.expand(self._extended_shape(torch.Size(sample_shape)))
             against = torch.where(self.there, -eta[..., self.table], -torch.inf)
             scores = torch.cat([torch.zeros_like(against[..., :1]), against], dim=-1)
-            law = torch.distributions.Categorical(logits=scores)
-            instead = law.sample()[..., None] - 1  # type: ignore[no-untyped-call]
+            chosen = torch.distributions.Categorical(logits=scores)
+            instead = chosen.sample()[..., None] - 1  # type: ignore[no-untyped-call]
             lost = (instead == torch.arange(self.table.shape[1])) & self.there
             value = torch.ones_like(eta)
             value[..., self.table[self.there]] = 1.0 - lost[..., self.there].to(eta)
             return value
 
 
-def _by_stage(stage: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _stage(outcome: Outcome) -> IntArray:
+    if not isinstance(outcome, Ranking):
+        raise ModelError(f"PlackettLuce is for rankings, and these are {outcome.name}")
+    return outcome.stage
+
+
+def _by_stage(stage: IntArray) -> tuple[IntArray, Mask]:
     """Rows (s, most) of each stage, padded by its first row, and where there is one."""
     first = np.flatnonzero(np.diff(stage, prepend=-1))
     counts = np.diff(np.append(first, len(stage)))

@@ -11,14 +11,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
-from bayes_pref.inference.gibbs.kernels.jit import compiled_part, compiled_reordering_part
-from bayes_pref.inference.gibbs.kernels.slice import slice_update
+from bayes_pref.inference.gibbs.kernels.jit import (
+    compiled_into_callers,
+    compiled_part,
+    compiled_reordering_part,
+)
+from bayes_pref.inference.gibbs.kernels.slice import slice_update_of
 from bayes_pref.inference.gibbs.kernels.user_information import add_to_log_odds, weight_information
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 WIDTH = 0.6  # first interval of the slice sampler, in log tau
 
@@ -26,14 +28,14 @@ WIDTH = 0.6  # first interval of the slice sampler, in log tau
 @compiled_reordering_part
 def _log_marginal(
     log_tau: float,
-    information: Array,
-    score: Array,
-    design: Array,
-    prior: Array,
+    information: FloatArray,
+    score: FloatArray,
+    design: FloatArray,
+    prior: FloatArray,
     spread: float,
-    matrix: Array,
-    vector: Array,
-    shrunk: Array,
+    matrix: FloatArray,
+    vector: FloatArray,
+    shrunk: FloatArray,
 ) -> float:
     """Log density of log tau, gamma_k and the feature's weights integrated out.
 
@@ -87,16 +89,19 @@ def _log_marginal(
     return float(total + log_tau)
 
 
+_slice_update = compiled_into_callers(slice_update_of(_log_marginal))
+
+
 @compiled_part
 def draw_feature(
     k: int,
     rows: Any,
     population: Any,
-    omega: Array,
-    gamma: Array,
-    tau: Array,
-    weights: Array,
-    psi: Array,
+    omega: FloatArray,
+    gamma: FloatArray,
+    tau: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw tau_k, gamma_k and all users' w_ik jointly, given omega and the other features."""
@@ -116,7 +121,7 @@ def draw_feature(
     prior, spread = population.precision[:, k], population.spread[k]
     args = (information, score, design, prior, spread, matrix, vector, shrunk)
     # Evaluated last at its result, so that `matrix` and `vector` belong to it.
-    tau[k] = np.exp(slice_update(_log_marginal, args, np.log(tau[k]), WIDTH, rng))
+    tau[k] = np.exp(_slice_update(args, np.log(tau[k]), WIDTH, rng))
     for j in range(p1):
         vector[j] += rng.standard_normal()
     solve_upper(matrix, vector, p1)
@@ -144,10 +149,10 @@ def draw_row(
     k: int,
     rows: Any,
     population: Any,
-    omega: Array,
-    gamma: Array,
-    weights: Array,
-    psi: Array,
+    omega: FloatArray,
+    gamma: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw gamma_k given omega and the other features where tau_k = 0, so that it decides w_ik."""

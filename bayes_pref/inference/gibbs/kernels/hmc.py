@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import (
     compiled,
@@ -18,8 +17,7 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering,
 )
 from bayes_pref.inference.gibbs.kernels.population_density import log_density
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class Move(NamedTuple):
@@ -35,7 +33,7 @@ class Move(NamedTuple):
         Number of leapfrogs.
     """
 
-    whiten: Array
+    whiten: FloatArray
     step: float
     leaps: int
 
@@ -45,7 +43,12 @@ STILL = Move(np.zeros((0, 0)), 0.0, 0)  # before there is a metric
 
 @compiled_reordering
 def kick_and_drift(
-    whiten: Array, gradient: Array, kick: float, drift: float, momentum: Array, theta: Array
+    whiten: FloatArray,
+    gradient: FloatArray,
+    kick: float,
+    drift: float,
+    momentum: FloatArray,
+    theta: FloatArray,
 ) -> None:
     """Add `kick` W' gradient to the momentum, then `drift` W momentum to theta."""
     size = theta.size
@@ -62,55 +65,61 @@ def kick_and_drift(
         theta[k] += drift * total
 
 
-@compiled_into_callers
-def leapfrog(
-    log_density: Callable[..., float],
-    args: tuple[Any, ...],
-    theta: Array,
-    gradient: Array,
-    momentum: Array,
-    whiten: Array,
-    step: float,
-    leaps: int,
-) -> tuple[float, float]:
-    """Move theta and momentum, in place, along a trajectory; it ends early outside the support.
+def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float, float]]:
+    """Return the leapfrog on a log density, as Python; compile it where the density is."""
 
-    Parameters
-    ----------
-    log_density
-        ``log_density(theta, gradient, *args)`` fills the gradient; not finite outside the support.
-    theta, gradient, momentum
-        (m,); the gradient is working memory, the momentum in whitened units.
-    whiten, step, leaps
-        Of a `Move`.
+    def leapfrog(
+        args: tuple[Any, ...],
+        theta: FloatArray,
+        gradient: FloatArray,
+        momentum: FloatArray,
+        whiten: FloatArray,
+        step: float,
+        leaps: int,
+    ) -> tuple[float, float]:
+        """Move theta and momentum, in place, along a trajectory; it ends early outside the support.
 
-    Returns
-    -------
-    Log density at the start and at the end.
-    """
-    start = log_density(theta, gradient, *args)
-    end = start
-    kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta)
-    for leap in range(leaps):
-        end = log_density(theta, gradient, *args)
-        if not np.isfinite(end):
-            break
-        if leap == leaps - 1:
-            kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta)
-        else:
-            kick_and_drift(whiten, gradient, step, step, momentum, theta)
-    return start, end
+        Parameters
+        ----------
+        log_density
+            ``log_density(theta, gradient, *args)`` fills the gradient; -inf outside the support.
+        theta, gradient, momentum
+            (m,); the gradient is working memory, the momentum in whitened units.
+        whiten, step, leaps
+            Of a `Move`.
+
+        Returns
+        -------
+        Log density at the start and at the end.
+        """
+        start = log_density(theta, gradient, *args)
+        end = start
+        kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta)
+        for leap in range(leaps):
+            end = log_density(theta, gradient, *args)
+            if not np.isfinite(end):
+                break
+            if leap == leaps - 1:
+                kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta)
+            else:
+                kick_and_drift(whiten, gradient, step, step, momentum, theta)
+        return start, end
+
+    return leapfrog
+
+
+_leapfrog = compiled_into_callers(leapfrog_on(log_density))
 
 
 @compiled
 def hmc_move(
     rows: Any,
     population: Any,
-    theta: Array,
-    z: Array,
-    weights: Array,
-    psi: Array,
-    whiten: Array,
+    theta: FloatArray,
+    z: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
+    whiten: FloatArray,
     step: float,
     leaps: int,
     rng: np.random.Generator,
@@ -135,7 +144,7 @@ def hmc_move(
         kinetic += 0.5 * momentum[k] * momentum[k]
     step = step * (0.9 + 0.2 * rng.random())
     args = (rows, population, z, new_weights, new_psi, slope)
-    start, end = leapfrog(log_density, args, new, gradient, momentum, whiten, step, leaps)
+    start, end = _leapfrog(args, new, gradient, momentum, whiten, step, leaps)
     if not np.isfinite(end):
         return 0.0, start
     for k in range(size):

@@ -59,12 +59,12 @@ def compiled_reordering_part(kernel: Kernel) -> Kernel:
 
 
 def compiled_into_callers(algorithm: Kernel) -> Kernel:
-    """Compile an algorithm whose first argument is the kernel that it works on.
+    """Compile an algorithm that holds the kernel it works on, such as a slice update of a density.
 
-    Compiled code that calls it keeps a copy of its own. ``algorithm.py_func`` is the same algorithm
-    for a Python function.
+    Compiled code that calls it keeps a copy of its own. The kernel is a variable of the enclosing
+    function, not an argument: numba keeps no code on disk that has a kernel among its arguments.
     """
-    # Not on disk by itself: numba does not recognise a kernel among the arguments in a new process.
+    # Not on disk by itself: numba does not recognise the kernel that it holds in a new process.
     return njit(**SHARED, no_cpython_wrapper=True)(algorithm)  # type: ignore[no-any-return]
 
 

@@ -7,47 +7,48 @@ from typing import Any
 
 import numpy as np
 
-from bayes_pref.inference.gibbs.kernels.jit import compiled_into_callers
-
 STEPS = 30  # of stepping out, on each side
 LOG_WIDTH = 0.5  # first width for the logarithm of a scale
 
 
-@compiled_into_callers
-def slice_update(
-    log_density: Callable[..., float],
-    args: tuple[Any, ...],
-    start: float,
-    width: float,
-    rng: np.random.Generator,
-) -> float:
-    """One update from `start`; ``log_density(x, *args)`` is called last at the value returned.
+def slice_update_of(log_density: Callable[..., float]) -> Callable[..., float]:
+    """Return the slice update of a log density, as Python; compile it where the density is."""
 
-    `width` is that of the first interval, and must not depend on `start`.
-    """
-    height = log_density(start, *args) - rng.standard_exponential()
-    low = start - width * rng.random()
-    high = low + width
-    for _ in range(STEPS):
-        if log_density(low, *args) <= height:
-            break
-        low -= width
-    for _ in range(STEPS):
-        if log_density(high, *args) <= height:
-            break
-        high += width
-    while True:
-        value = low + (high - low) * rng.random()
-        if log_density(value, *args) > height:
-            return value
-        if value < start:
-            low = value
-        else:
-            high = value
+    def slice_update(
+        args: tuple[Any, ...],
+        start: float,
+        width: float,
+        rng: np.random.Generator,
+    ) -> float:
+        """One update from `start`; ``log_density(x, *args)`` is called last at the value returned.
+
+        `width` is that of the first interval, and must not depend on `start`.
+        """
+        height = log_density(start, *args) - rng.standard_exponential()
+        low = start - width * rng.random()
+        high = low + width
+        for _ in range(STEPS):
+            if log_density(low, *args) <= height:
+                break
+            low -= width
+        for _ in range(STEPS):
+            if log_density(high, *args) <= height:
+                break
+            high += width
+        while True:
+            value = low + (high - low) * rng.random()
+            if log_density(value, *args) > height:
+                return value
+            if value < start:
+                low = value
+            else:
+                high = value
+
+    return slice_update
 
 
 def slice_move(
     start: float, log_density: Callable[[float], float], rng: np.random.Generator
 ) -> float:
     """One update of the logarithm of a scale, whose log density is a Python function."""
-    return float(slice_update.py_func(log_density, (), start, LOG_WIDTH, rng))  # type: ignore[attr-defined]
+    return float(slice_update_of(log_density)((), start, LOG_WIDTH, rng))

@@ -1,0 +1,150 @@
+"""The summary of a posterior that the command prints."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.cli.screen import grid, paragraph, rounded
+from bayes_pref.convergence.finding import Finding, engine_call
+from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.repr import headlines
+from bayes_pref.types import FloatArray
+
+_MOST_ROWS = 25
+_MOST_EFFECTS = 5
+
+
+def summary_text(posterior: Posterior, interval: float) -> str:
+    """Describe a posterior: the fit, its convergence and the population's weights.
+
+    Parameters
+    ----------
+    posterior
+        A posterior that was fitted or loaded.
+    interval
+        Probability inside the credible intervals.
+
+    Returns
+    -------
+    text: several lines
+    """
+    summary = posterior.summary(interval=interval)
+    known = [(title, text) for title, text in headlines(posterior) if title != "convergence"]
+    known.append(("convergence", convergence(posterior, summary)))
+    lines = [paragraph(text, f"{title:<13}", " " * 13) for title, text in known]
+    lines += [
+        paragraph(f"- {in_options(finding, posterior.run.engine)}", " " * 13, " " * 15)
+        for finding in posterior.findings
+    ]
+    lines += ["", *population_lines(posterior, summary, interval)]
+    return "\n".join([*lines, *effect_lines(posterior, summary, interval)])
+
+
+def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:
+    """Say whether all checks passed, and give the worst statistics of the population."""
+    count, drawn = len(summary), posterior.draws
+    users = drawn["weights"].sizes if "weights" in drawn else {"user": 0, "feature": 0}
+    total = count + users["user"] * users["feature"]
+    few = int(min(summary["ess_bulk"].min(), summary["ess_tail"].min()))
+    checks = len(posterior.findings)
+    verdict = f"{checks} {'check' if checks == 1 else 'checks'} failed" if checks else "passed"
+    words = f"all {count:,} parameters" if total == count else f"{count:,} population parameters"
+    verdict += "" if total == count else f" (over all {total:,} parameters)"
+    return (
+        f"{verdict}; {words}: R-hat at most {summary['rhat'].max():.3f}, "
+        f"effective sample size at least {few:,}"
+    )
+
+
+def in_options(finding: Finding, engine: str) -> str:
+    """Return the message of a finding, with the settings that it advises as options of the command.
+
+    Parameters
+    ----------
+    finding
+        A finding on a posterior.
+    engine
+        Name of the engine that made the posterior.
+
+    Examples
+    --------
+    >>> message = "tau: R-hat 1.2; draw longer chains, for example Gibbs(draws=2000, thin=4)"
+    >>> settings = {"draws": 2000, "thin": 4}
+    >>> in_options(Finding("rhat", "tau", 1.2, 1.01, 1, message, settings), "Gibbs")
+    'tau: R-hat 1.2; draw longer chains, for example --draws 2000 --thin 4'
+    """
+    if not finding.settings:
+        return finding.message
+    options = " ".join(f"--{name} {value}" for name, value in finding.settings.items())
+    return finding.message.replace(engine_call(engine, finding.settings), options)
+
+
+def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
+    """Tabulate the population's weights, the largest contribution to the log-odds first."""
+    names = list(posterior.comparisons.feature_names)
+    mu = summary.loc[[f"mu[{name}]" for name in names]].set_axis(names)
+    shares = None if "weights" not in posterior.draws else _shares_for(posterior)
+    spread = pd.Series(0.0, index=names)
+    if shares is not None:
+        spread = summary.loc[[f"tau[{name}]" for name in names], "mean"].set_axis(names)
+    size = np.hypot(mu["mean"].to_numpy(), spread.to_numpy())
+    typical = size * posterior.comparisons.feature_scale
+    rows = []
+    for k in np.argsort(-typical, kind="stable")[:_MOST_ROWS]:
+        found = mu.iloc[k]
+        mean, lower, upper, sd = rounded(
+            [*found[["mean", "lower", "upper"]], spread.iloc[k]], found["sd"]
+        )
+        words = _in_words(found["lower"], found["upper"], None if shares is None else shares[k])
+        between = [] if shares is None else [sd]
+        rows.append([names[k], mean, f"{lower} to {upper}", *between, words])
+    header = ["feature", "mean", f"{100 * interval:g} % interval"]
+    header += ["in words"] if shares is None else ["users' sd", "in words"]
+    lines = [
+        "Population weights, in log-odds per unit of a feature; the largest contributions first",
+        "",
+        grid(header, rows, left=(0, len(header) - 1)),
+    ]
+    if len(names) > _MOST_ROWS:
+        lines.append(f"  and {len(names) - _MOST_ROWS:,} more")
+    return lines
+
+
+def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
+    """Tabulate the clearest effects of covariates, or return no lines where there are none."""
+    if "B" not in posterior.draws:
+        return []
+    effects = summary[summary.index.str.startswith("B[")]
+    found = effects[(effects["lower"] > 0) | (effects["upper"] < 0)]
+    strength = (found["mean"] / found["sd"]).abs().sort_values(ascending=False, kind="stable")
+    chance = (1.0 - interval) * len(effects)
+    words = (
+        f"Covariates: {len(found):,} of {len(effects):,} effects have a {100 * interval:g} % "
+        f"interval that excludes 0 (about {chance:.0f} expected by chance)"
+    )
+    rows = []
+    for name in strength.index[:_MOST_EFFECTS]:
+        row = found.loc[name]
+        mean, lower, upper = rounded(row[["mean", "lower", "upper"]], row["sd"])
+        rows.append([name.removeprefix("B[").removesuffix("]"), mean, f"{lower} to {upper}"])
+    lines = ["", paragraph(words + ("; the clearest:" if rows else ""))]
+    header = ["feature, covariate", "per unit of both", f"{100 * interval:g} % interval"]
+    return [*lines, "", grid(header, rows)] if rows else lines
+
+
+def _shares_for(posterior: Posterior) -> FloatArray:
+    """(d,) posterior mean of the share of users whose weight is positive."""
+    weights = posterior.draws["weights"].transpose("chain", "draw", "user", "feature").to_numpy()
+    return np.asarray((weights > 0.0).mean(axis=(0, 1, 2)))
+
+
+def _in_words(lower: float, upper: float, share: float | None) -> str:
+    """Give the sign of the population's weight, and the share of users with that sign."""
+    prefix, way = "unclear: " if lower <= 0.0 <= upper else "", "less" if upper < 0.0 else "more"
+    if share is None:
+        return "unclear" if prefix else f"{way} is better"
+    those = 1.0 - share if way == "less" else share
+    # Shares come from draws, so 100 % would claim too much.
+    count = "over 99" if those > 0.99 else f"{100 * those:.0f}"
+    return f"{prefix}{way} is better for {count} % of users"

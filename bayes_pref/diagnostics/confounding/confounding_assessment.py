@@ -1,0 +1,111 @@
+"""The assessment of confounding for a report, with a fit with exposure where one is needed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
+from bayes_pref.diagnostics.confounding.confounding_limits import unsupported
+from bayes_pref.diagnostics.confounding.confounding_panels import draw_observed, draw_shift
+from bayes_pref.diagnostics.confounding.confounding_shift import Confounding, assess
+from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
+from bayes_pref.diagnostics.query import Query
+from bayes_pref.posterior import Posterior
+
+_FIGURES = {"shift": draw_shift, "observed": draw_observed}
+
+
+class ConfoundingAssessment(Assessment):
+    """Whether the users who see each comparison differ in their preferences from all users.
+
+    Where the weights of the posterior do not depend on exposure, a model in which they do is
+    fitted to the same comparisons.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
+    >>> model = bp.HierarchicalReward(exposure=True)
+    >>> posterior = bp.fit(model, world.comparisons, bp.Gibbs(progress=False))
+    >>> report = bp.diagnose(posterior, assessments=["preference", "confounding"])
+    >>> report.exposure_posterior is posterior
+    True
+    """
+
+    name = "confounding"
+    columns = ("p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded")
+
+    def unsupported(self, posterior: Posterior) -> str | None:
+        """Say why confounding cannot be assessed, such as without contexts; None if it can."""
+        return unsupported(posterior.comparisons, posterior.model)
+
+    def run(self, posterior: Posterior, query: Query, settings: Settings) -> Assessed:
+        """Return both probabilities and their shift for every comparison.
+
+        Returns
+        -------
+        Assessed; with covariates, the column `shift_unadjusted` as well
+        """
+        fitted = refit_with_exposure(posterior, seed=settings.seed, progress=settings.progress)
+        found = assess(
+            fitted,
+            query,
+            thresholds=settings.thresholds,
+            interval=settings.interval,
+            seed=settings.seed,
+        )
+        columns = [*self.columns, *(["shift_unadjusted"] if found.carried is not None else [])]
+        return Assessed(
+            columns=found.comparisons[columns],
+            evidence=pd.DataFrame({"confounded": found.confounded}),
+            tables={"coupling": found.coupling},
+            results={"permutation_p": found.permutation_p, "exposure_posterior": fitted},
+            notes=(
+                *_notes_on_fit(posterior, fitted),
+                *found.notes,
+                *_note_on_covariates(found, fitted),
+            ),
+            figures=_FIGURES,
+        )
+
+    def without(self, query: Query) -> Assessed:
+        """Return the columns without numbers."""
+        coupling = pd.DataFrame(columns=["feature", "context", "mean", "sd", "lower", "upper"])
+        return Assessed(
+            columns=self.missing(query),
+            tables={"coupling": coupling},
+            results={"permutation_p": None, "exposure_posterior": None},
+            figures=_FIGURES,
+        )
+
+
+def _notes_on_fit(given: Posterior, fitted: Posterior) -> list[str]:
+    """Say that a fit was made, why, and what its convergence checks found."""
+    if fitted is given:
+        return []
+    lacks = (
+        "comes from a mean-field guide, whose intervals are too narrow"
+        if "G" in given.draws
+        else "has no exposure term"
+    )
+    made = (
+        f"Confounding was assessed with a fit of {type(fitted.model).__name__}(exposure=True) to "
+        f"the same comparisons, since the given posterior {lacks}; it is kept as "
+        "Report.exposure_posterior."
+    )
+    return [made, *(f"In that fit: {finding.message}" for finding in fitted.findings)]
+
+
+def _note_on_covariates(found: Confounding, fitted: Posterior) -> list[str]:
+    """Say how much of the shifts adjusting for covariates removes."""
+    if found.carried is None:
+        return []
+    after, before = (
+        float(found.comparisons[name].abs().mean()) for name in ("shift", "shift_unadjusted")
+    )
+    return [
+        f"Covariates ({', '.join(fitted.comparisons.covariate_names)}) account for "
+        f"{100 * found.carried:.0f} % of the dependence of preferences on exposure: the mean "
+        f"absolute shift is {before:.3f} before adjusting for them (column shift_unadjusted) and "
+        f"{after:.3f} after (column shift)."
+    ]

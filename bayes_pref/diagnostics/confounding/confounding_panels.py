@@ -1,0 +1,88 @@
+"""The figures of confounding: shifts with their intervals, and p_obs against p_do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bayes_pref.diagnostics.report import Report
+from bayes_pref.plots.style import (
+    CHOSEN,
+    GUIDE,
+    TRUTH,
+    USERS,
+    USERS_INTERVAL,
+    blank,
+    legend,
+    name_axes,
+    panel_axes,
+)
+
+_NOTHING = "Confounding was not assessed: see the notes of the report"
+
+
+def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
+    """Draw the shift of every comparison with its interval, in ascending order.
+
+    Parameters
+    ----------
+    report
+        What `bayes_pref.diagnose` returned.
+    ax
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    ax
+    """
+    own, ax = ax is None, panel_axes(ax, "Confounding shift of each comparison")
+    found = report.comparisons.dropna(subset="shift").sort_values("shift", kind="stable")
+    if found.empty:
+        return blank(ax, _NOTHING)
+    place = pd.Series(np.arange(len(found)), found.index)
+    wide = float(np.clip(300.0 / len(found), 0.3, 3.0))
+    smallest = report.thresholds.shift
+    ax.axhspan(-smallest, smallest, color=GUIDE, label="too small to matter")
+    flagged = found["verdict"] == "confounded"
+    for rows, colour, label in (
+        (found[~flagged], USERS_INTERVAL, f"{100 * report.interval:g} % interval"),
+        (found[flagged], CHOSEN, "confounded"),
+    ):
+        bounds = (rows["shift_lower"], rows["shift_upper"])
+        ax.vlines(place[rows.index], *bounds, color=colour, linewidth=wide, label=label)
+    ax.plot(place, found["shift"], color=TRUTH, linewidth=1.2, label="posterior mean")
+    name_axes(ax, "comparisons, sorted by shift", "shift in P(left preferred)")
+    legend(ax, own=own, above=True)
+    return ax
+
+
+def draw_observed(report: Report, ax: Axes | None = None) -> Axes:
+    """Draw the choices of the users who see a pair against those of all users.
+
+    Parameters
+    ----------
+    report, ax
+        As for `draw_shift`.
+
+    Returns
+    -------
+    ax
+    """
+    own, ax = ax is None, panel_axes(ax, "Users who see a pair, and all users")
+    found = report.comparisons.dropna(subset="shift")
+    if found.empty:
+        return blank(ax, _NOTHING)
+    ax.plot([0, 1], [0, 1], color=USERS, linewidth=0.8)
+    flagged = found["verdict"] == "confounded"
+    size = float(np.clip(70.0 / np.sqrt(len(found)), 1.5, 4.0))
+    for rows, colour, label in (
+        (found[~flagged], USERS_INTERVAL, "other comparisons"),
+        (found[flagged], CHOSEN, "confounded"),
+    ):
+        (dots,) = ax.plot(rows["p_do"], rows["p_obs"], "o", label=label, color=colour)
+        dots.set(markersize=size, markeredgewidth=0.0)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    name_axes(ax, "P(left preferred), all users", "P(left preferred), users who see it")
+    legend(ax, own=own, above=False)
+    return ax

@@ -1,0 +1,120 @@
+"""The fits that confounding is assessed with: with exposure in the weights, and without.
+
+In the exposure model (correlated random effects; Mundlak 1978, Econometrica 46)
+    w_i = mu + B c_i + G z_i + u_i,   u_i ~ Normal(0, Sigma),
+with c_i the covariates of user i, and z_i the user's mean context, standardised over users.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.fit import fit
+from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.models.base import RewardModel
+from bayes_pref.models.regressors import centred_covariates
+from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.estimates import describe_parameters
+from bayes_pref.types import FloatArray
+
+
+def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Posterior:
+    """Return a posterior in which weights depend on exposure: this one, or a new fit by Gibbs.
+
+    Parameters
+    ----------
+    posterior
+        Posterior of any model.
+    seed
+        Random seed of the new fit.
+    progress
+        Whether to show its progress.
+
+    Returns
+    -------
+    Posterior of a model with exposure, fitted to the same comparisons
+
+    Raises
+    ------
+    ModelError
+        If the comparisons have no contexts, or choices are not logistic, as with ties.
+
+    Examples
+    --------
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+    >>> refit_with_exposure(posterior, progress=False).draws["G"].sizes["context"]
+    1
+    """
+    with_exposure = posterior.model.with_exposure(posterior.comparisons)
+    # Without the correlation of G and mu, the intervals of shifts are too narrow.
+    if with_exposure is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
+        return posterior
+    # Enough draws for the population, which is all that shifts depend on.
+    engine = Gibbs(draws=600, warmup=400, progress=progress)
+    return fit(with_exposure, posterior.comparisons, engine, seed=seed)
+
+
+def fit_without_exposure(
+    model: RewardModel, comparisons: Comparisons, *, seed: int, cores: int | None
+) -> tuple[FloatArray, FloatArray, float]:
+    """Fit the null model of the permutation test, in which weights do not depend on exposure.
+
+    Parameters
+    ----------
+    model
+        Model with exposure.
+    comparisons
+        The fitted comparisons.
+    seed
+        Random seed of the fit.
+    cores
+        Processors to use; None: all.
+
+    Returns
+    -------
+    centre, covariance, position: (u, d) posterior mean of mu + B c_i, (d, d) posterior mean of
+        Sigma, log-odds per raw unit; posterior mean of the position bias, 0 without
+    """
+    # Few draws: the level of the test does not depend on their number, and posterior means are
+    # accurate long before intervals are.
+    engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
+    drawn = engine.prepare(model.without_exposure(), comparisons).run(seed).sites
+    mu, tau = drawn["mu"].mean(axis=(0, 1)), drawn["tau"]
+    correlation = drawn.get("correlation", np.eye(len(mu)))
+    centre = np.tile(mu, (comparisons.n_users, 1))
+    if "B" in drawn:
+        centre += centred_covariates(comparisons) @ drawn["B"].mean(axis=(0, 1)).T
+    covariance = (tau[..., :, None] * tau[..., None, :] * correlation).mean(axis=(0, 1))
+    position = float(drawn["position"].mean()) if "position" in drawn else 0.0
+    return centre, covariance, position
+
+
+def describe_exposure_effects(posterior: Posterior, interval: float) -> pd.DataFrame:
+    """Describe how weights depend on contexts: one row for each feature and context.
+
+    Parameters
+    ----------
+    posterior
+        Posterior of a model with exposure.
+    interval
+        Probability inside the central credible interval.
+
+    Returns
+    -------
+    frame: `feature`, `context`, `mean`, `sd`, `lower`, `upper`; log-odds per raw unit of the
+        feature and standard deviation of the exposure over users
+    """
+    if "G" in posterior.draws:
+        draws = posterior.draws["G"]
+    else:  # per standard deviation of the shared cause over users
+        draws = posterior.draws["Gamma"] * posterior.draws["between"]
+    values = draws.transpose("chain", "draw", "feature", "context").to_numpy()
+    keys = pd.MultiIndex.from_product(
+        [posterior.comparisons.feature_names, posterior.comparisons.features.contexts],
+        names=["feature", "context"],
+    ).to_frame(index=False)
+    described = describe_parameters(values.reshape(*values.shape[:2], -1), interval)
+    return keys.assign(**described)

@@ -1,0 +1,77 @@
+"""The assessment of identifiability for a report: the prior's share, and separation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
+from bayes_pref.diagnostics.identifiability.identifiability_panel import draw_learned
+from bayes_pref.diagnostics.identifiability.prior_share import assess, unsupported
+from bayes_pref.diagnostics.query import Query
+from bayes_pref.messages import listed
+from bayes_pref.posterior import Posterior
+
+_UNNAMED = "the data say next to nothing about what differs here"
+_DIRECTIONS = ["direction", "feature", "loading", "prior_share", "sd", "reason"]
+_FIGURES = {"learned": draw_learned}
+
+
+class IdentifiabilityAssessment(Assessment):
+    """Whether the data identify each comparison, or the prior decides.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=40, features=["length", "detail"], aliased=1, seed=2)
+    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
+    >>> report = bp.diagnose(posterior, assessments=["preference", "identifiability"])
+    >>> sorted(report.directions["feature"])
+    ['detail', 'length']
+    """
+
+    name = "identifiability"
+    columns = ("prior_share", "reference_sd")
+
+    def unsupported(self, posterior: Posterior) -> str | None:
+        """Say why the posterior does not show it, such as a mean-field guide; None if it does."""
+        reason = unsupported(posterior)
+        if reason is None:
+            return None
+        return (
+            f"the verdicts unidentifiable and separated cannot be given: {reason}. Without them, "
+            "an estimate that the prior alone decides may pass for one that the data support"
+        )
+
+    def run(self, posterior: Posterior, query: Query, settings: Settings) -> Assessed:
+        """Return the share of the prior for every comparison.
+
+        Returns
+        -------
+        Assessed; as evidence `unidentifiable` and `separated`, with words for the non-identified
+        direction and for the features that separate the choices
+        """
+        found = assess(posterior, query, thresholds=settings.thresholds)
+        rows = found.comparisons
+        reasons = found.directions.drop_duplicates("direction").set_index("direction")["reason"]
+        spoken = reasons.reindex(rows["direction"]).fillna(_UNNAMED)
+        evidence = rows[["unidentifiable", "separated"]].assign(
+            non_identified=(spoken.str[0].str.upper() + spoken.str[1:]).to_numpy(),
+            separated_by=listed(found.separated_by),
+        )
+        return Assessed(
+            columns=rows[list(self.columns)],
+            evidence=evidence,
+            tables={"directions": found.directions},
+            results={"spectrum": found.spectrum},
+            figures=_FIGURES,
+        )
+
+    def without(self, query: Query) -> Assessed:
+        """Return the columns without numbers."""
+        return Assessed(
+            columns=self.missing(query),
+            tables={"directions": pd.DataFrame(columns=_DIRECTIONS)},
+            results={"spectrum": np.empty(0)},
+            figures=_FIGURES,
+        )

@@ -1,0 +1,1 @@
+"""Gibbs samplers: one file for each structure of the population."""

@@ -1,0 +1,60 @@
+"""What an engine returns: draws by site, statistics of the sampler, and how the run ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayes_pref.convergence.finding import Finding
+from bayes_pref.data import Comparisons
+from bayes_pref.posterior.run import ElboRecord
+from bayes_pref.types import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class RawDraws:
+    """Draws of an engine, in raw units, before `fit` labels and checks them.
+
+    Attributes
+    ----------
+    sites
+        Site -> draws (chain, draw, ...), in the dimensions that the model's `variables` names.
+    stats
+        Name -> statistics of the sampler (chain, draw), named as ArviZ names them.
+    complete
+        False if the run was interrupted and holds fewer draws than the settings ask for.
+    exact
+        Whether the chains converge to the posterior; False for an approximation.
+    joint
+        Whether the draws have the posterior's correlations between parameters; False where the
+        engine takes the parameters for independent.
+    pareto_k
+        Pareto k of the importance weights of an approximation; None for an exact engine.
+    pareto_k_of
+        Which parameters the importance weights are of, such as "the population".
+    elbo
+        Course of the ELBO of a variational fit; None for other engines.
+    findings
+        What the engine itself found wrong.
+    comparisons
+        Data on learned features, where the engine trained them; None: the data given.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=10, seed=0)
+    >>> engine = bp.Gibbs(draws=50, chains=2, progress=False)
+    >>> drawn = engine.prepare(bp.PooledReward(), world.comparisons).run(seed=1)
+    >>> drawn.sites["mu"].shape[:2], drawn.exact, drawn.complete
+    ((2, 50), True, True)
+    """
+
+    sites: dict[str, FloatArray]
+    stats: dict[str, FloatArray]
+    complete: bool = True
+    exact: bool = True
+    joint: bool = True
+    pareto_k: float | None = None
+    pareto_k_of: str | None = None
+    elbo: ElboRecord | None = None
+    findings: tuple[Finding, ...] = ()
+    comparisons: Comparisons | None = None

@@ -1,0 +1,78 @@
+"""Draws from a fitted guide, and the Pareto k of their importance weights (Yao et al. 2018).
+
+No guide contains the posterior; importance weights show how far it is: with a Pareto k above 0.7
+their variance is not usable. For the guide "auto" they are the weights of the population, users
+marginalised out. For any other guide they are the joint weights of all parameters; k is then large
+as soon as there are hundreds of parameters, because small errors in each of them, which no estimate
+would show, multiply in the joint weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyro.poutine as poutine
+import torch
+
+from bayes_pref.inference.runtime.interrupts import FEWEST
+from bayes_pref.inference.svi.guides import Family
+from bayes_pref.types import FloatArray
+
+
+def guide_draws(
+    family: Family,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    names: Sequence[str],
+    draws: int,
+) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Draw from the guide; Ctrl-C keeps the draws so far.
+
+    Parameters
+    ----------
+    family
+        Guide and model, called with `args` and `kwargs`.
+    names
+        Sites to return.
+    draws
+        Number of draws.
+
+    Returns
+    -------
+    site -> (1, draw, ...), and log importance weights (draw,)
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If there are too few draws to keep any.
+    """
+    kept: dict[str, list[FloatArray]] = {name: [] for name in names}
+    log_weights: list[float] = []
+    with torch.no_grad():
+        try:
+            # One at a time: neither a model nor a guide of the user's own need broadcast.
+            while len(log_weights) < draws:
+                sites, log_weight = family.draw()
+                conditioned = poutine.condition(family.model, data=sites)
+                trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
+                values = {name: trace.nodes[name]["value"].numpy().copy() for name in names}
+                for name, value in values.items():
+                    kept[name].append(value)
+                log_weights.append(log_weight)
+        except KeyboardInterrupt:
+            if len(log_weights) < FEWEST:
+                raise
+    count = len(log_weights)
+    stacked = {name: np.stack(found[:count])[None] for name, found in kept.items()}
+    return stacked, np.array(log_weights)
+
+
+def pareto_k(log_weights: FloatArray) -> float:
+    """Pareto k of log importance weights (draw,); 0 where they are all the same."""
+    if np.ptp(log_weights) < 1e-9:
+        return 0.0
+    from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
+
+    return arviz_bridge.pareto_k(log_weights)

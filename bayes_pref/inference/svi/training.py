@@ -1,0 +1,181 @@
+"""Maximisation of the evidence lower bound (ELBO) in the parameters of a guide and of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from pyro import infer
+
+from bayes_pref.convergence.finding import Finding
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.pyro_tools.trace import double_precision, sample_nodes
+from bayes_pref.inference.runtime.processes import one_torch_thread
+from bayes_pref.inference.svi.guides import Family, build, latent_sites
+from bayes_pref.inference.svi.minibatch import ChosenIndices, batches, plate_of_latents
+from bayes_pref.inference.svi.network_elbo import NetworkElbo, network_elbo
+from bayes_pref.inference.svi.optimizer import Average, ClippedAdam, Progress
+from bayes_pref.models.base import RewardModel
+from bayes_pref.posterior.run import ElboRecord
+from bayes_pref.progress import tqdm
+from bayes_pref.seeding import seeded
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Settings of the optimiser; see `SVI`."""
+
+    steps: int
+    learning_rate: float
+    clip: float
+    window: int
+    batch: int | None
+    progress: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the optimisation went.
+
+    Attributes
+    ----------
+    elbo
+        Course of the ELBO.
+    converged
+        Whether the stopping rule was met before the steps were used up.
+    complete
+        False if the optimisation was interrupted.
+    """
+
+    elbo: ElboRecord
+    converged: bool
+    complete: bool
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Whether there were too few steps; an interrupted run is reported as such."""
+        if self.converged or not self.complete:
+            return ()
+        steps = self.elbo.steps
+        message = (
+            f"the ELBO had not converged after {steps:,} steps: take more, for example "
+            f"SVI(steps={2 * steps})"
+        )
+        return (Finding("elbo", "", float(steps), float(steps), 1, message),)
+
+
+def maximise_elbo(
+    family: Family,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    settings: TrainingSettings,
+    plate: tuple[str, int] | None,
+    seed: int,
+    explicit: NetworkElbo | None = None,
+) -> Training:
+    """Maximise the ELBO in all parameters of Pyro's store.
+
+    Parameters
+    ----------
+    family
+        Model, guide and loss.
+    args, kwargs
+        What the model and the guide are called with.
+    plate
+        Name and size of the plate that mini-batches are of; None: all data in every step.
+    seed
+        Random seed of the mini-batches.
+    explicit
+        The same ELBO without Pyro's traces, if there is one.
+
+    Raises
+    ------
+    ModelError
+        If the ELBO is not a number.
+    KeyboardInterrupt
+        If interrupted before the first step.
+    """
+    optimiser = ClippedAdam(settings.learning_rate, settings.clip)
+    svi = infer.SVI(family.model, family.guide, optimiser, family.loss)
+    progress, average = Progress(settings.learning_rate, settings.window), Average()
+    chosen = _mini_batches(plate, settings.batch, seed)
+    step, complete = 0, True
+    try:
+        with tqdm(
+            total=settings.steps, desc="SVI", unit="step", disable=not settings.progress
+        ) as bar:
+            while step < settings.steps and not progress.done:
+                with next(chosen):
+                    loss = explicit.step(optimiser) if explicit else svi.step(*args, **kwargs)
+                if not np.isfinite(loss):
+                    raise ModelError(
+                        f"the ELBO is {-loss} at step {step:,}; use a smaller learning_rate= "
+                        "or rescale the features"
+                    )
+                step += 1
+                if progress.record(-loss):
+                    optimiser.set_rate(progress.rate)
+                if progress.last_rate:
+                    average.add()
+                bar.update()
+                if progress.history:
+                    bar.set_postfix(elbo=f"{progress.history[-1]:.1f}", refresh=False)
+    except KeyboardInterrupt:
+        if not step:
+            raise KeyboardInterrupt("interrupted before there was a guide to keep") from None
+        complete = False
+    else:
+        average.apply()
+    elbo = ElboRecord(
+        history=tuple(progress.history),
+        every=settings.window,
+        cuts=tuple(progress.cuts),
+        steps=step,
+    )
+    return Training(elbo=elbo, converged=progress.done, complete=complete)
+
+
+def _mini_batches(
+    plate: tuple[str, int] | None, size: int | None, seed: int
+) -> Iterator[AbstractContextManager[Any]]:
+    """Context of each step, in which the plate holds the step's mini-batch."""
+    if plate is None or size is None or size == plate[1]:
+        while True:
+            yield nullcontext()
+    name, total = plate
+    for indices in batches(total, size, np.random.default_rng(seed)):
+        yield ChosenIndices(name, indices)
+
+
+def learn_features(
+    model: RewardModel, comparisons: Comparisons, settings: TrainingSettings, seed: int
+) -> tuple[Comparisons, Training]:
+    """Train a model's own parameters, such as a network, with a mean-field guide for its sites.
+
+    Returns
+    -------
+    comparisons on the learned features, and how the optimisation went
+    """
+    args = (comparisons,)
+    with one_torch_thread(), seeded(seed), pyro.get_param_store().scope():
+        with torch.no_grad():
+            nodes = sample_nodes(model, args, {})
+        with double_precision():
+            plate = None
+            if settings.batch is not None:
+                plate = plate_of_latents(latent_sites(nodes), settings.batch)
+            family = build("mean_field", model, args, {}, nodes, candidates=8, rank=1)
+            explicit = network_elbo(model, comparisons) if plate is None else None
+            training = maximise_elbo(family, args, {}, settings, plate, seed, explicit)
+            values = {
+                name: value.detach().numpy().copy()
+                for name, value in pyro.get_param_store().items()
+                if "." in name and not name.startswith("Auto")
+            }
+    return model.with_learned_features(comparisons, values), training

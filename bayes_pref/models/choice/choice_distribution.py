@@ -1,0 +1,188 @@
+"""The distribution of choices at posterior draws, in NumPy.
+
+Rewards differ by eta, left minus right, in a shape (..., sample) whose last axis runs over the
+draws of the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from bayes_pref.types import FloatArray
+
+Tensor = torch.Tensor
+LogOutcomes = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceDistribution:
+    """Probabilities of choices given eta and draws of the choice model's parameters.
+
+    `ChoiceModel.distribution` makes one from posterior draws.
+
+    Parameters
+    ----------
+    log_outcomes
+        Log probabilities (outcome, ...) of the outcomes, from right to left, at eta (...) and
+        parameters by name.
+    parameters
+        (..., sample) draws of the parameters by name.
+    logistic
+        Whether it is P(left) = 1 / (1 + exp(-eta)) and no more, which is then computed directly.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> eta = np.array([[0.0], [2.0]])  # two pairs, one sample
+    >>> bp.Logit().at().preferred(eta).round(3).ravel()
+    array([0.5  , 0.881])
+    >>> bp.Logit(ties=True).at(tie=np.zeros(1)).tied(eta).round(3).ravel()
+    array([0.333, 0.245])
+    """
+
+    log_outcomes: LogOutcomes
+    parameters: Mapping[str, FloatArray] = field(default_factory=dict)
+    logistic: bool = False
+
+    @cached_property
+    def n_outcomes(self) -> int:
+        """Number of outcomes: 2, 3 with ties, or the number of levels."""
+        if self.logistic:
+            return 2
+        shapes = [values.shape[-1] for values in self.parameters.values()]
+        return len(self._log(np.zeros((1, *shapes[:1]))))
+
+    def take(self, samples: slice) -> ChoiceDistribution:
+        """Return the distribution at some of the samples."""
+        chosen = {name: values[..., samples] for name, values in self.parameters.items()}
+        return replace(self, parameters=chosen)
+
+    def probabilities(self, eta: FloatArray) -> FloatArray:
+        """Probability of every outcome, from right to left: (outcome, ..., sample)."""
+        if self.logistic:
+            left = probability(eta)
+            return np.stack([1.0 - left, left])
+        return np.exp(self._log(eta))
+
+    def preferred(self, eta: FloatArray) -> FloatArray:
+        """Probability that left is chosen, or of all levels that find it better: like `eta`."""
+        if self.logistic:
+            return probability(eta)
+        return np.asarray(self.probabilities(eta)[(self.n_outcomes + 1) // 2 :].sum(axis=0))
+
+    def tied(self, eta: FloatArray) -> FloatArray | None:
+        """Probability of a tie, or of the middle one of an odd number of levels; else None."""
+        if self.n_outcomes % 2 == 0:
+            return None
+        return np.asarray(self.probabilities(eta)[self.n_outcomes // 2])
+
+    def advantage(self, eta: FloatArray) -> FloatArray:
+        """P(preferred) - P(the other preferred), over both ways to place the two: like `eta`."""
+        if self.logistic:
+            return 2.0 * probability(eta) - 1.0
+        half = self.n_outcomes // 2
+        there, back = self.probabilities(eta), self.probabilities(-eta)
+        difference = there[-half:].sum(axis=0) - there[:half].sum(axis=0)
+        difference -= back[-half:].sum(axis=0) - back[:half].sum(axis=0)
+        return np.asarray(difference / 2)
+
+    def log_likelihood(self, eta: FloatArray, choice: FloatArray) -> FloatArray:
+        """Log probability of the choices made: like `eta`.
+
+        Parameters
+        ----------
+        eta
+            (row, ..., sample)
+        choice
+            (row,): 1 left, 0 right, 0.5 a tie; k / (K - 1) for level k.
+        """
+        if self.logistic:
+            return log_likelihood(eta, choice.reshape(-1, *[1] * (eta.ndim - 1)))
+        made = np.rint(choice * (self.n_outcomes - 1)).astype(np.intp)
+        return np.asarray(self._log(eta)[made, np.arange(len(made))])
+
+    def derivatives(
+        self, eta: FloatArray, choice: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Log probability of the choices made, and its first two derivatives with respect to eta.
+
+        Parameters
+        ----------
+        eta, choice
+            As for `log_likelihood`.
+
+        Returns
+        -------
+        log likelihood, gradient, curvature: each like `eta`
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> eta, choice = np.zeros((1, 1)), np.ones(1)
+        >>> [float(part[0, 0]) for part in bp.Logit().at().derivatives(eta, choice)[1:]]
+        [0.5, -0.25]
+        """
+        if self.logistic:
+            left = probability(eta)
+            slope = choice.reshape(-1, *[1] * (eta.ndim - 1)) - left
+            return self.log_likelihood(eta, choice), slope, -left * (1.0 - left)
+        made = torch.tensor(np.rint(choice * (self.n_outcomes - 1)).astype(np.int64))
+        at = torch.tensor(eta, requires_grad=True)
+        with torch.enable_grad():
+            found = self.log_outcomes(at, self._tensors(eta.ndim))[made, torch.arange(len(made))]
+            # Each value depends on its own eta alone, so the gradient of the sum is all gradients.
+            (gradient,) = torch.autograd.grad(found.sum(), at, create_graph=True)
+            (curvature,) = torch.autograd.grad(gradient.sum(), at)
+        return found.detach().numpy(), gradient.detach().numpy(), curvature.numpy()
+
+    def draw(self, eta: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Draw choices: like `eta`, in the values of `Comparisons.choice`."""
+        below = rng.random(eta.shape)
+        if self.logistic:
+            return (below < probability(eta)).astype(np.float64)
+        # From the left, so that the same random numbers give the same answers as above.
+        reached = np.cumsum(self.probabilities(eta)[:0:-1], axis=0)
+        steps = self.n_outcomes - 1
+        return np.asarray((steps - (below >= reached).sum(axis=0)) / steps)
+
+    def _log(self, eta: FloatArray) -> FloatArray:
+        with torch.no_grad():
+            found = self.log_outcomes(torch.tensor(eta), self._tensors(eta.ndim))
+        return np.asarray(found.numpy())
+
+    def _tensors(self, ndim: int) -> dict[str, Tensor]:
+        """Parameters whose own dimensions (K - 1, sample) come first: (K - 1, 1, ..., sample)."""
+        made = {}
+        for name, values in self.parameters.items():
+            *own, samples = values.shape
+            gaps = [1] * (ndim - 1) if own else []
+            made[name] = torch.tensor(values).reshape(*own, *gaps, samples)
+        return made
+
+
+def probability(eta: FloatArray) -> FloatArray:
+    """Probability that left is preferred at log-odds `eta`, any shape, in the plain logit model.
+
+    Examples
+    --------
+    >>> probability(np.array([0.0, 2.0])).round(3)
+    array([0.5  , 0.881])
+    """
+    return np.asarray(expit(eta))
+
+
+def log_likelihood(eta: FloatArray, choice: FloatArray) -> FloatArray:
+    """Log probability of `choice` (1 = left, 0 = right) at log-odds `eta`; shapes broadcast.
+
+    Examples
+    --------
+    >>> log_likelihood(np.array([0.0, 2.0]), np.array([1.0, 0.0])).round(3)
+    array([-0.693, -2.127])
+    """
+    return np.asarray(-np.logaddexp(0.0, (1.0 - 2.0 * choice) * eta))

@@ -1,0 +1,63 @@
+"""Sites of the population that several Pyro models share."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import pyro
+import pyro.distributions as dist
+import torch
+
+from bayes_pref.models.design import Batch
+from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import FloatArray
+
+Tensor: TypeAlias = torch.Tensor
+
+
+def normal_site(name: str, sd: FloatArray, centre: FloatArray | None = None) -> Tensor:
+    """Sample a site of independent normals with these sds, centred at zero by default."""
+    scale = torch.as_tensor(sd)
+    location = torch.zeros_like(scale) if centre is None else torch.as_tensor(centre)
+    value: Tensor = pyro.sample(name, dist.Normal(location, scale).to_event(scale.dim()))
+    return value
+
+
+def half_normal_site(name: str, scale: FloatArray) -> Tensor:
+    """Sample a site of independent half-normals (k,) with these scales."""
+    value: Tensor = pyro.sample(name, dist.HalfNormal(torch.as_tensor(scale)).to_event(1))
+    return value
+
+
+def standard_normal(size: int) -> dist.Distribution:
+    """Independent standard normals (size,), as one event."""
+    zeros = torch.zeros(size, dtype=torch.float64)
+    return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
+
+
+def correlation_site(name: str, size: int, concentration: float) -> Tensor:
+    """Sample the Cholesky factor of correlations with an LKJ prior; records the correlations."""
+    shape = torch.tensor(concentration, dtype=torch.float64)
+    factor: Tensor = pyro.sample(f"{name}_factor", dist.LKJCholesky(size, shape))
+    pyro.deterministic(name, factor @ factor.mT)
+    return factor
+
+
+def add_known_terms(centre: Tensor, spec: PopulationSpec, batch: Batch) -> Tensor:
+    """Sample the coefficients of known regressors, and add what these contribute to the mean.
+
+    Parameters
+    ----------
+    centre
+        (n_features,): mu.
+    spec, batch
+        The model's terms, and the users to return the means of.
+
+    Returns
+    -------
+    (..., user, feature), or `centre` without known regressors
+    """
+    for term, values in spec.known:
+        slope = normal_site(term.name, term.prior_sd)
+        centre = centre + (slope * batch.of_users(values)[:, None, :]).sum(-1)
+    return centre

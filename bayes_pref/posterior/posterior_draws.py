@@ -1,0 +1,290 @@
+"""What a posterior holds, how it is saved, and draws of its answers.
+
+User i's reward of an item with features phi is phi . w_i in log-odds, where w_i has a draw for each
+draw of the posterior. `Posterior` describes these draws in data frames.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_pref.convergence.finding import Finding
+from bayes_pref.data import Comparisons
+from bayes_pref.draws import stack
+from bayes_pref.models import RewardModel, from_settings
+from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
+from bayes_pref.posterior import storage
+from bayes_pref.posterior.predictions import marginal_effects, predict
+from bayes_pref.posterior.queries import (
+    POPULATION,
+    Items,
+    Users,
+    difference_matrix,
+    item_matrix,
+    user_positions,
+)
+from bayes_pref.posterior.renamed_attributes import missing_attribute
+from bayes_pref.posterior.run import Run
+from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
+from bayes_pref.posterior.text_reward import TextReward
+from bayes_pref.types import FloatArray
+
+# Streams of random numbers: the draws for one question never change the answer to another.
+_NEW_USER, _REPLICATION = 1, 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PosteriorDraws:
+    """Base of `Posterior`: what it holds, and draws of its answers."""
+
+    model: RewardModel
+    comparisons: Comparisons
+    draws: xr.Dataset
+    sample_stats: xr.Dataset
+    run: Run
+    seed: int
+    findings: tuple[Finding, ...] = ()
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute to exist
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
+
+    @property
+    def choice_distribution(self) -> ChoiceDistribution:
+        """Distribution of choices at these draws: link, ties, levels, lapse rate, position bias."""
+        return self.model.choice_distribution(self.draws, self.comparisons)
+
+    def weights_draws(self, users: Users = None) -> xr.DataArray:
+        """Return draws of users' weights, (chain, draw, user, feature), log-odds per raw unit.
+
+        Parameters
+        ----------
+        users
+            As for `weights`.
+
+        Raises
+        ------
+        DataError
+            If a user is unknown.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+        >>> posterior.weights_draws(list(world.comparisons.users[:3])).shape
+        (4, 1000, 3, 4)
+        """
+        return self._weights(users)[0].rename("weights")
+
+    def reward_draws(self, items: Items = None, users: Users = None) -> xr.DataArray:
+        """Return draws of the rewards of items, (chain, draw, user, item), log-odds.
+
+        Parameters
+        ----------
+        items, users
+            As for `reward`.
+
+        Raises
+        ------
+        DataError
+            As `reward`.
+        """
+        matrix, labels = item_matrix(items, self.comparisons)
+        return self._projected(matrix, labels, "item", users).rename("reward")
+
+    def preference_draws(
+        self, left: Items, right: Items = None, users: Users = None
+    ) -> xr.DataArray:
+        """Return draws of the probability that left is preferred, (chain, draw, user, comparison).
+
+        Parameters
+        ----------
+        left, right, users
+            As for `preference`.
+
+        Raises
+        ------
+        DataError
+            As `preference`.
+        """
+        matrix, labels = difference_matrix(left, right, self.comparisons)
+        eta = self._projected(matrix, labels, "comparison", users)
+        samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
+        samples = samples_last.reshape(*samples_last.shape[:2], -1)
+        chance = self.choice_distribution.preferred(samples)
+        chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
+        return eta.copy(data=chance).rename("preference")
+
+    def amce_draws(self) -> xr.DataArray:
+        """Return draws of the average marginal component effects, (chain, draw, feature)."""
+        weights, _ = self._weights(None)
+        effects = marginal_effects(weights, self.choice_distribution, self.comparisons)
+        coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
+        shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
+        return xr.DataArray(
+            effects.reshape(shape), coords, ("chain", "draw", "feature"), name="amce"
+        )
+
+    @cached_property
+    def idata(self) -> Any:
+        """The posterior for ArviZ: an InferenceData (ArviZ 0.23) or a DataTree (1.x).
+
+        Groups `posterior`, `sample_stats`, and for every row of the comparisons `choice` in
+        `log_likelihood`, `posterior_predictive` and `observed_data`. The last three are computed
+        when first asked for, and take 9 bytes a row and draw. Rankings lack them: the rows of one
+        choice in a ranking have no likelihood of their own.
+        """
+        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
+
+        groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
+        if self.comparisons.outcome.rowwise:
+            weights, rng = self._weights(None)[0], self._generator(_REPLICATION)
+            groups |= predict(weights, self.choice_distribution, self.comparisons, rng)
+        return arviz_bridge.to_idata(groups)
+
+    def reward_model(self, user: Hashable = POPULATION) -> TextReward:
+        """Return a torch module that scores texts as a user would, with its uncertainty.
+
+        Parameters
+        ----------
+        user
+            A user's label, or ``"population"`` for a new user.
+
+        Returns
+        -------
+        module: called with prompts and responses, gives `mean` and `sd` (n,), log-odds against the
+            average response of the data; for best-of-n, and for the reward of a training loop
+
+        Raises
+        ------
+        DataError
+            If the user is unknown, or the comparisons were not read from texts.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> short, long = "It is four.", "Let me explain at some length why the answer is four."
+        >>> votes = [
+        ...     {"who": who, "prompt": "2 + 2?", "chosen": pair[0], "rejected": pair[1]}
+        ...     for who, pair in [("ann", (short, long)), ("bob", (long, short))]
+        ...     for _ in range(10)
+        ... ]
+        >>> read = bp.text.comparisons(votes, user="who", surface=["length"])
+        >>> engine = bp.Gibbs(warmup=1000, thin=4, progress=False)
+        >>> posterior = bp.fit(bp.HierarchicalReward(), read, engine)
+        >>> answers = ["Seven.", "I would say that it comes to seven, all things considered."]
+        >>> for user in ("ann", "bob"):
+        ...     scores = posterior.reward_model(user)("3 + 4?", answers)
+        ...     print(user, answers[int(scores.mean.argmax())])
+        ann Seven.
+        bob I would say that it comes to seven, all things considered.
+        """
+        weights, _ = self._weights(user if user == POPULATION else [user])
+        group = self.model.group_label(self.comparisons, user)
+        return TextReward(self.comparisons, stack(weights, "user", "feature")[:, 0], group)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save to one NetCDF file, comparisons included, completely or not at all.
+
+        Parameters
+        ----------
+        path
+            The file; an existing one is replaced. Any suffix will do, ``.nc`` is usual.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist or cannot be written to, or a label is of a type that a
+            file cannot hold.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "posterior.nc")
+        ...     posterior.save(path)
+        ...     again = bp.Posterior.load(path)
+        >>> again.weights().equals(posterior.weights())
+        True
+        """
+        groups = {
+            "posterior": self.draws,
+            "sample_stats": self.sample_stats,
+            "comparisons": comparisons_dataset(self.comparisons),
+        }
+        settings = {
+            "model": self.model.settings(),
+            "run": self.run.state(),
+            "seed": self.seed,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+        storage.write(path, groups, settings)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Load what `save` wrote, with the same numbers and labels.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, no saved posterior, or of a newer version.
+        """
+        groups, settings = storage.read(path)
+        with storage.damage(path):
+            return cls(
+                model=from_settings(settings["model"]),
+                comparisons=comparisons_from(groups["comparisons"]),
+                draws=groups["posterior"],
+                sample_stats=groups["sample_stats"],
+                run=Run.from_state(settings["run"]),
+                seed=settings["seed"],
+                findings=tuple(Finding(**finding) for finding in settings["findings"]),
+            )
+
+    def _weights(self, users: Users) -> tuple[xr.DataArray, pd.Index]:
+        """Draws (chain, draw, user, feature) of the users asked for, and their labels."""
+        if isinstance(users, str) and users == POPULATION:
+            rng = self._generator(_NEW_USER)
+            drawn = self.model.new_user_weights(self.draws, self.comparisons, rng)
+            label = pd.Index([POPULATION])
+            drawn = drawn.expand_dims(user=label)
+            return drawn.transpose("chain", "draw", "user", "feature"), label
+        known = self.comparisons.users
+        weights = self.model.user_weights(self.draws)
+        if users is None:
+            return weights, known
+        positions = user_positions(users, known)
+        return weights.isel(user=positions), known.take(positions)
+
+    def _projected(
+        self, matrix: FloatArray, labels: pd.Index, dim: str, users: Users
+    ) -> xr.DataArray:
+        """Draws (chain, draw, user, `dim`) of ``matrix @ weights``."""
+        weights, owners = self._weights(users)
+        values = weights.transpose("chain", "draw", "user", "feature").to_numpy() @ matrix.T
+        # Renamed: xarray takes the name of an index for that of its dimension.
+        coords = self._sampled() | {"user": owners.rename("user"), dim: labels.rename(dim)}
+        return xr.DataArray(values, coords, ("chain", "draw", "user", dim))
+
+    def _sampled(self) -> dict[str, Any]:
+        """Labels of the chains and draws."""
+        return {dim: self.draws[dim].to_numpy() for dim in ("chain", "draw")}
+
+    def _generator(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream,)))

@@ -1,0 +1,110 @@
+"""Comparisons as a dataset that a file can hold, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_pref.data import Comparisons, Features, Outcome, Representation
+from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
+from bayes_pref.text.text_features import TextFeatures
+
+
+def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
+    """Comparisons as a dataset: arrays as they are, labels and names as JSON bytes."""
+    catalogue = comparisons.catalogue
+    described = {
+        "users": encode_index(comparisons.users),
+        "rows": encode_index(comparisons.rows),
+        "attributes": comparisons.features.attributes,
+        "contexts": comparisons.features.contexts,
+        "interactions": comparisons.features.interactions,
+        "indicators": comparisons.features.indicators,
+        "covariate_names": comparisons.covariate_names,
+        "user_name": comparisons.user_name,
+        "choice_name": comparisons.choice_name,
+        "items": None if catalogue is None else encode_index(catalogue.index),
+        "item_columns": None if catalogue is None else encode_index(catalogue.columns),
+    }
+    dataset = xr.Dataset(
+        {
+            "difference": (("comparison", "feature"), comparisons.difference),
+            "choice": ("comparison", comparisons.choice),
+            "user": ("comparison", comparisons.user),
+            "context": (("comparison", "context_column"), comparisons.context),
+            "covariates": (("user_label", "covariate"), comparisons.covariates),
+            "described": ("described_byte", json_bytes(described)),
+        }
+    )
+    if catalogue is not None:
+        dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
+    if comparisons.right is not None:
+        dataset["right"] = (("comparison", "attribute"), comparisons.right)
+    parts = {
+        "outcome": comparisons.outcome,
+        "text": comparisons.text,
+        "network": comparisons.representation,
+    }
+    for name, part in parts.items():
+        if part is not None:
+            described, arrays = part.state()
+            dataset[name] = (f"{name}_byte", json_bytes(described))
+            for key, values in arrays.items():
+                dims = [f"{name}_{key}_{axis}" for axis in range(values.ndim)]
+                dataset[f"{name}_{key}"] = (dims, values)
+    return dataset
+
+
+def comparisons_from(dataset: xr.Dataset) -> Comparisons:
+    """Build the comparisons that `comparisons_dataset` stored."""
+    described = from_json_bytes(dataset["described"].to_numpy())
+    catalogue = None
+    if described["items"] is not None:
+        catalogue = pd.DataFrame(
+            dataset["catalogue"].to_numpy(),
+            index=decode_index(described["items"]),
+            columns=decode_index(described["item_columns"]),
+        )
+    text, network = _part(dataset, "text"), _part(dataset, "network")
+    outcome = _part(dataset, "outcome")
+    if outcome is None:
+        raise KeyError("outcome")
+    return Comparisons(
+        difference=dataset["difference"].to_numpy(),
+        choice=dataset["choice"].to_numpy(),
+        user=dataset["user"].to_numpy(),
+        users=decode_index(described["users"]),
+        features=Features(
+            tuple(described["attributes"]),
+            tuple(described["contexts"]),
+            tuple((attribute, context) for attribute, context in described["interactions"]),
+            described["indicators"],
+        ),
+        context=dataset["context"].to_numpy(),
+        covariates=dataset["covariates"].to_numpy(),
+        covariate_names=tuple(described["covariate_names"]),
+        rows=decode_index(described["rows"]),
+        catalogue=catalogue,
+        user_name=described["user_name"],
+        choice_name=described["choice_name"],
+        outcome=Outcome.from_state(*outcome),
+        right=dataset["right"].to_numpy() if "right" in dataset else None,
+        text=None if text is None else TextFeatures.from_state(*text),
+        representation=None if network is None else Representation.from_state(*network),
+    )
+
+
+def _part(dataset: xr.Dataset, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Settings and arrays of a part that comparisons may have."""
+    if name not in dataset:
+        return None
+    prefix = f"{name}_"
+    arrays = {
+        str(key).removeprefix(prefix): values.to_numpy()
+        for key, values in dataset.data_vars.items()
+        if str(key).startswith(prefix)
+    }
+    return from_json_bytes(dataset[name].to_numpy()), arrays

@@ -1,0 +1,75 @@
+"""Names of simulated features, contexts and covariates, and labels of users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref import settings
+from bayes_pref.data.features import Features
+from bayes_pref.errors import DataError
+from bayes_pref.messages import shown
+
+
+def named_columns(
+    features: int | Sequence[str],
+    contexts: int | Sequence[str],
+    covariates: int | Sequence[str],
+    interactions: object,
+) -> tuple[Features, tuple[str, ...]]:
+    """Name the columns of a simulated table.
+
+    Parameters
+    ----------
+    features, contexts, covariates
+        How many, or their names.
+    interactions
+        Whether all feature-by-context products are features, too.
+
+    Returns
+    -------
+    features, covariates: the features, and names of the covariates
+
+    Raises
+    ------
+    DataError
+        If an argument is neither a number nor a list of names, or a name is taken.
+
+    Examples
+    --------
+    >>> named_columns(1, ["hard"], 0, True)[0].names
+    ('feature_1', 'feature_1:hard')
+    """
+    products = settings.argument("interactions", interactions, settings.boolean)
+    attributes = _names("feature", features, least=1)
+    of_contexts = _names("context", contexts)
+    of_covariates = _names("covariate", covariates)
+    taken = ["user", "choice", *attributes, *of_contexts, *of_covariates]
+    doubled = [name for name in taken if taken.count(name) > 1]
+    if doubled:
+        raise DataError(f"two columns would be named {doubled[0]!r}", "give each its own name")
+    pairs = tuple((feature, context) for feature in attributes for context in of_contexts)
+    return Features(attributes, of_contexts, pairs if products else ()), of_covariates
+
+
+def user_labels(users: int) -> pd.Index[str]:
+    """Labels u001, u002, ..., with as many digits as the last one needs.
+
+    Examples
+    --------
+    >>> user_labels(2).tolist()
+    ['u001', 'u002']
+    """
+    numbers = np.arange(1, users + 1).astype(str)
+    return pd.Index(np.char.add("u", np.char.zfill(numbers, max(3, len(str(users))))), name="user")
+
+
+def _names(role: str, given: int | Sequence[str], *, least: int = 0) -> tuple[str, ...]:
+    if not isinstance(given, Iterable):
+        count = settings.argument(f"{role}s", given, settings.whole(least))
+        return tuple(f"{role}_{number + 1}" for number in range(count))
+    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+        raise DataError(f"{role}s must be a whole number or a list of names, got {shown(given)}")
+    return tuple(given)

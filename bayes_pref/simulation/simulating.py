@@ -1,0 +1,242 @@
+"""Simulation of users, the contexts they see, their comparisons and their choices.
+
+User i has an exposure s_i and writes prompts with contexts
+
+    x_in = sqrt(intraclass) s_i + sqrt(1 - intraclass) * overlap * e_in,   s_i, e_in ~ Normal(0, I).
+
+`confounding` is the correlation of s_i with the user's weights, the case C -> X and C -> R of
+Kobalczyk & van der Schaar (2025, arXiv 2506.05967). For a comparison with differences d in
+context x, p_do = E sigmoid(d . w) over all users, and p_obs = E[sigmoid(d . w) | x] over the users
+who see such an x. Ties follow Davidson (1970, J. Am. Stat. Assoc. 65).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from bayes_pref import settings
+from bayes_pref.data import Comparisons
+from bayes_pref.data.features import Features
+from bayes_pref.errors import DataError
+from bayes_pref.simulation.answers import draw_answers
+from bayes_pref.simulation.columns import named_columns, user_labels
+from bayes_pref.simulation.counts import draw_counts
+from bayes_pref.simulation.true_population import draw_true_population
+from bayes_pref.simulation.world import Truth, World
+from bayes_pref.types import IntArray
+
+__all__ = ["Truth", "World", "assistant_world", "simulate"]
+
+
+def simulate(
+    *,
+    users: int = 200,
+    comparisons: int | Sequence[int] | IntArray = 15,
+    unequal: float = 0.0,
+    features: int | Sequence[str] = 4,
+    contexts: int | Sequence[str] = 1,
+    covariates: int | Sequence[str] = 0,
+    mean: ArrayLike | None = None,
+    heterogeneity: ArrayLike = 0.7,
+    correlation: ArrayLike = 0.0,
+    factors: int = 0,
+    factor_sd: float = 1.5,
+    confounding: float = 0.0,
+    intraclass: float = 0.5,
+    overlap: float = 1.0,
+    interactions: bool = False,
+    aliased: int = 0,
+    ties: float = 0.0,
+    lapses: float = 0.0,
+    position: float = 0.0,
+    seed: int = 0,
+) -> World:
+    """Simulate comparisons of users, and keep the true parameters.
+
+    Every part of a world has its own random stream: a change of one argument leaves the draws of
+    the others as they are.
+
+    Parameters
+    ----------
+    users
+        Number of users.
+    comparisons
+        Mean number per user, or the exact number for each user, shape (users,).
+    unequal
+        Coefficient of variation of the users' numbers of comparisons. They are gamma distributed,
+        at least one each, and independent of preferences. 0: every user makes the same number.
+    features, contexts
+        How many, or their names. Differences of features are standard normal. `contexts` may be 0.
+    covariates
+        How many, or their names. They are standard normal, centred, and independent of exposure.
+        They explain a quarter of the variance of the weights that exposure does not explain.
+    mean
+        Population mean of the weights, log-odds per unit: one number or one per feature,
+        interactions last. None: drawn from Normal(0, 1), interactions from Normal(0, 0.5).
+    heterogeneity
+        Standard deviation of the users' weights around `mean`: one number or one per feature.
+    correlation
+        Correlation of the part of the weights that neither exposure nor covariates explain: one
+        number for all pairs of features, or a matrix (features, features).
+    factors, factor_sd
+        Number of orthogonal directions of unit length along which users differ in addition, and
+        the standard deviation of their scores on each, log-odds per unit along the direction.
+    confounding
+        Correlation of each weight with its user's exposure, 0 to 1.
+    intraclass
+        Share of the variance of contexts that lies between users (where `overlap` is 1), 0 to 1.
+    overlap
+        Factor on the spread of contexts within users, 0 to 1; at 0 a user always sees the same one.
+    interactions
+        Whether every feature-by-context product is a feature, too.
+    aliased
+        Number of features, the last ones, whose differences copy those of the first ones.
+    ties, lapses
+        Expected share of ties, and of choices made by tossing a coin (never a tie), 0 to 1.
+    position
+        Position bias: log-odds in favour of the left side.
+    seed
+        Random seed, a whole number of at least 0.
+
+    Returns
+    -------
+    world: the comparisons and the true parameters
+
+    Raises
+    ------
+    DataError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=50, features=["length", "warmth"], confounding=0.6, seed=1)
+    >>> len(world.comparisons)
+    750
+    >>> list(world.truth.comparisons)
+    ['probability', 'p_do', 'p_obs', 'shift', 'kind']
+    """
+    shares = {"confounding": confounding, "intraclass": intraclass, "overlap": overlap}
+    for name, share in (shares | {"ties": ties, "lapses": lapses}).items():
+        settings.argument(name, share, settings.number(0, 1))
+    settings.argument("position", position, settings.number())
+    users = settings.argument("users", users, settings.whole(1))
+    seed = settings.seed(seed, error=DataError)
+    coding, traits = named_columns(features, contexts, covariates, interactions)
+    k, q = len(coding.attributes), len(coding.contexts)
+    factors = settings.argument("factors", factors, settings.whole(0, len(coding.names)))
+    settings.argument("factor_sd", factor_sd, settings.number(0))
+    aliased = settings.argument("aliased", aliased, settings.whole(0, k // 2))
+    if (confounding or interactions) and not q:
+        cause = f"confounding={confounding}" if confounding else "interactions=True"
+        raise DataError(f"{cause} needs at least one context, got contexts={contexts!r}")
+
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(9)]
+    counts = draw_counts(users, comparisons, unequal, streams[0])
+    population = draw_true_population(
+        (k, len(coding.names), q, len(traits)),
+        mean=mean,
+        heterogeneity=heterogeneity,
+        correlation=correlation,
+        confounding=confounding,
+        factors=factors,
+        factor_sd=factor_sd,
+        rng=streams[1],
+    )
+    exposure = streams[2].standard_normal((users, q))
+    covariate = streams[3].standard_normal((users, len(traits)))
+    covariate -= covariate.mean(axis=0)
+    scores = streams[8].standard_normal((users, factors))
+    weights = population.weights(exposure, covariate, scores, streams[4])
+
+    user, within = np.repeat(np.arange(users), counts), (1 - intraclass) * overlap**2
+    context = np.sqrt(intraclass) * exposure[user]
+    context += np.sqrt(within) * streams[5].standard_normal(context.shape)
+    difference = streams[6].standard_normal((len(user), k))
+    difference[:, k - aliased :] = difference[:, :aliased]
+    design = coding.expand(difference, context)
+    log_odds = np.einsum("nf,nf->n", design, weights[user])
+    answers = draw_answers(log_odds + position, ties, lapses, streams[7])
+
+    labels = user_labels(users)
+    people = pd.DataFrame(covariate, labels, traits) if traits else None
+    frame = pd.DataFrame(difference, columns=coding.attributes)
+    frame[list(coding.contexts)] = context
+    frame.insert(0, "user", labels[user])
+    frame.insert(1, "choice", answers.choice if ties else answers.choice.astype(np.int64))
+    data = _comparisons(frame, coding, people)
+    p_do, p_obs = population.preferred(design, context, intraclass, within)
+    rows = pd.DataFrame({"probability": expit(log_odds), "p_do": p_do, "p_obs": p_obs})
+    rows = rows.assign(shift=p_obs - p_do, kind=answers.kind).loc[data.rows]
+    names, factor_names = coding.names, [f"factor_{number + 1}" for number in range(factors)]
+    truth = Truth(
+        weights=pd.DataFrame(weights, labels, names),
+        mu=pd.Series(population.mu, names, name="mu"),
+        tau=pd.Series(np.sqrt(population.covariance.diagonal()), names, name="tau"),
+        covariance=pd.DataFrame(population.covariance, names, names),
+        B=pd.DataFrame(population.effects, names, traits),
+        coupling=pd.DataFrame(population.coupling, names, coding.contexts),
+        exposure=pd.DataFrame(exposure, labels, coding.contexts),
+        comparisons=rows,
+        nu=answers.nu,
+        V=pd.DataFrame(population.loadings, names, factor_names),
+        scores=pd.DataFrame(scores, labels, factor_names),
+        position=float(position),
+    )
+    return World(data, frame, people, truth)
+
+
+def assistant_world(*, seed: int = 0) -> World:
+    """Simulate users who write prompts to an assistant and compare pairs of its responses.
+
+    Preferences are confounded with the prompts: users who write technical prompts prefer other
+    responses than the population. 120 users make 18 comparisons each on average.
+
+    Parameters
+    ----------
+    seed
+        Random seed, a whole number of at least 0.
+
+    Returns
+    -------
+    world
+
+    Examples
+    --------
+    >>> from bayes_pref.simulation import assistant_world
+    >>> world = assistant_world(seed=0)
+    >>> world.comparisons.feature_names[:5]
+    ('length', 'detail', 'warmth', 'hedging', 'length:technical')
+    """
+    return simulate(
+        users=120,
+        comparisons=18,
+        unequal=0.4,
+        features=["length", "detail", "warmth", "hedging"],
+        contexts=["technical"],
+        mean=[-0.4, 0.9, 0.6, -0.7, 0.2, 0.5, -0.4, -0.2],
+        heterogeneity=[0.7, 0.7, 0.7, 0.7, 0.3, 0.3, 0.3, 0.3],
+        confounding=0.6,
+        interactions=True,
+        seed=seed,
+    )
+
+
+def _comparisons(
+    frame: pd.DataFrame, coding: Features, covariates: pd.DataFrame | None
+) -> Comparisons:
+    """Read the raw table as a user would, so that only valid comparisons are simulated."""
+    return Comparisons.from_frame(
+        frame,
+        user="user",
+        choice="choice",
+        difference=coding.attributes,
+        context=coding.contexts,
+        interactions=coding.interactions or None,
+        covariates=covariates,
+    )
