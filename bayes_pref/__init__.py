@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bayes_pref.inference.raw_draws import RawDraws as RawDraws
     from bayes_pref.inference.svi.svi import SVI as SVI
     from bayes_pref.models import ChoiceModel as ChoiceModel
+    from bayes_pref.models import ContextModel as ContextModel
     from bayes_pref.models import HierarchicalReward as HierarchicalReward
     from bayes_pref.models import Logit as Logit
     from bayes_pref.models import LowRankReward as LowRankReward
@@ -54,10 +55,12 @@ if TYPE_CHECKING:
     from bayes_pref.models import Ordinal as Ordinal
     from bayes_pref.models import PlackettLuce as PlackettLuce
     from bayes_pref.models import PooledReward as PooledReward
+    from bayes_pref.models import PopulationSpec as PopulationSpec
     from bayes_pref.models import Probit as Probit
     from bayes_pref.models import RepresentationReward as RepresentationReward
     from bayes_pref.models import RewardModel as RewardModel
     from bayes_pref.models import SharedCauseReward as SharedCauseReward
+    from bayes_pref.models import Term as Term
     from bayes_pref.posterior import Finding as Finding
     from bayes_pref.posterior import Posterior as Posterior
     from bayes_pref.posterior import Run as Run
@@ -97,6 +100,7 @@ _MODULES = {
     "inference.svi.svi": ("SVI",),
     "models": (
         "ChoiceModel",
+        "ContextModel",
         "HierarchicalReward",
         "Logit",
         "LowRankReward",
@@ -104,10 +108,12 @@ _MODULES = {
         "Ordinal",
         "PlackettLuce",
         "PooledReward",
+        "PopulationSpec",
         "Probit",
         "RepresentationReward",
         "RewardModel",
         "SharedCauseReward",
+        "Term",
     ),
     "posterior": ("Finding", "Posterior", "Run"),
     "simulation": ("World", "simulate"),

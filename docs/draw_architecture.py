@@ -24,8 +24,8 @@ PICTURE = ROOT / "docs" / "architecture.png"
 
 # A room may import from the rooms of earlier lines, and not from others of its own line.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("messages", "types", "progress", "seeding", "logistic_normal"),
-    ("errors",),
+    ("messages", "types", "progress", "seeding"),
+    ("errors", "logistic_normal"),
     ("settings",),
     ("data",),
     ("draws", "text", "simulation"),

@@ -22,13 +22,12 @@ from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.types import FloatArray, Mask
 
 RHAT = 1.01
 ESS = 400.0
 BFMI = 0.3
 PARETO_K = 0.7
-
-Floats = NDArray[np.float64]
 
 
 def check(
@@ -140,10 +139,10 @@ def _rounded_up(number: float) -> int:
 
 def _statistics(
     draws: xr.Dataset,
-) -> tuple[list[str], Floats, Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[list[str], FloatArray, FloatArray, FloatArray, Mask]:
     """Labels, R-hat, bulk and tail ESS of every parameter, and whether its draws are finite."""
     labels: list[str] = []
-    numbers: list[Floats] = []
+    numbers: list[FloatArray] = []
     for name, variable in draws.data_vars.items():
         found, values = parameters(variable.rename(name))
         labels += found
@@ -166,7 +165,7 @@ def _interrupted(draws: int, steps: int | None) -> Finding:
     )
 
 
-def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
+def _not_finite(labels: list[str], finite: Mask) -> Finding | None:
     bad = np.flatnonzero(~finite)
     if not bad.size:
         return None
@@ -181,7 +180,7 @@ def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
     )
 
 
-def _stuck(rhat: Floats, finite: NDArray[np.bool_], chains: _Chains) -> Finding | None:
+def _stuck(rhat: FloatArray, finite: Mask, chains: _Chains) -> Finding | None:
     if not rhat.size or not finite.all() or not np.isnan(rhat).all() or chains.draws < 4:
         return None
     return Finding(
@@ -194,7 +193,7 @@ def _stuck(rhat: Floats, finite: NDArray[np.bool_], chains: _Chains) -> Finding 
     )
 
 
-def _disagreement(labels: list[str], rhat: Floats, chains: _Chains) -> Finding | None:
+def _disagreement(labels: list[str], rhat: FloatArray, chains: _Chains) -> Finding | None:
     bad = np.flatnonzero(rhat > RHAT)
     if not bad.size:
         return None
@@ -213,7 +212,7 @@ def _disagreement(labels: list[str], rhat: Floats, chains: _Chains) -> Finding |
 
 
 def _few(
-    statistic: str, name: str, use: str, labels: list[str], ess: Floats, chains: _Chains
+    statistic: str, name: str, use: str, labels: list[str], ess: FloatArray, chains: _Chains
 ) -> Finding | None:
     bad = np.flatnonzero(ess < ESS)
     if not bad.size:
@@ -234,7 +233,7 @@ def _few(
     )
 
 
-def _share(bad: NDArray[np.intp], statistic: Floats) -> str:
+def _share(bad: NDArray[np.intp], statistic: FloatArray) -> str:
     count = int(np.isfinite(statistic).sum() + np.isinf(statistic).sum())
     constant = len(statistic) - count
     apart = f"; {constant:,} never vary and are left out" if constant else ""

@@ -108,12 +108,11 @@ def diagnose(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, progress=False)
     >>> report.comparisons[["user", "verdict"]].shape
-    (450, 2)
+    (300, 2)
     """
     _refuse_other_units(posterior)
     chosen = _entries("verdicts", verdicts, REGISTRY, Verdict)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from tqdm.auto import tqdm
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
@@ -35,6 +34,7 @@ from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior.predictions import predict
+from bayes_pref.progress import tqdm
 from bayes_pref.types import FloatArray
 
 LIKELIHOOD = "log_likelihood"

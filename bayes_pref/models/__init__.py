@@ -9,9 +9,11 @@ from bayes_pref.models.mixture import MixtureReward
 from bayes_pref.models.pooled import PooledReward
 from bayes_pref.models.representation import RepresentationReward
 from bayes_pref.models.shared_cause import SharedCauseReward
+from bayes_pref.models.spec import ContextModel, PopulationSpec, Term
 
 __all__ = [
     "ChoiceModel",
+    "ContextModel",
     "HierarchicalReward",
     "Logit",
     "LowRankReward",
@@ -19,9 +21,11 @@ __all__ = [
     "Ordinal",
     "PlackettLuce",
     "PooledReward",
+    "PopulationSpec",
     "Probit",
     "RepresentationReward",
     "RewardModel",
     "SharedCauseReward",
+    "Term",
     "from_settings",
 ]

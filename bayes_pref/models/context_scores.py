@@ -117,7 +117,7 @@ class CategoricalContextScores(ContextScores):
         (user, context): how often each user was shown each category.
     count
         (user,): their numbers of comparisons.
-    rest
+    reference
         Whether there is a category without an indicator, with log-odds 0.
     """
 
@@ -125,7 +125,7 @@ class CategoricalContextScores(ContextScores):
     between: FloatArray
     total: FloatArray
     count: IntArray
-    rest: bool
+    reference: bool
 
     def of_user(self, user: int) -> Scores:
         """Return the distribution of one user's scores."""
@@ -167,7 +167,7 @@ class CategoricalContextScores(ContextScores):
         """Log density of v (sample, point, context) and the user's contexts, but for a constant."""
         eta = self.a[part, None] + v @ self.between[part].swapaxes(1, 2)
         total = logsumexp(eta, axis=2)
-        if self.rest:
+        if self.reference:
             total = np.logaddexp(total, 0.0)
         found = eta @ self.total[user] - self.count[user] * total - 0.5 * (v**2).sum(axis=2)
         return np.asarray(found)
@@ -176,7 +176,7 @@ class CategoricalContextScores(ContextScores):
         """Gradient (sample, context) and negative curvature of the log density of v."""
         eta = self.a + (self.between @ v[:, :, None])[:, :, 0]
         total = logsumexp(eta, axis=1, keepdims=True)
-        p = np.exp(eta - (np.logaddexp(total, 0.0) if self.rest else total))
+        p = np.exp(eta - (np.logaddexp(total, 0.0) if self.reference else total))
         pull = (self.total[user] - self.count[user] * p)[:, None] @ self.between
         spread = p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None]
         curvature = self.between.swapaxes(1, 2) @ spread @ self.between

@@ -1,9 +1,12 @@
-"""The users that a plate holds at the moment, and their comparisons: everyone, or a mini-batch.
+"""Tensors of the data for Pyro models: those of all users, or of a mini-batch of users.
 
-A sum over users of terms f_i is estimated from b of n users drawn at random, without replacement,
-by n / b times the sum of theirs. Pyro's plate scales what is inside it so; the same scale holds
-for these users' comparisons. Scaling rows by (all rows / rows drawn) would be biased wherever users
-differ in how many comparisons they make.
+A sum over users of terms f_i is estimated from b of n users, drawn at random without replacement,
+by n / b times the sum over these. Pyro's plate scales what is inside it in this way, and the same
+scale holds for these users' comparisons. Scaling rows by (all rows / rows drawn) would be biased
+where users differ in their numbers of comparisons.
+
+A model runs once for every evaluation of its density, so that the tensors of all users are made
+once for each `Comparisons` and kept as long as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyro
@@ -21,7 +25,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
 from bayes_pref.types import FloatArray, IntArray
 
-_PADDING = 2.0  # rows of `Batch.table` for each row of the data, at most
+_PADDING = 2.0  # most rows of `Batch.table` for each row of the data
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,32 +35,40 @@ class Batch:
     Attributes
     ----------
     users
-        (b,) codes of the users; None: everyone, in order.
+        (b,) codes of the users; None: all of them, in order.
     user
         (m,) place among those users of the user of each row.
-    difference, choice
-        (m, d) and (m,): the rows of these users.
+    difference, choice, context
+        (m, d), (m,) and (m, q): the rows of these users.
     table
-        (most, d, b): the differences by user, padded with zeros to the most that a user has. None
-        where that would be more than twice the rows. A gradient is then a sum over one of its axes;
-        rows that look their users up have theirs scattered, which takes several times as long.
+        (most, d, b): the differences by user, padded with zeros to the largest number of rows of a
+        user; None where that would be more than twice the rows. The gradient is then a sum over an
+        axis, which is several times as fast as scattering rows.
     place
         (m,) place of each row in the first and last axis of `table`.
     scale
-        Of each row: users in all over users here.
+        Weight of each row: number of all users over the number in the batch.
     """
 
     users: IntArray | None
     user: torch.Tensor
     difference: torch.Tensor
     choice: torch.Tensor
+    context: torch.Tensor
     table: torch.Tensor | None
     place: torch.Tensor
     scale: float
 
     @classmethod
     def of(cls, comparisons: Comparisons, users: torch.Tensor) -> Batch:
-        """Take the rows of the users that a plate names in its `indices`, each at most once.
+        """Take the rows of users.
+
+        Parameters
+        ----------
+        comparisons
+            The data.
+        users
+            Codes of distinct users, as the `indices` of a plate; as many as there are: all users.
 
         Examples
         --------
@@ -67,23 +79,45 @@ class Batch:
         ([0, 0, 0, 0, 0, 1, 1, 1, 1, 1], 2.0)
         """
         if len(users) == comparisons.n_users:  # by its size: a tracer has no values to look at
-            return cls(
-                None,
-                torch.tensor(comparisons.user),
-                torch.tensor(comparisons.difference),
-                torch.tensor(comparisons.choice),
-                *_by_user(comparisons.difference, comparisons.counts),
-                1.0,
-            )
+            return cls.everyone(comparisons)
         codes = users.numpy()
         rows = rows_of(codes, comparisons.offsets)
+        user = np.repeat(np.arange(len(codes)), comparisons.counts[codes])
+        scale = comparisons.n_users / len(codes)
+        return cls._made(comparisons, codes, rows, user, comparisons.counts[codes], scale)
+
+    @classmethod
+    def everyone(cls, comparisons: Comparisons) -> Batch:
+        """Take the rows of all users; made once, the same for every caller."""
+        found = _EVERYONE.get(comparisons)
+        if found is None:
+            found = cls._made(
+                comparisons, None, slice(None), comparisons.user, comparisons.counts, 1.0
+            )
+            _EVERYONE[comparisons] = found
+        return found
+
+    @classmethod
+    def _made(
+        cls,
+        comparisons: Comparisons,
+        codes: IntArray | None,
+        rows: IntArray | slice,
+        user: IntArray,
+        counts: IntArray,
+        scale: float,
+    ) -> Batch:
+        difference = comparisons.difference[rows]
+        table, place = _by_user(difference, counts)
         return cls(
             codes,
-            torch.tensor(np.repeat(np.arange(len(codes)), comparisons.counts[codes])),
-            torch.tensor(comparisons.difference[rows]),
-            torch.tensor(comparisons.choice[rows]),
-            *_by_user(comparisons.difference[rows], comparisons.counts[codes]),
-            comparisons.n_users / len(codes),
+            _tensor(user),
+            _tensor(difference),
+            _tensor(comparisons.choice[rows]),
+            _tensor(comparisons.context[rows]),
+            table,
+            place,
+            scale,
         )
 
     def of_users(self, values: FloatArray) -> torch.Tensor:
@@ -98,12 +132,24 @@ class Batch:
 
     @contextmanager
     def plate(self) -> Iterator[None]:
-        """Hold one observation a row."""
+        """Open a plate of the rows, scaled to all users."""
         with (
             poutine.scale(scale=self.scale),
             pyro.plate("comparison", len(self.choice), dim=-1),
         ):
             yield
+
+
+_EVERYONE: WeakKeyDictionary[Comparisons, Batch] = WeakKeyDictionary()
+
+
+def _tensor(values: FloatArray | IntArray) -> torch.Tensor:
+    """Copy an array, which may be read-only.
+
+    `torch.from_numpy`, since a tensor of `torch.tensor` that is made while a tracer is active
+    belongs to that trace, and must not be kept.
+    """
+    return torch.from_numpy(np.array(values))
 
 
 def _by_user(difference: FloatArray, counts: IntArray) -> tuple[torch.Tensor | None, torch.Tensor]:
@@ -114,7 +160,7 @@ def _by_user(difference: FloatArray, counts: IntArray) -> tuple[torch.Tensor | N
     nth = np.arange(len(difference)) - first[user]
     place = nth * counts.size + user
     if counts.size * most > _PADDING * len(difference):
-        return None, torch.tensor(place)
+        return None, _tensor(place)
     table = np.zeros((most, difference.shape[1], counts.size))
     table[nth, :, user] = difference
-    return torch.tensor(table), torch.tensor(place)
+    return _tensor(table), _tensor(place)

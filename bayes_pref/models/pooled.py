@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyro
-import pyro.distributions as dist
-import torch
 
 from bayes_pref.data import Comparisons
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.regressors import feature_units
+from bayes_pref.models.design import Batch
+from bayes_pref.models.population_sites import normal_site
+from bayes_pref.models.regressors import feature_units, warn_of_unused_covariates
 from bayes_pref.models.spec import PopulationSpec
 
 
@@ -36,7 +36,12 @@ class PooledReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is out of range, or the data are of a kind that the settings exclude.
+        If a setting is out of range, or the choice model cannot describe the data.
+
+    Warns
+    -----
+    DataWarning
+        If the data have covariates, which the model does not use.
 
     Examples
     --------
@@ -46,18 +51,20 @@ class PooledReward(RewardModel):
     {'mu': ('feature',)}
     """
 
+    def check(self, comparisons: Comparisons) -> None:
+        """Refuse comparisons that the model cannot describe, and warn of unused covariates."""
+        super().check(comparisons)
+        warn_of_unused_covariates("PooledReward", comparisons)
+
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: sites mu (n_features,) and the observed choices."""
-        sd = torch.as_tensor(self.spec(comparisons).mean_sd)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(sd), sd).to_event(1))
+        super().check(comparisons)  # `check` would warn at every evaluation
+        mu = normal_site("mu", self.spec(comparisons).mean_sd)
         likelihood = self.choice_likelihood(comparisons)
-        eta = (torch.tensor(comparisons.difference) * mu).sum(-1)
-        with pyro.plate("comparison", len(comparisons), dim=-1):
-            pyro.sample(
-                "choice",
-                likelihood(eta),
-                obs=torch.tensor(comparisons.choice),
-            )
+        batch = Batch.everyone(comparisons)
+        eta = (batch.difference * mu).sum(-1)
+        with batch.plate():
+            pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
     def spec(self, comparisons: Comparisons) -> PopulationSpec:
         """Return how users differ: not at all."""

@@ -14,7 +14,7 @@ from bayes_pref.models.context_scores import (
     NumericContextScores,
 )
 from bayes_pref.models.population import Population
-from bayes_pref.models.regressors import mean_contexts
+from bayes_pref.models.regressors import has_reference_category, mean_contexts
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray
 
@@ -156,8 +156,8 @@ def context_scores(
     a, between = stacked(draws, "a", "context"), root("between")
     if spec.contexts is not None and spec.contexts.categories:
         total = mean_contexts(comparisons) * comparisons.counts[:, None]
-        rest = bool((comparisons.context.sum(axis=1) == 0).any())
-        return CategoricalContextScores(a, between, total, comparisons.counts, rest)
+        reference = has_reference_category(comparisons)
+        return CategoricalContextScores(a, between, total, comparisons.counts, reference)
     within = root("within")
     return NumericContextScores(
         a,

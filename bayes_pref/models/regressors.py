@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from bayes_pref.data import Comparisons
+from bayes_pref.errors import DataWarning
+from bayes_pref.messages import listed
 from bayes_pref.models.spec import Term
 from bayes_pref.types import FloatArray
 
@@ -48,6 +51,11 @@ def constant_contexts(comparisons: Comparisons) -> list[str]:
     ]
 
 
+def has_reference_category(comparisons: Comparisons) -> bool:
+    """Whether rows of indicators are all 0: a category without an indicator of its own."""
+    return bool((comparisons.context.sum(axis=1) == 0).any())
+
+
 def exposures(comparisons: Comparisons) -> FloatArray:
     """Users' exposures, (n_users, n_contexts): their mean contexts, standardised over users.
 
@@ -83,3 +91,15 @@ def exposure_term(effect_sd: float, scale: Scale, comparisons: Comparisons) -> T
     values = exposures(comparisons)
     prior_sd = np.tile(effect_sd / feature_units(scale, comparisons)[:, None], values.shape[1])
     return Term("G", "context", prior_sd, values)
+
+
+def warn_of_unused_covariates(model: str, comparisons: Comparisons) -> None:
+    """Warn that a model does not use the covariates of the data, from within its `check`."""
+    if comparisons.covariate_names:
+        warnings.warn(
+            f"{model} does not use the covariates of these comparisons "
+            f"({listed(comparisons.covariate_names)}); in bp.HierarchicalReward() and "
+            "bp.LowRankReward() users' weights depend on them",
+            DataWarning,
+            stacklevel=4,
+        )

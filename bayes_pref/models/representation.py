@@ -114,7 +114,10 @@ class RepresentationReward(RewardModel):
             As the class says.
         """
         if not self.needs_training(comparisons):
-            self.heads_model.check(comparisons)
+            if self.heads == "joined":  # `PooledReward.check` would warn of the group's covariate
+                super().check(comparisons)
+            else:
+                self.heads_model.check(comparisons)
             return
         super().check(comparisons)
         if comparisons.right is None:

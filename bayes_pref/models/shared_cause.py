@@ -35,7 +35,6 @@ import torch
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.selection import rows_of
 from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
@@ -47,7 +46,12 @@ from bayes_pref.models.population_sites import (
     half_normal_site,
     normal_site,
 )
-from bayes_pref.models.regressors import constant_contexts, covariate_terms, feature_units
+from bayes_pref.models.regressors import (
+    constant_contexts,
+    covariate_terms,
+    feature_units,
+    has_reference_category,
+)
 from bayes_pref.models.spec import ContextModel, PopulationSpec, Term
 from bayes_pref.types import FloatArray
 
@@ -175,18 +179,15 @@ class SharedCauseReward(RewardModel):
                 if self.covariance == "diagonal"
                 else dist.MultivariateNormal(mean, scale_tril=lower),
             )
-        rows = comparisons.context
-        if batch.users is not None:
-            rows = rows[rows_of(batch.users, comparisons.offsets)]
         place = (a + cause)[..., batch.user, :]
         eta = batch.log_odds(weights)
         with batch.plate():
             pyro.sample(
                 "context",
-                Indicators(place, rest=bool((rows.sum(axis=1) == 0).any()))
+                Indicators(place, rest=has_reference_category(comparisons))
                 if within is None
                 else dist.MultivariateNormal(place, scale_tril=within),
-                obs=torch.tensor(rows),
+                obs=batch.context,
             )
             pyro.sample("choice", likelihood(eta), obs=batch.choice)
 

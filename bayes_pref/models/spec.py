@@ -67,6 +67,13 @@ class ContextModel:
         (n_contexts,), raw units; log-odds for categories.
     categories
         Whether contexts are 0/1 indicators of one choice among categories.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> comparisons = bp.simulate(users=20, contexts=2, seed=0).comparisons
+    >>> bp.SharedCauseReward().spec(comparisons).contexts.sd.shape
+    (2,)
     """
 
     centre: FloatArray

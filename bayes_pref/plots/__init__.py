@@ -5,6 +5,8 @@ Nothing is fitted here: a plot shows the numbers of `Posterior.summary`, `Poster
 mean square over the comparisons), so that features in different units can share an axis.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
 from bayes_pref.plots.calibration_plot import calibration as calibration
 from bayes_pref.plots.checks_plot import checks as checks
 from bayes_pref.plots.elbo_plot import elbo as elbo
@@ -16,3 +18,14 @@ from bayes_pref.plots.rank_plot import rank as rank
 from bayes_pref.plots.reliability_plot import reliability as reliability
 from bayes_pref.plots.trace_plot import trace as trace
 from bayes_pref.plots.users_plot import users as users
+
+_RENAMED = {"tastes": "factors"}
+
+if not TYPE_CHECKING:  # else a type checker would take every name to exist
+
+    def __getattr__(name: str) -> NoReturn:
+        """Say the new name of a plot that was renamed."""
+        message = f"module 'bayes_pref.plots' has no attribute {name!r}"
+        if name in _RENAMED:
+            message += f": it is called bayes_pref.plots.{_RENAMED[name]}"
+        raise AttributeError(message)

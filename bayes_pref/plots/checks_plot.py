@@ -44,9 +44,8 @@ def checks(found: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> bp.plots.checks(bp.posterior_predictive_check(posterior)).get_xlabel()
     'statistic, in predictive sds from the predictive mean'
     """

@@ -42,9 +42,8 @@ def heterogeneity(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> [label.get_text() for label in bp.plots.heterogeneity(posterior).get_yticklabels()]
     ['feature_1', 'feature_2', 'feature_3', 'feature_4']
     """

@@ -46,9 +46,8 @@ def population(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> bp.plots.population(posterior, truth=world.truth.mu).get_xlabel()
     'population weight, 90 % interval (log-odds per typical difference)'
     """

@@ -74,9 +74,8 @@ def users(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> axes = bp.plots.users(posterior, world.comparisons.users[0], features="feature_2")
     >>> [ax.get_title() for ax in axes]
     ['feature_2']

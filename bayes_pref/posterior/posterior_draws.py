@@ -78,10 +78,8 @@ class PosteriorDraws:
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> posterior.weights_draws(list(world.comparisons.users[:3])).shape
         (4, 1000, 3, 4)
         """
@@ -210,11 +208,9 @@ class PosteriorDraws:
 
         Examples
         --------
-        >>> import bayes_pref as bp
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> import pathlib, tempfile
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "posterior.nc")
         ...     posterior.save(path)

@@ -70,9 +70,9 @@ def unsupported(posterior: Posterior) -> str | None:
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=5, features=["length"], seed=0)
-    >>> unsupported(bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))) is None
+    With ``posterior`` from `bayes_pref.fit`:
+
+    >>> unsupported(posterior) is None
     True
     """
     model = type(posterior.model).__name__

@@ -20,9 +20,8 @@ class OverlapAssessment(Assessment):
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=30, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, assessments=["preference", "overlap"])
     >>> bool(report.comparisons["overlap"].between(0, 1).all())
     True

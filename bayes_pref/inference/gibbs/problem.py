@@ -95,7 +95,7 @@ class Problem:
 
     @property
     def n_columns(self) -> int:
-        """Number of draws kept beside the weights: theta, and the left-hand effect if any."""
+        """Number of draws kept beside the weights: theta, and the position bias if any."""
         return self.n_parameters + (self.position_sd is not None)
 
     @property

@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pyro.ops.einsum import torch_log
 from torch.func import functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -24,9 +23,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.nuts.density import FlatDensity
 from bayes_pref.inference.pyro_tools.trace import double_precision
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
-Gradient = Callable[[Array], tuple[float, Array]]
+Gradient = Callable[[FloatArray], tuple[float, FloatArray]]
 
 # One thread for each chain, so that no loop is split. Masks at the ends of short loops, such as
 # those over a dozen features, take longer than plain code.
@@ -82,7 +81,7 @@ def compile_gradient(flat: FlatDensity) -> Gradient:
     except Exception as err:  # whatever torch raises, autograd is the answer
         raise CompilationError(f"{type(err).__name__}: {str(err).splitlines()[0]}") from err
 
-    def evaluate(at: Array) -> tuple[float, Array]:
+    def evaluate(at: FloatArray) -> tuple[float, FloatArray]:
         gradient, value = kernel(torch.tensor(at), *data)
         return float(value), gradient.numpy()
 

@@ -21,7 +21,7 @@ from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError, Unsupported
 from bayes_pref.inference.engine import Engine, Program
-from bayes_pref.inference.pyro_posterior import PyroPosterior, build_sample
+from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
 from bayes_pref.inference.pyro_tools.trace import (
     as_double,
     dims_of,
@@ -239,7 +239,7 @@ class SVI(Engine):
         started = time.perf_counter()
         drawn, dims = _approximate(self, model, args, kwargs, seed)
         seconds = time.perf_counter() - started
-        return build_sample(drawn, dims, self.settings(), seconds, seed)
+        return build_pyro_posterior(drawn, dims, self.settings(), seconds, seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,7 @@ def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float,
         Parameters
         ----------
         log_density
-            ``log_density(theta, gradient, *args)`` fills the gradient; not finite outside the support.
+            ``log_density(theta, gradient, *args)`` fills the gradient; -inf outside the support.
         theta, gradient, momentum
             (m,); the gradient is working memory, the momentum in whitened units.
         whiten, step, leaps

@@ -1,4 +1,4 @@
-"""Collapsed likelihood: the population's parameters given Polya-Gamma variables, weights integrated out.
+"""Collapsed likelihood of the population's parameters given Polya-Gamma variables.
 
 Given omega a user's likelihood is exp(b_i' w_i - w_i' A_i w_i / 2) (`user_information`), and
 w_i ~ Normal(gamma' f_i, Sigma), Sigma = L L'. With m_i = gamma' f_i, c_i = b_i - A_i m_i and

@@ -1,7 +1,7 @@
 """Exact draws from the Polya-Gamma distribution PG(1, psi).
 
 If omega ~ PG(1, psi), the logistic likelihood sigmoid(psi) becomes, given omega, Gaussian in psi
-(Polson, Scott & Windle 2013). The sampler is Devroye's (2009) for the tilted Jacobi distribution J*(1, z),
+(Polson, Scott & Windle 2013). The sampler is Devroye's (2009) for the tilted Jacobi J*(1, z),
 z = |psi| / 2: propose from an exponential to the right of `CUT` or from a truncated inverse
 Gaussian to its left, then accept by the alternating series, written as ratios to its first term so
 that most draws are accepted without evaluating any of it.

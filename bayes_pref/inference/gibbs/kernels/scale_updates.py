@@ -41,7 +41,7 @@ def draw_scales(
     psi: FloatArray,
     rng: np.random.Generator,
 ) -> None:
-    """Draw each (gamma_k, tau_k) given omega, the correlations and users' standardised deviations z."""
+    """Draw each (gamma_k, tau_k) given omega, the correlations and standardised deviations z."""
     p1, d = gamma.shape
     n_users = z.shape[0]
     matrix = np.empty((p1 + 1, p1 + 1))
