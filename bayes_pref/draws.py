@@ -10,17 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.types import FloatArray, IntArray
 
-Array = NDArray[np.float64]
-Positions = NDArray[np.int64]
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
 
 def label(
-    values: dict[str, Array], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
+    values: dict[str, FloatArray], variables: dict[str, tuple[str, ...]], comparisons: Comparisons
 ) -> xr.Dataset:
     """Label the dimensions of draws (chain, draw, ...) with the caller's own labels.
 
@@ -63,7 +61,7 @@ def label(
     )
 
 
-def parameters(variable: xr.DataArray) -> tuple[list[str], Array]:
+def parameters(variable: xr.DataArray) -> tuple[list[str], FloatArray]:
     """Name the parameters of a variable and lay out its draws as (chain, draw, parameter).
 
     Of a symmetric matrix (dimensions ``x`` and ``x_bis``), only entries above the diagonal count.
@@ -96,7 +94,7 @@ def parameters(variable: xr.DataArray) -> tuple[list[str], Array]:
     return names, values
 
 
-def stack(variable: xr.DataArray, *dims: str) -> Array:
+def stack(variable: xr.DataArray, *dims: str) -> FloatArray:
     """Lay out draws as (sample, ...) with these dimensions, chain after chain.
 
     Examples
@@ -110,12 +108,12 @@ def stack(variable: xr.DataArray, *dims: str) -> Array:
     return np.asarray(values.reshape(-1, *values.shape[2:]), dtype=np.float64)
 
 
-def stacked(draws: xr.Dataset, name: str, *dims: str) -> Array:
+def stacked(draws: xr.Dataset, name: str, *dims: str) -> FloatArray:
     """Lay out the draws of one variable as (sample, ...), chain after chain."""
     return stack(draws[name], *dims)
 
 
-def stack_last(variable: xr.DataArray, *dims: str) -> Array:
+def stack_last(variable: xr.DataArray, *dims: str) -> FloatArray:
     """Lay out draws as (..., sample) with these dimensions first: a contiguous copy.
 
     Examples
@@ -130,7 +128,7 @@ def stack_last(variable: xr.DataArray, *dims: str) -> Array:
     return copied.reshape(*copied.shape[: len(dims)], -1)
 
 
-def evenly_spaced(size: int, most: int) -> Positions:
+def evenly_spaced(size: int, most: int) -> IntArray:
     """Positions of at most `most` of `size` draws, evenly spaced, from the first.
 
     Examples

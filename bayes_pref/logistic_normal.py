@@ -7,9 +7,8 @@ truth does not come from the model that is to recover it.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 _REACH = 6.0  # limits of the integral, in sds from the mean
 _STEPS = (0.65, 0.325, 0.1625, 0.08, 0.05)  # distances of the nodes, in sds
@@ -18,7 +17,7 @@ _LIMITS = np.array([*(2 * np.pi**2 / (22.0 * step) for step in _STEPS[:-1]), 50.
 _BLOCK = 2**14  # values
 
 
-def expected_choice(mean: Array, variance: Array) -> Array:
+def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
     """E sigmoid(Normal(mean, variance)), elementwise, to 1e-8 up to an sd of 20 log-odds.
 
     The nodes have equal steps. The sigmoid has poles at distance pi / sd from the real line, so
@@ -48,7 +47,7 @@ def expected_choice(mean: Array, variance: Array) -> Array:
     return out.reshape(shape)
 
 
-def _integrated(mean: Array, sd: Array) -> Array:
+def _integrated(mean: FloatArray, sd: FloatArray) -> FloatArray:
     if sd.max() <= _LIMITS[0]:
         return _over_pairs(mean, sd, _STEPS[0])
     out = np.empty(sd.size)
@@ -62,7 +61,7 @@ def _integrated(mean: Array, sd: Array) -> Array:
     return out
 
 
-def _nodes(step: float) -> tuple[Array, Array]:
+def _nodes(step: float) -> tuple[FloatArray, FloatArray]:
     """Return nodes, symmetric around 0, and their masses."""
     count = int(np.ceil(_REACH / step))
     nodes = np.linspace(-_REACH, _REACH, 2 * count + 1)
@@ -70,7 +69,7 @@ def _nodes(step: float) -> tuple[Array, Array]:
     return nodes, masses / masses.sum()
 
 
-def _over_pairs(mean: Array, sd: Array, step: float) -> Array:
+def _over_pairs(mean: FloatArray, sd: FloatArray, step: float) -> FloatArray:
     """Integrate over pairs of symmetric nodes.
 
     With a = exp(-|mean|) and c = 2 cosh(sd node), the probability of the less likely answer, summed
@@ -91,7 +90,7 @@ def _over_pairs(mean: Array, sd: Array, step: float) -> Array:
     return np.asarray(np.where(mean < 0.0, total, 1.0 - total))
 
 
-def _over_nodes(mean: Array, sd: Array) -> Array:
+def _over_nodes(mean: FloatArray, sd: FloatArray) -> FloatArray:
     """Integrate node by node, for sds at which products of pairs may overflow."""
     total = np.zeros_like(mean)
     with np.errstate(over="ignore"):  # exp(800) is inf, which gives the correct probability 0

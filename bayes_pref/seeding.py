@@ -1,4 +1,4 @@
-"""Random seeds: library code draws from a seed and leaves global generators as they were."""
+"""Random seeds of Pyro and torch code, without a change of the global generators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment that the work done decides, and not a clock that a busy machine outruns."""
+"""Ctrl-C after a number of steps, and not after a time, which depends on the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def interrupt_after(steps: int, runner: ModuleType, monkeypatch: pytest.MonkeyPa
     steps
         Of all chains together.
     runner
-        The module whose progress bar counts: `chains` or `forked`.
+        The module whose progress bar counts: `threads` or `processes`.
     """
 
     class Bar:
@@ -30,7 +30,7 @@ def interrupt_after(steps: int, runner: ModuleType, monkeypatch: pytest.MonkeyPa
 
         def __exit__(
             self,
-            kind: type[BaseException] | None,
+            error_type: type[BaseException] | None,
             error: BaseException | None,
             trace: TracebackType | None,
         ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -132,6 +133,13 @@ def test_a_name_that_is_not_there_leads_to_the_one_that_is(name: str, message: s
         getattr(bp, name)
 
 
+def test_a_renamed_plot_leads_to_the_one_that_is_there() -> None:
+    with pytest.raises(AttributeError, match=r"it is called bayes_pref\.plots\.factors"):
+        operator.attrgetter("plots.tastes")(bp)
+    assert not hasattr(bp.plots, "zzz")
+    assert callable(bp.plots.factors)
+
+
 def test_renamed_names_lead_to_names_that_are_there() -> None:
     assert set(bp._RENAMED.values()) <= set(bp.__all__)
     assert set(bp._RENAMED) & set(bp.__all__) == set()
@@ -143,6 +151,13 @@ def imports_progress_first(source: str) -> bool:
         node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     return bool(lines) and ast.unparse(lines[0]).startswith("from bayes_pref import progress")
+
+
+def test_bars_come_from_the_module_that_silences_their_warning() -> None:
+    others = {file: text for file, text in SOURCES.items() if file != "progress.py"}
+    import_bars = {f for f, text in others.items() if "tqdm.auto.tqdm" in imported_names(f, text)}
+    assert import_bars == set()
+    assert "tqdm.auto.tqdm" in imported_names("progress.py", SOURCES["progress.py"])
 
 
 def test_rooms_that_import_pyro_import_the_progress_bars_first() -> None:

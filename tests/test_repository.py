@@ -138,7 +138,7 @@ def test_no_folder_has_more_than_twelve_rooms() -> None:
     assert crowded["inference"] <= 12
 
 
-def tests_of_concrete_models(source: str) -> list[str]:
+def concrete_model_checks(source: str) -> list[str]:
     """Return the calls of isinstance and issubclass on a concrete model's class."""
     models = {
         name for name, value in vars(bayes_pref.models).items()
@@ -156,10 +156,10 @@ def tests_of_concrete_models(source: str) -> list[str]:
 def test_nothing_above_the_models_asks_for_the_class_of_one() -> None:
     above = {file: text for file, text in SOURCES.items() if not file.startswith("models/")}
     assert {
-        file: found for file, text in above.items() if (found := tests_of_concrete_models(text))
+        file: found for file, text in above.items() if (found := concrete_model_checks(text))
     } == {}
     wrong = "if isinstance(model, PooledReward | bp.MixtureReward):\n    pass"
-    assert len(tests_of_concrete_models(wrong)) == 1
+    assert len(concrete_model_checks(wrong)) == 1
 
 
 def test_the_page_on_the_architecture_shows_the_code_as_it_is(tmp_path: Path) -> None:

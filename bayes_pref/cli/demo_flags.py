@@ -70,13 +70,13 @@ def _sentences(report: Report, facts: pd.DataFrame) -> str:
 
 def _score(report: Report, facts: pd.DataFrame) -> str:
     found = (report.comparisons["verdict"] == "confounded").to_numpy()
-    shifted = facts["shift"].abs().to_numpy() > report.threshold
+    shifted = facts["shift"].abs().to_numpy() > report.thresholds.shift
     error = report.comparisons["p_do"].to_numpy() - facts["p_do"].to_numpy()
     right = int((found & shifted).sum())
     return section(
         "Verdicts and the truth",
         f"{int(found.sum()):,} comparisons are flagged as confounded; for {right:,} of them the "
-        f"true shift is larger than {report.threshold:g}. It is larger for "
+        f"true shift is larger than {report.thresholds.shift:g}. It is larger for "
         f"{int(shifted.sum()):,} of all {len(found):,} comparisons. The probability that a user of "
         "the population chooses left has an error of "
         f"{float(np.sqrt(np.mean(error**2))):.3f} (rms).",

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayes_pref.cli.screen import grid, paragraph, section
 from bayes_pref.cli.summary_text import convergence, in_options
@@ -20,8 +19,7 @@ from bayes_pref.models.choice.choice_distribution import log_likelihood
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.simulation.world import Truth
-
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray, Mask
 
 INTERVAL = 0.9
 
@@ -110,7 +108,7 @@ def opposite_users(weights: pd.DataFrame) -> list[str]:
     return list(weights.index[[int(first), int(second), int(unlike.argmin())]])
 
 
-def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floats:
+def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> FloatArray:
     """(n,) posterior mean of the probability that the user of a comparison prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
     parts = log_odds(weights, comparisons.user, comparisons.difference)
@@ -125,7 +123,7 @@ def _sampling(fits: Fits) -> str:
         seconds = posterior.run.seconds
         lines.append(paragraph(f"{name}: {seconds:.1f} s; convergence {found}", "  ", "    "))
         lines += [
-            paragraph(f"- {in_options(finding.message)}", "    ", "      ")
+            paragraph(f"- {in_options(finding, posterior.run.engine)}", "    ", "      ")
             for finding in posterior.findings
         ]
     return "\n".join(lines)
@@ -262,7 +260,7 @@ def _titles(*fits: str) -> list[str]:
     return [title for name in fits for title in (name, f"{_percent(INTERVAL)} interval ")]
 
 
-def _inside(found: pd.DataFrame, true: Floats) -> NDArray[np.bool_]:
+def _inside(found: pd.DataFrame, true: FloatArray) -> Mask:
     lower, upper = found["lower"].to_numpy(), found["upper"].to_numpy()
     return np.asarray((lower <= true) & (true <= upper))
 
@@ -271,7 +269,7 @@ def _numbers(values: Iterable[float]) -> list[str]:
     return [f"{value:.2f}" for value in values]
 
 
-def _intervals(found: pd.DataFrame, inside: NDArray[np.bool_]) -> list[str]:
+def _intervals(found: pd.DataFrame, inside: Mask) -> list[str]:
     bounds = zip(found["lower"], found["upper"], inside, strict=True)
     return [f"{low:.2f} to {high:.2f}{' ' if holds else '*'}" for low, high, holds in bounds]
 
@@ -280,5 +278,5 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.0f} %"
 
 
-def _rms(values: Floats | pd.Series[float]) -> float:
+def _rms(values: FloatArray | pd.Series[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))

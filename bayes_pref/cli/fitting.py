@@ -53,11 +53,11 @@ def fit_table(options: argparse.Namespace) -> int:
     comparisons, model, text = prepare(options)
     names = ("draws", "warmup", "chains", "cores", "progress")
     nuts = NUTS(**{name: getattr(gibbs, name) for name in names})
-    engine, _ = first_prepared((gibbs, nuts), model, comparisons)  # NUTS where there are ties, say
+    engine, _ = first_prepared((gibbs, nuts), model, comparisons)  # Gibbs supports no ties
     folder = OutputFolder(options.out, "choose another folder with --out")
-    say(f"{text}\n\nSampling; the first time on a machine, the sampler is compiled before.\n")
+    say(f"{text}\n\nSampling. The first fit on a machine compiles the sampler.\n")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said below, beside the numbers
+        warnings.simplefilter("ignore", ConvergenceWarning)  # printed beside the numbers
         posterior = fit(model, comparisons, engine, seed=options.seed)
     _write(folder, posterior, options.interval)
     say(summary_text(posterior, options.interval))
@@ -84,7 +84,7 @@ def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
 
 
 def _worst_mixed(posterior: Posterior) -> list[str]:
-    """Features to look at first: those whose chains agree least, in the order of the data."""
+    """Return the features whose means have the largest R-hat, in the order of the data."""
     names = list(posterior.comparisons.feature_names)
     rhat = posterior.summary()["rhat"]
     of_means = rhat.loc[[f"mu[{name}]" for name in names]].set_axis(names)
@@ -93,7 +93,7 @@ def _worst_mixed(posterior: Posterior) -> list[str]:
 
 
 def _next_steps(folder: OutputFolder, posterior: Posterior, seconds: float) -> str:
-    """Say what was written, and the lines that go on from there."""
+    """Say what was written, and how to use it."""
     saved = folder.path / SAVED
     files = ", ".join(folder.written)
     files = files.replace(SAVED, f"{SAVED} ({saved.stat().st_size / 1e6:,.0f} MB)", 1)
@@ -106,6 +106,6 @@ def _next_steps(folder: OutputFolder, posterior: Posterior, seconds: float) -> s
             "",
             "  import bayes_pref as bp",
             f"  posterior = bp.Posterior.load({saved.as_posix()!r})",
-            f"  posterior.weights({users!r})  # what these users want, with intervals",
+            f"  posterior.weights({users!r})  # weights of these users, with intervals",
         ]
     )

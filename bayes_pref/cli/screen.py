@@ -1,4 +1,4 @@
-"""What the command prints: plain text of at most 100 columns, for a terminal or a file."""
+"""Layout of plain text of at most 100 columns."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def paragraph(text: str, indent: str = "", hanging: str | None = None) -> str:
 def grid(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)
 ) -> str:
-    """Lay out cells in columns, aligned right but for those in `left`, each line indented by two.
+    """Lay out cells in columns, indented by two; columns in `left` are aligned to the left.
 
-    Names in the first column are shortened where the line would be longer than `WIDTH`.
+    Names in the first column are shortened if the line would be longer than `WIDTH`.
 
     Examples
     --------
@@ -53,13 +53,13 @@ def grid(
 
 
 def section(title: str, *parts: str) -> str:
-    """Put a title over grids, which are laid out already, and sentences, which are not."""
+    """Put a title over parts: grids, which are kept, and sentences, which are broken into lines."""
     texts = [part if part.startswith("  ") else paragraph(part, "  ") for part in parts]
     return "\n\n".join([f"{title}\n{'-' * len(title)}", *texts])
 
 
 def rounded(values: Iterable[float], sd: float) -> list[str]:
-    """Write numbers with the first digit of their uncertainty, and two decimals at least.
+    """Format numbers to the first digit of their uncertainty, with two decimals at least.
 
     Examples
     --------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from bayes_pref.cli.screen import grid, paragraph, rounded
+from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.repr import headlines
 from bayes_pref.types import FloatArray
@@ -17,12 +16,12 @@ _MOST_EFFECTS = 5
 
 
 def summary_text(posterior: Posterior, interval: float) -> str:
-    """Describe a posterior: what it is, whether to trust it, what the population wants.
+    """Describe a posterior: the fit, its convergence and the population's weights.
 
     Parameters
     ----------
     posterior
-        What was fitted or loaded.
+        A posterior that was fitted or loaded.
     interval
         Probability inside the credible intervals.
 
@@ -35,7 +34,7 @@ def summary_text(posterior: Posterior, interval: float) -> str:
     known.append(("convergence", convergence(posterior, summary)))
     lines = [paragraph(text, f"{title:<13}", " " * 13) for title, text in known]
     lines += [
-        paragraph(f"- {in_options(finding.message)}", " " * 13, " " * 15)
+        paragraph(f"- {in_options(finding, posterior.run.engine)}", " " * 13, " " * 15)
         for finding in posterior.findings
     ]
     lines += ["", *population_lines(posterior, summary, interval)]
@@ -43,7 +42,7 @@ def summary_text(posterior: Posterior, interval: float) -> str:
 
 
 def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:
-    """Give the worst numbers of the population's parameters, and the verdict on all."""
+    """Say whether all checks passed, and give the worst statistics of the population."""
     count, drawn = len(summary), posterior.draws
     users = drawn["weights"].sizes if "weights" in drawn else {"user": 0, "feature": 0}
     total = count + users["user"] * users["feature"]
@@ -58,24 +57,31 @@ def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:
     )
 
 
-def in_options(message: str) -> str:
-    """Put advice that is meant for Python into options of the command.
+def in_options(finding: Finding, engine: str) -> str:
+    """Return the message of a finding, with the settings that it advises as options of the command.
+
+    Parameters
+    ----------
+    finding
+        A finding on a posterior.
+    engine
+        Name of the engine that made the posterior.
 
     Examples
     --------
-    >>> in_options("for example Gibbs(draws=2000, warmup=1000)")
-    'for example --draws 2000 --warmup 1000'
-    >>> in_options("for example Gibbs(draws=2000, warmup=1000, thin=4)")
-    'for example --draws 2000 --warmup 1000 --thin 4'
+    >>> message = "tau: R-hat 1.2; draw longer chains, for example Gibbs(draws=2000, thin=4)"
+    >>> settings = {"draws": 2000, "thin": 4}
+    >>> in_options(Finding("rhat", "tau", 1.2, 1.01, 1, message, settings), "Gibbs")
+    'tau: R-hat 1.2; draw longer chains, for example --draws 2000 --thin 4'
     """
-    advice = r"\w+\(draws=(\d+), warmup=(\d+)\)"
-    thinned = r"\w+\(draws=(\d+), warmup=(\d+), thin=(\d+)\)"
-    message = re.sub(thinned, r"--draws \1 --warmup \2 --thin \3", message)
-    return re.sub(advice, r"--draws \1 --warmup \2", message)
+    if not finding.settings:
+        return finding.message
+    options = " ".join(f"--{name} {value}" for name, value in finding.settings.items())
+    return finding.message.replace(engine_call(engine, finding.settings), options)
 
 
 def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
-    """Tell the population's weights in numbers and words; what decides most comes first."""
+    """Tabulate the population's weights, the largest contribution to the log-odds first."""
     names = list(posterior.comparisons.feature_names)
     mu = summary.loc[[f"mu[{name}]" for name in names]].set_axis(names)
     shares = None if "weights" not in posterior.draws else _shares_for(posterior)
@@ -96,7 +102,7 @@ def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: floa
     header = ["feature", "mean", f"{100 * interval:g} % interval"]
     header += ["in words"] if shares is None else ["users' sd", "in words"]
     lines = [
-        "Population weights, in log-odds per unit of a feature; what decides most comes first",
+        "Population weights, in log-odds per unit of a feature; the largest contributions first",
         "",
         grid(header, rows, left=(0, len(header) - 1)),
     ]
@@ -106,7 +112,7 @@ def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: floa
 
 
 def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
-    """Tell which covariates go along with other weights, or nothing where there are none."""
+    """Tabulate the clearest effects of covariates, or return no lines where there are none."""
     if "B" not in posterior.draws:
         return []
     effects = summary[summary.index.str.startswith("B[")]
@@ -115,7 +121,7 @@ def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -
     chance = (1.0 - interval) * len(effects)
     words = (
         f"Covariates: {len(found):,} of {len(effects):,} effects have a {100 * interval:g} % "
-        f"interval without 0 (by chance alone it would be about {chance:.0f})"
+        f"interval that excludes 0 (about {chance:.0f} expected by chance)"
     )
     rows = []
     for name in strength.index[:_MOST_EFFECTS]:
@@ -128,17 +134,17 @@ def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -
 
 
 def _shares_for(posterior: Posterior) -> FloatArray:
-    """(d,) share of users whose weight is positive, averaged over the draws."""
+    """(d,) posterior mean of the share of users whose weight is positive."""
     weights = posterior.draws["weights"].transpose("chain", "draw", "user", "feature").to_numpy()
     return np.asarray((weights > 0.0).mean(axis=(0, 1, 2)))
 
 
 def _in_words(lower: float, upper: float, share: float | None) -> str:
-    """Say which way the population leans, and how many of its users do."""
+    """Give the sign of the population's weight, and the share of users with that sign."""
     prefix, way = "unclear: " if lower <= 0.0 <= upper else "", "less" if upper < 0.0 else "more"
     if share is None:
         return "unclear" if prefix else f"{way} is better"
     those = 1.0 - share if way == "less" else share
-    # A share of the users that comes from draws of their weights is never all of them.
+    # Shares come from draws, so 100 % would claim too much.
     count = "over 99" if those > 0.99 else f"{100 * those:.0f}"
     return f"{prefix}{way} is better for {count} % of users"

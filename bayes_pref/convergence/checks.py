@@ -18,17 +18,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_pref.convergence.finding import Finding
+from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.types import FloatArray, Mask
 
 RHAT = 1.01
 ESS = 400.0
 BFMI = 0.3
 PARETO_K = 0.7
-
-Floats = NDArray[np.float64]
 
 
 def check(
@@ -116,17 +115,20 @@ class _Chains:
     warmup: int | None
     thin: int
 
-    def longer(self, factor: float = 2.0) -> str:
-        """Advise chains that are longer by this factor at least."""
-        draws = _rounded_up(factor * self.draws)
-        if not self.engine:
-            return f"draw longer chains, {draws:,} draws each"
-        settings = f"draws={draws}"
+    def longer(self, factor: float = 2.0) -> dict[str, int]:
+        """Settings of chains that are longer by this factor at least."""
+        settings = {"draws": _rounded_up(factor * self.draws)}
         if self.warmup is not None:
-            settings += f", warmup={_rounded_up(2.0 * max(self.warmup, 250))}"
+            settings["warmup"] = _rounded_up(2.0 * max(self.warmup, 250))
         if self.thin > 1:  # without it, the advised chains would have fewer sweeps
-            settings += f", thin={self.thin}"
-        return f"draw longer chains, for example {self.engine}({settings})"
+            settings["thin"] = self.thin
+        return settings
+
+    def advice(self, settings: Mapping[str, int]) -> str:
+        """Advise chains with these settings."""
+        if not self.engine:
+            return f"draw longer chains, {settings['draws']:,} draws each"
+        return f"draw longer chains, for example {engine_call(self.engine, settings)}"
 
 
 def _rounded_up(number: float) -> int:
@@ -137,10 +139,10 @@ def _rounded_up(number: float) -> int:
 
 def _statistics(
     draws: xr.Dataset,
-) -> tuple[list[str], Floats, Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[list[str], FloatArray, FloatArray, FloatArray, Mask]:
     """Labels, R-hat, bulk and tail ESS of every parameter, and whether its draws are finite."""
     labels: list[str] = []
-    numbers: list[Floats] = []
+    numbers: list[FloatArray] = []
     for name, variable in draws.data_vars.items():
         found, values = parameters(variable.rename(name))
         labels += found
@@ -163,7 +165,7 @@ def _interrupted(draws: int, steps: int | None) -> Finding:
     )
 
 
-def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
+def _not_finite(labels: list[str], finite: Mask) -> Finding | None:
     bad = np.flatnonzero(~finite)
     if not bad.size:
         return None
@@ -178,7 +180,7 @@ def _not_finite(labels: list[str], finite: NDArray[np.bool_]) -> Finding | None:
     )
 
 
-def _stuck(rhat: Floats, finite: NDArray[np.bool_], chains: _Chains) -> Finding | None:
+def _stuck(rhat: FloatArray, finite: Mask, chains: _Chains) -> Finding | None:
     if not rhat.size or not finite.all() or not np.isnan(rhat).all() or chains.draws < 4:
         return None
     return Finding(
@@ -191,11 +193,12 @@ def _stuck(rhat: Floats, finite: NDArray[np.bool_], chains: _Chains) -> Finding 
     )
 
 
-def _disagreement(labels: list[str], rhat: Floats, chains: _Chains) -> Finding | None:
+def _disagreement(labels: list[str], rhat: FloatArray, chains: _Chains) -> Finding | None:
     bad = np.flatnonzero(rhat > RHAT)
     if not bad.size:
         return None
     worst = bad[rhat[bad].argmax()]
+    settings = chains.longer()
     return Finding(
         "rhat",
         labels[worst],
@@ -203,12 +206,13 @@ def _disagreement(labels: list[str], rhat: Floats, chains: _Chains) -> Finding |
         RHAT,
         len(bad),
         f"{labels[worst]}: R-hat {rhat[worst]:.3f}, above {RHAT:g} ({_share(bad, rhat)}): the "
-        f"chains disagree; {chains.longer()}",
+        f"chains disagree; {chains.advice(settings)}",
+        settings,
     )
 
 
 def _few(
-    statistic: str, name: str, use: str, labels: list[str], ess: Floats, chains: _Chains
+    statistic: str, name: str, use: str, labels: list[str], ess: FloatArray, chains: _Chains
 ) -> Finding | None:
     bad = np.flatnonzero(ess < ESS)
     if not bad.size:
@@ -216,6 +220,7 @@ def _few(
     worst = bad[ess[bad].argmin()]
     # 25 % more than needed, because an estimate below the threshold is itself uncertain.
     factor = max(2.0, 1.25 * ESS / ess[worst])
+    settings = chains.longer(min(factor, 10.0))
     return Finding(
         statistic,
         labels[worst],
@@ -223,11 +228,12 @@ def _few(
         ESS,
         len(bad),
         f"{labels[worst]}: {name} effective sample size {ess[worst]:.0f}, below {ESS:g} "
-        f"({_share(bad, ess)}): {use} are noisy; {chains.longer(min(factor, 10.0))}",
+        f"({_share(bad, ess)}): {use} are noisy; {chains.advice(settings)}",
+        settings,
     )
 
 
-def _share(bad: NDArray[np.intp], statistic: Floats) -> str:
+def _share(bad: NDArray[np.intp], statistic: FloatArray) -> str:
     count = int(np.isfinite(statistic).sum() + np.isinf(statistic).sum())
     constant = len(statistic) - count
     apart = f"; {constant:,} never vary and are left out" if constant else ""
@@ -261,6 +267,7 @@ def _energy(sample_stats: xr.Dataset, chains: _Chains) -> Finding | None:
     if not bad.size:
         return None
     worst = int(fraction.argmin())
+    settings = chains.longer()
     return Finding(
         "bfmi",
         f"chain {worst}",
@@ -268,7 +275,8 @@ def _energy(sample_stats: xr.Dataset, chains: _Chains) -> Finding | None:
         BFMI,
         len(bad),
         f"chain {worst}: E-BFMI {fraction[worst]:.2f}, below {BFMI:g} ({len(bad)} of "
-        f"{len(fraction)} chains): the tails are explored slowly; {chains.longer()}",
+        f"{len(fraction)} chains): the tails are explored slowly; {chains.advice(settings)}",
+        settings,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,13 @@ class Finding:
         Number of parameters that fail.
     message
         One sentence: the parameter, the value, the threshold and what to do.
+    settings
+        Settings of the engine that are advised, by name; empty where other advice is given.
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> posterior.findings  # all checks passed
     ()
     """
@@ -37,3 +39,15 @@ class Finding:
     threshold: float
     count: int
     message: str
+    settings: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+def engine_call(engine: str, settings: Mapping[str, int]) -> str:
+    """Write an engine with its settings in Python, as the messages of findings do.
+
+    Examples
+    --------
+    >>> engine_call("Gibbs", {"draws": 2000, "thin": 4})
+    'Gibbs(draws=2000, thin=4)'
+    """
+    return f"{engine}({', '.join(f'{name}={value}' for name, value in settings.items())})"

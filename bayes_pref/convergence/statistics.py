@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.special import ndtri
 
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray, Mask
 
 # 1 MB of doubles: a block and its copies fit into the processor's cache.
 BLOCK_VALUES = 2**17
@@ -37,12 +37,12 @@ class ChainStatistics(NamedTuple):
     fewer than four draws a chain.
     """
 
-    rhat: Floats
-    ess_bulk: Floats
-    ess_tail: Floats
+    rhat: FloatArray
+    ess_bulk: FloatArray
+    ess_tail: FloatArray
 
 
-def chain_statistics(draws: Floats) -> ChainStatistics:
+def chain_statistics(draws: FloatArray) -> ChainStatistics:
     """R-hat, bulk and tail effective sample size of every parameter.
 
     Parameters
@@ -79,7 +79,7 @@ def chain_statistics(draws: Floats) -> ChainStatistics:
     return ChainStatistics(*result)
 
 
-def effective_sample_size(draws: Floats) -> Floats:
+def effective_sample_size(draws: FloatArray) -> FloatArray:
     """Effective sample size for means: (chain, draw, parameter) -> (parameter,).
 
     Examples
@@ -92,7 +92,7 @@ def effective_sample_size(draws: Floats) -> Floats:
     return _ess(_split(np.moveaxis(np.asarray(draws, dtype=np.float64), 2, 0)))
 
 
-def energy_fraction(energy: Floats) -> Floats:
+def energy_fraction(energy: FloatArray) -> FloatArray:
     """Bayesian fraction of missing information (Betancourt 2016): (chain, draw) -> (chain,)."""
     energy = np.asarray(energy, dtype=np.float64)
     moves = np.square(np.diff(energy, axis=1)).mean(axis=1)
@@ -100,7 +100,7 @@ def energy_fraction(energy: Floats) -> Floats:
         return np.asarray(moves / energy.var(axis=1, ddof=1))
 
 
-def _block(draws: Floats) -> Floats:
+def _block(draws: FloatArray) -> FloatArray:
     """Rows rhat, ess_bulk, ess_tail of (chain, draw, parameter); nan where undefined."""
     block = np.ascontiguousarray(np.moveaxis(draws, 2, 0), dtype=np.float64)
     result = np.full((3, len(block)), np.nan)
@@ -112,7 +112,7 @@ def _block(draws: Floats) -> Floats:
     return result
 
 
-def _usable_block(block: Floats) -> Floats:
+def _usable_block(block: FloatArray) -> FloatArray:
     """Rows rhat, ess_bulk, ess_tail of (parameter, chain, draw), finite and not constant."""
     halves = _split(block)
     flat = halves.reshape(len(block), -1)
@@ -127,7 +127,7 @@ def _usable_block(block: Floats) -> Floats:
     return np.stack([rhat, _ess(scores), np.minimum(*tails)])
 
 
-def _split(block: Floats) -> Floats:
+def _split(block: FloatArray) -> FloatArray:
     """Cut each chain in half: (parameter, chain, draw) -> (parameter, 2 chain, draw // 2)."""
     parameters, chains, length = block.shape
     half = length // 2
@@ -136,7 +136,7 @@ def _split(block: Floats) -> Floats:
     return np.concatenate([block[:, :, :half], block[:, :, -half:]], axis=1)
 
 
-def _normal_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
+def _normal_scores(order: NDArray[np.intp], ordered: FloatArray) -> FloatArray:
     """Normal scores of the ranks (ties share their mean rank), back in the order of the draws."""
     size = ordered.shape[1]
     # Mean ranks are multiples of one half: a table replaces a normal quantile for every draw.
@@ -155,7 +155,7 @@ def _normal_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
     return scores
 
 
-def _doubled_mean_ranks(ordered: Floats) -> NDArray[np.intp]:
+def _doubled_mean_ranks(ordered: FloatArray) -> NDArray[np.intp]:
     """First plus last position (from 0) of the run of equal values to which each value belongs."""
     size = ordered.shape[1]
     position = np.arange(size)
@@ -169,7 +169,7 @@ def _doubled_mean_ranks(ordered: Floats) -> NDArray[np.intp]:
     return first + last
 
 
-def _folded_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
+def _folded_scores(order: NDArray[np.intp], ordered: FloatArray) -> FloatArray:
     """Normal scores of the distances from the median."""
     size = ordered.shape[1]
     middle = size // 2
@@ -184,7 +184,7 @@ def _folded_scores(order: NDArray[np.intp], ordered: Floats) -> Floats:
     return _normal_scores(order.ravel()[merged], distance.ravel()[merged])
 
 
-def _quantile(ordered: Floats, level: float) -> Floats:
+def _quantile(ordered: FloatArray, level: float) -> FloatArray:
     """Linear quantile of each sorted row; exact where both neighbours are equal."""
     place = round((ordered.shape[1] - 1) * level, 9)  # 19.999999999999996 is 20
     below = int(place)
@@ -192,7 +192,7 @@ def _quantile(ordered: Floats, level: float) -> Floats:
     return np.asarray(low + (high - low) * (place - below))
 
 
-def _rhat(scores: Floats) -> Floats:
+def _rhat(scores: FloatArray) -> FloatArray:
     """Potential scale reduction of (parameter, chain, draw)."""
     chains, length = scores.shape[1:]
     means = scores.mean(axis=2)
@@ -204,7 +204,7 @@ def _rhat(scores: Floats) -> Floats:
         return np.asarray(np.sqrt((between / within + length - 1) / length))
 
 
-def _ess(values: NDArray[np.float64] | NDArray[np.bool_]) -> Floats:
+def _ess(values: FloatArray | Mask) -> FloatArray:
     """Effective sample size of (parameter, chain, draw) by Geyer's initial monotone sequence."""
     chains, length = values.shape[1:]
     total = chains * length
@@ -222,7 +222,7 @@ def _ess(values: NDArray[np.float64] | NDArray[np.bool_]) -> Floats:
     return np.where(variance > 0.0, total / time, float(total))
 
 
-def _autocovariance(values: NDArray[np.float64] | NDArray[np.bool_], means: Floats) -> Floats:
+def _autocovariance(values: FloatArray | Mask, means: FloatArray) -> FloatArray:
     """Autocovariance averaged over chains: (parameter, chain, draw) -> (parameter, lag)."""
     parameters, chains, length = values.shape
     padded = fft.next_fast_len(2 * length, real=True)
@@ -235,7 +235,7 @@ def _autocovariance(values: NDArray[np.float64] | NDArray[np.bool_], means: Floa
     return np.asarray(fft.irfft(power, n=padded, axis=1)[:, :length] / length)
 
 
-def _autocorrelation_time(correlation: Floats) -> Floats:
+def _autocorrelation_time(correlation: FloatArray) -> FloatArray:
     """Integrated autocorrelation time from (parameter, lag), by Geyer's initial monotone sequence.
 
     For a reversible chain, sums of adjacent pairs of lags are positive and decreasing. The sum ends

@@ -79,7 +79,7 @@ def rows_of(users: IntArray, offsets: IntArray) -> IntArray:
 
 
 def hold_out_users(offsets: IntArray, test: float, rng: np.random.Generator) -> Mask:
-    """Hold out all rows of a share of the users, at least one user and never all of them.
+    """Hold out all rows of a share of the users, at least one user and not all of them.
 
     Parameters
     ----------

@@ -17,12 +17,8 @@ import pandas as pd
 from pandas.api import types
 
 from bayes_pref.errors import DataError, Place
-from bayes_pref.messages import closest as closest
-from bayes_pref.messages import listed as listed
-from bayes_pref.messages import shown as shown
-from bayes_pref.messages import suggestion
-from bayes_pref.types import FloatArray as FloatArray
-from bayes_pref.types import IntArray as IntArray
+from bayes_pref.messages import listed, shown, suggestion
+from bayes_pref.types import FloatArray, IntArray
 
 
 class ArrowTable(Protocol):

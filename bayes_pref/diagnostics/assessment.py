@@ -75,12 +75,19 @@ class Assessed:
         Columns of `Report.users`, indexed by the users' labels.
     tables
         Tables of the report by name, each exported as a CSV file.
-    values
+    results
         Further results by name.
     notes
         Sentences on limits and on what was done.
     figures
         Functions by name that draw a report into matplotlib Axes.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> found = bp.Assessed(columns=pd.DataFrame({"size": [0.5, 2.0]}), notes=("Absolute sizes.",))
+    >>> found.columns["size"].tolist()
+    [0.5, 2.0]
     """
 
     columns: pd.DataFrame
@@ -88,7 +95,7 @@ class Assessed:
     remarks: Texts | None = None
     users: pd.DataFrame | None = None
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     figures: Mapping[str, Panel] = field(default_factory=dict)
 

@@ -58,7 +58,7 @@ def diagnose(
     verdicts: Sequence[str | Verdict] = VERDICTS,
     assessments: Sequence[str | Assessment] = ASSESSMENTS,
 ) -> Report:
-    """Give a verdict on each comparison: what the data tell about it, and why not where they do not.
+    """Give a verdict on each comparison: what the data can and cannot tell about it.
 
     Confounding is assessed in a fit in which users' weights may depend on the contexts that they
     see. Where the posterior is no such fit and there are contexts, one is made; it is kept as
@@ -108,12 +108,11 @@ def diagnose(
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, progress=False)
     >>> report.comparisons[["user", "verdict"]].shape
-    (450, 2)
+    (300, 2)
     """
     _refuse_other_units(posterior)
     chosen = _entries("verdicts", verdicts, REGISTRY, Verdict)
@@ -130,15 +129,19 @@ def diagnose(
     given = [part.columns for part in found]
     further = [part.evidence for part in found if part.evidence is not None]
     keys = pd.DataFrame({"row": query.rows, "user": query.labels})
-    evidence = Evidence(pd.concat([keys, *given, *further], axis=1), thresholds, interval)
+    table = pd.concat([keys, *given, *further], axis=1)
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ModelError(f"two assessments returned the column {twice[0]!r}; rename one of them")
+    evidence = Evidence(table, thresholds, interval)
     verdict = decide(evidence, chosen)
     sentence = joined(explain(evidence, verdict, chosen), *(_beside(part) for part in found))
     return Report(
         comparisons=pd.concat([keys, *given], axis=1).assign(verdict=verdict, sentence=sentence),
-        users=_users(query, found, pd.Series(verdict), [each.name for each in chosen]),
+        users=_users(query, found, verdict, [each.name for each in chosen]),
         notes=tuple(note for part in found for note in part.notes),
         tables=_merged(part.tables for part in found),
-        values=_merged(part.values for part in found),
+        results=_merged(part.results for part in found),
         figures=_merged(part.figures for part in found),
         verdicts=tuple(chosen),
         thresholds=thresholds,
@@ -169,19 +172,21 @@ def _refuse_other_units(posterior: Posterior) -> None:
 
 
 def _entries(
-    argument: str, given: Sequence[str | Entry], registry: Sequence[Entry], base: type[Entry]
+    argument: str, given: Sequence[str | Entry], registry: Sequence[Entry], base: Any
 ) -> list[Entry]:
     """Look up the names among verdicts or assessments, and validate what is given instead."""
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise ModelError(f"{argument}: expected names or bp.{base.__name__}, got {shown(given)}")
-    known, found = {entry.name: entry for entry in registry}, []
+    known = {entry.name: entry for entry in registry}
+    found: list[Entry] = []
     for each in given:
-        if not isinstance(each, base) and each not in known:
+        entry = known.get(each) if isinstance(each, str) else each
+        if not isinstance(entry, base):
             raise ModelError(
                 f"{argument}: got {shown(each)}, which is no bp.{base.__name__} and none of "
                 f"{listed(known, limit=len(known), last='or')}{closest(each, known)}"
             )
-        found.append(each if isinstance(each, base) else known[each])
+        found.append(entry)
     names = [entry.name for entry in found]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -215,13 +220,14 @@ def _beside(found: Assessed) -> Texts:
 
 
 def _users(
-    query: Query, found: Sequence[Assessed], verdict: pd.Series[str], names: Sequence[str]
+    query: Query, found: Sequence[Assessed], verdict: Texts, names: Sequence[str]
 ) -> pd.DataFrame:
     """Return one row a user: comparisons, columns of the assessments, number of each verdict."""
-    by_user = verdict.groupby(query.labels, sort=False)
-    users = pd.DataFrame({"comparisons": by_user.size()})
-    users = users.join([part.users for part in found if part.users is not None])
-    counts = pd.crosstab(query.labels, verdict).reindex(users.index)
+    frame = pd.DataFrame({"user": query.labels, "verdict": verdict})
+    users = pd.DataFrame({"comparisons": frame.groupby("user", sort=False).size()})
+    for part in found:
+        users = users if part.users is None else users.join(part.users)
+    counts = pd.crosstab(frame["user"], frame["verdict"]).reindex(users.index)
     given = [name for name in names if name in counts]
     return users.join(counts[given]).rename_axis("user").reset_index()
 

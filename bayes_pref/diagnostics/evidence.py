@@ -55,9 +55,8 @@ class Evidence:
 
     def take(self, rows: IntArray | Mask) -> Evidence:
         """Return the evidence about some rows, by position or by a mask."""
-        return replace(
-            self, table=self.table[rows] if rows.dtype == bool else self.table.iloc[rows]
-        )
+        place = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(self, table=self.table.iloc[place])
 
     def estimate(self, mean: str, lower: str, upper: str) -> Texts:
         """Write an estimate with its interval, (n,), such as "0.13, 90 % interval 0.08 to 0.17"."""

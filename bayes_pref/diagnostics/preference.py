@@ -18,9 +18,8 @@ class PreferenceAssessment(Assessment):
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=5, contexts=0, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, assessments=["preference"])
     >>> list(report.comparisons)
     ['row', 'user', 'mean', 'sd', 'lower', 'upper', 'verdict', 'sentence']
@@ -43,22 +42,18 @@ class PreferenceAssessment(Assessment):
         """
         small = settings.thresholds.small_difference
         found = describe_differences(posterior, query, settings.interval, small=small)
-        evidence, notes = found[["p_left", "p_small"]], ()
-        if "weights" not in posterior.draws:
-            evidence = None
-            notes = (
-                f"{type(posterior.model).__name__} gives all users the same weights, so the "
-                "verdicts prefers, indifferent and undecided, which are about a user, cannot be "
-                "given; fit bp.HierarchicalReward() for them.",
-            )
+        personal = "weights" in posterior.draws
+        note = (
+            f"{type(posterior.model).__name__} gives all users the same weights, so the verdicts "
+            "prefers, indifferent and undecided, which are about a user, cannot be given; fit "
+            "bp.HierarchicalReward() for them."
+        )
         learned = np.append(learned_shares(posterior), 0.0)[query.user]  # the last: new users
         return Assessed(
             columns=found[list(self.columns)],
-            evidence=evidence,
-            users=pd.DataFrame(
-                {"learned": pd.Series(learned).groupby(query.labels, sort=False).first()}
-            ),
-            notes=notes,
+            evidence=found[["p_left", "p_small"]] if personal else None,
+            users=pd.Series(learned).groupby(query.labels, sort=False).first().to_frame("learned"),
+            notes=() if personal else (note,),
         )
 
 
@@ -84,12 +79,11 @@ def describe_differences(
 
     Examples
     --------
-    >>> import bayes_pref as bp
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> from bayes_pref.diagnostics.query import read_query
-    >>> world = bp.simulate(users=5, seed=0)
-    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
     >>> describe_differences(posterior, read_query(posterior), 0.9, small=0.2).shape
-    (75, 6)
+    (300, 6)
     """
     order = np.argsort(query.user, kind="stable")  # new users, with code -1, come first
     new = int(np.count_nonzero(query.is_new))

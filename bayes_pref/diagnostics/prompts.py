@@ -69,13 +69,12 @@ def read_prompts(
 
     Examples
     --------
-    >>> import bayes_pref as bp
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> from bayes_pref.diagnostics.query import read_query
-    >>> world = bp.simulate(users=5, seed=0)
-    >>> posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
-    >>> embeddings, query = np.ones((75, 8)), read_query(posterior)
+    >>> embeddings, query = np.ones((300, 8)), read_query(posterior)
     >>> read_prompts(embeddings, world.comparisons, query, same=True).asked.shape
-    (75, 8)
+    (300, 8)
     """
     if same:
         if isinstance(prompts, tuple):

@@ -1,4 +1,4 @@
-"""The report of a diagnosis: verdicts, their numbers and reasons, figures, and a folder of files."""
+"""The report of a diagnosis: verdicts with their numbers and reasons, figures, and files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Report:
         What could not be assessed and why, and how the rest was assessed.
     tables
         Further tables of the assessments by name, such as `directions` and `coupling`.
-    values
+    results
         Further results of the assessments by name, such as `permutation_p`.
     figures
         Functions by name that draw the report into matplotlib Axes.
@@ -67,9 +67,8 @@ class Report:
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=30, confounding=0.6, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, progress=False)
     >>> len(report.comparisons) == len(world.comparisons)
     True
@@ -81,7 +80,7 @@ class Report:
     users: pd.DataFrame
     notes: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
-    values: Mapping[str, Any]
+    results: Mapping[str, Any]
     figures: Mapping[str, Panel]
     verdicts: tuple[Verdict, ...]
     thresholds: Thresholds
@@ -90,7 +89,7 @@ class Report:
     @property
     def directions(self) -> pd.DataFrame:
         """Non-identified directions: one row for each direction and feature in it."""
-        return self._found(self.tables, "directions")
+        return cast(pd.DataFrame, self._found(self.tables, "directions"))
 
     @property
     def coupling(self) -> pd.DataFrame:
@@ -99,7 +98,7 @@ class Report:
         `feature`, `context`, `mean`, `sd`, `lower`, `upper`, log-odds per raw unit of the feature
         and standard deviation of the exposure over users.
         """
-        return self._found(self.tables, "coupling")
+        return cast(pd.DataFrame, self._found(self.tables, "coupling"))
 
     @property
     def permutation_p(self) -> float | None:
@@ -107,12 +106,12 @@ class Report:
 
         None where confounding could not be assessed.
         """
-        return cast("float | None", self._found(self.values, "permutation_p"))
+        return cast("float | None", self._found(self.results, "permutation_p"))
 
     @property
     def exposure_posterior(self) -> Posterior | None:
         """The fit in which confounding was assessed; None where it could not be."""
-        return cast("Posterior | None", self._found(self.values, "exposure_posterior"))
+        return cast("Posterior | None", self._found(self.results, "exposure_posterior"))
 
     @property
     def spectrum(self) -> FloatArray:
@@ -120,7 +119,7 @@ class Report:
 
         Empty where identifiability could not be assessed.
         """
-        return cast(FloatArray, self._found(self.values, "spectrum"))
+        return cast(FloatArray, self._found(self.results, "spectrum"))
 
     @property
     def exposure(self) -> pd.DataFrame:
@@ -128,15 +127,15 @@ class Report:
 
         Several contexts are combined along the direction in which users differ most.
         """
-        return cast(pd.DataFrame, self._found(self.values, "exposure"))
+        return cast(pd.DataFrame, self._found(self.results, "exposure"))
 
-    def _found(self, results: Mapping[str, Any], name: str) -> Any:
-        if name not in results:
+    def _found(self, among: Mapping[str, Any], name: str) -> Any:
+        if name not in among:
             raise DataError(
                 f"this report has no {name}: the assessment that finds it was left out of "
                 "bp.diagnose(..., assessments=...)"
             )
-        return results[name]
+        return among[name]
 
     def counts(self) -> pd.DataFrame:
         """Count the verdicts: one row for each that was given, in order of precedence.

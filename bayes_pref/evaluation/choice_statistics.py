@@ -10,22 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.types import FloatArray, IntArray
 
-Array = NDArray[np.float64]
-Statistic = Callable[[Array], Array]  # choices (sample, row) -> (sample,)
+Statistic = Callable[[FloatArray], FloatArray]  # choices (sample, row) -> (sample,)
 
 _BLOCK = 2**22
 
 
-def left_share(choices: Array) -> Array:
+def left_share(choices: FloatArray) -> FloatArray:
     """Share of choices for the left side."""
     return np.asarray(choices.mean(axis=1))
 
 
-def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
+def spread_of_users(comparisons: Comparisons, sign: FloatArray) -> Statistic | None:
     """Sd over users of the share of choices for the side with the higher value.
 
     Parameters
@@ -48,7 +47,7 @@ def spread_of_users(comparisons: Comparisons, sign: Array) -> Statistic | None:
     counts = np.diff(np.append(starts, len(rows)))
     toward = sign[rows] > 0
 
-    def spread(choices: Array) -> Array:
+    def spread(choices: FloatArray) -> FloatArray:
         chosen = np.where(toward, choices[:, rows], 1.0 - choices[:, rows])
         sums = np.add.reduceat(chosen, starts, axis=1)
         overall = sums.sum(axis=1, keepdims=True) / len(rows)
@@ -73,7 +72,7 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
         1
     ].ravel()
 
-    def agreeing(choices: Array, code: NDArray[np.int64]) -> Array:
+    def agreeing(choices: FloatArray, code: IntArray) -> FloatArray:
         """Number of pairs of rows with the same code and the same answer, (sample,)."""
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
@@ -82,7 +81,7 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
         yes = np.add.reduceat(answers, starts, axis=1)
         return np.asarray(_pairs(yes).sum(axis=1) + _pairs(counts - yes).sum(axis=1))
 
-    def total(code: NDArray[np.int64]) -> float:
+    def total(code: IntArray) -> float:
         return float(_pairs(np.bincount(code)).sum()) if len(code) else 0.0
 
     within, across = total(own), total(pair) - total(own)
@@ -119,7 +118,7 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
     cell, code = np.unique(low * items + high, return_inverse=True)
     step = max(1, _BLOCK // items**2)
 
-    def cycles(choices: Array) -> Array:
+    def cycles(choices: FloatArray) -> FloatArray:
         lead = np.where(left < right, 2.0 * choices - 1.0, 1.0 - 2.0 * choices)
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
@@ -137,5 +136,5 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
     return cycles
 
 
-def _pairs(count: Array | NDArray[np.int64]) -> Array:
+def _pairs(count: FloatArray | IntArray) -> FloatArray:
     return np.asarray(count * (count - 1.0) / 2.0)

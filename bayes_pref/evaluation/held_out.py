@@ -16,22 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri
 from scipy.stats import t
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
 from bayes_pref.evaluation.scores import mean_with_error
+from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.queries import POPULATION
-
-Array = NDArray[np.float64]
+from bayes_pref.types import IntArray
 
 SCORES = ("accuracy", "log_score", "brier")
 
@@ -218,7 +216,7 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     )
 
 
-def _overall(rows: pd.DataFrame, user: NDArray[np.int64], interval: float) -> pd.DataFrame:
+def _overall(rows: pd.DataFrame, user: IntArray, interval: float) -> pd.DataFrame:
     known = rows["known"].to_numpy()
     groups = {"known": known, "new": ~known}
     groups = {name: rows_in for name, rows_in in groups.items() if rows_in.any()}
@@ -260,9 +258,7 @@ def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.D
     )
 
 
-def _calibration(
-    rows: pd.DataFrame, user: NDArray[np.int64], interval: float, bins: int
-) -> pd.DataFrame:
+def _calibration(rows: pd.DataFrame, user: IntArray, interval: float, bins: int) -> pd.DataFrame:
     """Observed shares of left in bins of predicted probability."""
     left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
     order = np.argsort(left, kind="stable")

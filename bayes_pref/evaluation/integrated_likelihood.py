@@ -20,7 +20,6 @@ from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
 from bayes_pref.data import Comparisons
@@ -28,10 +27,10 @@ from bayes_pref.data.outcome import Outcome
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.importance_points import importance_points
 from bayes_pref.models.population import LogRatio, Population
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
 # Log-odds (sample, point, row), and which samples these are -> (sample, point).
-LogLikelihood = Callable[[Array, slice], Array]
+LogLikelihood = Callable[[FloatArray, slice], FloatArray]
 
 _STEPS = 60  # most Newton steps; about six are usual
 _DECREMENT = 1e-3  # expected gain of a step, in log density, at which Newton's method stops
@@ -43,7 +42,7 @@ _BLOCK = 2**22  # log-odds held at once
 
 def user_log_likelihood(
     model: RewardModel, population: Population, draws: xr.Dataset, comparisons: Comparisons
-) -> Array:
+) -> FloatArray:
     """Log marginal likelihood of all choices of each user given the population, (user, sample).
 
     Parameters
@@ -68,8 +67,8 @@ def user_log_likelihood(
         prior = population.of_user(user)
 
         def of_rows(
-            eta: Array, part: slice, choice: Array = choice, outcome: Outcome = outcome
-        ) -> Array:
+            eta: FloatArray, part: slice, choice: FloatArray = choice, outcome: Outcome = outcome
+        ) -> FloatArray:
             return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
 
         components = [
@@ -89,14 +88,14 @@ def user_log_likelihood(
 
 
 def log_marginal(
-    centre: Array,
-    design: Array,
-    choice: Array,
+    centre: FloatArray,
+    design: FloatArray,
+    choice: FloatArray,
     log_likelihood: LogLikelihood,
     *,
     log_ratio: LogRatio | None = None,
     seed: int = 0,
-) -> Array:
+) -> FloatArray:
     """Log probability of choices at each draw, (sample,).
 
     Parameters
@@ -133,7 +132,7 @@ def log_marginal(
     inverse = np.linalg.inv(root)
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
 
-    def ratios(part: slice, points: int) -> Array:
+    def ratios(part: slice, points: int) -> FloatArray:
         e, log_density = importance_points(size, points, seed)
         z = mode[part, None] + e @ inverse[part]
         eta = centre[part, None] + z @ design[part].swapaxes(1, 2)
@@ -154,24 +153,26 @@ def log_marginal(
     return out
 
 
-def _error(ratios: Array) -> float:
+def _error(ratios: FloatArray) -> float:
     """Typical relative error of the mean of the weights if the points were independent."""
     weights = np.exp(ratios - ratios.max(axis=1, keepdims=True))
     variation = weights.std(axis=1) / weights.mean(axis=1)
     return float(np.median(variation) / np.sqrt(ratios.shape[1]))
 
 
-def _mode(centre: Array, design: Array, choice: Array) -> tuple[Array, Array]:
+def _mode(
+    centre: FloatArray, design: FloatArray, choice: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Mode (sample, r) of z under logistic choices, and the precision (sample, r, r) there."""
     samples, _, size = design.shape
     z = np.zeros((samples, size))
 
-    def loss(z: Array) -> Array:
+    def loss(z: FloatArray) -> FloatArray:
         eta = centre + (design @ z[:, :, None])[:, :, 0]
         found = np.logaddexp(0.0, eta) - choice * eta
         return np.asarray(found.sum(axis=1) + 0.5 * (z**2).sum(axis=1))
 
-    def slopes(z: Array) -> tuple[Array, Array]:
+    def slopes(z: FloatArray) -> tuple[FloatArray, FloatArray]:
         p = expit(centre + (design @ z[:, :, None])[:, :, 0])
         gradient = ((p - choice)[:, None] @ design)[:, 0] + z
         weighted = design * (p * (1.0 - p))[:, :, None]

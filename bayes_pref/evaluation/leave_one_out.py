@@ -12,9 +12,9 @@ population,
     p(y_i | theta) = integral of prod_n p(y_in | w) p(w | theta) dw
 
 where theta are the population's parameters. The user's own weights are integrated out at each draw
-(see `integrated_likelihood`): importance weights of draws of w_i have no usable variance, because w_i
-is learned from y_i above all. This is the marginal LOO of Merkle, Furr & Rabe-Hesketh (2019,
-Psychometrika 84), and estimates how well *new* users are predicted.
+by `integrated_likelihood`. Importance weights of draws of w_i would have no usable variance,
+because w_i is learned mostly from y_i. This is the marginal LOO of Merkle, Furr & Rabe-Hesketh
+(2019, Psychometrika 84), and estimates how well *new* users are predicted.
 """
 
 from __future__ import annotations
@@ -25,23 +25,22 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_pref import settings
 from bayes_pref.convergence.checks import PARETO_K
 from bayes_pref.convergence.statistics import effective_sample_size
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
 from bayes_pref.draws import parameters, thin
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.evaluation.choices import expect_population, expect_posterior, refuse_rankings
 from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.evaluation.scores import clustered_error
+from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
 By: TypeAlias = Literal["comparison", "user"]
 
 _MOST_DRAWS = 1000  # of the population, when users are left out
@@ -102,7 +101,7 @@ class LeaveOneOut:
         """The largest Pareto k."""
         return float(self.pointwise["pareto_k"].max())
 
-    def error(self, values: Array) -> float:
+    def error(self, values: FloatArray) -> float:
         """Standard error of the sum of values (unit,), clustered by user."""
         user = np.arange(len(values)) if self.by == "user" else self.comparisons.user
         return len(values) * clustered_error(values, user)
@@ -189,7 +188,9 @@ def _users(posterior: Posterior) -> pd.DataFrame:
     return pd.DataFrame(keys | dict(zip(("elpd", "p_loo", "pareto_k"), columns, strict=True)))
 
 
-def _left_out(log_likelihood: Array, efficiency: float) -> tuple[Array, Array, Array]:
+def _left_out(
+    log_likelihood: FloatArray, efficiency: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Elpd, p_loo and Pareto k of each unit, from log likelihoods (unit, sample)."""
     from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
 

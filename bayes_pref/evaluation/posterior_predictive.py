@@ -18,7 +18,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.draws import thin
@@ -34,8 +33,7 @@ from bayes_pref.evaluation.choices import expect_population, expect_posterior, r
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 def posterior_predictive_check(
@@ -110,7 +108,7 @@ def posterior_predictive_check(
 
 
 def _compared(
-    statistic: Statistic, choice: Array, replicated: Array, interval: float
+    statistic: Statistic, choice: FloatArray, replicated: FloatArray, interval: float
 ) -> dict[str, float]:
     """Observed value of a statistic, description of its replications, and p-value."""
     observed = float(statistic(choice[None])[0])
@@ -145,7 +143,9 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic]:
     return {name: statistic for name, statistic in found.items() if statistic is not None}
 
 
-def _replicate(posterior: Posterior, users: str, draws: int, rng: np.random.Generator) -> Array:
+def _replicate(
+    posterior: Posterior, users: str, draws: int, rng: np.random.Generator
+) -> FloatArray:
     """Choices (sample, row) drawn from the posterior."""
     model, comparisons = posterior.model, posterior.comparisons
     chosen = thin(posterior.draws, draws)

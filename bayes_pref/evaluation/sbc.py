@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
@@ -36,8 +34,8 @@ from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior.predictions import predict
-
-Floats = NDArray[np.float64]
+from bayes_pref.progress import tqdm
+from bayes_pref.types import FloatArray
 
 LIKELIHOOD = "log_likelihood"
 RANKED = 99  # most posterior draws that a true value is ranked among
@@ -271,7 +269,7 @@ def _with_simulated(model: RewardModel, comparisons: Comparisons, truth: xr.Data
 
 def _quantities(
     model: RewardModel, comparisons: Comparisons, draws: xr.Dataset, users: list[Any]
-) -> tuple[list[str], Floats]:
+) -> tuple[list[str], FloatArray]:
     """Names of the quantities to rank, and their draws (sample, quantity)."""
     names, columns = [], []
     ranked = model.identified(draws[list(model.variables(comparisons))])
@@ -287,7 +285,7 @@ def _quantities(
     return [*names, LIKELIHOOD], np.concatenate(columns, axis=1)
 
 
-def _autocorrelation(draws: Floats) -> Floats:
+def _autocorrelation(draws: FloatArray) -> FloatArray:
     """Lag-1 autocorrelation of each column, (quantity,)."""
     centred = draws - draws.mean(axis=0)
     return np.asarray((centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0))

@@ -11,15 +11,13 @@ score minus the mean, and G users, a mean over N rows has the cluster-robust sta
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 
 from bayes_pref.posterior.estimates import COLUMNS
+from bayes_pref.types import FloatArray, IntArray
 
-Array = NDArray[np.float64]
 
-
-def clustered_error(scores: Array, user: NDArray[np.int64]) -> float:
+def clustered_error(scores: FloatArray, user: IntArray) -> float:
     """Standard error of the mean of scores (row,), clustered by user; nan for a single user.
 
     Examples
@@ -37,7 +35,7 @@ def clustered_error(scores: Array, user: NDArray[np.int64]) -> float:
     return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(scores))
 
 
-def mean_with_error(scores: Array, user: NDArray[np.int64], interval: float) -> dict[str, float]:
+def mean_with_error(scores: FloatArray, user: IntArray, interval: float) -> dict[str, float]:
     """Mean of scores, its standard error as `sd`, and a confidence interval of Student's t.
 
     Parameters

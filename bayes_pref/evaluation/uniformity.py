@@ -11,14 +11,12 @@ so the probability that all tail probabilities exceed a level is a product of ma
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from bayes_pref.types import FloatArray, IntArray
 
 
-def cumulative_counts(ranks: Counts, largest: int) -> Counts:
+def cumulative_counts(ranks: IntArray, largest: int) -> IntArray:
     """Number of ranks up to k = 0 ... largest - 1 in each column of ranks (n, q): (q, k).
 
     Examples
@@ -30,7 +28,7 @@ def cumulative_counts(ranks: Counts, largest: int) -> Counts:
     return np.stack([(ranks <= k).sum(axis=0) for k in range(largest)], axis=1)
 
 
-def uniformity_p_values(ranks: Counts, largest: int) -> Floats:
+def uniformity_p_values(ranks: IntArray, largest: int) -> FloatArray:
     """Exact p-values of uniformity on {0, ..., largest}, for each column of ranks (n, q).
 
     Examples
@@ -48,7 +46,7 @@ def uniformity_p_values(ranks: Counts, largest: int) -> Floats:
     return np.clip(1 - _staying(tails, smallest), 0.0, 1.0)  # rounding
 
 
-def simultaneous_band(n: int, largest: int, probability: float) -> tuple[Counts, Counts]:
+def simultaneous_band(n: int, largest: int, probability: float) -> tuple[IntArray, IntArray]:
     """Simultaneous confidence band of the cumulative counts of n uniform ranks.
 
     Parameters
@@ -79,7 +77,7 @@ def simultaneous_band(n: int, largest: int, probability: float) -> tuple[Counts,
     return within.argmax(axis=1), n - within[:, ::-1].argmax(axis=1)
 
 
-def _tails(n: int, largest: int) -> Floats:
+def _tails(n: int, largest: int) -> FloatArray:
     """Two-sided tail probability of each count at each k, (largest, n + 1)."""
     count = np.arange(n + 1)
     share = (np.arange(largest)[:, None] + 1) / (largest + 1)
@@ -87,7 +85,7 @@ def _tails(n: int, largest: int) -> Floats:
     return np.asarray(2 * np.minimum(below, above))
 
 
-def _staying(tails: Floats, levels: Floats) -> Floats:
+def _staying(tails: FloatArray, levels: FloatArray) -> FloatArray:
     """Probability that the tails exceed each of `levels` (q,) at every k: (q,)."""
     largest, size = tails.shape
     count = np.arange(size)

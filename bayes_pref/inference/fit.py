@@ -45,10 +45,10 @@ def fit(
     Parameters
     ----------
     model
-        What is believed of users and their choices, such as ``bp.HierarchicalReward()``; or any
-        Pyro model of one argument.
+        Model of users and their choices, such as ``bp.HierarchicalReward()``; or any Pyro model of
+        one argument.
     comparisons
-        The data: `Comparisons`, or what a Pyro model of your own takes.
+        The data: `Comparisons`, or the argument of a Pyro model of your own.
     engine
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
         is `Gibbs` for logistic choices of Gaussian users, `SVI` where a network is to be trained,
@@ -109,11 +109,11 @@ def fit(
     )
 
 
-def _expect(name: str, value: object, kind: type, example: str) -> None:
-    if not isinstance(value, kind):
-        raise _unexpected(name, value, kind, example)
+def _expect(name: str, value: object, expected: type, example: str) -> None:
+    if not isinstance(value, expected):
+        raise _unexpected(name, value, expected, example)
 
 
-def _unexpected(name: str, value: object, kind: type, example: str) -> ModelError:
+def _unexpected(name: str, value: object, expected: type, example: str) -> ModelError:
     found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-    return ModelError(f"{name}: got {found} but expected a {kind.__name__}, like {example}")
+    return ModelError(f"{name}: got {found} but expected a {expected.__name__}, like {example}")

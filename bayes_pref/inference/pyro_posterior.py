@@ -94,7 +94,7 @@ class PyroPosterior:
         )
 
 
-def build_sample(
+def build_pyro_posterior(
     drawn: RawDraws,
     dims: Mapping[str, tuple[str, ...]],
     settings: dict[str, Any],

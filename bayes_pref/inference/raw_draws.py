@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.posterior.run import ElboRecord
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +48,8 @@ class RawDraws:
     ((2, 50), True, True)
     """
 
-    sites: dict[str, Array]
-    stats: dict[str, Array]
+    sites: dict[str, FloatArray]
+    stats: dict[str, FloatArray]
     complete: bool = True
     exact: bool = True
     joint: bool = True

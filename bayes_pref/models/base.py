@@ -208,7 +208,7 @@ class RewardModel(ChoiceSettings, ABC):
         self.choice_model(comparisons)
 
     def settings(self) -> dict[str, Any]:
-        """Return the name and settings, ready for JSON; of the choice model, what is not default."""
+        """Return name and settings, ready for JSON; of the choice model, only what was changed."""
         shared = {field.name for field in fields(ChoiceSettings)}
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
         return {"model": type(self).__name__, **own, **self._choice_settings()}

@@ -26,8 +26,8 @@ import pyro.distributions as dist
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
+from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.population_sites import (

@@ -1,27 +1,29 @@
-"""Mixture of users, each with a reward of its own, and a spread within: a finite mixture.
+"""Users' weights come from a finite mixture of normal distributions with a common spread.
 
     share ~ Dirichlet(concentration, ..., concentration)
     mu_tk ~ Normal(0, (mean_sd / s_k)^2)                     for each component t
     tau_k ~ HalfNormal(spread_sd / s_k)
-    t(i) ~ share                                             the component, summed out
+    t(i) ~ share                                             the component, marginalised out
     w_i = mu_t(i) + tau u_i,  u_i ~ Normal(0, I)
     choice_n ~ Bernoulli(sigmoid(d_n . w_i(n)))
 
-and with exposure=True what a user is shown tells of their component, too:
+and with exposure=True the contexts that a user is shown depend on their component, too:
 
     x_n given i ~ Normal(a_t(i) + s_i, within^2),  s_i ~ Normal(0, between^2),    each context apart
     a_tq ~ Normal(m_q, (context_sd c_q)^2),  between_q, within_q ~ HalfNormal(context_sd c_q)
 
 s_k is the root mean square of feature k's differences, m_q and c_q the mean and the sd of context q
-(1, 0 and 1 with scale="raw"). s_i is integrated out: of n contexts with mean x_i, the mean alone
-tells of the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts of one user do
-not count as independent evidence. A hierarchical Bayes logit whose population is a mixture of
-normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi, Allenby & McCulloch 2005).
+(1, 0 and 1 with scale="raw"). s_i is marginalised out: of n contexts, only their mean is
+informative about the component, x_i ~ Normal(a_t, between^2 + within^2 / n), so that many prompts
+of one user do not count as independent evidence. This is a hierarchical Bayes logit whose
+population is a mixture of normals (Allenby, Arora & Ginter 1998, J. Marketing Res. 35; Rossi,
+Allenby & McCulloch 2005).
 
-The component is summed out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log p(choice_n |
-mu_t + tau u_i)], so that engines that need gradients see no discrete site. `weights` need a component
-nevertheless: it is the one that `pick`, a standard normal that nothing else depends on, chooses by
-the components' probabilities given u_i and the choices.
+The component is marginalised out given u_i, log p(i) = logsumexp_t [log share_t + sum_n log
+p(choice_n | mu_t + tau u_i)], so that engines that need gradients see no discrete site. The site
+`weights` needs a component nevertheless. It is drawn from the components' probabilities given u_i
+and the choices, by inverting their distribution function at Phi(`pick`), where `pick` is a standard
+normal site on which nothing else depends.
 """
 
 from __future__ import annotations
@@ -58,31 +60,32 @@ _LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureReward(RewardModel):
-    """Each user is of one of a few components: w_i ~ Normal(mu_t(i), tau^2), the component t(i) unknown.
+    """Each user belongs to one of a few components: w_i ~ Normal(mu_t(i), tau^2), t(i) unknown.
 
-    Covariates are not used. `posterior.components()` says who is of which component.
+    Covariates are not used. `posterior.membership()` gives the probability that each user belongs
+    to each component.
 
-    **Labels.** Which component is called the first means nothing to the model. After sampling, the components
-    of each draw are permuted so that all draws classify the users alike (Stephens 2000), and
-    numbered by falling posterior share. Where two components have the same weights, or one of them next
-    to nobody, there are no labels to find: the draws then differ in what a number means, and so do
-    chains, which a `ConvergenceWarning` points out by its R-hat. So it does where chains have
-    settled on different mixtures: then take fewer components, more comparisons a user, or longer chains.
+    **Labels.** The likelihood does not depend on the order of the components. After sampling, the
+    components of each draw are permuted so that all draws classify the users alike (Stephens 2000),
+    and numbered by decreasing posterior share. Where two components have the same weights, or one
+    has almost no users, labels are not identified: draws and chains then disagree about them, which
+    a `ConvergenceWarning` reports through R-hat. It does so, too, where chains have converged to
+    different mixtures: use fewer components, more comparisons a user, or longer chains.
 
     Parameters
     ----------
     components
         Number of components, at most as many as there are users.
     exposure
-        Whether the contexts that a user is shown tell of their component as well as their choices do.
+        Whether the contexts that a user is shown are informative about their component, too.
     mean_sd
         Prior sd of each component's weights `mu`, log-odds per scaled unit of a feature.
     spread_sd
-        Scale of the half-normal prior of `tau`, the sd of users around their component: log-odds per
-        scaled unit of a feature. Small, since components are meant to say what users have in common.
+        Scale of the half-normal prior of `tau`, the sd of users around their component's mean, in
+        log-odds per scaled unit of a feature. Small: components describe what users share.
     concentration
-        Of the Dirichlet prior of the components' `share`; 1: all shares are equally likely. Less lets
-        components be empty, more makes them equal.
+        Concentration of the Dirichlet prior of the components' `share`; 1: uniform. Smaller values
+        allow empty components, larger ones favour equal shares.
     context_sd
         Prior sd of `a`, what a component is shown on average, around the mean over comparisons, and
         scale of the half-normal priors of `between` and `within`, in sds of a context.
@@ -125,13 +128,14 @@ class MixtureReward(RewardModel):
         super().check(comparisons)
         if not comparisons.outcome.rowwise:
             raise ModelError(
-                "MixtureReward has no rankings: the choices of each component are summed up row by row; "
+                "MixtureReward cannot describe rankings: its likelihood is a sum over rows; "
                 "use HierarchicalReward"
             )
         if self.components > comparisons.n_users:
             raise ModelError(
-                f"MixtureReward(components={self.components}) needs at least as many users as components, and "
-                f"these comparisons have {comparisons.n_users:,}; take fewer components"
+                f"MixtureReward(components={self.components}) needs at least as many users as "
+                f"components, and these comparisons have {comparisons.n_users:,}; take fewer "
+                "components"
             )
         if not self.exposure:
             return
@@ -191,7 +195,7 @@ class MixtureReward(RewardModel):
         batch: Batch,
         log_component: torch.Tensor,
     ) -> torch.Tensor:
-        """Observe the contexts; log probabilities of the components given them, (users, components)."""
+        """Observe the contexts; log P(component | contexts), (users, components)."""
         many = (self.components, 1)
         a = normal_site("a", np.tile(contexts.sd, many), np.tile(contexts.centre, many))
         between = half_normal_site("between", contexts.sd)
@@ -288,6 +292,6 @@ class MixtureReward(RewardModel):
 
 
 def _picked(probability: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Category (users,) of probabilities (users, components) that uniform numbers (users,) fall in."""
+    """Categories (users,) at uniform quantiles (users,) of probabilities (users, components)."""
     ends = probability.cumsum(-1)[..., :-1]
     return (ends < uniform[..., None]).sum(-1)

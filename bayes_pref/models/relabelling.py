@@ -1,10 +1,10 @@
-"""Mixture of users: observations whose component is summed out, and labels that mean the same throughout.
+"""Mixtures of users: components marginalised out, and labels aligned over draws.
 
-A mixture's density is the same whichever component is called the first, so the labels of its draws mean
-nothing by themselves. `relabelled` permutes the components of every draw so that all draws classify the
-users alike: the permutations minimise the Kullback-Leibler divergence from the draws' user-by-component
-probabilities to their average (Stephens 2000, J. R. Statist. Soc. B 62), each found as an
-assignment of minimal cost (Kuhn 1955), in turns with the average.
+The density of a mixture does not depend on the order of its components, so that labels are not
+identified within a draw. `relabelled` permutes the components of every draw so that all draws
+classify the users alike. The permutations minimise the Kullback-Leibler divergence from the draws'
+user-by-component probabilities to their average (Stephens 2000, J. R. Statist. Soc. B 62). Each is
+an assignment of minimal cost (Kuhn 1955), alternating with an update of the average.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEAST = 1e-12  # probability: a component that nobody is of in one draw must no
 
 
 class ComponentMixture(dist.TorchDistribution):  # type: ignore[misc]
-    """What is observed of users of unknown components: each user's component is summed out.
+    """What is observed of users of unknown components, which are marginalised out.
 
     A value holds the rows of all users, in one tensor; its log probability is one number a user.
 

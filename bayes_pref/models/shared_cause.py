@@ -35,8 +35,8 @@ import torch
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import shown
 from bayes_pref.errors import ModelError
+from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward

@@ -1,7 +1,7 @@
-"""What all pictures share: colours, axes, legends, and labels that fit.
+"""Style of all plots: colours, axes, legends, and labels that fit.
 
-Colours are those of Okabe & Ito, told apart with any colour vision. Labels are the caller's own
-words, so a dollar sign in them is a dollar sign, not mathematics. No global setting is touched.
+Colours are those of Okabe & Ito, which any colour vision can tell apart. Labels are the caller's
+words: a dollar sign in them is text and starts no formula. Global settings of matplotlib stay.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AxesArray: TypeAlias = np.ndarray[Any, Any]  # of matplotlib Axes, for which Num
 
 POPULATION, CHOSEN, TRUTH = "#0072B2", "#D55E00", "#000000"
 USERS, USERS_INTERVAL, GUIDE = "#5F6B76", "#BCC5CE", "#E6E9EC"
-SMALL = 8.5  # points, of all labels
+SMALL = 8.5  # points; font size of all labels
 PANEL = (5.6, 3.6)  # inches, of one panel among several
 _LABEL_WIDTH = 30
 _LEGEND_INCHES = 1.95  # width of an entry
@@ -67,9 +67,9 @@ def many_axes(
     if axes is not None:
         flat = np.asarray(axes, dtype=object).ravel()
         if flat.size != count or not all(isinstance(ax, Axes) for ax in flat):
-            kind = type(flat[0]).__name__ if flat.size else "nothing"
+            given = type(flat[0]).__name__ if flat.size else "nothing"
             raise DataError(
-                f"axes: {count} matplotlib Axes are needed, one a panel; got {flat.size} of {kind}"
+                f"axes: {count} matplotlib Axes are needed, one a panel; got {flat.size} of {given}"
             )
     else:
         rows = -(-count // columns)
@@ -86,14 +86,14 @@ def many_axes(
 
 
 def tidy(ax: Axes) -> Axes:
-    """Take away the frame that carries no information."""
+    """Remove the parts of the frame that carry no information."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=SMALL)
     return ax
 
 
 def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
-    """Explain the artists of `ax`: below a figure of our own, inside axes of the caller's.
+    """Add a legend: below a figure of our own (`own`), inside axes of the caller.
 
     `above` raises the upper end of the axis to make room; otherwise the legend goes where it fits.
     """
@@ -111,7 +111,7 @@ def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
         ax.set_ylim(low, low + (high - low) / (1.0 - 0.8 * share))
     for text in drawn.get_texts():
         text.set_parse_math(False)
-    # What is fine print among a thousand users must still be seen in the legend.
+    # Thin lines and small markers must be visible in the legend.
     for handle in drawn.legend_handles:
         if isinstance(handle, Line2D):
             handle.set_linewidth(max(handle.get_linewidth(), 1.8))
@@ -119,7 +119,7 @@ def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
 
 
 def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> None:
-    """Write what the axes are, in lines that are no longer than the axes."""
+    """Label the axes, in lines that are no longer than the axes."""
     if across is not None:
         ax.set_xlabel(fitted(ax, across), fontsize=SMALL + 0.5)
     if up is not None:
@@ -127,12 +127,12 @@ def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> Non
 
 
 def fitted(ax: Axes, text: str) -> str:
-    """Break a text where it would be wider than the axes."""
+    """Wrap a text at the width of the axes."""
     return textwrap.fill(text, max(int(points(ax)[0] / (0.56 * SMALL)), 20))
 
 
 def points(ax: Axes) -> tuple[float, float]:
-    """Width and height of axes as they stand, before any layout; points."""
+    """Width and height of axes before any layout; points."""
     box, inch = ax.get_window_extent(), ax.figure.dpi
     return box.width * 72.0 / inch, box.height * 72.0 / inch
 
@@ -157,11 +157,11 @@ def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
 
 @contextmanager
 def off_screen() -> Iterator[None]:
-    """Draw into memory: for files, where no window must open and there may be no screen."""
+    """Draw into memory: for files, without a window or a screen."""
     before = mpl.get_backend()
     mpl.use("agg")
     try:
         yield
     finally:
-        # Not forced: a backend that this machine cannot show was never in use.
+        # Not forced: a backend that cannot be shown was never in use.
         mpl.use(before, force=False)

@@ -11,22 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import entr
 
 from bayes_pref import settings
 from bayes_pref.convergence.statistics import ChainStatistics, chain_statistics
 from bayes_pref.draws import parameters, stack_last
 from bayes_pref.models.choice import ChoiceDistribution
-
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 # 64 MB of doubles: large enough for fast matrix products, small compared with the draws.
 BLOCK_VALUES = 2**23
 COLUMNS = ("mean", "sd", "lower", "upper")
 
 
-def describe(values: Floats, interval: float) -> dict[str, Floats]:
+def describe(values: FloatArray, interval: float) -> dict[str, FloatArray]:
     """Mean, sd and central interval over the last axis; sorts `values` in place.
 
     Parameters
@@ -59,15 +57,15 @@ def describe(values: Floats, interval: float) -> dict[str, Floats]:
     return dict(zip(COLUMNS, described, strict=True))
 
 
-def describer(interval: float) -> Callable[[Floats], dict[str, Floats]]:
+def describer(interval: float) -> Callable[[FloatArray], dict[str, FloatArray]]:
     """Return `describe` for this interval, which is validated at once."""
     interval = settings.interval(interval)
     return lambda values: describe(values, interval)
 
 
 def describe_choices(
-    eta: Floats, choices: ChoiceDistribution, interval: float
-) -> dict[str, Floats]:
+    eta: FloatArray, choices: ChoiceDistribution, interval: float
+) -> dict[str, FloatArray]:
     """Describe choices with log-odds (user, comparison, sample); entropies in bits."""
     chance = choices.probabilities(eta)
     aleatoric = entr(chance).sum(axis=0).mean(axis=-1) / np.log(2.0)
@@ -80,7 +78,7 @@ def describe_choices(
     return describe(chance[(len(chance) + 1) // 2 :].sum(axis=0), interval) | parts
 
 
-def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, Floats]) -> pd.DataFrame:
+def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, FloatArray]) -> pd.DataFrame:
     """One row for every pair of two keys, the second varying faster."""
     (first, outer), (second, inner) = keys.items()
     return pd.DataFrame(
@@ -92,7 +90,7 @@ def estimate_frame(keys: dict[str, pd.Index], columns: dict[str, Floats]) -> pd.
     )
 
 
-def describe_parameters(values: Floats, interval: float) -> dict[str, Floats]:
+def describe_parameters(values: FloatArray, interval: float) -> dict[str, FloatArray]:
     """Describe the draws (chain, draw, parameter) of every parameter, leaving them as they are."""
     chains, draws, count = values.shape
     step = max(1, BLOCK_VALUES // (chains * draws))
@@ -123,7 +121,7 @@ def parameter_frame(variables: Sequence[xr.DataArray], interval: float) -> pd.Da
     return pd.concat(parts) if parts else nothing
 
 
-def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterator[Floats]:
+def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterator[FloatArray]:
     """Yield the draws (user, feature, sample) of a few users at a time, freshly copied.
 
     Parameters
@@ -141,7 +139,7 @@ def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterat
         yield stack_last(weights.isel(user=slice(start, start + step)), "user", "feature")
 
 
-def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:
+def projections(weights: xr.DataArray, matrix: FloatArray) -> Iterator[FloatArray]:
     """Yield draws (user, row, sample) of ``matrix @ weights`` in blocks.
 
     For each block of users in turn, the blocks run over the rows.
@@ -163,9 +161,9 @@ def projections(weights: xr.DataArray, matrix: Floats) -> Iterator[Floats]:
 
 def estimate(
     weights: xr.DataArray,
-    matrix: Floats,
-    describe_block: Callable[[Floats], dict[str, Floats]],
-) -> dict[str, Floats]:
+    matrix: FloatArray,
+    describe_block: Callable[[FloatArray], dict[str, FloatArray]],
+) -> dict[str, FloatArray]:
     """Describe every projection; columns (user * row,), rows within users.
 
     `describe_block` turns draws (user, row, sample) into named arrays (user, row).

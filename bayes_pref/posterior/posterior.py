@@ -92,10 +92,8 @@ class Posterior(PosteriorDraws):
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, features=1, contexts=0, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> posterior.summary().columns.tolist()
         ['mean', 'sd', 'lower', 'upper', 'rhat', 'ess_bulk', 'ess_tail']
         """
@@ -129,10 +127,8 @@ class Posterior(PosteriorDraws):
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> posterior.weights("population").columns.tolist()
         ['user', 'feature', 'mean', 'sd', 'lower', 'upper']
         """

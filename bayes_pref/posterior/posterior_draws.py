@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
@@ -36,8 +35,7 @@ from bayes_pref.posterior.renamed_attributes import missing_attribute
 from bayes_pref.posterior.run import Run
 from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
 from bayes_pref.posterior.text_reward import TextReward
-
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 # Streams of random numbers: the draws for one question never change the answer to another.
 _NEW_USER, _REPLICATION = 1, 2
@@ -80,10 +78,8 @@ class PosteriorDraws:
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> posterior.weights_draws(list(world.comparisons.users[:3])).shape
         (4, 1000, 3, 4)
         """
@@ -212,11 +208,9 @@ class PosteriorDraws:
 
         Examples
         --------
-        >>> import bayes_pref as bp
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> import pathlib, tempfile
-        >>> world = bp.simulate(users=20, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "posterior.nc")
         ...     posterior.save(path)
@@ -278,7 +272,9 @@ class PosteriorDraws:
         positions = user_positions(users, known)
         return weights.isel(user=positions), known.take(positions)
 
-    def _projected(self, matrix: Floats, labels: pd.Index, dim: str, users: Users) -> xr.DataArray:
+    def _projected(
+        self, matrix: FloatArray, labels: pd.Index, dim: str, users: Users
+    ) -> xr.DataArray:
         """Draws (chain, draw, user, `dim`) of ``matrix @ weights``."""
         weights, owners = self._weights(users)
         values = weights.transpose("chain", "draw", "user", "feature").to_numpy() @ matrix.T

@@ -12,21 +12,18 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import IntArray
 from bayes_pref.draws import stack_last
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.posterior.estimates import BLOCK_VALUES
-
-Floats = NDArray[np.float64]
+from bayes_pref.types import FloatArray, IntArray
 
 
 def log_odds(
-    weights: xr.DataArray, users: IntArray, difference: Floats
-) -> Iterator[tuple[slice, Floats]]:
+    weights: xr.DataArray, users: IntArray, difference: FloatArray
+) -> Iterator[tuple[slice, FloatArray]]:
     """Yield rows and their log-odds (row, sample), a few rows at a time.
 
     Parameters
@@ -105,7 +102,7 @@ def predict(
 
 def marginal_effects(
     weights: xr.DataArray, choices: ChoiceDistribution, comparisons: Comparisons
-) -> Floats:
+) -> FloatArray:
     """Compute average marginal component effects (sample, attribute), in [-1, 1].
 
     P(preferred) - P(the other preferred) of an item that has one unit more of the attribute and is

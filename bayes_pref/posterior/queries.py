@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import Table, TableLike, closest, shown
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
+from bayes_pref.messages import closest, shown
+from bayes_pref.types import FloatArray
 
-Floats: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = "Hashable | Sequence[Hashable] | pd.Index[Any] | pd.Series[Any] | NDArray[Any]"
 Users: TypeAlias = "Labels | None"
 Items: TypeAlias = "TableLike | Labels | None"
@@ -50,7 +51,7 @@ def user_positions(users: Users, known: pd.Index) -> NDArray[np.intp]:
 
 def item_matrix(
     items: Items, comparisons: Comparisons, argument: str = "items"
-) -> tuple[Floats, pd.Index]:
+) -> tuple[FloatArray, pd.Index]:
     """Features (m, d) of items, and their labels.
 
     Parameters
@@ -115,7 +116,7 @@ def item_matrix(
 
 def difference_matrix(
     left: Items, right: Items, comparisons: Comparisons
-) -> tuple[Floats, pd.Index]:
+) -> tuple[FloatArray, pd.Index]:
     """Feature differences (m, d), left minus right, and a label for each comparison.
 
     Parameters
@@ -154,7 +155,7 @@ def difference_matrix(
 
 def _table_differences(
     left: TableLike, right: TableLike, comparisons: Comparisons
-) -> tuple[Floats, pd.Index]:
+) -> tuple[FloatArray, pd.Index]:
     """Differences of two tables, which share their contexts."""
     used = list(dict.fromkeys(context for _, context in comparisons.features.interactions))
     one, other = Table.read(left, "left"), Table.read(right, "right")

@@ -65,9 +65,8 @@ class Run:
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> posterior.run.engine, posterior.run.exact, posterior.run.draws
     ('Gibbs', True, 1000)
     """

@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.table import listed
 from bayes_pref.errors import DataError
-
-Floats = NDArray[np.float64]
+from bayes_pref.messages import listed
+from bayes_pref.types import FloatArray
 
 
 class Score(NamedTuple):
@@ -51,7 +49,7 @@ class TextReward(torch.nn.Module):
     mean: torch.Tensor
     root: torch.Tensor
 
-    def __init__(self, comparisons: Comparisons, weights: Floats, group: Any = None) -> None:
+    def __init__(self, comparisons: Comparisons, weights: FloatArray, group: Any = None) -> None:
         super().__init__()
         text = comparisons.text
         if text is None:

@@ -1,1 +1,1 @@
-"""Results as pages and folders."""
+"""Results as HTML pages and folders of files."""

@@ -1,4 +1,4 @@
-"""A folder of results: tried before any work; its files are whole or not at all."""
+"""A folder for results: checked before any work; each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bayes_pref.plots.style import off_screen
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """A folder that exists and can be written to, and the names of the files written so far.
+    """A folder that exists and is writable, and the names of the files written to it.
 
     Parameters
     ----------
     path
-        The folder; made, with its parents, if it is not there.
+        The folder; it is made, with its parents, if it does not exist.
     remedy
         What to do where it cannot be written to, for the message.
 
@@ -47,7 +47,7 @@ class OutputFolder:
     written: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Try the folder now: a fit whose results have no place is minutes lost."""
+        """Check the folder now, before a long fit whose results could not be saved."""
         with self._refusals(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
@@ -62,19 +62,19 @@ class OutputFolder:
         self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
 
     def saved(self, name: str, save: Callable[[Path], object]) -> None:
-        """Write what sees to it by itself that its file is whole, such as `Posterior.save`."""
+        """Call a function that writes a complete file itself, such as `Posterior.save`."""
         save(self.path / name)
         self.written.append(name)
 
     def picture(self, name: str, draw: Callable[[], Any]) -> None:
-        """Write a picture, in the format that the file's name ends in.
+        """Write a figure in the format of the file's ending.
 
         Parameters
         ----------
         name
             The file's name, such as ``users.png`` or ``users.svg``.
         draw
-            Draws the picture in a new figure and returns its axes, one or several.
+            Draws a new figure and returns its axes, one or several.
         """
         with off_screen():
             figure = np.ravel(draw())[0].figure
@@ -84,7 +84,7 @@ class OutputFolder:
                 pyplot.close(figure)
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write beside the destination, then rename."""
+        """Write beside the destination, and rename the complete file."""
         target = self.path / name
         with self._refusals(target):
             temporary = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{name}."))

@@ -20,8 +20,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_score
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.overlap import assess_overlap as overlap
-from bayes_pref.diagnostics.query import read_pairs
+from bayes_pref.diagnostics.overlap import context_overlap
+from bayes_pref.diagnostics.prompts import PromptFeatures
+from bayes_pref.diagnostics.query import read_query
 from confounding_study.data import OBJECTIVES, Array, Judged, load
 from confounding_study.population import USERS, People, draw
 from confounding_study.sweep import RHOS, Outcome, Task
@@ -198,7 +199,8 @@ def flags(
         judged.prompt[people.row],
         judged.prompt[np.concatenate([people.row, people.held_row])],
     )
-    report = bp.diagnose(posterior, asked, prompts=prompts, threshold=THRESHOLD, progress=False)
+    thresholds = bp.Thresholds(shift=THRESHOLD)
+    report = bp.diagnose(posterior, asked, prompts=prompts, thresholds=thresholds, progress=False)
     frame = report.comparisons
     frame.attrs["permutation_p"] = report.permutation_p
     return frame.iloc[: len(fitted_rows)], frame.iloc[len(fitted_rows) :]
@@ -206,10 +208,9 @@ def flags(
 
 def overlaps(posterior: bp.Posterior, judged: Judged, people: People) -> Array:
     """Overlap (m,) of the held-out pairs, by the whole embedding of their prompts."""
-    prompts = judged.prompt[people.row], judged.prompt[people.held_row]
-    pairs = read_pairs(posterior, people.held.drop(columns="choice"))
-    found = overlap.assess(posterior, pairs, described=prompts)
-    return found.comparisons["overlap"].to_numpy()
+    prompts = PromptFeatures(judged.prompt[people.row], judged.prompt[people.held_row])
+    query = read_query(posterior, people.held.drop(columns="choice"))
+    return context_overlap.assess(posterior, query, prompts=prompts).overlap
 
 
 def auroc_within(values: Array, consistent: NDArray[np.bool_], user: NDArray[np.intp]) -> float:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.confounding import assess_confounding as confounding
-from bayes_pref.diagnostics.identifiability import assess_identifiability as identifiability
-from bayes_pref.diagnostics.query import read_pairs
+from bayes_pref.diagnostics.confounding import confounding_shift
+from bayes_pref.diagnostics.identifiability import prior_share
+from bayes_pref.diagnostics.query import read_query
 from flag_study import reach, unlearned, worlds
 from flag_study.metrics import OURS, figures, reliability
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
@@ -112,14 +112,8 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 def coupled(comparisons: bp.Comparisons, seed: int, engine: bp.Gibbs = ENGINE) -> Answer:
     """Return what the flags say of comparisons, from a fit with the exposure term."""
     joint = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, engine, seed=seed)
-    found = confounding.assess(
-        joint,
-        read_pairs(joint),
-        threshold=MATERIAL,
-        certainty=CERTAIN,
-        level=LEVEL,
-        seed=seed,
-    )
+    thresholds = bp.Thresholds(shift=MATERIAL, certainty=CERTAIN, permutation_level=LEVEL)
+    found = confounding_shift.assess(joint, read_query(joint), thresholds=thresholds, seed=seed)
     table = found.comparisons
     k = len(comparisons.features.attributes)
     mu = joint.draws["mu"].mean(("chain", "draw")).to_numpy()
@@ -128,7 +122,7 @@ def coupled(comparisons: bp.Comparisons, seed: int, engine: bp.Gibbs = ENGINE) -
         p_value=float(found.permutation_p),
         p_confounded=table["p_confounded"].to_numpy(),
         context_effect=mu[k:] if len(mu) > k else None,
-        flagged=np.asarray(found.flagged),
+        flagged=np.asarray(found.confounded),
         shift=tuple(table[name].to_numpy() for name in ("shift_lower", "shift", "shift_upper")),
     )
 
@@ -153,7 +147,7 @@ def _identifiability(task: Task) -> list[dict[str, Any]]:
 
 
 def _unidentifiable(posterior: bp.Posterior, candidates: bp.Comparisons | None) -> np.ndarray:
-    found = identifiability.assess(posterior, read_pairs(posterior, candidates))
+    found = prior_share.assess(posterior, read_query(posterior, candidates))
     return found.comparisons["unidentifiable"].to_numpy(dtype=bool)
 
 
@@ -163,7 +157,7 @@ def _separation(task: Task) -> list[dict[str, Any]]:
         seed = worlds.seed_of(kind, task.replication)
         comparisons, truth = unlearned.separated(seed, kind)
         posterior = bp.fit(bp.HierarchicalReward(), comparisons, SHORTEST, seed=seed)
-        found = identifiability.assess(posterior, read_pairs(posterior))
+        found = prior_share.assess(posterior, read_query(posterior))
         said = bool(found.comparisons["separated"].any())
         figure = "detected" if truth else "false alarms"
         records.append({"method": OURS, "figure": f"{figure}: {kind}", "value": float(said)})

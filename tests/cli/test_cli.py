@@ -483,8 +483,11 @@ def test_the_summary_of_a_pooled_fit_speaks_of_no_share_of_users() -> None:
 
 
 def test_findings_are_told_in_options_of_the_command() -> None:
-    advice = "draw longer chains, for example Gibbs(draws=4000, warmup=1000)"
-    finding = bp.Finding("rhat", "mu[length]", 1.2, 1.01, 3, f"mu[length]: R-hat 1.2; {advice}")
+    message = (
+        "mu[length]: R-hat 1.2; draw longer chains, for example Gibbs(draws=4000, warmup=1000)"
+    )
+    settings = {"draws": 4000, "warmup": 1000}
+    finding = bp.Finding("rhat", "mu[length]", 1.2, 1.01, 3, message, settings)
     text = summary_text(made_posterior(findings=(finding,)), 0.9)
     assert "1 check failed" in text
     assert "--draws 4000 --warmup 1000" in " ".join(text.split())

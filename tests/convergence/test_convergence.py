@@ -197,6 +197,7 @@ def test_the_remedy_for_thinned_chains_keeps_their_thinning() -> None:
     engine: dict[str, Any] = {"engine": "Gibbs", "settings": {"warmup": 500, "thin": 4}}
     found = convergence.check(dataset(draws), xr.Dataset(), **engine)[0]
     assert found.message.endswith("for example Gibbs(draws=2000, warmup=1000, thin=4)")
+    assert found.settings == {"draws": 2000, "warmup": 1000, "thin": 4}
 
 
 def test_few_effective_draws_are_named_with_a_remedy_that_suffices() -> None:

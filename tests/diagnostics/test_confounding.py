@@ -15,16 +15,25 @@ from scipy.special import expit
 from scipy.stats import kstest, norm, rankdata
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.confounding.assess_confounding import (
-    Confounding,
-    assess,
-    refit_with_exposure,
-    unsupported,
+from bayes_pref.diagnostics.confounding.confounding_limits import unsupported
+from bayes_pref.diagnostics.confounding.confounding_shift import Confounding, assess
+from bayes_pref.diagnostics.confounding.exposure_distribution import (
+    ExposureDistribution,
+    ExposureDraws,
+    draw_exposure,
 )
-from bayes_pref.diagnostics.confounding.exposure_distribution import Exposure, Law, draw_exposure
-from bayes_pref.diagnostics.confounding.permutation import Scores, null_scores, permutation_p_value
-from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, carried, describe_shifts
-from bayes_pref.diagnostics.query import Pairs, read_pairs
+from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
+from bayes_pref.diagnostics.confounding.permutation import (
+    EfficientScores,
+    null_scores,
+    permutation_p_value,
+)
+from bayes_pref.diagnostics.confounding.shifts import (
+    PopulationDraws,
+    adjusted_share,
+    describe_shifts,
+)
+from bayes_pref.diagnostics.query import Query, read_query
 from bayes_pref.models.regressors import exposures
 
 Array = np.ndarray
@@ -37,7 +46,7 @@ class EqualWeights:
         return np.ones(size)
 
 
-def as_they_are(comparisons: bp.Comparisons, draws: int = 1) -> Exposure:
+def as_they_are(comparisons: bp.Comparisons, draws: int = 1) -> ExposureDraws:
     return draw_exposure(comparisons, draws, cast(Any, EqualWeights()))
 
 
@@ -63,18 +72,20 @@ def shown_and_known(*, users: int = 300, each: int = 10, carries: float = 0.6) -
     )
 
 
-def test_the_law_of_exposure_is_the_regression_over_comparisons() -> None:
+def test_the_distribution_of_exposure_is_the_regression_over_comparisons() -> None:
     comparisons = small_comparisons().take(np.arange(40))  # users make unequally many
-    law = as_they_are(comparisons)
+    exposure = as_they_are(comparisons)
     z = exposures(comparisons)[:, 0]
     rows, x = z[comparisons.user], comparisons.context[:, 0]
     slope = np.cov(rows, x, ddof=0)[0, 1] / x.var()
-    np.testing.assert_allclose(law.mean, [[z.mean()]], atol=1e-12)
-    np.testing.assert_allclose(law.variance, [[[z.var()]]])
-    np.testing.assert_allclose(law.observed.slope, [[[slope]]])
-    np.testing.assert_allclose(law.observed.offset, [[rows.mean() - z.mean() - slope * x.mean()]])
-    np.testing.assert_allclose(law.observed.variance, [[[z.var() - slope**2 * x.var()]]])
-    assert law.adjusted is law.observed
+    np.testing.assert_allclose(exposure.mean, [[z.mean()]], atol=1e-12)
+    np.testing.assert_allclose(exposure.variance, [[[z.var()]]])
+    np.testing.assert_allclose(exposure.observed.slope, [[[slope]]])
+    np.testing.assert_allclose(
+        exposure.observed.offset, [[rows.mean() - z.mean() - slope * x.mean()]]
+    )
+    np.testing.assert_allclose(exposure.observed.variance, [[[z.var() - slope**2 * x.var()]]])
+    assert exposure.adjusted is exposure.observed
 
 
 def test_adjusting_is_the_partial_regression_averaged_over_all_users() -> None:
@@ -96,9 +107,9 @@ def test_adjusting_is_the_partial_regression_averaged_over_all_users() -> None:
 
 def test_bootstrap_draws_scatter_as_a_regression_over_users_does() -> None:
     comparisons = shown_and_known(users=400)
-    law = draw_exposure(comparisons, 4000, np.random.default_rng(0))
+    exposure = draw_exposure(comparisons, 4000, np.random.default_rng(0))
     # The mean of 400 standardised exposures has a standard error of 1/20, bootstrapped or not.
-    assert law.mean[:, 1].std() == pytest.approx(1 / 20, rel=4 / np.sqrt(2 * 4000) + 0.02)
+    assert exposure.mean[:, 1].std() == pytest.approx(1 / 20, rel=4 / np.sqrt(2 * 4000) + 0.02)
 
 
 POINT = PopulationDraws(
@@ -107,7 +118,7 @@ POINT = PopulationDraws(
     tau=np.array([[0.5, 0.3]]),
     covariance=None,
 )
-PAIRS = Pairs(
+PAIRS = Query(
     difference=np.array([[2.0, 0.5], [1.0, -1.0], [-1.5, 1.0]]),
     context=np.array([[6.0], [1.0], [5.0]]),
     user=np.full(3, -1),
@@ -147,8 +158,8 @@ def test_shares_of_users_are_those_of_simulated_users() -> None:
     comparisons = shown_and_known()
     mean, error = by_simulation(comparisons)
 
-    def z_scores(exposure: Exposure) -> Array:
-        rows = describe_shifts(POINT, exposure, PAIRS, 0.03, 0.9)
+    def z_scores(exposure: ExposureDraws) -> Array:
+        rows = describe_shifts(POINT, exposure, PAIRS, smallest=0.03, interval=0.9)
         observed = rows["p_do"] + rows["shift_unadjusted"]
         ours = np.column_stack([rows["p_do"], rows["p_obs"], observed])
         # The window of contexts is narrow beside their sd of 2.8: it moves p by less than 1e-3.
@@ -157,9 +168,9 @@ def test_shares_of_users_are_those_of_simulated_users() -> None:
     exact = as_they_are(comparisons)
     assert z_scores(exact).max() < 4
     # Partners that must fail: v1 = v0; the full slope where there is adjusting; no adjusting.
-    wide = Law(exact.observed.offset, exact.observed.slope, exact.variance)
+    wide = ExposureDistribution(exact.observed.offset, exact.observed.slope, exact.variance)
     assert z_scores(replace(exact, observed=wide))[:, 2].max() > 10
-    narrow = Law(exact.adjusted.offset, exact.adjusted.slope, exact.variance)
+    narrow = ExposureDistribution(exact.adjusted.offset, exact.adjusted.slope, exact.variance)
     assert z_scores(replace(exact, adjusted=narrow))[:, 1].max() > 10
     whole = exact.observed.slope * [[0.0], [1.0]]
     assert z_scores(replace(exact, adjusted=replace(exact.adjusted, slope=whole))).max() > 10
@@ -174,8 +185,8 @@ def test_a_full_covariance_is_a_diagonal_one_in_other_features() -> None:
     inverse = np.linalg.inv(factor)
     turned = PopulationDraws(mu @ inverse.T, inverse @ slopes, np.ones((1, 2)), None)
     pairs = replace(PAIRS, difference=PAIRS.difference @ factor)
-    first = describe_shifts(full, exposure, PAIRS, 0.03, 0.9)
-    second = describe_shifts(turned, exposure, pairs, 0.03, 0.9)
+    first = describe_shifts(full, exposure, PAIRS, smallest=0.03, interval=0.9)
+    second = describe_shifts(turned, exposure, pairs, smallest=0.03, interval=0.9)
     np.testing.assert_allclose(first, second, atol=1e-9)
 
 
@@ -183,26 +194,26 @@ def test_covariates_carry_all_some_or_none_of_the_coupling() -> None:
     comparisons = shown_and_known()
     exposure = as_they_are(comparisons)
     only_known = replace(POINT, slopes=POINT.slopes * [1.0, 0.0])
-    assert carried(only_known, exposure, comparisons) == pytest.approx(1.0)
-    shift = describe_shifts(only_known, exposure, PAIRS, 0.03, 0.9)
+    assert adjusted_share(only_known, exposure, comparisons) == pytest.approx(1.0)
+    shift = describe_shifts(only_known, exposure, PAIRS, smallest=0.03, interval=0.9)
     np.testing.assert_allclose(shift["shift"], 0.0, atol=1e-12)
     assert shift["shift_unadjusted"].abs().max() > 0.03
-    assert 0.1 < cast(float, carried(POINT, exposure, comparisons)) < 0.9
+    assert 0.1 < cast(float, adjusted_share(POINT, exposure, comparisons)) < 0.9
     # A covariate that has nothing to do with exposure carries what chance gives it: its
     # correlation with exposure among 300 users is within 4 / sqrt(300).
     unrelated = shown_and_known(carries=0.0)
     only_shown = replace(POINT, slopes=POINT.slopes * [0.0, 1.0])
-    share = carried(only_shown, as_they_are(unrelated), unrelated)
+    share = adjusted_share(only_shown, as_they_are(unrelated), unrelated)
     assert abs(cast(float, share)) < 2 * 16 / 300
 
 
 # --- the permutation test
 
 
-def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[Scores, Array]:
+def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[EfficientScores, Array]:
     """Scores and exposure of users whose number of comparisons and differences go with exposure.
 
-    Those who are shown extreme contexts make many comparisons, and one feature is an interaction.
+    Users with extreme contexts make many comparisons, and one feature is an interaction.
     """
     users = 60
     decides = rng.standard_normal(users)
@@ -227,14 +238,14 @@ def null_world(rng: np.random.Generator, coupling: float = 0.0) -> tuple[Scores,
     return scores, exposures(comparisons)
 
 
-def p_values(kind: str, replications: int = 300) -> Array:
+def p_values(world: str, replications: int = 300) -> Array:
     found = []
     for seed in range(replications):
         rng = np.random.default_rng([seed, 77])
-        scores, z = null_world(rng, coupling=0.5 if kind == "coupled" else 0.0)
-        if kind == "one information for all":
+        scores, z = null_world(rng, coupling=0.5 if world == "dependent" else 0.0)
+        if world == "one information for all":
             equal = np.broadcast_to(scores.information.mean(axis=0), scores.information.shape)
-            scores = Scores(scores.score, equal)
+            scores = EfficientScores(scores.score, equal)
         p = permutation_p_value(scores, z, np.empty((len(z), 0)), permutations=199, rng=rng)
         found.append(p - rng.random() / 200)  # makes a p-value of 199 permutations continuous
     return np.array(found)
@@ -243,9 +254,9 @@ def p_values(kind: str, replications: int = 300) -> Array:
 @pytest.mark.slow
 def test_p_values_are_uniform_where_preferences_have_nothing_to_do_with_exposure() -> None:
     assert kstest(p_values("null"), "uniform").pvalue > 1e-3
-    # Partners that must fail: a coupled world, and a statistic that does not know that users with
-    # extreme exposures are known better.
-    assert kstest(p_values("coupled"), "uniform").pvalue < 1e-6
+    # Partners that must fail: a world with dependence, and a statistic that ignores that more is
+    # known about users with extreme exposures.
+    assert kstest(p_values("dependent"), "uniform").pvalue < 1e-6
     assert kstest(p_values("one information for all"), "uniform").pvalue < 1e-6
 
 
@@ -303,7 +314,7 @@ def assessed(world: bp.World, seed: int = 0) -> tuple[Confounding, Array]:
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
         model = bp.HierarchicalReward(exposure=True)
         posterior = bp.fit(model, world.comparisons, engine, seed=seed)
-    return assess(posterior, read_pairs(posterior)), world.truth.comparisons["shift"].to_numpy()
+    return assess(posterior, read_query(posterior)), world.truth.comparisons["shift"].to_numpy()
 
 
 @pytest.mark.slow
@@ -319,8 +330,8 @@ def test_shifts_of_a_confounded_world_are_found(interactions: bool) -> None:
     claimed = (rows["shift_upper"] - rows["shift_lower"]) / (2 * norm.ppf(0.95))
     error = np.mean((rows["shift"] - truth) ** 2)
     assert error < 6 * np.mean(claimed**2)
-    assert found.flagged[shifted].mean() > 0.5
-    assert found.flagged[~shifted].mean() < 0.03
+    assert found.confounded[shifted].mean() > 0.5
+    assert found.confounded[~shifted].mean() < 0.03
     # The partner that must fail: shifts of the right size in the other direction.
     assert np.mean((rows["shift"] + truth) ** 2) > 6 * np.mean(claimed**2)
 
@@ -329,7 +340,7 @@ def test_shifts_of_a_confounded_world_are_found(interactions: bool) -> None:
 def test_a_context_effect_is_not_taken_for_confounding() -> None:
     # Null worlds reject at 1 %: of two, both at once with probability 1e-4.
     flagged = [
-        assessed(bp.simulate(confounding=0.0, interactions=True, seed=seed))[0].flagged.any()
+        assessed(bp.simulate(confounding=0.0, interactions=True, seed=seed))[0].confounded.any()
         for seed in range(2)
     ]
     assert not all(flagged)
@@ -349,11 +360,11 @@ def many_users(**settings: Any) -> bp.Comparisons:
 def test_every_pair_gets_its_row_whatever_the_model(covariance: str, covariates: bool) -> None:
     posterior = made(many_users(covariates=covariates, interactions=True), covariance=covariance)
     new = pd.DataFrame({"length": [1.0, 0.0], "tone": 0.5, "tact": 0.0, "hard": [0.3, -0.2]})
-    for pairs in (read_pairs(posterior), read_pairs(posterior, new)):
+    for pairs in (read_query(posterior), read_query(posterior, new)):
         found = assess(posterior, pairs, permutations=99)
         rows = found.comparisons
         assert rows.index.equals(pd.RangeIndex(len(pairs)))
-        assert found.flagged.shape == (len(pairs),)
+        assert found.confounded.shape == (len(pairs),)
         known = rows.drop(columns="shift_unadjusted")
         assert np.isfinite(known.to_numpy()).all()
         assert rows["shift_unadjusted"].isna().all() == (not covariates)
@@ -366,15 +377,25 @@ def test_every_pair_gets_its_row_whatever_the_model(covariance: str, covariates:
     assert list(found.coupling["feature"].unique()) == ["length", "tone", "tact", "tone:hard"]
 
 
-def test_flags_need_the_gate_to_reject_as_well() -> None:
+def test_a_comparison_is_confounded_only_if_the_permutation_test_rejects() -> None:
     posterior = made(many_users())
-    found = assess(posterior, read_pairs(posterior), level=0.011, permutations=99)
+    found = assess(
+        posterior,
+        read_query(posterior),
+        thresholds=bp.Thresholds(permutation_level=0.011),
+        permutations=99,
+    )
     sure = (found.comparisons["p_confounded"] > 0.95).to_numpy()
     assert sure.any()  # the draws were made up, and the choices know nothing of them
     assert found.permutation_p > 0.011
-    assert not found.flagged.any()
-    open_gate = assess(posterior, read_pairs(posterior), level=0.99, permutations=99)
-    np.testing.assert_array_equal(open_gate.flagged, sure)
+    assert not found.confounded.any()
+    open_test = assess(
+        posterior,
+        read_query(posterior),
+        thresholds=bp.Thresholds(permutation_level=0.99),
+        permutations=99,
+    )
+    np.testing.assert_array_equal(open_test.confounded, sure)
 
 
 def with_context(**columns: Any) -> bp.Comparisons:
@@ -395,11 +416,11 @@ def test_collinear_and_constant_contexts_are_noted_and_change_nothing() -> None:
     theirs = one.observed.offset[0, 0] + hard * one.observed.slope[0, 0]
     np.testing.assert_allclose(ours, theirs, atol=1e-9)
     posterior = made(both)
-    found = assess(posterior, read_pairs(posterior), permutations=99)
+    found = assess(posterior, read_query(posterior), permutations=99)
     assert np.isfinite(found.comparisons.drop(columns="shift_unadjusted").to_numpy()).all()
     assert "'same' is the same in every comparison" in found.notes[0]
     assert "combinations of others" in found.notes[1]
-    assert assess(made(plain), read_pairs(made(plain)), permutations=99).notes == ()
+    assert assess(made(plain), read_query(made(plain)), permutations=99).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -439,14 +460,14 @@ def test_contexts_that_all_users_are_shown_alike_cannot_be_assessed() -> None:
     assert "on average the same for every user" in reason
     posterior = made_posterior(alike, bp.HierarchicalReward(exposure=True))
     with pytest.raises(bp.DataError, match="on average the same"):
-        assess(posterior, read_pairs(posterior))
+        assess(posterior, read_query(posterior))
 
 
-def test_a_coupled_posterior_is_kept_and_others_are_fitted_anew() -> None:
+def test_a_posterior_with_exposure_is_kept_and_others_are_fitted_anew() -> None:
     posterior = made(many_users(), effect_sd=0.5)
     assert refit_with_exposure(posterior) is posterior
     with pytest.raises(bp.ModelError, match=r"no exposure term: fit bp\.HierarchicalReward\(expos"):
-        assess(pooled_posterior(many_users()), read_pairs(posterior))
+        assess(pooled_posterior(many_users()), read_query(posterior))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
         plain = made_posterior(many_users(), bp.HierarchicalReward(effect_sd=0.5, spread_sd=0.4))
@@ -460,8 +481,6 @@ def test_a_coupled_posterior_is_kept_and_others_are_fitted_anew() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": 0.0}, "threshold must be a number between 0 and 1, got 0.0"),
-        ({"certainty": 95}, "certainty must be a number between 0 and 1, got 95"),
         ({"interval": 1.0}, "interval must be a number between 0 and 1"),
         ({"permutations": 0}, "permutations must be a whole number of at least 1"),
         ({"permutations": 50}, "50 permutations can never reject at level 0.01; take at least 99"),
@@ -470,4 +489,4 @@ def test_a_coupled_posterior_is_kept_and_others_are_fitted_anew() -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     posterior = made(many_users())
     with pytest.raises(bp.DataError, match=message):
-        assess(posterior, read_pairs(posterior), **settings)
+        assess(posterior, read_query(posterior), **settings)

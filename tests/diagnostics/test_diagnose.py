@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,13 @@ import pytest
 from made_posteriors import made_posterior
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.diagnose import COLUMNS
-from bayes_pref.diagnostics.verdicts import Grounds, decide, percent, sentences
-from bayes_pref.reporting.html import page
+from conftest import ROOT
+
+COLUMNS = [
+    *("row", "user", "mean", "sd", "lower", "upper"),
+    *("p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"),
+    *("prior_share", "reference_sd", "borrowed", "overlap", "verdict", "sentence"),
+]
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.errors.ConvergenceWarning")
 
@@ -37,78 +42,6 @@ def posterior(world: bp.World) -> bp.Posterior:
 @pytest.fixture(scope="module")
 def report(posterior: bp.Posterior) -> bp.Report:
     return bp.diagnose(posterior, progress=False)
-
-
-def grounds(**columns: list[float]) -> Grounds:
-    """Grounds of comparisons in which nothing was found, but for the columns given."""
-    n = len(next(iter(columns.values())))
-    plain = dict.fromkeys([*COLUMNS[2:-2], "p_left", "p_small"], np.full(n, 0.1))
-    flags = {
-        name: np.zeros(n, bool) for name in ("unidentifiable", "confounded", "separated", "new")
-    }
-    given = {name: np.asarray(values, bool) for name, values in columns.items() if name in flags}
-    numbers = pd.DataFrame(plain | {k: v for k, v in columns.items() if k not in flags})
-    words = np.full(n, "The data never separate a and b", dtype=object)
-    return Grounds(numbers, **flags | given, unlearned=words, agreed="'a'", personal=True)
-
-
-def test_the_first_verdict_that_holds_is_given() -> None:
-    found = grounds(
-        unidentifiable=[1, 0, 0, 0, 0, 0],
-        confounded=[1, 1, 0, 0, 0, 0],
-        separated=[1, 1, 1, 0, 0, 0],
-        p_left=[0.99, 0.99, 0.99, 0.96, 0.6, 0.94],
-        p_small=[0.0, 0.0, 0.0, 0.0, 0.91, 0.0],
-    )
-    assert decide(found).tolist() == list(bp.VERDICTS[:6])
-
-
-def test_a_model_without_users_is_refused_what_is_about_users() -> None:
-    found = grounds(unidentifiable=[1, 0], p_left=[0.99, 0.99])
-    without = Grounds(**{**vars(found), "personal": False})
-    assert decide(without).tolist() == ["unidentifiable", "not assessed"]
-
-
-def test_what_is_said_of_a_user_who_was_never_asked_is_said_to_be_borrowed() -> None:
-    found = grounds(new=[1, 0], borrowed=[1.0, 1.0])
-    never, unlike = sentences(found, decide(found), 0.9)
-    assert "was never asked" in never
-    assert "100 %" not in never
-    assert "own comparisons say nothing of 100 %" in unlike
-
-
-def test_sentences_name_the_numbers() -> None:
-    found = grounds(
-        confounded=[1, 0],
-        p_obs=[0.71, 0.5],
-        p_do=[0.58, 0.5],
-        shift=[0.13, 0.0],
-        shift_lower=[0.08, 0.0],
-        shift_upper=[0.17, 0.0],
-        p_left=[0.5, 0.02],
-        borrowed=[0.0, 0.62],
-        overlap=[0.9, 0.12],
-        mean=[0.0, -1.5],
-        lower=[0.0, -2.5],
-        upper=[0.0, -0.5],
-    )
-    said = sentences(found, decide(found), 0.9)
-    assert said[0] == (
-        "People shown pairs like this differ from people in general: they would choose left 71 % "
-        "of the time, people in general 58 % (shift 0.13, 90 % interval 0.08 to 0.17)."
-    )
-    assert said[1] == (
-        "This user prefers right (probability 98 %): -1.50, 90 % interval -2.50 to -0.50 log-odds "
-        "for left. This user's own comparisons say nothing of 62 % of what differs here: that much "
-        "is borrowed from other users. People like this user are hardly ever shown such contexts "
-        "(overlap 0.12)."
-    )
-
-
-def test_what_is_not_all_is_never_written_as_all() -> None:
-    assert percent(np.array([0.0, 0.001, 0.5, 0.999, 1.0])).tolist() == [
-        *("0 %", "under 1 %", "50 %", "over 99 %", "100 %")
-    ]
 
 
 def test_every_comparison_has_one_verdict_and_a_sentence(
@@ -173,18 +106,19 @@ def test_without_contexts_the_report_says_what_to_record() -> None:
     assert "confounded" not in set(found.comparisons["verdict"])
 
 
-def test_a_pooled_posterior_is_refused_by_name_what_is_about_users(world: bp.World) -> None:
+def test_a_pooled_posterior_gets_no_verdict_about_users(world: bp.World) -> None:
     found = bp.diagnose(bp.fit(bp.PooledReward(), world.comparisons, QUICK), progress=False)
     assert any(note.startswith("PooledReward") and "prefers" in note for note in found.notes)
     assert not set(found.comparisons["verdict"]) & {"prefers", "indifferent", "undecided"}
 
 
-def test_a_mean_field_posterior_is_refused_by_name_what_it_cannot_support(
+def test_a_mean_field_posterior_gets_no_verdict_that_needs_a_covariance(
     posterior: bp.Posterior,
 ) -> None:
     apart = replace(posterior, run=replace(posterior.run, joint=False))
     found = bp.diagnose(apart, progress=False)
-    assert any("SVI(guide='mean_field')" in note and "refused" in note for note in found.notes)
+    [note] = [note for note in found.notes if "SVI(guide='mean_field')" in note]
+    assert "cannot be given" in note
     assert found.comparisons[["prior_share", "reference_sd"]].isna().all(axis=None)
     assert not set(found.comparisons["verdict"]) & {"unidentifiable", "separated"}
     assert found.exposure_posterior is not None
@@ -201,7 +135,7 @@ def test_features_that_never_part_are_named() -> None:
     assert found["verdict"][1] == "unidentifiable"
     assert found["verdict"][0] != "unidentifiable"
     assert re.search("'length' and 'detail'", found["sentence"][1])
-    assert "prior's" in found["sentence"][1]
+    assert "the prior accounts for" in found["sentence"][1]
 
 
 def test_separated_answers_are_told_from_large_ones() -> None:
@@ -313,10 +247,14 @@ def test_what_is_no_posterior_is_refused() -> None:
         bp.diagnose("posterior")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("threshold", [0.0, 1.0, -1])
-def test_a_threshold_is_a_probability(threshold: float) -> None:
-    with pytest.raises(bp.ModelError, match="threshold"):
-        bp.diagnose(made_posterior(), threshold=threshold)
+def test_an_old_keyword_is_refused_with_the_new_one() -> None:
+    with pytest.raises(TypeError, match=r"'threshold'; write thresholds=bp.Thresholds\(shift="):
+        bp.diagnose(made_posterior(), threshold=0.05)  # type: ignore[call-arg]
+
+
+def test_thresholds_are_of_their_type() -> None:
+    with pytest.raises(bp.ModelError, match=r"thresholds: got float but expected bp.Thresholds"):
+        bp.diagnose(made_posterior(), thresholds=0.05)  # type: ignore[arg-type]
 
 
 def test_an_exported_folder_holds_everything(report: bp.Report, tmp_path: Path) -> None:
@@ -335,9 +273,49 @@ def test_an_exported_folder_holds_everything(report: bp.Report, tmp_path: Path) 
 def test_labels_are_escaped_in_html() -> None:
     world = bp.simulate(users=15, features=["length", "<b>bold</b>"], aliased=1, seed=2)
     found = bp.diagnose(bp.fit(bp.HierarchicalReward(), world.comparisons, QUICK), progress=False)
-    assert "<b>bold" not in page(found) + found._repr_html_()
+    assert "<b>bold" not in found.page() + found._repr_html_()
 
 
 def test_the_same_seed_gives_the_same_report(posterior: bp.Posterior, report: bp.Report) -> None:
     again = bp.diagnose(posterior, progress=False)
     pd.testing.assert_frame_equal(again.comparisons, report.comparisons)
+
+
+def test_left_out_assessments_leave_no_trace(posterior: bp.Posterior, report: bp.Report) -> None:
+    asked = ["identifiability", "preference"]
+    found = bp.diagnose(posterior, assessments=asked, progress=False)
+    columns = ["row", "user", "prior_share", "reference_sd", "mean", "sd", "lower", "upper"]
+    assert found.comparisons.columns.tolist() == [*columns, "verdict", "sentence"]
+    pd.testing.assert_frame_equal(found.comparisons[columns], report.comparisons[columns])
+    assert list(found.figures) == ["learned"]
+    assert len(found.plot().axes) == 1
+    with pytest.raises(bp.DataError, match="no permutation_p: the assessment that finds it"):
+        found.permutation_p  # noqa: B018
+    assert "confounded" not in found.page()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"verdicts": ["prefer"]}, r"verdicts: got 'prefer', which is no bp.Verdict.*'prefers'"),
+        ({"verdicts": "prefers"}, "verdicts: expected names or bp.Verdict, got 'prefers'"),
+        ({"verdicts": ["prefers", "prefers"]}, "'prefers' is given twice"),
+        ({"verdicts": ["unidentifiable"]}, "none holds for .* comparisons; end with"),
+        ({"assessments": []}, "assessments: expected names or bp.Assessment"),
+        ({"assessments": [3]}, "assessments: got 3, which is no bp.Assessment"),
+    ],
+)
+def test_what_is_no_verdict_or_assessment_is_refused(
+    posterior: bp.Posterior, arguments: dict[str, Any], message: str
+) -> None:
+    given = {"assessments": ["preference"]} | arguments
+    with pytest.raises(bp.ModelError, match=message):
+        bp.diagnose(posterior, progress=False, **given)
+
+
+def test_the_documents_describe_every_verdict() -> None:
+    table = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in bp.VERDICTS:
+        assert f"| **{name}** |" in table
+    assert [name for name in bp.VERDICTS[:-1] if name not in readme] == []

@@ -10,13 +10,13 @@ import xarray as xr
 from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.identifiability.assess_identifiability import (
+from bayes_pref.diagnostics.identifiability.non_identified import sparse_basis
+from bayes_pref.diagnostics.identifiability.prior_share import (
     Identifiability,
     assess,
     unsupported,
 )
-from bayes_pref.diagnostics.identifiability.non_identified import sparse_basis
-from bayes_pref.diagnostics.query import read_pairs
+from bayes_pref.diagnostics.query import read_query
 from bayes_pref.draws import label
 
 NAMES = ["length", "detail", "warmth", "hedging"]
@@ -44,7 +44,7 @@ def fitted(
 def judged(posterior: bp.Posterior, pairs: pd.DataFrame | None = None) -> Identifiability:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.DataWarning)
-        return assess(posterior, read_pairs(posterior, pairs))
+        return assess(posterior, read_query(posterior, pairs))
 
 
 def item_votes(seed: int, groups: int = 2, each: int = 4) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def test_what_the_data_cannot_tell_is_found_and_nothing_else(kind: str, mean_sd:
     found = judged(posterior, asked).comparisons["unidentifiable"].to_numpy()
     far = found[unknown]
     if kind == "one context":  # a pair that hardly differs is known to differ little
-        size = np.abs(read_pairs(posterior, asked).difference[unknown]).sum(axis=1)
+        size = np.abs(read_query(posterior, asked).difference[unknown]).sum(axis=1)
         far = far[size > 2]
     assert far.all()
     known = ~unknown if kind == "well measured" else np.arange(60) >= 30
@@ -150,9 +150,9 @@ def test_the_numbers_are_those_of_the_formulas(mean_sd: float) -> None:
     information = np.array([[9.0, 2.0, 0.0], [2.0, 4.0, 1.0], [0.0, 1.0, 0.5]])
     covariance = np.linalg.inv(information + np.eye(3) / mean_sd**2)
     posterior = exact_posterior(comparisons, covariance, mean_sd)
-    pairs = read_pairs(posterior)
+    pairs = read_query(posterior)
     for s in (0.5, 1.0):
-        found = assess(posterior, pairs, reference_sd=s).comparisons
+        found = assess(posterior, pairs, scale=s).comparisons
         after = np.linalg.inv(information + np.eye(3) / s**2)
         d = pairs.difference / comparisons.feature_scale
         variance = np.einsum("nf,fg,ng->n", d, after, d)
@@ -374,5 +374,5 @@ def test_posteriors_without_a_covariance_of_the_mean_are_refused_by_name() -> No
         assert sentence is not None
         assert word in sentence
         with pytest.raises(bp.errors.ModelError, match=r"covariance|separate"):
-            assess(posterior, read_pairs(posterior))
+            assess(posterior, read_query(posterior))
     assert unsupported(replace(good, run=replace(good.run, engine="SVI"))) is None

@@ -10,10 +10,14 @@ from made_posteriors import made_comparisons, made_posterior, made_votes, pooled
 from scipy.stats import multivariate_normal
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.overlap import assess_overlap as module
-from bayes_pref.diagnostics.overlap.assess_overlap import assess, borrowed
-from bayes_pref.diagnostics.overlap.user_components import Exposure, user_components
-from bayes_pref.diagnostics.query import Pairs, read_pairs
+from bayes_pref.diagnostics.identifiability import borrowing
+from bayes_pref.diagnostics.identifiability.borrowing import borrowed
+from bayes_pref.diagnostics.overlap import context_overlap as module
+from bayes_pref.diagnostics.overlap.context_overlap import assess
+from bayes_pref.diagnostics.overlap.exposure_axes import ExposureAxes
+from bayes_pref.diagnostics.overlap.overlap_assessment import OverlapAssessment
+from bayes_pref.diagnostics.overlap.user_components import user_components
+from bayes_pref.diagnostics.query import Query, read_query
 from bayes_pref.draws import label
 
 CONTEXTS = ["x1", "x2", "x3", "x4"]
@@ -36,13 +40,14 @@ def posterior_of(comparisons: bp.Comparisons, weights: np.ndarray, sd: float) ->
     return replace(posterior, draws=label(values | {"weights": draws}, variables, comparisons))
 
 
-def kinds_world(
+def components_world(
     rho: float, seed: int, *, users: int = 112, each: int = 15
-) -> tuple[bp.Posterior, Pairs, np.ndarray, np.ndarray]:
+) -> tuple[bp.Posterior, Query, np.ndarray, np.ndarray]:
     """Two components of users, who write prompts of their own type with probability `rho`.
 
     Also held-out pairs, whether each is of its user's type, and the users' components. A classifier
-    that is told the type ranks contexts with AUROC .87, and users' errors leave their components at .9.
+    that knows the type ranks contexts with AUROC .87; given the errors in users' choices, at most
+    about .9 of the components can be found.
     """
     rng = np.random.default_rng([seed, 2])
     component = np.arange(users) % 2
@@ -69,7 +74,7 @@ def kinds_world(
     held = held.assign(user=whose)
     held[CONTEXTS] = contexts(asked)
     posterior = posterior_of(comparisons, weights, sd=0.7)
-    return posterior, read_pairs(posterior, held), asked == component[whose], component
+    return posterior, read_query(posterior, held), asked == component[whose], component
 
 
 def auroc_within(overlap: np.ndarray, consistent: np.ndarray, user: np.ndarray) -> float:
@@ -84,19 +89,21 @@ def auroc_within(overlap: np.ndarray, consistent: np.ndarray, user: np.ndarray) 
 
 
 @pytest.mark.parametrize(("rho", "low", "high"), [(0.5, 0.45, 0.55), (0.8, 0.7, 1), (1.0, 0.8, 1)])
-def test_people_are_not_shown_the_other_kinds_contexts(rho: float, low: float, high: float) -> None:
+def test_users_hardly_see_contexts_of_the_other_component(
+    rho: float, low: float, high: float
+) -> None:
     aurocs = []
     for seed in range(4):
-        posterior, pairs, consistent, component = kinds_world(rho, seed)
+        posterior, pairs, consistent, component = components_world(rho, seed)
         found = assess(posterior, pairs)
         np.testing.assert_allclose(found.components.sum(axis=1), 1.0)
         if rho > 0.5:  # choices alone need not show that there are components
-            first = found.components["kind_1"].to_numpy() > 0.5
+            first = found.components["component_1"].to_numpy() > 0.5
             assert max(np.mean(first == component), np.mean(first != component)) > 0.85
-        overlap = found.comparisons["overlap"].to_numpy()
+        overlap = found.overlap
         assert ((overlap >= 0) & (overlap <= 1)).all()
         aurocs.append(auroc_within(overlap, consistent, pairs.user))
-        none = found.comparisons["no_overlap"].to_numpy()
+        none = found.overlap < 0.2
         assert none.any() == (rho == 1.0) or rho == 0.8
         if rho == 1.0:  # of what people like them are not shown, most is of the other type
             assert consistent[none].mean() < 0.1
@@ -104,34 +111,34 @@ def test_people_are_not_shown_the_other_kinds_contexts(rho: float, low: float, h
 
 
 def test_overlap_that_ignores_who_is_asked_ranks_nothing() -> None:
-    posterior, pairs, consistent, _ = kinds_world(1.0, 0)
-    overlap = assess(posterior, pairs).comparisons["overlap"].to_numpy()
+    posterior, pairs, consistent, _ = components_world(1.0, 0)
+    overlap = assess(posterior, pairs).overlap
     anybody = np.random.default_rng(0).permutation(112)[pairs.user]
-    other = assess(posterior, replace(pairs, user=anybody)).comparisons["overlap"].to_numpy()
+    other = assess(posterior, replace(pairs, user=anybody)).overlap
     assert auroc_within(overlap, consistent, pairs.user) > 0.8
     assert auroc_within(other, consistent, pairs.user) < 0.6
 
 
-def test_kinds_that_contexts_do_not_tell_apart_leave_the_exposure_of_each_user() -> None:
+def test_components_that_contexts_do_not_tell_apart_leave_the_exposure_of_each_user() -> None:
     posterior, exposure = one_context(0.95, 0.0)
     component = np.where(np.random.default_rng(7).random(200) < 0.5, -3.0, 3.0)
     weights = np.column_stack([component, np.zeros((200, 2))])
     weights += 0.3 * np.random.default_rng(8).normal(size=weights.shape)
     posterior = posterior_of(posterior.comparisons, weights, 0.5)
-    found = assess(posterior, read_pairs(posterior))
+    found = assess(posterior, read_query(posterior))
     assert found.components.shape[1] == 2
-    assert "shown like contexts" in found.note
+    assert "2 components with similar contexts" in found.note
     assert asked_at(posterior, exposure.idxmin(), exposure.max()) < 0.05
 
 
-def test_kinds_by_choices_and_exposure_beat_either() -> None:
+def test_components_by_choices_and_exposure_beat_either() -> None:
     """At rho .7 neither the few choices nor the few prompts of a user suffice."""
     right: dict[str, list[float]] = {"both": [], "choices": [], "exposure": []}
     for seed in range(4):
-        posterior, _, _, component = kinds_world(0.7, seed)
+        posterior, _, _, component = components_world(0.7, seed)
         same = xr.ones_like(posterior.draws["weights"])
         blind = replace(posterior, draws=posterior.draws.assign(weights=same))
-        exposure = Exposure.of(posterior.comparisons)
+        exposure = ExposureAxes.of(posterior.comparisons)
         unexposed = replace(exposure, between=np.zeros_like(exposure.between))
         for name, given in {
             "both": (posterior, exposure),
@@ -143,21 +150,21 @@ def test_kinds_by_choices_and_exposure_beat_either() -> None:
     assert np.mean(right["both"]) > max(np.mean(right["choices"]), np.mean(right["exposure"]))
 
 
-def test_a_population_that_varies_continuously_is_one_kind() -> None:
+def test_a_population_that_varies_continuously_is_one_component() -> None:
     found = []
     for seed in range(12):
         counts = np.random.default_rng(seed).integers(2, 30, 150)  # unequal: some shrink more
         made = bp.simulate(users=150, comparisons=counts, confounding=0.7, seed=seed)
         weights = made.truth.weights.loc[made.comparisons.users].to_numpy()
         posterior = posterior_of(made.comparisons, weights, sd=0.6)
-        exposure = Exposure.of(made.comparisons)
+        exposure = ExposureAxes.of(made.comparisons)
         found.append(user_components(posterior, exposure, None, 0).shape[1])
     # Were one sample in 20 to give a second component, 3 of 12 would have probability .02.
     assert np.sum(np.array(found) > 1) < 3
 
 
-def test_the_density_ratio_is_that_of_the_normal_laws() -> None:
-    exposure = Exposure(
+def test_the_density_ratio_is_that_of_the_normal_distributions() -> None:
+    exposure = ExposureAxes(
         centre=np.array([1.0, -2.0]),
         axes=np.diag([0.5, 2.0]),
         between=np.array([0.8, 0.3]),
@@ -167,7 +174,9 @@ def test_the_density_ratio_is_that_of_the_normal_laws() -> None:
     rng = np.random.default_rng(0)
     user, x = rng.integers(0, 2, 50), rng.normal(size=(50, 2))
     context = exposure.centre + x / [0.5, 2.0]
-    ratio = module._by_exposure(exposure, user, context, np.zeros(50, dtype=bool))
+    rows = pd.RangeIndex(50)
+    query = Query(np.empty((50, 0)), context, user, rows, rows)
+    ratio = module._by_exposure(exposure, query, np.zeros(50, dtype=bool))
     for n in range(50):
         noise = (1 - exposure.between) / exposure.counts[user[n]]
         share = exposure.between / (exposure.between + noise)
@@ -181,7 +190,7 @@ def test_the_density_ratio_is_that_of_the_normal_laws() -> None:
 def test_the_share_between_users_is_found() -> None:
     for intraclass in (0.0, 0.5, 0.95):
         made = bp.simulate(users=2000, contexts=2, intraclass=intraclass, seed=4)
-        between = Exposure.of(made.comparisons).between
+        between = ExposureAxes.of(made.comparisons).between
         # An intraclass correlation r of 2,000 groups of 15 has standard error below .02, and the
         # two axes are chosen to lie far apart: five of those.
         np.testing.assert_allclose(between, intraclass, atol=0.1)
@@ -197,8 +206,8 @@ def one_context(intraclass: float, overlap: float) -> tuple[bp.Posterior, pd.Ser
 
 def asked_at(posterior: bp.Posterior, user: str, context: float) -> float:
     frame = pd.DataFrame(0.0, index=[0], columns=list(posterior.comparisons.feature_names))
-    pairs = read_pairs(posterior, frame.assign(x=context, user=user))
-    return float(assess(posterior, pairs).comparisons["overlap"].iloc[0])
+    pairs = read_query(posterior, frame.assign(x=context, user=user))
+    return float(assess(posterior, pairs).overlap[0])
 
 
 def test_a_context_that_users_alike_never_see_has_no_overlap() -> None:
@@ -210,17 +219,17 @@ def test_a_context_that_users_alike_never_see_has_no_overlap() -> None:
     assert asked_at(posterior, middle, own[low]) < 0.05
     posterior, exposure = one_context(0.5, 1.0)
     assert asked_at(posterior, middle, 0.0) == 1
-    found = assess(posterior, read_pairs(posterior))
+    found = assess(posterior, read_query(posterior))
     assert found.components.shape[1] == 1
-    assert found.comparisons["overlap"].median() > 0.9  # what users are shown is typical of them
-    assert found.comparisons["no_overlap"].mean() < 0.05
-    assert found.map.shape == (200, 11)
-    corner = found.map.to_numpy()
-    assert corner[0, 0] == corner[-1, -1] == 1
-    assert max(corner[0, -1], corner[-1, 0]) < 0.2
+    assert np.median(found.overlap) > 0.9  # what users are shown is typical of them
+    assert (found.overlap < 0.2).mean() < 0.05
+    own = np.sqrt(0.5) * exposure
+    low, high = own.idxmin(), own.idxmax()
+    assert asked_at(posterior, low, own[low]) == asked_at(posterior, high, own[high]) == 1
+    assert max(asked_at(posterior, low, own[high]), asked_at(posterior, high, own[low])) < 0.2
     posterior, _ = one_context(0.0, 1.0)
-    same = assess(posterior, read_pairs(posterior)).comparisons["overlap"]
-    assert same.median() > 0.9
+    same = assess(posterior, read_query(posterior)).overlap
+    assert np.median(same) > 0.9
     assert not (same < 0.2).any()
 
 
@@ -234,62 +243,58 @@ def test_a_context_does_not_vouch_for_itself() -> None:
         frame, user="user", choice="choice", difference=["a"], context=["x"]
     )
     posterior = pooled_posterior(comparisons)
-    found = assess(posterior, read_pairs(posterior))
+    found = assess(posterior, read_query(posterior))
     assert found.components.shape[1] == 1
-    assert found.comparisons["no_overlap"][3]
+    assert found.overlap[3] < 0.2
     moved = frame.loc[[3]].assign(x=frame.loc[3, "x"] + 1e-6)  # hardly another, but not shown
-    asked = assess(posterior, read_pairs(posterior, moved)).comparisons["overlap"].iloc[0]
-    assert asked > found.comparisons["overlap"][3]
+    [asked] = assess(posterior, read_query(posterior, moved)).overlap
+    assert asked > found.overlap[3]
 
 
 def test_where_overlap_cannot_be_assessed_a_sentence_says_why() -> None:
-    votes = pooled_posterior(made_votes())
-    found = assess(votes, read_pairs(votes))
-    assert "no contexts" in found.note
-    assert found.comparisons["overlap"].isna().all()
-    assert not found.comparisons["no_overlap"].any()
+    assert "no contexts" in str(OverlapAssessment().unsupported(pooled_posterior(made_votes())))
     frame = made_comparisons().to_frame()
     columns = list(frame.columns[1:4])
     how = {"user": "user", "choice": "chosen", "difference": columns, "context": ["hard"]}
     constant = pooled_posterior(bp.Comparisons.from_frame(frame.assign(hard=0.1), **how))
-    found = assess(constant, read_pairs(constant))
+    found = assess(constant, read_query(constant))
     assert "one value" in found.note
-    other = read_pairs(constant, frame.assign(hard=[0.1] * 30 + [0.2] * 30))
-    overlap = assess(constant, other).comparisons["overlap"]
-    assert overlap.isna().sum() == 30
-    assert (overlap.dropna() == 0).all()  # shown to nobody
+    other = read_query(constant, frame.assign(hard=[0.1] * 30 + [0.2] * 30))
+    overlap = assess(constant, other).overlap
+    assert np.isnan(overlap).sum() == 30
+    assert (overlap[~np.isnan(overlap)] == 0).all()  # shown to nobody
     alone = pooled_posterior(bp.Comparisons.from_frame(frame.assign(user="ann"), **how))
-    assert "one user" in assess(alone, read_pairs(alone)).note
+    assert "one user" in assess(alone, read_query(alone)).note
     with pytest.warns(bp.DataWarning, match="single comparison"):
         single = bp.Comparisons.from_frame(frame.assign(user=np.arange(len(frame))), **how)
-    assert "single comparison" in assess(pooled_posterior(single), read_pairs(constant)).note
+    assert "single comparison" in assess(pooled_posterior(single), read_query(constant)).note
 
 
 def test_new_users_are_like_everyone_and_contexts_beyond_the_data_are_shown_to_nobody() -> None:
     posterior, _ = one_context(0.95, 0.0)
     frame = pd.DataFrame(0.0, index=[0, 1], columns=list(posterior.comparisons.feature_names))
-    pairs = read_pairs(posterior, frame.assign(x=[2.0, 9.0]))
-    assert assess(posterior, pairs).comparisons["overlap"].tolist() == [1.0, 0.0]
-    posterior, pairs, _, _ = kinds_world(1.0, 0)
+    pairs = read_query(posterior, frame.assign(x=[2.0, 9.0]))
+    assert assess(posterior, pairs).overlap.tolist() == [1.0, 0.0]
+    posterior, pairs, _, _ = components_world(1.0, 0)
     new = replace(pairs, user=np.full(len(pairs), -1))
-    inside = ~module._shown_to_nobody(posterior.comparisons, pairs.context)
-    assert (assess(posterior, new).comparisons["overlap"][inside] == 1).all()
+    inside = ~module._outside_the_data(posterior.comparisons, pairs.context)
+    assert (assess(posterior, new).overlap[inside] == 1).all()
 
 
 @pytest.mark.parametrize("components", [0, 1.5, True, 1000])
-def test_a_number_of_kinds_that_cannot_be_is_refused(components: object) -> None:
+def test_a_number_of_components_that_cannot_be_is_refused(components: object) -> None:
     posterior = pooled_posterior()
     with pytest.raises(bp.errors.DataError, match="components must be"):
-        assess(posterior, read_pairs(posterior), components=components)
+        assess(posterior, read_query(posterior), components=components)
 
 
 def test_the_same_seed_gives_the_same_overlap() -> None:
-    posterior, pairs, _, _ = kinds_world(0.8, 1)
-    first, second = (assess(posterior, pairs, seed=3).comparisons for _ in range(2))
-    pd.testing.assert_frame_equal(first, second)
+    posterior, pairs, _, _ = components_world(0.8, 1)
+    first, second = (assess(posterior, pairs, seed=3).overlap for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
-def by_least_squares(comparisons: bp.Comparisons, pairs: Pairs) -> np.ndarray:
+def by_least_squares(comparisons: bp.Comparisons, pairs: Query) -> np.ndarray:
     """Share of each pair that no combination of its user's own differences reaches."""
     share = []
     for d, user in zip(pairs.difference / comparisons.feature_scale, pairs.user, strict=True):
@@ -305,18 +310,18 @@ def test_borrowed_is_what_least_squares_leaves(
     each: int, at_once: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if at_once:
-        monkeypatch.setattr(module, "_AT_ONCE", at_once)
+        monkeypatch.setattr(borrowing, "_BLOCK", at_once)
     counts = np.random.default_rng(1).integers(2, each + 1, 30)
     made = bp.simulate(users=30, comparisons=counts, features=5, contexts=0, seed=1)
     posterior = pooled_posterior(made.comparisons)
     rng = np.random.default_rng(2)
     asked = pd.DataFrame(rng.normal(size=(80, 5)), columns=list(made.comparisons.feature_names))
     asked["user"] = made.comparisons.users[rng.integers(0, 30, 80)]
-    pairs = read_pairs(posterior, asked)
+    pairs = read_query(posterior, asked)
     expected = by_least_squares(made.comparisons, pairs)
     assert expected.max() > 0.5
     np.testing.assert_allclose(borrowed(posterior, pairs), expected, atol=1e-9)
-    assert borrowed(posterior, read_pairs(posterior)).max() < 1e-9
+    assert borrowed(posterior, read_query(posterior)).max() < 1e-9
     # The wrong way: the row space of everyone's differences, outside of which nothing lies.
     everyone = np.linalg.matrix_rank(made.comparisons.difference)
     assert everyone == 5
@@ -343,5 +348,5 @@ def test_borrowed_by_hand() -> None:
             "b": [0.0, b, b, b, 0.0],
         }
     )
-    found = borrowed(posterior, read_pairs(posterior, asked))
+    found = borrowed(posterior, read_query(posterior, asked))
     np.testing.assert_allclose(found, [0.0, 0.5, 0.0, 1.0, 0.0], atol=1e-12)

@@ -11,19 +11,20 @@ from made_posteriors import made_comparisons, made_posterior
 from sklearn.metrics import roc_auc_score
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.overlap.assess_overlap import assess
-from bayes_pref.diagnostics.query import Pairs, read_pairs
+from bayes_pref.diagnostics.overlap.context_overlap import assess
+from bayes_pref.diagnostics.prompts import PromptFeatures, read_prompts
+from bayes_pref.diagnostics.query import Query, read_query
 
 USERS, EACH, WIDTH = 80, 12, 60
 ENGINE = bp.Gibbs(draws=150, warmup=150, chains=1, cores=1, progress=False)
 
 
 class World(NamedTuple):
-    """Two components who mostly ask for prompts of their own type, which the one context shows dimly."""
+    """Two components with prompts mostly of their own type, which the context hardly shows."""
 
     posterior: bp.Posterior
-    pairs: Pairs
-    prompts: tuple[np.ndarray, np.ndarray]
+    pairs: Query
+    prompts: PromptFeatures
     consistent: np.ndarray
 
 
@@ -57,77 +58,75 @@ def world() -> World:
     components = np.tile([0, 1], whose.size // 2)
     context, asked = shown(components)
     held = pd.DataFrame({"user": whose, "a": 1.0, "b": 0.0, "x": context})
-    pairs = read_pairs(posterior, held)
-    return World(posterior, pairs, (seen, asked), components == component[whose])
+    pairs = read_query(posterior, held)
+    return World(posterior, pairs, PromptFeatures(seen, asked), components == component[whose])
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
 
 
-def ranks(world: World, prompts: tuple[np.ndarray, np.ndarray] | None) -> float:
+def ranks(world: World, prompts: PromptFeatures | None) -> float:
     """AUROC of consistent against inconsistent pairs."""
-    found = assess(world.posterior, world.pairs, described=prompts).comparisons["overlap"]
+    found = assess(world.posterior, world.pairs, prompts=prompts).overlap
     return float(roc_auc_score(world.consistent, found))
 
 
 def test_embeddings_tell_what_a_context_leaves_out(world: World) -> None:
-    seen, asked = world.prompts
+    seen, asked = world.prompts.fitted, world.prompts.asked
     by_context, by_prompt = ranks(world, None), ranks(world, world.prompts)
     # Who is told the type ranks contexts by Phi(1 / sqrt 2) = .76, embeddings by .99; of 800 pairs
     # the standard error of an AUROC is below .02.
     assert by_context < 0.76 + 3 * 0.02
     assert by_prompt > by_context + 0.1
     # Prompts of others than those who asked them tell nothing, and so are left aside.
-    mixed = seen[np.random.default_rng(1).permutation(len(seen))]
-    assert (
-        "who are shown like contexts"
-        in assess(world.posterior, world.pairs, described=(mixed, asked)).note
-    )
-    assert ranks(world, (mixed, asked)) < by_prompt - 0.1
+    mixed = PromptFeatures(seen[np.random.default_rng(1).permutation(len(seen))], asked)
+    found = assess(world.posterior, world.pairs, prompts=mixed)
+    assert "2 components with similar prompts" in found.note
+    assert ranks(world, mixed) < by_prompt - 0.1
 
 
-def test_the_note_and_the_map_follow_the_prompts(world: World) -> None:
-    found = assess(world.posterior, world.pairs, described=world.prompts)
+def test_the_note_says_what_is_compared(world: World) -> None:
+    found = assess(world.posterior, world.pairs, prompts=world.prompts)
     assert "compares the prompts of a user's component" in found.note
-    assert found.map.shape[0] == USERS
-    assert not found.map.equals(assess(world.posterior, world.pairs).map)
+    assert "compares the prompts" not in assess(world.posterior, world.pairs).note
 
 
-def test_a_mixture_answers_with_its_own_kinds(world: World) -> None:
+def test_a_mixture_answers_with_its_own_components(world: World) -> None:
     components = world.posterior.membership()
     first = components[components["component"] == 1]["mean"].to_numpy()
     found = assess(world.posterior, world.pairs).components
-    np.testing.assert_allclose(found["kind_1"], first)
+    np.testing.assert_allclose(found["component_1"], first)
     assert (
         assess(world.posterior, world.pairs, components=3).components.shape[1] == 3
     )  # unless told
 
 
 def test_frames_are_read_by_row_label_and_arrays_by_position(world: World) -> None:
-    seen, asked = world.prompts
-    straight = assess(world.posterior, world.pairs, described=world.prompts).comparisons
-    turned = pd.DataFrame(seen, world.posterior.comparisons.rows).iloc[::-1]
-    by_label = assess(world.posterior, world.pairs, described=(turned, asked)).comparisons
-    pd.testing.assert_frame_equal(straight, by_label)
-    wrong = assess(world.posterior, world.pairs, described=(seen[::-1], asked)).comparisons
-    assert not straight.equals(wrong)
+    seen, asked = world.prompts.fitted, world.prompts.asked
+    fitted = world.posterior.comparisons
+    turned = pd.DataFrame(seen, fitted.rows).iloc[::-1]
+    by_label = read_prompts((turned, asked), fitted, world.pairs)
+    np.testing.assert_array_equal(by_label.fitted, seen)
+    np.testing.assert_array_equal(by_label.asked, asked)
+    by_position = read_prompts((seen[::-1], asked), fitted, world.pairs)
+    np.testing.assert_array_equal(by_position.fitted, seen[::-1])
 
 
 def test_diagnose_takes_prompts_of_the_fitted_and_of_others(world: World) -> None:
-    seen, asked = world.prompts
+    seen, asked = world.prompts.fitted, world.prompts.asked
     # With the exposure term, so that nothing has to be fitted for the other flags.
     exposure_posterior = bp.HierarchicalReward(exposure=True)
     posterior = bp.fit(exposure_posterior, world.posterior.comparisons, ENGINE)
     report = bp.diagnose(posterior, prompts=seen, progress=False)
     assert any("compares the prompts" in note for note in report.notes)
-    own = assess(posterior, read_pairs(posterior), described=(seen, seen))
-    np.testing.assert_array_equal(report.comparisons["overlap"], own.comparisons["overlap"])
+    own = assess(posterior, read_query(posterior), prompts=PromptFeatures(seen, seen))
+    np.testing.assert_array_equal(report.comparisons["overlap"], own.overlap)
     pairs = world.pairs
     held = pd.DataFrame(pairs.difference, columns=["a", "b"]).assign(
         user=pairs.labels, x=pairs.context[:, 0]
     )
     other = bp.diagnose(posterior, held, prompts=(seen, asked), progress=False)
-    expected = assess(posterior, pairs, described=world.prompts).comparisons["overlap"]
+    expected = assess(posterior, pairs, prompts=world.prompts).overlap
     np.testing.assert_array_equal(other.comparisons["overlap"], expected)
 
 

@@ -1,4 +1,4 @@
-"""Users who differ along a few factors: the density, the convention for rotations, what is found."""
+"""Users who differ along a few factors: density, convention for rotations, recovery."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def world(
 
 
 def best_possible(made: Mixture, draws: int = 2000) -> np.ndarray:
-    """Most probable component of each user for who knows all but the components and the users' weights."""
+    """Most probable component of each user, given all but the components and users' weights."""
     rng = np.random.default_rng(1)
     noise = made.spread * rng.standard_normal((draws, made.mu.shape[1]))
     comparisons = made.comparisons

@@ -380,7 +380,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "interval": (lambda: plots.population(GOOD, interval=90), "interval must be a number between"),
     "units": (lambda: plots.users(GOOD, units="sd"), "units must be 'scaled' or 'raw', got 'sd'"),
     "user": (lambda: plots.users(GOOD, "u99"), "unknown user 'u99'"),
-    "users": (lambda: plots.users(GOOD, ["u1", "u2"]), "name one user to point out"),
+    "users": (lambda: plots.users(GOOD, ["u1", "u2"]), "name one user to highlight"),
     "feature": (lambda: plots.users(GOOD, features=["brif"]), "unknown feature 'brif'"),
     "no feature": (lambda: plots.users(GOOD, features=[]), "features: name at least one"),
     "truth": (lambda: plots.population(GOOD, truth=ONE), "no value for the feature 'polite'"),

@@ -24,6 +24,7 @@ from made_posteriors import (
 from scipy.special import expit
 
 from bayes_pref.errors import DataError, ModelError
+from bayes_pref.inference.pyro_posterior import PyroPosterior
 from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import Finding, Posterior, arviz_bridge, estimates, predictions
 from bayes_pref.posterior.queries import user_positions
@@ -502,6 +503,15 @@ def test_a_renamed_attribute_says_the_new_name(old: str, new: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{old}'; it is called '{new}' now$"):
         getattr(made_posterior(), old)
     assert hasattr(made_posterior(), new)
+
+
+def test_a_renamed_attribute_of_a_pyro_posterior_says_the_new_name() -> None:
+    posterior = made_posterior()
+    other = PyroPosterior(posterior.draws, posterior.sample_stats, posterior.run, 0)
+    with pytest.raises(AttributeError, match=r"no attribute 'engine'; it is called 'run' now$"):
+        attrgetter("engine")(other)
+    with pytest.raises(AttributeError, match=r"no attribute 'kinds'$"):
+        attrgetter("kinds")(other)
 
 
 def test_other_missing_attributes_and_failing_properties_keep_their_own_error() -> None:

@@ -1,4 +1,4 @@
-"""The assessment of confounding for a report: a fit with exposure where one is needed, and notes."""
+"""The assessment of confounding for a report, with a fit with exposure where one is needed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ConfoundingAssessment(Assessment):
             columns=found.comparisons[columns],
             evidence=pd.DataFrame({"confounded": found.confounded}),
             tables={"coupling": found.coupling},
-            values={"permutation_p": found.permutation_p, "exposure_posterior": fitted},
+            results={"permutation_p": found.permutation_p, "exposure_posterior": fitted},
             notes=(
                 *_notes_on_fit(posterior, fitted),
                 *found.notes,
@@ -74,7 +74,7 @@ class ConfoundingAssessment(Assessment):
         return Assessed(
             columns=self.missing(query),
             tables={"coupling": coupling},
-            values={"permutation_p": None, "exposure_posterior": None},
+            results={"permutation_p": None, "exposure_posterior": None},
             figures=_FIGURES,
         )
 

@@ -1,4 +1,4 @@
-"""Confounding: do the users who see a pair differ in their preferences from all users?
+"""Confounding: whether the users who see a pair differ in their preferences from all users.
 
 For a pair with differences d, shown in context x,
     p_do  = E sigmoid(d . w) over all users,

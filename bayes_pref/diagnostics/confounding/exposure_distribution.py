@@ -29,7 +29,7 @@ import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.models.regressors import centred_covariates, exposures
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray as Array
 
 _SINGULAR = 1e-8  # of the largest eigenvalue of a variance: contexts or covariates are collinear
 
@@ -48,9 +48,9 @@ class ExposureDistribution:
         (draw, k, k).
     """
 
-    offset: FloatArray
-    slope: FloatArray
-    variance: FloatArray
+    offset: Array
+    slope: Array
+    variance: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,8 @@ class ExposureDraws:
         same object as `observed` where there are no covariates.
     """
 
-    mean: FloatArray
-    variance: FloatArray
+    mean: Array
+    variance: Array
     observed: ExposureDistribution
     adjusted: ExposureDistribution
 
@@ -114,12 +114,12 @@ def draw_exposure(comparisons: Comparisons, draws: int, rng: np.random.Generator
     return ExposureDraws(mean * back, variance * np.outer(back, back), observed, adjusted)
 
 
-def varying(context: FloatArray) -> FloatArray:
+def varying(context: Array) -> Array:
     """(q,) sd of each context over comparisons; exactly 0 where it is constant."""
     return np.where(np.ptp(context, axis=0) > 0, context.std(axis=0), 0.0)
 
 
-def collinear(context: FloatArray) -> bool:
+def collinear(context: Array) -> bool:
     """Whether some contexts that vary are linear combinations of others."""
     moving = context[:, varying(context) > 0]
     if moving.shape[1] < 2:
@@ -128,7 +128,7 @@ def collinear(context: FloatArray) -> bool:
     return bool(values[0] < _SINGULAR * values[-1])
 
 
-def _users(h: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _users(h: Array, share: Array) -> tuple[Array, Array]:
     """Weighted mean (draw, k) and variance (draw, k, k) over users."""
     total = share.sum(axis=1)
     mean = share @ h / total[:, None]
@@ -136,9 +136,7 @@ def _users(h: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
     return mean, square.reshape(len(share), h.shape[1], -1) - mean[:, :, None] * mean[:, None, :]
 
 
-def _comparisons(
-    h: FloatArray, x: FloatArray, comparisons: Comparisons, share: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _comparisons(h: Array, x: Array, comparisons: Comparisons, share: Array) -> tuple[Array, Array]:
     """Weighted mean (draw, k + q) and variance of (h, x) over comparisons."""
     k, q, first = h.shape[1], x.shape[1], comparisons.offsets[:-1]
     count = comparisons.counts.astype(np.float64)
@@ -154,15 +152,13 @@ def _comparisons(
     return mean, second - mean[:, :, None] * mean[:, None, :]
 
 
-def _regression(covariance: FloatArray, of: slice, on: slice) -> FloatArray:
+def _regression(covariance: Array, of: slice, on: slice) -> Array:
     """Coefficients of one part on another; those of minimum norm where it is singular."""
     inverse = np.linalg.pinv(covariance[:, on, on], rcond=_SINGULAR, hermitian=True)
     return np.asarray(covariance[:, of, on] @ inverse)
 
 
-def _given(
-    mean: FloatArray, variance: FloatArray, centre: FloatArray, covariance: FloatArray
-) -> ExposureDistribution:
+def _given(mean: Array, variance: Array, centre: Array, covariance: Array) -> ExposureDistribution:
     """Return the distribution of h among the users who see x."""
     k = mean.shape[1]
     h, x = slice(k), slice(k, None)
@@ -173,7 +169,7 @@ def _given(
 
 
 def _given_covariates(
-    mean: FloatArray, variance: FloatArray, centre: FloatArray, covariance: FloatArray, p: int
+    mean: Array, variance: Array, centre: Array, covariance: Array, p: int
 ) -> ExposureDistribution:
     """Return the distribution of (c, z): c of all users, z of the users who see x and have c.
 
@@ -200,6 +196,6 @@ def _given_covariates(
     return ExposureDistribution(offset, slope, spread)
 
 
-def quadratic(loadings: FloatArray, matrix: FloatArray) -> FloatArray:
+def quadratic(loadings: Array, matrix: Array) -> Array:
     """Products a' M a of loadings (draw, row, k) and matrices (draw, k, k): (draw, row)."""
     return np.asarray(((loadings @ matrix) * loadings).sum(axis=2))

@@ -43,9 +43,8 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=20, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> refit_with_exposure(posterior, progress=False).draws["G"].sizes["context"]
     1
     """

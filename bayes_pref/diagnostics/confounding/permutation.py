@@ -28,14 +28,15 @@ import numpy as np
 from bayes_pref.data import Comparisons
 from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.models.regressors import centred_covariates, exposures
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray as Array
+from bayes_pref.types import IntArray
 
 _BLOCK = 2**22  # values held at once
 _RIDGE = 1e-9  # relative to the trace; directions without information contribute nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class EfficientScores:
     """Efficient scores of each user's weights under the null.
 
     Attributes
@@ -46,13 +47,13 @@ class Scores:
         (u, d, d) variance of the score, which is minus its mean derivative.
     """
 
-    score: FloatArray
-    information: FloatArray
+    score: Array
+    information: Array
 
 
 def null_scores(
-    comparisons: Comparisons, centre: FloatArray, covariance: FloatArray, position: float = 0.0
-) -> Scores:
+    comparisons: Comparisons, centre: Array, covariance: Array, position: float = 0.0
+) -> EfficientScores:
     """Efficient scores of the users' weights.
 
     Parameters
@@ -68,7 +69,7 @@ def null_scores(
 
     Returns
     -------
-    Scores
+    EfficientScores
     """
     scale = comparisons.feature_scale
     rows, sigma = comparisons.difference / scale, covariance * np.outer(scale, scale)
@@ -85,13 +86,13 @@ def null_scores(
     total = _ridged(noise + moved @ sigma @ moved)
     solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
     both = moved @ solved
-    return Scores(both[:, :, -1], both[:, :, :-1])
+    return EfficientScores(both[:, :, -1], both[:, :, :-1])
 
 
 def permutation_p_value(
-    scores: Scores,
-    exposure: FloatArray,
-    covariates: FloatArray,
+    scores: EfficientScores,
+    exposure: Array,
+    covariates: Array,
     *,
     permutations: int,
     rng: np.random.Generator,
@@ -133,9 +134,7 @@ def permutation_p_value(
     return (1 + larger) / (1 + permutations)
 
 
-def _statistics(
-    problem: tuple[FloatArray, FloatArray, FloatArray, FloatArray], z: FloatArray
-) -> FloatArray:
+def _statistics(problem: tuple[Array, Array, Array, Array], z: Array) -> Array:
     """T of each of several exposures (permutation, u, q)."""
     score, information, weighted, within = problem
     (k, u, q), d = z.shape, score.shape[1]
@@ -153,14 +152,14 @@ def _statistics(
     )
 
 
-def _ridged(matrix: FloatArray) -> FloatArray:
+def _ridged(matrix: Array) -> Array:
     """Matrices (..., m, m) with a ridge that makes them regular."""
     size = matrix.shape[-1]
     trace = np.trace(matrix, axis1=-2, axis2=-1)[..., None, None]
     return np.asarray(matrix + np.eye(size) * (_RIDGE * trace / size + 1e-300))
 
 
-def _grams(rows: FloatArray, weight: FloatArray, offsets: IntArray) -> FloatArray:
+def _grams(rows: Array, weight: Array, offsets: IntArray) -> Array:
     """(u, d, d): sum over each user's rows of weight d d'."""
     u, d = len(offsets) - 1, rows.shape[1]
     out = np.empty((u, d, d))
@@ -176,15 +175,15 @@ def _grams(rows: FloatArray, weight: FloatArray, offsets: IntArray) -> FloatArra
     return out
 
 
-def _sd(values: FloatArray) -> FloatArray:
+def _sd(values: Array) -> Array:
     sd = values.std(axis=0)
     return np.where(sd > 0, sd, 1.0)
 
 
 def permutation_test(
     comparisons: Comparisons,
-    centre: FloatArray,
-    covariance: FloatArray,
+    centre: Array,
+    covariance: Array,
     position: float = 0.0,
     *,
     permutations: int,

@@ -21,7 +21,7 @@ from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.models.population_from_spec import covariance_factor
 from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray as Array
 
 _MOST_DRAWS = {False: 1000, True: 200}  # of the posterior; fewer for categories
 _CAUSES = 200  # draws of s, and as many antithetic ones
@@ -99,11 +99,11 @@ class _SharedCauseDraws:
             draw=np.unique(np.linspace(0, length - 1, max(1, most // chains)).astype(int))
         )
 
-        def read(name: str, *dims: str) -> FloatArray:
+        def read(name: str, *dims: str) -> Array:
             values = draws[name].transpose("chain", "draw", *dims).to_numpy()
             return values.reshape(-1, *values.shape[2:])
 
-        def factor(sd: str, correlation: str, dim: str) -> FloatArray:
+        def factor(sd: str, correlation: str, dim: str) -> Array:
             found = covariance_factor(draws, sd, correlation, dim)
             return found.reshape(-1, *found.shape[2:])
 
@@ -121,9 +121,7 @@ class _SharedCauseDraws:
             self.within = factor("within", "within_correlation", "context")
         self.rest = bool((comparisons.context.sum(axis=1) == 0).any())
 
-    def given_numbers(
-        self, difference: FloatArray, context: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def given_numbers(self, difference: Array, context: Array) -> tuple[Array, Array]:
         """Return p_do and p_obs, (draw, row) each."""
         own = _quadratic(difference, self.own)
         loadings = np.einsum("rd,sdq->srq", difference, self.coupling)
@@ -141,9 +139,7 @@ class _SharedCauseDraws:
             expected_choice(centre + moved, own + among),
         )
 
-    def given_categories(
-        self, difference: FloatArray, context: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def given_categories(self, difference: Array, context: Array) -> tuple[Array, Array]:
         """Return p_do and p_obs, (draw, row) each."""
         own = _quadratic(difference, self.own)
         noise = np.random.default_rng(0).standard_normal((_CAUSES, self.a.shape[1]))
@@ -162,6 +158,6 @@ class _SharedCauseDraws:
         return chance.mean(axis=2), (weight * chance).sum(axis=2)
 
 
-def _quadratic(difference: FloatArray, matrix: FloatArray) -> FloatArray:
+def _quadratic(difference: Array, matrix: Array) -> Array:
     """D' M d for matrices (draw, d, d) and differences (row, d): (draw, row)."""
     return np.asarray(((difference @ matrix) * difference).sum(axis=2))

@@ -17,7 +17,7 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.posterior import Posterior
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray as Array
 
 _MOST_DRAWS = 1000  # of the posterior
 _BLOCK = 2**21  # values held at once
@@ -39,10 +39,10 @@ class PopulationDraws:
         (draw, d, d) Sigma, None where it is diagonal.
     """
 
-    mu: FloatArray
-    slopes: FloatArray
-    tau: FloatArray
-    covariance: FloatArray | None
+    mu: Array
+    slopes: Array
+    tau: Array
+    covariance: Array | None
 
     @classmethod
     def read(cls, posterior: Posterior) -> PopulationDraws:
@@ -64,7 +64,7 @@ class PopulationDraws:
         mu = draws["mu"].transpose("sample", "feature").to_numpy()
         return cls(mu, np.concatenate(slopes, axis=2), tau, covariance)
 
-    def own(self, difference: FloatArray) -> FloatArray:
+    def own(self, difference: Array) -> Array:
         """Return the variance d' Sigma d, (draw, n), for differences (n, d)."""
         if self.covariance is None:
             return np.asarray(self.tau**2 @ (difference**2).T)
@@ -117,7 +117,7 @@ def describe_shifts(
 
 def _choices(
     population: PopulationDraws, exposure: ExposureDraws, query: Query
-) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray | None]]:
+) -> Iterator[tuple[slice, Array, Array, Array | None]]:
     """Yield blocks of rows with p_do, p_obs adjusted and p_obs as observed, (draw, row) each.
 
     The last is None without covariates.
@@ -141,18 +141,18 @@ def _choices(
 
 def _choices_of_shown(
     shown: ExposureDistribution,
-    loadings: FloatArray,
-    centre: FloatArray,
-    own: FloatArray,
-    context: FloatArray,
-) -> FloatArray:
+    loadings: Array,
+    centre: Array,
+    own: Array,
+    context: Array,
+) -> Array:
     """(draw, row) probability of left among the users who see the context of each row."""
     variance = (quadratic(loadings, shown.variance) + own).clip(0.0)
     moved = shown.offset[:, None] + context @ shown.slope.swapaxes(1, 2)
     return expected_choice(centre + _along(loadings, moved), variance)
 
 
-def _along(loadings: FloatArray, moved: FloatArray) -> FloatArray:
+def _along(loadings: Array, moved: Array) -> Array:
     return np.asarray((loadings * moved).sum(axis=2))
 
 
@@ -166,7 +166,7 @@ def adjusted_share(
     covariates hide some of it. None without any shift.
     """
 
-    def shifts(shown: ExposureDistribution) -> FloatArray:
+    def shifts(shown: ExposureDistribution) -> Array:
         offset = np.einsum("sdk,sk->d", population.slopes, shown.offset) / len(population.mu)
         slope = np.einsum("sdk,skq->dq", population.slopes, shown.slope) / len(population.mu)
         moved = offset + comparisons.context @ slope.T

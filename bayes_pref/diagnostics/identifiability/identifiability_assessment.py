@@ -63,7 +63,7 @@ class IdentifiabilityAssessment(Assessment):
             columns=rows[list(self.columns)],
             evidence=evidence,
             tables={"directions": found.directions},
-            values={"spectrum": found.spectrum},
+            results={"spectrum": found.spectrum},
             figures=_FIGURES,
         )
 
@@ -72,6 +72,6 @@ class IdentifiabilityAssessment(Assessment):
         return Assessed(
             columns=self.missing(query),
             tables={"directions": pd.DataFrame(columns=_DIRECTIONS)},
-            values={"spectrum": np.empty(0)},
+            results={"spectrum": np.empty(0)},
             figures=_FIGURES,
         )

@@ -68,7 +68,7 @@ class NonIdentified:
         return cls(vectors, space, names, reasons)
 
     def dominating(self, asked: FloatArray) -> IntArray:
-        """Return (n,) the direction with the largest share of each scaled pair (n, d); -1 if none."""
+        """Return (n,) the direction with the largest share of scaled pairs (n, d); -1 if none."""
         if not self.vectors.shape[1]:
             return np.full(len(asked), -1, dtype=np.int64)
         shares = asked @ self.space @ np.linalg.pinv(self.space.T @ self.vectors).T
@@ -218,8 +218,8 @@ def _reason(
         return f"the data never separate {listed(named)}: {_written(named, vector[taking])}"
     differing = int((np.abs(values) > _NEVER).sum())
     return (
-        f"{differing:,} of {len(scaled):,} pairs are informative about {listed(named)}, and together "
-        "they are less informative than the prior"
+        f"{differing:,} of {len(scaled):,} pairs are informative about {listed(named)}, and "
+        "together they are less informative than the prior"
     )
 
 

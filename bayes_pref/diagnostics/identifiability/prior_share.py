@@ -70,9 +70,9 @@ def unsupported(posterior: Posterior) -> str | None:
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=5, features=["length"], seed=0)
-    >>> unsupported(bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))) is None
+    With ``posterior`` from `bayes_pref.fit`:
+
+    >>> unsupported(posterior) is None
     True
     """
     model = type(posterior.model).__name__
@@ -83,7 +83,7 @@ def unsupported(posterior: Posterior) -> str | None:
             "bp.Gibbs(), bp.NUTS() or another guide"
         )
     spec = posterior.model.spec(posterior.comparisons)
-    if spec is None or spec.components is not None:
+    if spec is None or spec.components is not None or "mu" not in posterior.draws:
         return (
             f"{model} has no population mean weights with a normal prior, whose posterior "
             "covariance shows what the data never separate; fit a HierarchicalReward to the same "
@@ -202,7 +202,7 @@ class _ReferencePosterior:
         return cls(1.0 / (1.0 + values.clip(0.0) * sd**2), vectors, sd)
 
     def describe(self, differences: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return prior_share and reference_sd, (n,), of scaled differences (n, d); 0 without any."""
+        """Return prior_share and reference_sd, (n,), of scaled differences (n, d)."""
         squares = (differences @ self.vectors) ** 2
         variance = squares @ self.spectrum
         from_prior = squares @ self.spectrum**2

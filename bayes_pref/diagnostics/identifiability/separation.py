@@ -2,9 +2,9 @@
 
 With signed rows s_n = (2 choice_n - 1) d_n, the likelihood never decreases along the vectors of the
 cone {b : s_n . b >= 0 for all n, d_n . b = 0 at ties}. If s_n . b > 0 for some b in it and some n,
-the data are separated (Albert & Anderson 1984, Biometrika 71): the sign of d . w is identified along
-b, and its magnitude is set by the prior. Such a b is the solution of a linear program (Konis 2007,
-Oxford D.Phil. thesis).
+the data are separated (Albert & Anderson 1984, Biometrika 71): along b the sign of d . w is
+identified, and its magnitude is set by the prior. Such a b is the solution of a linear program
+(Konis 2007, Oxford D.Phil. thesis).
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def separate(rows: FloatArray, choice: FloatArray, guess: FloatArray | None = No
 
 
 def _agreeing(signed: FloatArray, goal: FloatArray, ties: FloatArray) -> FloatArray:
-    """Vector in the unit box that agrees with all signed rows, with the largest part along `goal`."""
+    """Vector in the unit box that agrees with all signed rows and is largest along `goal`."""
     # A part of the rows already shows that most data are not separated. Rows are added while the
     # solution of the smaller program disagrees with some of them.
     order = np.argsort(-np.abs(signed @ goal), kind="stable")

@@ -4,13 +4,14 @@ For user i and context x,
 
     overlap(i, x) = min(1, p(x | users like i) / p(x)).
 
-With several components of users it is sum_k P(i in component k) P(component k | x) / P(component k).
-The components are those of the fitted mixture, or come from weights and exposure together.
-P(component | x) is a regularised logistic regression, cross-fitted over users, on the contexts or
-on richer features of the prompts; it is used if it predicts the components of held-out users. With
-one component, or components that contexts do not tell apart, users like i are those with a similar
-exposure, and the densities are normal. A context is no evidence for itself: for a pair that the
-user was shown, the exposure is that of the other comparisons.
+With several components of users it is the sum over components k of
+P(i in component k) P(component k | x) / P(component k). The components are those of the fitted
+mixture, or come from weights and exposure together. P(component | x) is a regularised logistic
+regression, cross-fitted over users, on the contexts or on richer features of the prompts; it is
+used if it predicts the components of held-out users. With one component, or components that
+contexts do not tell apart, users like i are those with a similar exposure, and the densities are
+normal. A context is no evidence for itself: for a pair that the user was shown, the exposure is
+that of the other comparisons.
 """
 
 from __future__ import annotations
@@ -124,10 +125,8 @@ def assess(
         )
     else:
         ratio = _by_exposure(axes, query, _own_contexts(comparisons, query))
-        who = (
-            f"Users form {k} components with similar {what}" if k > 1 else "Users form 1 component"
-        )
-        note = f"{who}; overlap compares users with a similar exposure with all users."
+        form = f"{k} components with similar {what}" if k > 1 else "1 component"
+        note = f"Users form {form}; overlap compares users with a similar exposure with all users."
     ratio[query.is_new] = 1.0
     ratio[unseen] = 0.0
     return Overlap(ratio.clip(0.0, 1.0), _frame(member, comparisons), note)

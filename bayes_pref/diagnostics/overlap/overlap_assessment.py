@@ -20,9 +20,8 @@ class OverlapAssessment(Assessment):
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=30, seed=0)
-    >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
     >>> report = bp.diagnose(posterior, assessments=["preference", "overlap"])
     >>> bool(report.comparisons["overlap"].between(0, 1).all())
     True
@@ -53,7 +52,7 @@ class OverlapAssessment(Assessment):
             columns=frame,
             remarks=np.where(found.overlap < settings.thresholds.overlap, text, "").astype(object),
             users=pd.DataFrame({"overlap": query.by_user(found.overlap)}),
-            values={"exposure": exposure_frame(posterior, query, found.overlap)},
+            results={"exposure": exposure_frame(posterior, query, found.overlap)},
             notes=(found.note,),
             figures={"overlap": draw_overlap},
         )
@@ -64,6 +63,6 @@ class OverlapAssessment(Assessment):
         return Assessed(
             columns=missing,
             users=pd.DataFrame({"overlap": query.by_user(missing["overlap"].to_numpy())}),
-            values={"exposure": missing.assign(user=query.labels, context=np.nan)[_EXPOSURE]},
+            results={"exposure": missing.assign(user=query.labels, context=np.nan)[_EXPOSURE]},
             figures={"overlap": draw_overlap},
         )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.hmc import Move
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 CHUNK = 5  # sweeps between two looks at the metric, the clock and Ctrl-C
 
@@ -23,7 +21,7 @@ class Metric:
         self.curvature = np.zeros((size, size))
         self.log_step = np.full(1, np.log(trajectory.step))
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return what has been adapted, as arrays that can be written into."""
         return {"whiten": self.whiten, "curvature": self.curvature, "log_step": self.log_step}
 
@@ -60,7 +58,7 @@ class Adaptation:
         work = problem.population.design.shape[0] * size**2
         self.every = CHUNK * int(np.ceil(work / sweeps.look_cost))
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return what has been adapted, as arrays that can be written into."""
         adapted = {"looks": self.looks}
         for place, metric in enumerate(self.metrics):
@@ -75,7 +73,12 @@ class Adaptation:
         return tuple(metric.move for metric in self.metrics)
 
     def update(
-        self, done: int, theta: Array, weights: Array, psi: Array, acceptances: tuple[float, ...]
+        self,
+        done: int,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
+        acceptances: tuple[float, ...],
     ) -> None:
         """Adapt to the state after `done` sweeps and the acceptances of the last of them."""
         if self.looks[0]:

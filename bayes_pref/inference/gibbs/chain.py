@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.adaptation import CHUNK, Adaptation
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
@@ -15,8 +14,7 @@ from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.position_bias import PositionBias
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.sweeps import Sweeps
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class Chain(ABC):
@@ -56,7 +54,7 @@ class Chain(ABC):
         """Run some more sweeps, all within warm-up or all after it; returns how many."""
 
     @abstractmethod
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on; `restore` writes into them."""
 
     def state(self) -> dict[str, Any]:
@@ -104,7 +102,7 @@ class HierarchicalChain(Chain):
         log_odds(problem.rows, self.weights, self.psi)
         self.adaptation = Adaptation(problem, sweeps, warmup)
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         own = {"theta": self.theta, "weights": self.weights, "psi": self.psi}
         if self.position_bias is not None:

@@ -15,7 +15,6 @@ from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import Unsupported
@@ -35,8 +34,6 @@ from bayes_pref.inference.runtime.checkpoint import Checkpoint
 from bayes_pref.inference.runtime.interrupts import largest_rectangle
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.models.base import RewardModel
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

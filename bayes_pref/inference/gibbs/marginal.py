@@ -7,7 +7,6 @@ Gaussian of w_i given omega and theta, of the gradient of log p(w_i | theta) (Fi
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.covariance import precision_of
 from bayes_pref.inference.gibbs.kernels.hmc import Move, leapfrog_on
@@ -15,8 +14,7 @@ from bayes_pref.inference.gibbs.kernels.marginal_likelihood import integrate_wei
 from bayes_pref.inference.gibbs.kernels.population_density import log_prior
 from bayes_pref.inference.gibbs.kernels.user_information import information_in_batches
 from bayes_pref.inference.gibbs.problem import Problem
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 BATCH = 64  # users in a SIMD batch
 
@@ -51,11 +49,11 @@ class Marginal:
         self._below = np.tril_indices(d)
         self._lower = np.zeros((d, d))
 
-    def read(self, omega: Array) -> None:
+    def read(self, omega: FloatArray) -> None:
         """Compute information and scores given Polya-Gamma variables (n,)."""
         information_in_batches(self.problem.rows, omega, self.information, self.score)
 
-    def log_density(self, theta: Array, gradient: Array) -> float:
+    def log_density(self, theta: FloatArray, gradient: FloatArray) -> float:
         """Log density of theta, up to a constant; fills its gradient. -inf outside."""
         problem = self.problem
         prior = log_prior(problem.population, theta, gradient)
@@ -71,7 +69,7 @@ class Marginal:
         gradient[problem.n_means :] += by_lower[self._below]
         return float(prior + value - total * np.log(lower.diagonal()).sum())
 
-    def fisher(self, theta: Array) -> Array:
+    def fisher(self, theta: FloatArray) -> FloatArray:
         """Information (m, m) of the choices on theta, expected given omega."""
         problem = self.problem
         lower, _ = self._read_theta(theta)
@@ -98,18 +96,18 @@ class Marginal:
         ]
         return matrix
 
-    def draw_weights(self, theta: Array, rng: np.random.Generator) -> Array:
+    def draw_weights(self, theta: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Draw all users' weights (n_users, n_features) given theta and omega."""
         lower, mean = self._read_theta(theta)
         self._integrate(mean, precision_of(lower), rng.standard_normal(mean.shape))
         drawn = mean + self._away
         return drawn.swapaxes(1, 2).reshape(-1, len(lower))[: self.n_users]
 
-    def _integrate(self, mean: Array, precision: Array, noise: Array) -> float:
+    def _integrate(self, mean: FloatArray, precision: FloatArray, noise: FloatArray) -> float:
         arrays = (self.information, self.score, mean, precision, noise, self._away, self._second)
         return float(integrate_weights(*arrays))
 
-    def _read_theta(self, theta: Array) -> tuple[Array, Array]:
+    def _read_theta(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return L and all users' means m_i, in SIMD batches."""
         n_means = self.problem.n_means
         gamma = theta[:n_means].reshape(self.problem.population.precision.shape)
@@ -118,7 +116,7 @@ class Marginal:
 
 
 def move_population(
-    marginal: Marginal, theta: Array, move: Move, rng: np.random.Generator
+    marginal: Marginal, theta: FloatArray, move: Move, rng: np.random.Generator
 ) -> float:
     """Move theta, in place, by one Hamiltonian trajectory; returns the acceptance probability."""
     momentum = rng.standard_normal(theta.size)

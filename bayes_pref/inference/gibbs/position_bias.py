@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class PositionBias:
@@ -35,11 +33,11 @@ class PositionBias:
         self.problem = replace(problem, rows=self.rows)
         self.omega = np.empty_like(self.rows.shift)
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next move depends on."""
         return {"position": self.value, "shift": self.rows.shift}
 
-    def move(self, psi: Array, rng: np.random.Generator) -> None:
+    def move(self, psi: FloatArray, rng: np.random.Generator) -> None:
         """Draw the position bias given all else; `psi` (n,) and the rows' shift follow."""
         rows, omega = self.rows, self.omega
         draw_polya_gamma(psi, omega, right_table(), rng)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayes_pref.data import Comparisons
@@ -14,8 +13,7 @@ from bayes_pref.inference.gibbs.kernels.design_matrix import Rows, build_rows
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Problem:
     rows: Rows
     population: PopulationPrior
     covariance: str
-    feature_scale: Array
-    regressors: tuple[tuple[str, Array], ...]
+    feature_scale: FloatArray
+    regressors: tuple[tuple[str, FloatArray], ...]
     position_sd: float | None = None
     rank: int = 0
 
@@ -97,7 +95,7 @@ class Problem:
 
     @property
     def n_columns(self) -> int:
-        """Number of draws kept beside the weights: theta, and the left-hand effect if any."""
+        """Number of draws kept beside the weights: theta, and the position bias if any."""
         return self.n_parameters + (self.position_sd is not None)
 
     @property
@@ -132,7 +130,7 @@ class Problem:
         design[:, design.shape[1] - self.rank :] = rng.standard_normal((len(design), self.rank))
         return replace(self, population=self.population._replace(design=design))
 
-    def start(self, rng: np.random.Generator) -> tuple[Array, Array]:
+    def start(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Return theta and weights far from each other between chains, tau never near zero."""
         p1, d = self.population.precision.shape
         gamma = np.zeros((p1, d))
@@ -147,7 +145,7 @@ class Problem:
         weights = self.population.design @ gamma + tau * deviation
         return np.concatenate([gamma.ravel(), scale]), weights
 
-    def lower(self, theta: Array) -> Array:
+    def lower(self, theta: FloatArray) -> FloatArray:
         """Take L, (..., d, d), from theta (..., m)."""
         d = self.population.precision.shape[1]
         lower = np.zeros((*theta.shape[:-1], d, d))
@@ -155,13 +153,13 @@ class Problem:
         lower[..., row, column] = theta[..., self.n_means : self.n_parameters]
         return lower
 
-    def deviations(self, theta: Array, weights: Array) -> Array:
+    def deviations(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
         """Standardise: z = L^-1 (w - gamma' f), (n_users, d)."""
         gamma = theta[: self.n_means].reshape(self.population.precision.shape)
         centred = weights - self.population.design @ gamma
         return np.ascontiguousarray(solve_triangular(self.lower(theta), centred.T, lower=True).T)
 
-    def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
+    def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place.
 
         `theta` has `n_columns`; `weights` (chain, draw, user, n_values) have the positions first.

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move, hmc_move
 from bayes_pref.inference.gibbs.kernels.jit import compile_beside
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior, add_curvature
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
 Calls = list[tuple[Any, tuple[Any, ...]]]
 
 
@@ -57,9 +56,9 @@ class Sweeps(ABC):
     def run(
         self,
         problem: Problem,
-        theta: Array,
-        weights: Array,
-        psi: Array,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
         moves: tuple[Move, ...] | None,
         rng: np.random.Generator,
         sweeps: int,
@@ -87,17 +86,22 @@ class Sweeps(ABC):
         """
 
     def add_curvatures(
-        self, problem: Problem, theta: Array, weights: Array, psi: Array, totals: Sequence[Array]
+        self,
+        problem: Problem,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
+        totals: Sequence[FloatArray],
     ) -> None:
         """Add the curvature of each move's log density in theta to its total, (m, m)."""
         z = problem.deviations(theta, weights)
         add_curvature(problem.rows, problem.population, z, psi, totals[0])
 
-    def scale_precision(self, population: PopulationPrior) -> Array:
+    def scale_precision(self, population: PopulationPrior) -> FloatArray:
         """Prior precision of the scales in theta."""
         return np.asarray(1 / population.spread**2)
 
-    def averaged(self, problem: Problem, metric: Array) -> Array:
+    def averaged(self, problem: Problem, metric: FloatArray) -> FloatArray:
         """Average a metric (m, m) over the symmetries of the posterior."""
         return metric
 
@@ -111,9 +115,9 @@ class Sweeps(ABC):
     def last_kernels(
         self,
         problem: Problem,
-        theta: Array,
-        weights: Array,
-        psi: Array,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
         rng: np.random.Generator,
     ) -> Calls:
         """Kernels that a sweep calls last, each with arguments of the types that it is called with.

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyro.poutine as poutine
 import torch
-from numpy.typing import NDArray
 from pyro.infer.mcmc.util import initialize_model
 from pyro.poutine.subsample_messenger import _Subsample
 
@@ -27,8 +26,8 @@ from bayes_pref.inference.pyro_tools.trace import (
     sample_nodes,
 )
 from bayes_pref.seeding import seeded
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
 Sites = dict[str, torch.Tensor]
 
 TRIES = 100  # starting points before a density is taken to be nowhere finite
@@ -56,7 +55,7 @@ class FlatDensity:
     sites: Callable[[torch.Tensor], Sites]
     dims: Mapping[str, tuple[str, ...]]
 
-    def value_and_gradient(self, point: Array) -> tuple[float, Array]:
+    def value_and_gradient(self, point: FloatArray) -> tuple[float, FloatArray]:
         """Log density and gradient by plain autograd: the reference for compiled gradients."""
         with double_precision():
             z = torch.tensor(point, requires_grad=True)
@@ -64,7 +63,7 @@ class FlatDensity:
             (gradient,) = torch.autograd.grad(value, z)
         return float(value.detach()), gradient.numpy()
 
-    def start(self, rng: np.random.Generator) -> Array:
+    def start(self, rng: np.random.Generator) -> FloatArray:
         """Point with finite density and gradient, uniform in a cube.
 
         Raises

@@ -1,10 +1,10 @@
-"""The gradient of a flat density as machine code, checked before anyone relies on it.
+"""The gradient of a flat density as machine code, checked before it is used.
 
-The density is traced to a graph of elementary operations (`make_fx`), its gradient with it, and
-compiled by torch's inductor into a few fused loops. The trace goes through `functionalize`: without
+The density and its gradient are traced to a graph of elementary operations (`make_fx`), which
+torch's inductor compiles into a few fused loops. The trace goes through `functionalize`: without
 it, operations in place give gradients that are silently wrong. Tensors of the data are inputs of
-the graph, so that code compiled once serves all data of the same shapes: within a process from
-memory, later from inductor's cache on disk.
+the graph, so that compiled code serves all data of the same shapes: within a process from memory,
+later from inductor's cache on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pyro.ops.einsum import torch_log
 from torch.func import functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -24,12 +23,12 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.nuts.density import FlatDensity
 from bayes_pref.inference.pyro_tools.trace import double_precision
+from bayes_pref.types import FloatArray
 
-Array = NDArray[np.float64]
-Gradient = Callable[[Array], tuple[float, Array]]
+Gradient = Callable[[FloatArray], tuple[float, FloatArray]]
 
-# One thread a chain, so that no loop is split up; and masks at the ends of short loops, such as
-# those over a dozen features, cost more than plain code.
+# One thread for each chain, so that no loop is split. Masks at the ends of short loops, such as
+# those over a dozen features, take longer than plain code.
 OPTIONS = {"cpp.threads": 1, "compile_threads": 1, "cpp.enable_loop_tail_vec": False}
 POINTS = 5
 TOLERANCE = 1e-8  # relative; sums of a million terms in another order differ by less than 1e-10
@@ -82,7 +81,7 @@ def compile_gradient(flat: FlatDensity) -> Gradient:
     except Exception as err:  # whatever torch raises, autograd is the answer
         raise CompilationError(f"{type(err).__name__}: {str(err).splitlines()[0]}") from err
 
-    def evaluate(at: Array) -> tuple[float, Array]:
+    def evaluate(at: FloatArray) -> tuple[float, FloatArray]:
         gradient, value = kernel(torch.tensor(at), *data)
         return float(value), gradient.numpy()
 
@@ -129,7 +128,7 @@ def check_gradient(gradient: Gradient, flat: FlatDensity, rng: np.random.Generat
 def with_data_as_inputs(
     traced: torch.fx.GraphModule,
 ) -> tuple[torch.fx.GraphModule, list[torch.Tensor]]:
-    """Turn the constants of a traced function into inputs, and compute once what only they decide.
+    """Turn constants of a traced function into inputs; compute once what depends on them alone.
 
     Returns
     -------
@@ -138,7 +137,7 @@ def with_data_as_inputs(
     graph = traced.graph
     copies: dict[Any, torch.Tensor] = {}
     known: dict[torch.fx.Node, Any] = {}
-    given: set[torch.fx.Node] = set()  # those that come from data and not from nothing, like zeros
+    given: set[torch.fx.Node] = set()  # those that depend on data, unlike zeros or ones
     for node in graph.nodes:
         inputs = node.all_input_nodes
         if node.op == "get_attr":
@@ -171,7 +170,7 @@ def with_data_as_inputs(
             _replace_masks(node, known, as_input)
     for node, value in known.items():
         users = [user for user in node.users if user not in known]
-        # What is made from nothing stays: the compiler writes it where it is used.
+        # Constants that do not depend on data stay: the compiler inlines them.
         if users and node in given:
             new = as_input(value)
             for user in users:

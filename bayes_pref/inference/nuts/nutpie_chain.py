@@ -1,7 +1,7 @@
 """One chain of the No-U-Turn sampler of nutpie (Rust), on a gradient given as a Python function.
 
-nutpie adapts its diagonal mass matrix to draws and gradients together (Seyboldt, Carlson &
-Carpenter 2024), which needs a fraction of the usual warm-up.
+nutpie adapts its diagonal mass matrix to draws and gradients jointly (Seyboldt, Carlson & Carpenter
+2024), which needs a fraction of the usual warm-up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.inference.nuts.gradient import Gradient
 from bayes_pref.inference.runtime.processes import Flag, shared
 from bayes_pref.inference.runtime.threads import Tick
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 # ours, as ArviZ names them -> nutpie's
 STATISTICS = {
@@ -44,12 +42,12 @@ class ChainDraws:
     stats
         (chain, draw, statistic): in the order of `STATISTICS`.
     kept
-        (chain,): how many draws are there.
+        (chain,): number of draws written.
     """
 
-    z: Array
-    stats: Array
-    kept: Array
+    z: FloatArray
+    stats: FloatArray
+    kept: FloatArray
 
     @classmethod
     def empty(cls, chains: int, draws: int, size: int) -> ChainDraws:
@@ -74,7 +72,7 @@ class ChainSettings:
 
 def run_chain(
     gradient: Gradient,
-    start: Array,
+    start: FloatArray,
     settings: ChainSettings,
     room: ChainDraws,
     index: int,
@@ -87,14 +85,14 @@ def run_chain(
     Raises
     ------
     Exception
-        That `gradient` raised; a point at which torch finds no Cholesky factor is no error but a
-        point of no density.
+        That `gradient` raised. A point at which torch finds no Cholesky factor is no error: its
+        density is zero.
     """
     nutpie, from_pyfunc = nutpie_api()
     done = 0
     failures: list[Exception] = []
 
-    def log_density(z: Array) -> tuple[float, Array]:
+    def log_density(z: FloatArray) -> tuple[float, FloatArray]:
         if not failures:
             try:
                 return gradient(z)
@@ -104,7 +102,7 @@ def run_chain(
                 failures.append(err)
         return -np.inf, np.zeros_like(z)
 
-    def expand(z: Array) -> dict[str, Array]:
+    def expand(z: FloatArray) -> dict[str, FloatArray]:
         nonlocal done
         done += 1
         draw, rest = divmod(done - settings.warmup, settings.thin)

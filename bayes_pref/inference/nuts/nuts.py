@@ -1,8 +1,8 @@
 """The No-U-Turn sampler (Hoffman & Gelman 2014) on any Pyro model.
 
-The model is read as a density of one vector (`density`), its gradient compiled (`gradient`), and
-chains of nutpie run on it in processes (`nutpie_program`). ``kernel="pyro"`` runs Pyro's own sampler
-instead (`pyro_reference`): slower by orders of magnitude, and the reference.
+The model is read as a density of one vector (`density`), its gradient is compiled (`gradient`), and
+chains of nutpie run on it in processes (`nutpie_program`). ``kernel="pyro"`` runs Pyro's own
+sampler instead (`pyro_reference`): slower by orders of magnitude, and the reference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bayes_pref.inference.nuts.density import FlatDensity, flatten
 from bayes_pref.inference.nuts.nutpie_chain import ChainSettings
 from bayes_pref.inference.nuts.nutpie_program import NutpieProgram
 from bayes_pref.inference.nuts.pyro_reference import PyroProgram
-from bayes_pref.inference.pyro_posterior import PyroPosterior, build_sample
+from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
 from bayes_pref.models.base import RewardModel
 
 
@@ -147,7 +147,7 @@ class NUTS(MCMC):
         density = flatten(model, args, kwargs, centred=not self.non_centred)
         drawn = self._program(density, model, args, kwargs, None).run(seed)
         seconds = time.perf_counter() - started
-        return build_sample(drawn, density.dims, self.settings(), seconds, seed)
+        return build_pyro_posterior(drawn, density.dims, self.settings(), seconds, seed)
 
     def _program(
         self,

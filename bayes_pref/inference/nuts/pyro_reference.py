@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyro.poutine as poutine
 import torch
-from numpy.typing import NDArray
 from pyro.infer import mcmc
 
 from bayes_pref.inference.engine import Program
@@ -22,8 +21,7 @@ from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.interrupts import largest_rectangle
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.seeding import seeded
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class PyroProgram(Program):
         engine = self.engine
         seeds = np.random.SeedSequence(seed).spawn(engine.chains)
 
-        def chain(index: int, tick: Tick, stop: Event) -> list[dict[str, Array]]:
+        def chain(index: int, tick: Tick, stop: Event) -> list[dict[str, FloatArray]]:
             with double_precision():
                 return self._run_chain(int(seeds[index].generate_state(1)[0]), tick, stop)
 
@@ -75,10 +73,10 @@ class PyroProgram(Program):
         sites = {name: joined.pop(name) for name in self.names}
         return RawDraws(sites, joined, complete)
 
-    def _run_chain(self, seed: int, tick: Tick, stop: Event) -> list[dict[str, Array]]:
+    def _run_chain(self, seed: int, tick: Tick, stop: Event) -> list[dict[str, FloatArray]]:
         """Run one chain; the sites and statistics of each draw."""
         args, kwargs = as_double(tuple(self.args)), as_double(dict(self.kwargs))
-        kept: list[dict[str, Array]] = []
+        kept: list[dict[str, FloatArray]] = []
         with seeded(seed):
             shaped = self.model if self.centred else non_centred(self.model, *args, **kwargs)
             kernel = _RecordingNUTS(
@@ -101,7 +99,7 @@ class PyroProgram(Program):
 
     def _sites(
         self, shaped: Callable[..., Any], kernel: Any, params: Any, args: Any, kwargs: Any
-    ) -> dict[str, Array]:
+    ) -> dict[str, FloatArray]:
         """Values of the sites to return at unconstrained values of those that are sampled."""
         with torch.no_grad():
             inner = {name: kernel.transforms[name].inv(z) for name, z in params.items()}
@@ -127,7 +125,7 @@ class _RecordingNUTS(mcmc.NUTS):  # type: ignore[misc]
         self._previous_mean = self._mean_accept_prob
         return super().sample(params)  # type: ignore[no-any-return]
 
-    def statistics(self) -> dict[str, Array]:
+    def statistics(self) -> dict[str, FloatArray]:
         """Return statistics of the last iteration, named as ArviZ names them."""
         n = self._t - self._warmup_steps
         # Pyro keeps the running mean of the acceptance only: difference it.

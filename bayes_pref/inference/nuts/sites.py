@@ -8,7 +8,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.func import functionalize, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -16,15 +15,14 @@ from bayes_pref.inference.nuts.density import FlatDensity, Sites
 from bayes_pref.inference.nuts.gradient import ancestors, is_random
 from bayes_pref.inference.pyro_tools.trace import double_precision
 from bayes_pref.seeding import seeded
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 BLOCK_VALUES = 2**22  # 32 MB of doubles at a time
 
 
 def site_draws(
-    flat: FlatDensity, z: Array, names: Sequence[str] | None = None, *, seed: int = 0
-) -> dict[str, Array]:
+    flat: FlatDensity, z: FloatArray, names: Sequence[str] | None = None, *, seed: int = 0
+) -> dict[str, FloatArray]:
     """Draws of the model's sites.
 
     Parameters
@@ -32,10 +30,10 @@ def site_draws(
     z
         (chain, draw, size)
     names
-        Sites wanted; None: all that the vector decides, which leaves out those that depend on a
+        Sites to return; None: all that the vector determines, which excludes those that depend on a
         discrete site that was marginalised out.
     seed
-        Of the values of such sites, which are computed and thrown away.
+        Random seed of the values of such sites, which are computed and discarded.
 
     Returns
     -------
@@ -58,7 +56,7 @@ def site_draws(
         warnings.simplefilter("ignore")  # torch's remarks on what it cannot batch
         decided, batched = _batched_sites(flat, rows[0])
         wanted = [name for name in decided if names is None or name in names]
-        values: dict[str, Array] = {}
+        values: dict[str, FloatArray] = {}
         # Blocks bound the memory of intermediate results; within one, draws are batched.
         for start in range(0, len(rows), step):
             block = batched(rows[start : start + step])
@@ -72,7 +70,7 @@ def site_draws(
 def _batched_sites(
     flat: FlatDensity, point: torch.Tensor
 ) -> tuple[list[str], Callable[[torch.Tensor], Sites]]:
-    """Names of the sites that the vector alone decides, and all sites of many vectors at once."""
+    """Names of the sites that the vector alone determines; all sites of many vectors at once."""
     names = list(flat.dims)
 
     def listed(z: torch.Tensor) -> list[torch.Tensor]:

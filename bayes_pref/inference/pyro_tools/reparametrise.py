@@ -1,8 +1,8 @@
-"""Sample a site as standard noise, moved and stretched, wherever its spread is itself unknown.
+"""Non-centred parametrisation: a site of unknown spread as location + scale * standard noise.
 
-theta ~ Normal(mu, tau) with unknown tau makes a funnel: the smaller tau, the narrower the room for
-theta, and no step size suits both ends. theta = mu + tau * noise, noise ~ Normal(0, 1), is the same
-model without the funnel (Papaspiliopoulos, Roberts & Skold 2007).
+theta ~ Normal(mu, tau) with unknown tau has a funnel: theta varies less where tau is small, and no
+step size suits both ends. theta = mu + tau * noise, noise ~ Normal(0, 1), is the same model without
+the funnel (Papaspiliopoulos, Roberts & Skold 2007).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCATION_SCALE = (dist.Normal, dist.LogNormal, dist.StudentT, dist.Laplace, dist
 
 
 def non_centred(model: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
-    """Return the model with its funnels straightened; the sites keep their names and meaning.
+    """Return the model with sites of unknown spread non-centred, under the same names.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def standardised(
 ) -> Callable[..., Any]:
     """Return the model with all its sites of these families in units of their own spread.
 
-    What an optimiser moves then has no unit, so that one learning rate suits all.
+    The parameters of an optimiser are then in units of sds, so that one learning rate suits all.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _reparam(
 
 
 class _Tracked(Messenger):  # type: ignore[misc]
-    """Let autograd mark what depends on a latent site."""
+    """Mark values that depend on a latent site, by autograd."""
 
     def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
         if not msg["is_observed"] and torch.is_floating_point(msg["value"]):

@@ -1,8 +1,8 @@
-"""Checkpoints: a long run survives being killed and goes on to the very draws it would have had.
+"""Checkpoints: a long run that was killed resumes, and has the draws of one that was not.
 
-A folder holds the draws in plain ``.npy`` files that the chains write into directly, and for each
-chain a small ``.npz`` with all that its next sweep depends on, replaced as a whole every few
-seconds. Draws written after the last such state are written again, with the same values.
+A folder holds the draws in ``.npy`` files, which the chains write directly, and for each chain a
+small ``.npz`` with all that its next sweep depends on, replaced every few seconds. Draws written
+after the last state are written again, with the same values.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Checkpoint:
     Parameters
     ----------
     folder
-        Made if it does not exist.
+        Created if it does not exist.
     run
-        What decides the draws: settings, seed, and a digest of the data. JSON.
+        What the draws depend on: settings, seed, and a digest of the data; ready for JSON.
     shapes
         Name -> shape of the arrays of draws, all chains.
 
@@ -79,7 +79,7 @@ class Checkpoint:
             return dict(file)
 
     def save(self, chain: int, state: dict[str, Any], *, now: bool = False) -> None:
-        """Write a chain's state, unless the last is only seconds old."""
+        """Write a chain's state, unless the last one is a few seconds old."""
         moment = time.monotonic()
         if not now and moment - self._saved.setdefault(chain, moment) < SECONDS:
             return

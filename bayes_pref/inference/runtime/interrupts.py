@@ -16,13 +16,13 @@ def on_interrupt(stop: Callable[[], object]) -> Iterator[threading.Event]:
     """Call `stop` at a first Ctrl-C within the block; a second one interrupts as usual.
 
     The exception that Ctrl-C raises by itself is lost where Python ignores exceptions, as in the
-    finalisers that a garbage collection runs, and the work would go on.
+    finalisers that garbage collection runs, and the work would continue.
 
     Parameters
     ----------
     stop
-        What asks the work to stop. In any thread but the main one, which alone hears of Ctrl-C,
-        it is never called.
+        Asks the work to stop. It is never called outside the main thread, which alone receives
+        Ctrl-C.
 
     Yields
     ------

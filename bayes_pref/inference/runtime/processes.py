@@ -1,10 +1,9 @@
-"""Run chains side by side in processes, with one progress bar, until done or interrupted.
+"""Run chains in parallel processes, with one progress bar, until complete or interrupted.
 
-Compiled gradients hold the interpreter's lock, so threads would take turns. Processes are forked:
-they start within milliseconds with the compiled gradient and the data in memory, where a fresh
-interpreter would first spend seconds on imports, need the caller's script to be importable, and a
-model that can be pickled. Chains leave their draws in shared memory, so that an interrupted run
-keeps them.
+Compiled gradients hold the interpreter's lock, so threads would run one at a time. Processes are
+forked: they start within milliseconds with the compiled gradient and the data in memory. A new
+interpreter would take seconds for imports, and need a script that can be imported and a model that
+can be pickled. Chains write their draws to shared memory, so that an interrupted run keeps them.
 """
 
 from __future__ import annotations
@@ -21,18 +20,16 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.runtime.interrupts import on_interrupt
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.progress import tqdm
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class Flag(Protocol):
-    """What can be set: an event of threads or of processes."""
+    """A flag that can be set: an event of threads or of processes."""
 
     def is_set(self) -> bool:
         """Whether it is."""
@@ -41,8 +38,8 @@ class Flag(Protocol):
 Chain = Callable[[int, Tick, Flag], None]
 
 
-def shared(*shape: int) -> Array:
-    """Array of zeros that forked processes write to and this one reads; unused pages cost nothing.
+def shared(*shape: int) -> FloatArray:
+    """Array of zeros in memory that forked processes share; unused pages need no memory.
 
     Examples
     --------
@@ -56,7 +53,7 @@ def shared(*shape: int) -> Array:
 def run_forked(
     chain: Chain, *, chains: int, workers: int, steps: int, title: str, progress: bool
 ) -> bool:
-    """Run ``chain(index, tick, stop)`` for every index; returns whether all came to their end.
+    """Run ``chain(index, tick, stop)`` for every index; returns whether all are complete.
 
     Parameters
     ----------
@@ -71,7 +68,7 @@ def run_forked(
     Raises
     ------
     ModelError
-        If a chain fails; carries what the chain said.
+        If a chain fails; has the chain's message.
 
     A first Ctrl-C sets ``stop`` and waits for the chains; a second ends them and raises. Where
     processes cannot be forked (Windows) chains run one after another.
@@ -115,7 +112,7 @@ def one_torch_thread() -> Iterator[None]:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Put off Ctrl-C until the end of the block; processes started within never see it."""
+    """Defer Ctrl-C to the end of the block; processes started within never receive it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -124,7 +121,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 class _SharedFlag:
-    """A flag without a lock, which a killed process could leave locked for good."""
+    """A flag without a lock, which a killed process could leave locked."""
 
     def __init__(self) -> None:
         self._raised = shared(1)
@@ -154,8 +151,8 @@ class _Run:
     def start(self, workers: int) -> None:
         """Start chains while there is room."""
         while self.waiting and len(self.running) < workers and not self.stop.is_set():
-            # A Ctrl-C amid this would strike a child that does not ignore it yet, or leave one that
-            # runs and that nobody knows of.
+            # Ctrl-C here would reach a child that does not ignore it yet, or leave a child running
+            # that is not in the list.
             with _no_interrupt():
                 index = self.waiting.pop(0)
                 ours, theirs = self.context.Pipe(duplex=False)
@@ -171,8 +168,8 @@ class _Run:
                 self.running[index] = process, ours
 
     def watch(self, bar: Any) -> None:
-        """Wait for news for a moment; raises what a chain reports."""
-        # A message wakes this too: a long one does not fit into the pipe until someone reads it.
+        """Wait a moment for messages; raises what a chain reports."""
+        # Also wait for messages: a long one blocks its process until it is read.
         ends = [end for process, pipe in self.running.values() for end in (process.sentinel, pipe)]
         wait(ends, timeout=0.1)
         bar.update(int(self.steps.sum()) - bar.n)
@@ -182,7 +179,7 @@ class _Run:
             del self.running[index]
             try:
                 message = pipe.recv()
-            except EOFError:  # it had nothing to say
+            except EOFError:  # it sent no message
                 process.join()
             else:
                 process.join()
@@ -194,7 +191,7 @@ class _Run:
                 )
 
     def end(self) -> None:
-        """End whatever still runs."""
+        """End all processes that still run."""
         self.stop.set()
         for process, _ in self.running.values():
             process.terminate()

@@ -1,7 +1,7 @@
-"""Run chains side by side in threads, with one progress bar, until done or interrupted.
+"""Run chains in parallel threads, with one progress bar, until complete or interrupted.
 
-The kernels release the interpreter's lock, so threads use all cores without the memory and start
-of new processes.
+The kernels release the interpreter's lock, so that threads use all cores without the memory and
+starting time of processes.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def run_chains(
     Parameters
     ----------
     chain
-        Runs one chain: calls ``tick(n)`` after every n steps and returns what it has as soon as
+        Runs one chain: calls ``tick(n)`` after every n steps and returns its result as soon as
         ``stop`` is set.
     steps
         Steps of one chain, for the progress bar.
 
-    A first Ctrl-C sets ``stop`` and waits for what the chains have; they answer within a step.
+    A first Ctrl-C sets ``stop`` and waits for the results so far; chains return within a step.
     """
     stop = Event()
     with (
         tqdm(total=chains * steps, desc=title, unit="sweep", disable=not progress) as bar,
         on_interrupt(stop.set) as interrupted,
-        # Threads of linear algebra would wait for each other beside the chains, and round as their
-        # number has it: draws are to depend on the seed alone.
+        # Threads of linear algebra would compete with the chains, and their number would change
+        # rounding errors: draws are to depend on the seed alone.
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(max_workers=workers) as pool,
     ):

@@ -1,10 +1,10 @@
 """Draws from a fitted guide, and the Pareto k of their importance weights (Yao et al. 2018).
 
-No guide contains the posterior; importance weights tell how far it is: with a Pareto k above 0.7
-their variance is not usable. For the guide "auto" they are the weights of the population, users'
-parameters marginalised out. For any other guide they are the weights of all parameters jointly; k is
-then large as soon as there are hundreds of parameters, because small errors in each of them, which
-no estimate would show, multiply in the joint weight.
+No guide contains the posterior; importance weights show how far it is: with a Pareto k above 0.7
+their variance is not usable. For the guide "auto" they are the weights of the population, users
+marginalised out. For any other guide they are the joint weights of all parameters; k is then large
+as soon as there are hundreds of parameters, because small errors in each of them, which no estimate
+would show, multiply in the joint weight.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import pyro.poutine as poutine
 import torch
-from numpy.typing import NDArray
 
 from bayes_pref.inference.runtime.interrupts import FEWEST
 from bayes_pref.inference.svi.guides import Family
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 def guide_draws(
@@ -29,7 +27,7 @@ def guide_draws(
     kwargs: Mapping[str, Any],
     names: Sequence[str],
     draws: int,
-) -> tuple[dict[str, Array], Array]:
+) -> tuple[dict[str, FloatArray], FloatArray]:
     """Draw from the guide; Ctrl-C keeps the draws so far.
 
     Parameters
@@ -50,7 +48,7 @@ def guide_draws(
     KeyboardInterrupt
         If there are too few draws to keep any.
     """
-    kept: dict[str, list[Array]] = {name: [] for name in names}
+    kept: dict[str, list[FloatArray]] = {name: [] for name in names}
     log_weights: list[float] = []
     with torch.no_grad():
         try:
@@ -71,7 +69,7 @@ def guide_draws(
     return stacked, np.array(log_weights)
 
 
-def pareto_k(log_weights: Array) -> float:
+def pareto_k(log_weights: FloatArray) -> float:
     """Pareto k of log importance weights (draw,); 0 where they are all the same."""
     if np.ptp(log_weights) < 1e-9:
         return 0.0

@@ -1,4 +1,4 @@
-"""The guides that SVI chooses from by name, each with what it cannot represent."""
+"""The guides that SVI has by name, and what each of them cannot represent."""
 
 from __future__ import annotations
 
@@ -49,16 +49,17 @@ LIMITS = {
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """A guide with all that the engine does with it.
+    """A guide, with the model in the form that it is a guide for.
 
     Attributes
     ----------
     model, guide, loss
         For Pyro's SVI.
     draw
-        Returns the values of latent sites, which decide all others, and a log importance weight.
+        Returns a draw of the latent sites, which determine all others, and its log importance
+        weight.
     weighed
-        Which sites that weight is of.
+        Which parameters the importance weight is of.
     """
 
     model: Call
@@ -89,12 +90,12 @@ def latent_sites(nodes: Nodes) -> dict[str, dict[str, Any]]:
             continue
         if node["fn"].support.is_discrete:
             raise ModelError(
-                f"site {name!r} is discrete, which SVI cannot move by gradients: sum it out by "
-                "hand, or use NUTS, which sums out what Pyro can enumerate"
+                f"site {name!r} is discrete and has no gradient for SVI: marginalise it out by "
+                "hand, or use NUTS, which marginalises out what Pyro can enumerate"
             )
         found[name] = node
     if not found:
-        raise ModelError("the model has no latent site to learn about")
+        raise ModelError("the model has no latent site")
     return found
 
 
@@ -125,7 +126,7 @@ def build(
         if size > _MOST_JOINT:
             raise ModelError(
                 f"guide='auto' knows one plate of users, at dim=-1, whose sites are Gaussian given "
-                f"the rest; this model is of another kind, and its {size:,} parameters are too "
+                f"the rest; this model has no such plate, and its {size:,} parameters are too "
                 f"many for one joint Gaussian (at most {_MOST_JOINT:,}): use guide='mean_field', "
                 "'low_rank' or a guide of your own"
             )
@@ -160,7 +161,7 @@ def _plain(
 
 
 def _expect_all(latent: Nodes, guide: Call, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Refuse a guide that leaves out a site, which Pyro would silently draw from its prior."""
+    """Check that a guide has every site: Pyro would draw the others from their priors."""
     trace = poutine.trace(guide).get_trace(*args, **kwargs)
     absent = [name for name in latent if name not in trace.nodes]
     if absent:

@@ -1,19 +1,19 @@
-"""The guide "auto": a Gaussian population, and every user a Gaussian that follows from it.
+"""The guide "auto": a Gaussian population, and Gaussian users given the population.
 
     z ~ Normal(m, T T')                                   the population, unconstrained, full rank
     q(w_i given z) ~ prior(w_i given z) exp(h_i' w_i - w_i' P_i w_i / 2)          full rank in w_i
 
-P_i and h_i stand for a user's choices: what follows moves and widens with the population exactly
-as the prior says, so neither the funnel between a spread and the weights that it spreads nor the
-shared uncertainty about the mean is lost. They are the mean curvature of the log-likelihood under
-q, and the slope that goes with it: where they stay put, q is the Gaussian with the highest bound
-(Opper & Archambeau 2009), and steps towards them are natural gradients (Khan & Lin 2017). Being no
-covariance of the candidates, they do not shrink when a few candidates carry all the weight.
+P_i and h_i approximate the likelihood of a user's choices. The prior of w_i given z is exact, so
+that the guide has the funnel between the users' spread and their weights, and the uncertainty about
+the mean that users share. P_i is the mean of minus the Hessian of the log likelihood under q, and
+h_i goes with its mean gradient. At a fixed point q is the Gaussian with the highest ELBO (Opper &
+Archambeau 2009), and a step towards them is a natural gradient step (Khan & Lin 2017). They are not
+estimated from the covariance of the candidates, which shrinks when few candidates have all weight.
 
-A Gaussian user leaves the evidence bound loose by a little, and by more the more users differ;
-over hundreds of users that would pull the population's spread towards zero by whole posterior sds.
-Weighing K candidates against each other tightens it (Burda, Grosse & Salakhutdinov 2016), and the
-bias of order 1 / K that remains is known and taken off (Nowozin 2018).
+With Gaussian users the ELBO is a loose bound, and looser where users differ more. Summed over
+hundreds of users that would bias the population's spread towards zero by whole posterior sds.
+Importance weights of K candidates tighten the bound (Burda, Grosse & Salakhutdinov 2016), and its
+remaining bias of order 1 / K is estimated and removed (Nowozin 2018).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from bayes_pref.inference.svi.user_model import Prior, Sites, UserModel
 Tensor = torch.Tensor
 
 _LOG_2PI = math.log(2 * math.pi)
-_FIRST_LOOKS = 10.0  # that the prior, where users start, counts for
-_FORGETTING = 0.7  # the weight of a user's k-th look is k to minus this
-_TRUST = 0.75  # of the curvature, so that candidates reach into the tails of skewed users
-_LOOKS = 2  # candidates at which a user's curvature is looked at in one step
+_FIRST_UPDATES = 10.0  # number of updates that the initial values of P and h count for
+_FORGETTING = 0.7  # the k-th update of a user's P and h has step size k to minus this
+_TRUST = 0.75  # share of P in the proposal, which is wider than q for users with skewed posteriors
+_EVALUATED = 2  # candidates at which a user's curvature is evaluated in one step
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Candidates:
     log_weight
         (K, users): the same for users and their choices.
     scale
-        Users in all over users looked at.
+        Number of users over number of users in the mini-batch.
     """
 
     population: Sites
@@ -66,12 +66,12 @@ class Candidates:
     scale: float
 
     def log_evidence(self) -> Tensor:
-        """Log of an unbiased estimate of the population's weight, users integrated out, ()."""
+        """Log of an unbiased estimate of the population's weight, users marginalised out, ()."""
         each = self.log_weight.logsumexp(0) - math.log(len(self.log_weight))
         return self.log_population + self.scale * each.sum()
 
     def objective(self) -> Tensor:
-        """Estimate of the evidence to climb, (): the ELBO, with K > 1 freed of its bias."""
+        """Objective to maximise, (): the ELBO; with K > 1 candidates corrected for its bias."""
         count = len(self.log_weight)
         if count < 2:
             return self.log_evidence()
@@ -96,9 +96,9 @@ class PerUserGuide:
     Parameters
     ----------
     model
-        Whose sites of the population have no unit (`standardised`).
+        A model whose population sites are `standardised`.
     count
-        Candidates for every user.
+        Number of candidates for every user.
     """
 
     def __init__(self, model: UserModel, count: int) -> None:
@@ -115,23 +115,23 @@ class PerUserGuide:
         users, size = prior.loc.shape
         self.precision = torch.zeros(users, size, size)
         self.shift = torch.zeros(users, size)
-        self.looks = torch.full((users,), _FIRST_LOOKS)
+        self.updates = torch.full((users,), _FIRST_UPDATES)
         self.owner = self._owner(start, prior)
         self.noise = torch.randn(count, users, size)
 
     def loss(self, *_: object, **__: object) -> Tensor:
-        """What Pyro's SVI descends; what stands for users moves on the way."""
+        """Loss that Pyro's SVI minimises; also updates P and h of the users."""
         found = self._candidates()
         with torch.no_grad():
             self._learn(found)
         return -found.objective()
 
     def draw(self) -> tuple[Sites, float]:
-        """Draw all sites; also the log importance weight of the population's, users summed out.
+        """Draw all sites; also the log importance weight of the population's draw.
 
-        That weight is estimated from candidates, and the error of 946 such estimates would drown
-        what it is to tell. So all draws share the noise of the candidates that weigh them: most of
-        the error is then common to all of them, and cancels.
+        The weight marginalises the users out, by an estimate from candidates. The errors of the
+        estimates of hundreds of users would hide how the weights vary. So all draws use the same
+        noise for these candidates: most of the error is common to all draws, and cancels.
         """
         noise = torch.cat([torch.randn_like(self.noise), self.noise])
         found = self._candidates(noise)
@@ -148,10 +148,10 @@ class PerUserGuide:
         S, users = prior.scale, prior.users
         precision, shift = self.precision[users], self.shift[users]
         pull = shift - (precision @ prior.loc[..., None])[..., 0]
-        identity, told = torch.eye(S.shape[-1]), S.mT @ precision @ S
-        tight = torch.linalg.cholesky(identity + told)
+        identity, information = torch.eye(S.shape[-1]), S.mT @ precision @ S
+        tight = torch.linalg.cholesky(identity + information)
         mean = torch.cholesky_solve((S.mT @ pull[..., None]), tight)[..., 0]
-        factor = torch.linalg.cholesky(identity + self.trust * told)
+        factor = torch.linalg.cholesky(identity + self.trust * information)
         # One solve a user for all candidates.
         step = torch.linalg.solve_triangular(factor.mT, noise.permute(1, 2, 0), upper=True)
         x = mean + step.permute(2, 0, 1)
@@ -180,7 +180,7 @@ class PerUserGuide:
         """Population's sites, and the log density of the guide there, ().
 
         Gradients leave out the score of the guide's density: its mean is zero, and without it the
-        noise vanishes as the guide nears the posterior (Roeder, Wu & Duvenaud 2017).
+        variance vanishes as the guide approaches the posterior (Roeder, Wu & Duvenaud 2017).
         """
         trace = poutine.trace(self.population).get_trace(*self.model.args, **self.model.kwargs)
         nodes = {name: node for name, node in trace.nodes.items() if node["type"] == "sample"}
@@ -194,15 +194,15 @@ class PerUserGuide:
         return {name: node["value"] for name, node in sites.items()}, log_density
 
     def _learn(self, found: Candidates) -> None:
-        """Move what stands for users' choices towards the mean of their curvature under q."""
+        """Update P and h of the users towards their values at the mean curvature under q."""
         prior, users = found.prior, found.prior.users
-        values = _place(prior, found.standard[:_LOOKS]).detach()
+        values = _place(prior, found.standard[:_EVALUATED]).detach()
         population = {name: value.detach() for name, value in found.population.items()}
         slope, curvature = self.model.curvature(population, values)
         precision = (-curvature / found.scale).mean(0)
         pull = slope / found.scale - (curvature @ values[..., None])[..., 0] / found.scale
-        self.looks[users] += 1
-        rate = self.looks[users] ** -_FORGETTING
+        self.updates[users] += 1
+        rate = self.updates[users] ** -_FORGETTING
         old = self.precision[users]
         self.precision[users] = _positive(old + rate[:, None, None] * (precision - old))
         self.shift[users] += rate[:, None] * (pull.mean(0) - self.shift[users])

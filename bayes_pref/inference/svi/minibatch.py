@@ -1,7 +1,8 @@
-"""Mini-batches: the indices of a plate chosen from outside, for a model that reads them.
+"""Mini-batches: the indices of a plate are set from outside, for a model that uses them.
 
-A Pyro plate scales what is inside it by its size over the number of its indices, whoever chose
-them. So an ordinary model needs no argument for mini-batches: it uses the indices of its plate.
+A Pyro plate scales the log probabilities inside by its size over the number of its indices, also
+where these are set from outside. So a model needs no argument for mini-batches: it uses the indices
+of its plate.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bayes_pref.errors import ModelError
 
 
 class ChosenIndices(Messenger):  # type: ignore[misc]
-    """Give a plate these indices wherever it is entered, in the model and in the guide.
+    """Set the indices of a plate wherever it is entered, in the model and in the guide.
 
     Examples
     --------
@@ -39,7 +40,7 @@ class ChosenIndices(Messenger):  # type: ignore[misc]
 
 
 def plate_of_latents(latent: Mapping[str, dict[str, Any]], size: int) -> tuple[str, int]:
-    """Name and full size of the one plate that holds latent sites, to take `size` of it at a time.
+    """Name and full size of the one plate that holds latent sites, for mini-batches of `size`.
 
     Raises
     ------
@@ -64,7 +65,10 @@ def plate_of_latents(latent: Mapping[str, dict[str, Any]], size: int) -> tuple[s
 
 
 def batches(total: int, size: int, rng: np.random.Generator) -> Iterator[torch.Tensor]:
-    """Indices of each step, for ever: every one once before any again, the odd rest skipped."""
+    """Yield the indices of each step, without end: a new permutation in each epoch.
+
+    The incomplete batch at the end of an epoch is skipped.
+    """
     while True:
         shuffled = rng.permutation(total)
         for first in range(0, total - size + 1, size):

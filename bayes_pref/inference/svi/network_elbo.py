@@ -1,12 +1,11 @@
-"""The ELBO of `RepresentationReward` and its mean-field guide, written out.
+"""The ELBO of `RepresentationReward` and its mean-field guide as an explicit formula.
 
-Pyro traces the model and the guide anew at every step, which takes longer than the arithmetic of a
-small network. With plain logistic choices the ELBO is short enough to be written out. It reads and
-moves the same parameters, in Pyro's store, and draws the same noise in the same order, so that
-training ends where Pyro's would, up to rounding.
+Pyro traces the model and the guide at every step, which takes longer than the arithmetic of a small
+network. With logistic choices the formula is short. It uses the same parameters, in Pyro's store,
+and the same random numbers in the same order, so that training gives Pyro's result up to rounding.
 
-Hidden units are tanh(a) = 2 sigmoid(2 a) - 1, since torch's sigmoid takes a quarter of the time of
-its tanh; what is a difference of two z does without the - 1.
+Hidden units are tanh(a) = 2 sigmoid(2 a) - 1, because torch's sigmoid takes a quarter of the time
+of its tanh; in a difference of two z the constant cancels.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class NetworkElbo:
     choice: Tensor
 
     def step(self, optimiser: pyro.optim.PyroOptim) -> float:
-        """Take a step along one draw of the guide; returns minus the ELBO there, as Pyro's SVI."""
+        """Take a step with one draw of the guide; returns minus the ELBO, as Pyro's SVI does."""
         store = pyro.get_param_store()
         parameters = {name: store[name] for name in list(store)}
         loss = -self.elbo(parameters)
@@ -101,7 +100,7 @@ class NetworkElbo:
         return location + scale * noise, scale.log().sum() - _standard(noise)
 
     def _adversary(self, z: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-        """Loss of telling the group from z of one side; z is moved the other way."""
+        """Loss of the classifier of groups from z of one side; its gradient in z is reversed."""
         balance = self.model.balance
         reversed_ = (1.0 + balance) * z.detach() - balance * z
         inner, bias, outer = (
@@ -113,13 +112,13 @@ class NetworkElbo:
 
 
 def network_elbo(model: RewardModel, comparisons: Comparisons) -> NetworkElbo | None:
-    """Return the ELBO of these comparisons, all users at a time; None where it is not written out.
+    """Return the explicit ELBO of all comparisons, or None where there is no formula for it.
 
     Parameters
     ----------
     model, comparisons
-        What is to be trained: other models, and choices that are not logistic in the rewards alone,
-        are left to Pyro.
+        What is trained. There is a formula for `RepresentationReward` with choices that are
+        logistic in the rewards alone.
     """
     if type(model) is not RepresentationReward:
         return None

@@ -1,9 +1,9 @@
-"""Climbing a noisy ELBO: clipped Adam, a rate that falls as the ELBO stops rising, and an end.
+"""Optimiser: Adam with gradient clipping, step decay on plateau, and a stopping rule.
 
-The ELBO is averaged over windows of steps. A rate is settled when two windows in a row rise by no
-more than their Monte Carlo error above the window before; the rate is then cut, and at the last
-rate the run ends. Parameters are averaged over the steps at the last rate, which removes most of
-the noise that is left (Polyak & Juditsky 1992; Dhaka et al. 2020).
+The ELBO is averaged over windows of steps. It is on a plateau when two windows in a row exceed the
+best window by no more than their Monte Carlo error. The learning rate is then reduced; at the last
+rate, the run ends. Parameters are averaged over the steps at the last rate, which removes most of
+the remaining noise (Polyak & Juditsky 1992; Dhaka et al. 2020).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _BETAS, _EPSILON = (0.9, 0.99), 1e-8  # of Adam
 
 
 class ClippedAdam(pyro.optim.PyroOptim):  # type: ignore[misc]
-    """Adam whose gradients are cut to a multiple of their usual norm.
+    """Adam with gradients clipped to a multiple of the running mean of their norm.
 
     Parameters
     ----------
     rate
         First learning rate.
     clip
-        Largest norm of all gradients together, in units of its running mean.
+        Largest norm of all gradients jointly, over its running mean.
     """
 
     def __init__(self, rate: float, clip: float) -> None:
@@ -57,7 +57,7 @@ class ClippedAdam(pyro.optim.PyroOptim):  # type: ignore[misc]
         self._move(moved, gradients)
 
     def _move(self, moved: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
-        """Adam for all parameters at once: one optimiser each takes longer than small gradients."""
+        """Update all parameters at once: an optimiser for each takes longer than the gradients."""
         moments = [self._moments.setdefault(each, _Moments.of(each)) for each in moved]
         means, squares = [each.mean for each in moments], [each.square for each in moments]
         first, second = _BETAS
@@ -65,7 +65,7 @@ class ClippedAdam(pyro.optim.PyroOptim):  # type: ignore[misc]
             torch._foreach_lerp_(means, gradients, 1 - first)
             torch._foreach_mul_(squares, second)
             torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
-            # A parameter may be met later than others, so each has its own count of steps.
+            # A parameter may appear later than others, so each has its own count of steps.
             for each in moments:
                 each.steps += 1
             roots = torch._foreach_sqrt(squares)
@@ -76,7 +76,7 @@ class ClippedAdam(pyro.optim.PyroOptim):  # type: ignore[misc]
             torch._foreach_addcdiv_(moved, means, roots, sizes)
 
     def set_rate(self, rate: float) -> None:
-        """Change the learning rate of every parameter, the ones not yet seen included."""
+        """Change the learning rate of all parameters, also of those yet to appear."""
         self.pt_optim_args["lr"] = rate
 
 
@@ -94,14 +94,14 @@ class _Moments:
 
 
 class Progress:
-    """Watches the ELBO: what it was, at which rate we are, and whether we are done.
+    """Course of the ELBO, the learning rate that follows from it, and the stopping rule.
 
     Parameters
     ----------
     rate
         First learning rate.
     window
-        Steps that are averaged.
+        Steps in a window.
     """
 
     def __init__(self, rate: float, window: int) -> None:
@@ -117,11 +117,11 @@ class Progress:
 
     @property
     def last_rate(self) -> bool:
-        """Whether this rate is the last one."""
+        """Whether the learning rate is the last one."""
         return len(self.cuts) == _RATES - 1
 
     def record(self, elbo: float) -> bool:
-        """Take note of one step; returns whether the rate has changed."""
+        """Record the ELBO of one step; returns whether the learning rate has changed."""
         self._steps += 1
         self._values.append(elbo)
         if len(self._values) < self.window:
@@ -153,14 +153,14 @@ class Average:
         self.means: dict[str, torch.Tensor] = {}
 
     def add(self) -> None:
-        """Include the parameters as they are now."""
+        """Include the current parameters."""
         self.count += 1
         for name, value in pyro.get_param_store().named_parameters():
             mean = self.means.setdefault(name, torch.zeros_like(value.data))
             mean += (value.data - mean) / self.count
 
     def apply(self) -> None:
-        """Put the means in the parameters' place; without any, leave them."""
+        """Replace the parameters that have a mean by it."""
         for name, value in pyro.get_param_store().named_parameters():
             if name in self.means:
                 value.data.copy_(self.means[name])

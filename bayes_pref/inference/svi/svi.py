@@ -21,7 +21,7 @@ from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError, Unsupported
 from bayes_pref.inference.engine import Engine, Program
-from bayes_pref.inference.pyro_posterior import PyroPosterior, build_sample
+from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
 from bayes_pref.inference.pyro_tools.trace import (
     as_double,
     dims_of,
@@ -51,29 +51,30 @@ class SVI(Engine):
 
     Parameters
     ----------
-    draws
-        Draws from the guide, all independent.
+    draws, progress
+        See `Engine`; draws from the guide are independent, and make one chain.
     guide
-        "auto": the population with full rank, and every user with full rank given the population
-        (a model without users: all parameters with full rank);
+        "auto": the population with a full covariance, and every user with a full covariance given
+        the population (a model without users: all parameters with a full covariance);
         "mean_field": all parameters independent; "low_rank": all jointly, with a covariance of
-        rank `rank` beside a diagonal; or a Pyro guide of your own, called as the model is, that
+        rank `rank` plus a diagonal; or a Pyro guide of your own, called as the model is, that
         samples the model's latent sites.
     batch
-        Users looked at in one step; None: all. A model or guide of your own must then use the
-        indices of its plate of users.
+        Number of users in a mini-batch; None: all users in every step. A model or guide of your own
+        must then use the indices of its plate of users.
     steps
-        Most steps; the run ends before when the ELBO no longer rises.
+        Largest number of steps; the run ends earlier when the ELBO no longer rises.
     learning_rate
-        Of Adam, at first; cut to 0.3 of its value whenever the ELBO stops rising, three times.
+        First learning rate of Adam; multiplied by 0.3 whenever the ELBO stops rising, three times.
     clip
-        Gradients are cut to this multiple of their usual norm.
+        Gradients are clipped to this multiple of the running mean of their norm.
     window
         Steps that the ELBO is averaged over to judge whether it rises.
     candidates
-        Of each user and draw that the guide "auto" weighs against each other, at least 8.
+        Number of candidates for each user in the importance weights of the guide "auto", at least
+        8.
     rank
-        Of the guide "low_rank".
+        Rank of the guide "low_rank".
 
     Raises
     ------
@@ -152,11 +153,11 @@ class SVI(Engine):
         model, comparisons
             As for `bayes_pref.fit`.
         seed
-            Makes the result reproducible.
+            Random seed.
 
         Returns
         -------
-        comparisons as the trained parameters see them, ready for another engine
+        comparisons on the learned features, ready for another engine
 
         Raises
         ------
@@ -166,7 +167,7 @@ class SVI(Engine):
         Warns
         -----
         ConvergenceWarning
-            If training had not settled.
+            If training had not converged.
 
         Examples
         --------
@@ -203,11 +204,11 @@ class SVI(Engine):
             An ordinary Pyro model without discrete latent sites, called as
             ``model(*args, **kwargs)``. Hand tensors over as arguments: they arrive in float64.
         seed
-            Makes the draws reproducible.
+            Random seed.
 
         Returns
         -------
-        Sample: independent draws from the guide, in one chain
+        PyroPosterior: independent draws from the guide, in one chain
 
         Raises
         ------
@@ -238,7 +239,7 @@ class SVI(Engine):
         started = time.perf_counter()
         drawn, dims = _approximate(self, model, args, kwargs, seed)
         seconds = time.perf_counter() - started
-        return build_sample(drawn, dims, self.settings(), seconds, seed)
+        return build_pyro_posterior(drawn, dims, self.settings(), seconds, seed)
 
 
 @dataclass(frozen=True, eq=False)

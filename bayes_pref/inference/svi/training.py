@@ -160,7 +160,7 @@ def learn_features(
 
     Returns
     -------
-    comparisons as the trained parameters see them, and how the optimisation went
+    comparisons on the learned features, and how the optimisation went
     """
     args = (comparisons,)
     with one_torch_thread(), seeded(seed), pyro.get_param_store().scope():

@@ -1,8 +1,8 @@
-"""A model of users seen as what SVI needs of it: a population, and users given the population.
+"""A Pyro model as a population, and Gaussian users given the population.
 
-Which rows are whose is found by trying: users' parameters are moved by the binary digits of their
-place, and a row belongs to the user in whose digits it moves. So it works for any model, however
-it looks up the users of its rows.
+The user of each row is found by experiment: all users' parameters are shifted by the binary digits
+of their index, and the log probability of a row changes with the digits of its user. This works for
+any model, however it indexes the users of its rows.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class UserModel:
     shapes: Mapping[str, torch.Size]
 
     def prior(self, population: Sites) -> Prior:
-        """What the population says of its users."""
+        """Distribution of the users given the population."""
         trace = self._trace(population)
         trace.compute_log_prob()
         blocks = [_gaussian(trace.nodes[name]["fn"]) for name in self.shapes]
@@ -83,7 +83,7 @@ class UserModel:
         }
 
     def log_rows(self, population: Sites, values: Tensor) -> Tensor:
-        """Log probability of every observation, scaled as the model says, (count, rows).
+        """Log probability of every observation, with the model's own scaling, (count, rows).
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class UserModel:
         Returns
         -------
         gradient: (count, users, size)
-        hessian: (count, users, size, size); a row depends on one user, so users do not mix
+        hessian: (count, users, size, size); between users it is zero, as a row depends on one
         """
         with torch.enable_grad():
             at = values.detach().requires_grad_()
@@ -133,7 +133,7 @@ class UserModel:
         return slope.detach(), torch.stack(columns, dim=-1)
 
     def owners(self, population: Sites, prior: Prior) -> Tensor | None:
-        """Place of the user of each row, (rows,); the number of users where it is nobody's.
+        """Index of the user of each row, (rows,); the number of users where it depends on none.
 
         None: a row depends on more than one user.
         """
@@ -164,12 +164,12 @@ def read_users(
     kwargs: Mapping[str, Any],
     latent: Mapping[str, dict[str, Any]],
 ) -> UserModel | None:
-    """Read a model as one of users and their population, or None where it is not of that kind.
+    """Read a model as one of users and their population, or return None where it is not.
 
     Parameters
     ----------
     latent
-        Its latent sites, as a trace has them.
+        Its latent sites, from a trace.
     """
     users = {name: site for name, site in latent.items() if site["cond_indep_stack"]}
     plates = {frame for site in users.values() for frame in site["cond_indep_stack"]}

@@ -22,7 +22,7 @@ def test_nuts_agrees_with_weighed_draws_from_the_prior_and_not_with_wrong_ones(n
     wrong = replace(right, steepness=1.7)
     variables = CHOICES[name].variables(data)
     for engine, same in ((right, True), (wrong, False)):
-        drawn = label(vars(engine.run(CHOICES[name], data, 2))["values"], variables, data)
+        drawn = label(engine.prepare(CHOICES[name], data).run(2).sites, variables, data)
         assert agree(drawn, found.draws) == same
 
 

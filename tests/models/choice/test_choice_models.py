@@ -23,6 +23,7 @@ from scipy.stats import beta, dirichlet, norm
 import bayes_pref as bp
 from bayes_pref.draws import label
 from bayes_pref.models import from_settings
+from bayes_pref.posterior.run import Run
 from bayes_pref.seeding import seeded
 
 
@@ -94,7 +95,8 @@ def made_posterior(name: str) -> bp.Posterior:
     prior = model.prior_predictive(data, draws=40, seed=2)
     variables = model.variables(data)
     draws = label({k: prior[k].to_numpy() for k in variables}, variables, data)
-    return bp.Posterior(model, data, draws, xr.Dataset(), {"name": "none"}, seed=0)
+    run = Run(engine="none", settings={}, exact=True, joint=True, draws=40, seconds=0.0)
+    return bp.Posterior(model, data, draws, xr.Dataset(), run, seed=0)
 
 
 @pytest.mark.parametrize("name", CHOICES)

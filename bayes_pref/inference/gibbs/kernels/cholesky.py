@@ -7,15 +7,13 @@ a few dozen) these loops are faster and compile in a fraction of the time.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import compiled_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled_part
-def factor(matrix: Array, size: int) -> bool:
+def factor(matrix: FloatArray, size: int) -> bool:
     """Replace the lower triangle of matrix[:size, :size] by its Cholesky factor.
 
     Returns False, leaving the matrix spoilt, if it is not positive definite.
@@ -35,7 +33,7 @@ def factor(matrix: Array, size: int) -> bool:
 
 
 @compiled_part
-def solve_lower(factor: Array, vector: Array, size: int) -> None:
+def solve_lower(factor: FloatArray, vector: FloatArray, size: int) -> None:
     """Replace vector[:size] by L^-1 vector, L the lower triangle of `factor`."""
     for i in range(size):
         total = vector[i]
@@ -45,7 +43,7 @@ def solve_lower(factor: Array, vector: Array, size: int) -> None:
 
 
 @compiled_part
-def solve_upper(factor: Array, vector: Array, size: int) -> None:
+def solve_upper(factor: FloatArray, vector: FloatArray, size: int) -> None:
     """Replace vector[:size] by L'^-1 vector, L the lower triangle of `factor`."""
     for i in range(size - 1, -1, -1):
         total = vector[i]

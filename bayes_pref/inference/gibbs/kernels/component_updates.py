@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.gibbs.kernels.jit import compiled
 from bayes_pref.inference.gibbs.kernels.user_information import user_information
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray, IntArray
 
 
 @compiled
 def draw_components(
     rows: Any,
-    omega: Array,
-    log_component: Array,
-    mu: Array,
-    tau: Array,
-    component: NDArray[np.int64],
-    weights: Array,
+    omega: FloatArray,
+    log_component: FloatArray,
+    mu: FloatArray,
+    tau: FloatArray,
+    component: IntArray,
+    weights: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw every user's component, their weights integrated out, then their weights; in place.

@@ -19,12 +19,11 @@ from scipy.stats import invwishart
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled_part
-def square_of_row(lower: Array, k: int) -> float:
+def square_of_row(lower: FloatArray, k: int) -> float:
     """Sum of the squares of row k of L, which is tau_k^2."""
     total = 0.0
     for m in range(k + 1):
@@ -33,7 +32,9 @@ def square_of_row(lower: Array, k: int) -> float:
 
 
 @compiled_part
-def _rebuild(lower: Array, beta: Array, residual: Array, first: int, out: Array) -> None:
+def _rebuild(
+    lower: FloatArray, beta: FloatArray, residual: FloatArray, first: int, out: FloatArray
+) -> None:
     """Fill rows `first` onwards of `out` from regressions; rows before come from `lower`."""
     d = lower.shape[0]
     for e in range(d):
@@ -51,11 +52,11 @@ def _rebuild(lower: Array, beta: Array, residual: Array, first: int, out: Array)
 
 @compiled
 def move_rows(
-    scatter: Array,
+    scatter: FloatArray,
     n_users: int,
-    spread: Array,
+    spread: FloatArray,
     concentration: float,
-    lower: Array,
+    lower: FloatArray,
     rng: np.random.Generator,
 ) -> float:
     """One pass of Metropolis moves over the rows of L; returns the share accepted.
@@ -125,20 +126,20 @@ def move_rows(
     return accepted
 
 
-def draw_wishart(scatter: Array, n_users: int, rng: np.random.Generator) -> Array:
+def draw_wishart(scatter: FloatArray, n_users: int, rng: np.random.Generator) -> FloatArray:
     """Return the Cholesky factor of a draw from InverseWishart(n_users + d + 1, scatter + I)."""
     d = len(scatter)
     wishart = invwishart(df=n_users + d + 1, scale=scatter + np.eye(d))
     return np.linalg.cholesky(np.reshape(wishart.rvs(random_state=rng), (d, d)))
 
 
-def precision_of(lower: Array) -> Array:
+def precision_of(lower: FloatArray) -> FloatArray:
     """Return (L L')^-1."""
     root = np.linalg.inv(lower)
     return np.asarray(root.T @ root)
 
 
-def solve(lower: NDArray[Any], right: Array, *, transposed: bool = False) -> Array:
+def solve(lower: NDArray[Any], right: FloatArray, *, transposed: bool = False) -> FloatArray:
     """Return L^-1 right, or L'^-1 right."""
     # SciPy's solve_triangular looks at its arguments for longer than this takes.
     return np.asarray(dtrtrs(lower, right, lower=1, trans=int(transposed))[0])

@@ -10,13 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from bayes_pref.inference.gibbs.kernels.jit import compiled_reordering, compiled_reordering_part
-
-Array = NDArray[np.float64]
-Codes = NDArray[np.int64]
+from bayes_pref.types import FloatArray, IntArray
 
 
 class Rows(NamedTuple):
@@ -38,17 +35,17 @@ class Rows(NamedTuple):
         (n,): 2 choice - 1, and what is added to the log-odds of each row.
     """
 
-    offsets: Codes
-    starts: Codes
-    columns: Codes
-    values: Array
-    feature_starts: Codes
-    block_users: Codes
-    block_starts: Codes
-    entry_rows: Codes
-    entry_values: Array
-    signs: Array
-    shift: Array
+    offsets: IntArray
+    starts: IntArray
+    columns: IntArray
+    values: FloatArray
+    feature_starts: IntArray
+    block_users: IntArray
+    block_starts: IntArray
+    entry_rows: IntArray
+    entry_values: FloatArray
+    signs: FloatArray
+    shift: FloatArray
 
     @property
     def density(self) -> float:
@@ -57,7 +54,7 @@ class Rows(NamedTuple):
         return self.values.size / max(cells, 1)
 
 
-def build_rows(signed: Array, user: Codes, offsets: Codes, signs: Array) -> Rows:
+def build_rows(signed: FloatArray, user: IntArray, offsets: IntArray, signs: FloatArray) -> Rows:
     """Build `Rows` without shifts from signed, scaled rows (n, d) grouped by user."""
     by_row = sparse.csr_matrix(signed)
     by_feature = by_row.tocsc()
@@ -84,7 +81,7 @@ def build_rows(signed: Array, user: Codes, offsets: Codes, signs: Array) -> Rows
 
 
 @compiled_reordering
-def log_odds(rows: Any, weights: Array, psi: Array) -> None:
+def log_odds(rows: Any, weights: FloatArray, psi: FloatArray) -> None:
     """Fill `psi` (n,) with a_n . w_i + shift_n for weights (n_users, n_features)."""
     n_users, d = weights.shape
     for i in range(n_users):
@@ -101,7 +98,7 @@ def log_odds(rows: Any, weights: Array, psi: Array) -> None:
 
 
 @compiled_reordering_part
-def log_likelihood(rows: Any, weights: Array, psi: Array, gradient: Array) -> float:
+def log_likelihood(rows: Any, weights: FloatArray, psi: FloatArray, gradient: FloatArray) -> float:
     """Sum of log sigmoid(psi_n); fills psi (n,) and the gradient in the weights (u, d)."""
     total = 0.0
     n_users, d = weights.shape

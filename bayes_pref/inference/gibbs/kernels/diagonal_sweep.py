@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
@@ -15,18 +14,17 @@ from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma
 from bayes_pref.inference.gibbs.kernels.store import keep
 from bayes_pref.inference.gibbs.kernels.user_information import add_information
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled_part
 def draw_users(
     rows: Any,
-    omega: Array,
-    design: Array,
-    gamma: Array,
-    inverse: Array,
-    weights: Array,
+    omega: FloatArray,
+    design: FloatArray,
+    gamma: FloatArray,
+    inverse: FloatArray,
+    weights: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw every user's weights jointly given omega, their mean and `inverse` = Sigma^-1 (d, d)."""
@@ -56,7 +54,7 @@ def draw_users(
 
 
 @compiled_part
-def standardise(population: Any, theta: Array, weights: Array, z: Array) -> None:
+def standardise(population: Any, theta: FloatArray, weights: FloatArray, z: FloatArray) -> None:
     """Fill z (n_users, d) with (w_ik - gamma_k' f_i) / tau_k."""
     p1, d = population.precision.shape
     for i in range(weights.shape[0]):
@@ -72,11 +70,11 @@ def diagonal_sweeps(
     rows: Any,
     population: Any,
     block: bool,
-    table: Array,
-    theta: Array,
-    weights: Array,
-    psi: Array,
-    whiten: Array,
+    table: FloatArray,
+    theta: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
+    whiten: FloatArray,
     step: float,
     leaps: int,
     rng: np.random.Generator,

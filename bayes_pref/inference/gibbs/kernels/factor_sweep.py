@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.diagonal_sweep import standardise
@@ -15,8 +14,7 @@ from bayes_pref.inference.gibbs.kernels.hmc import hmc_move
 from bayes_pref.inference.gibbs.kernels.jit import compiled
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma
 from bayes_pref.inference.gibbs.kernels.store import keep
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled
@@ -25,11 +23,11 @@ def factor_sweeps(
     population: Any,
     rank: int,
     noisy: bool,
-    table: Array,
-    theta: Array,
-    weights: Array,
-    psi: Array,
-    whiten: Array,
+    table: FloatArray,
+    theta: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
+    whiten: FloatArray,
     step: float,
     leaps: int,
     rng: np.random.Generator,

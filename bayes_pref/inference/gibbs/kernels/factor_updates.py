@@ -9,25 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_into_callers, compiled_part
 from bayes_pref.inference.gibbs.kernels.slice import slice_update_of
 from bayes_pref.inference.gibbs.kernels.user_information import user_information
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled_part
 def draw_scores(
     rows: Any,
-    omega: Array,
+    omega: FloatArray,
     rank: int,
-    noise: Array,
-    gamma: Array,
-    design: Array,
-    weights: Array,
+    noise: FloatArray,
+    gamma: FloatArray,
+    design: FloatArray,
+    weights: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw all users' (z_i, u_i) given omega, gamma and `noise` (d,), or (0,) without any."""
@@ -100,9 +98,13 @@ def draw_growth(power: float, square: float, inverse: float, rng: np.random.Gene
 
 @compiled
 def move_along_weights(
-    rank: int, precision: Array, gamma: Array, design: Array, rng: np.random.Generator
+    rank: int,
+    precision: FloatArray,
+    gamma: FloatArray,
+    design: FloatArray,
+    rng: np.random.Generator,
 ) -> None:
-    """Move scores and gamma so that no weight changes: the shifts and growths of `factor_sampler`."""
+    """Shift and rescale scores and gamma so that no weight changes; see `factor_sampler`."""
     p1, d = gamma.shape
     n_users = design.shape[0]
     for r in range(p1 - rank, p1):

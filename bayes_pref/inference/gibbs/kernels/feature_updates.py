@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.gibbs.kernels.jit import (
@@ -21,8 +20,7 @@ from bayes_pref.inference.gibbs.kernels.jit import (
 )
 from bayes_pref.inference.gibbs.kernels.slice import slice_update_of
 from bayes_pref.inference.gibbs.kernels.user_information import add_to_log_odds, weight_information
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 WIDTH = 0.6  # first interval of the slice sampler, in log tau
 
@@ -30,14 +28,14 @@ WIDTH = 0.6  # first interval of the slice sampler, in log tau
 @compiled_reordering_part
 def _log_marginal(
     log_tau: float,
-    information: Array,
-    score: Array,
-    design: Array,
-    prior: Array,
+    information: FloatArray,
+    score: FloatArray,
+    design: FloatArray,
+    prior: FloatArray,
     spread: float,
-    matrix: Array,
-    vector: Array,
-    shrunk: Array,
+    matrix: FloatArray,
+    vector: FloatArray,
+    shrunk: FloatArray,
 ) -> float:
     """Log density of log tau, gamma_k and the feature's weights integrated out.
 
@@ -99,11 +97,11 @@ def draw_feature(
     k: int,
     rows: Any,
     population: Any,
-    omega: Array,
-    gamma: Array,
-    tau: Array,
-    weights: Array,
-    psi: Array,
+    omega: FloatArray,
+    gamma: FloatArray,
+    tau: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw tau_k, gamma_k and all users' w_ik jointly, given omega and the other features."""
@@ -151,10 +149,10 @@ def draw_row(
     k: int,
     rows: Any,
     population: Any,
-    omega: Array,
-    gamma: Array,
-    weights: Array,
-    psi: Array,
+    omega: FloatArray,
+    gamma: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     rng: np.random.Generator,
 ) -> None:
     """Draw gamma_k given omega and the other features where tau_k = 0, so that it decides w_ik."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import (
     compiled,
@@ -18,8 +17,7 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering,
 )
 from bayes_pref.inference.gibbs.kernels.population_density import log_density
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class Move(NamedTuple):
@@ -35,7 +33,7 @@ class Move(NamedTuple):
         Number of leapfrogs.
     """
 
-    whiten: Array
+    whiten: FloatArray
     step: float
     leaps: int
 
@@ -45,7 +43,12 @@ STILL = Move(np.zeros((0, 0)), 0.0, 0)  # before there is a metric
 
 @compiled_reordering
 def kick_and_drift(
-    whiten: Array, gradient: Array, kick: float, drift: float, momentum: Array, theta: Array
+    whiten: FloatArray,
+    gradient: FloatArray,
+    kick: float,
+    drift: float,
+    momentum: FloatArray,
+    theta: FloatArray,
 ) -> None:
     """Add `kick` W' gradient to the momentum, then `drift` W momentum to theta."""
     size = theta.size
@@ -67,10 +70,10 @@ def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float,
 
     def leapfrog(
         args: tuple[Any, ...],
-        theta: Array,
-        gradient: Array,
-        momentum: Array,
-        whiten: Array,
+        theta: FloatArray,
+        gradient: FloatArray,
+        momentum: FloatArray,
+        whiten: FloatArray,
         step: float,
         leaps: int,
     ) -> tuple[float, float]:
@@ -79,7 +82,7 @@ def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float,
         Parameters
         ----------
         log_density
-            ``log_density(theta, gradient, *args)`` fills the gradient; not finite outside the support.
+            ``log_density(theta, gradient, *args)`` fills the gradient; -inf outside the support.
         theta, gradient, momentum
             (m,); the gradient is working memory, the momentum in whitened units.
         whiten, step, leaps
@@ -112,11 +115,11 @@ _leapfrog = compiled_into_callers(leapfrog_on(log_density))
 def hmc_move(
     rows: Any,
     population: Any,
-    theta: Array,
-    z: Array,
-    weights: Array,
-    psi: Array,
-    whiten: Array,
+    theta: FloatArray,
+    z: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
+    whiten: FloatArray,
     step: float,
     leaps: int,
     rng: np.random.Generator,

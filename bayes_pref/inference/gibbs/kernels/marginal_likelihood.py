@@ -1,4 +1,4 @@
-"""Collapsed likelihood: the population's parameters given Polya-Gamma variables, weights integrated out.
+"""Collapsed likelihood of the population's parameters given Polya-Gamma variables.
 
 Given omega a user's likelihood is exp(b_i' w_i - w_i' A_i w_i / 2) (`user_information`), and
 w_i ~ Normal(gamma' f_i, Sigma), Sigma = L L'. With m_i = gamma' f_i, c_i = b_i - A_i m_i and
@@ -16,16 +16,19 @@ instructions.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import compiled_reordering, compiled_reordering_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled_reordering_part
 def _factor(
-    information: Array, score: Array, mean: Array, precision: Array, factor: Array, solved: Array
+    information: FloatArray,
+    score: FloatArray,
+    mean: FloatArray,
+    precision: FloatArray,
+    factor: FloatArray,
+    solved: FloatArray,
 ) -> None:
     """Factorise P = C C' for the users of one SIMD batch, and solve C y = c.
 
@@ -70,13 +73,13 @@ def _factor(
 
 @compiled_reordering
 def integrate_weights(
-    information: Array,
-    score: Array,
-    mean: Array,
-    precision: Array,
-    noise: Array,
-    away: Array,
-    second: Array,
+    information: FloatArray,
+    score: FloatArray,
+    mean: FloatArray,
+    precision: FloatArray,
+    noise: FloatArray,
+    away: FloatArray,
+    second: FloatArray,
 ) -> float:
     """Log likelihood of theta given omega, of all users, but for det(Sigma).
 

@@ -1,7 +1,7 @@
 """Exact draws from the Polya-Gamma distribution PG(1, psi).
 
 If omega ~ PG(1, psi), the logistic likelihood sigmoid(psi) becomes, given omega, Gaussian in psi
-(Polson, Scott & Windle 2013). The sampler is Devroye's (2009) for the tilted Jacobi distribution J*(1, z),
+(Polson, Scott & Windle 2013). The sampler is Devroye's (2009) for the tilted Jacobi J*(1, z),
 z = |psi| / 2: propose from an exponential to the right of `CUT` or from a truncated inverse
 Gaussian to its left, then accept by the alternating series, written as ratios to its first term so
 that most draws are accepted without evaluating any of it.
@@ -14,12 +14,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 CUT = 0.64
 STEP = 0.005
@@ -31,7 +29,7 @@ SURE_LEFT = 1.0 - 3.0 * math.exp(-4.0 / CUT) - 1e-12
 
 
 @cache
-def right_table() -> Array:
+def right_table() -> FloatArray:
     """Probability that a proposal lies right of `CUT`, tabulated over |psi|.
 
     Returns
@@ -72,7 +70,7 @@ def _truncated_inverse_gaussian(z: float, rng: np.random.Generator) -> float:
 
 
 @compiled_part
-def polya_gamma(psi: float, table: Array, rng: np.random.Generator) -> float:
+def polya_gamma(psi: float, table: FloatArray, rng: np.random.Generator) -> float:
     """Draw one omega ~ PG(1, psi).
 
     Parameters
@@ -129,13 +127,13 @@ def polya_gamma(psi: float, table: Array, rng: np.random.Generator) -> float:
 
 
 @compiled
-def draw_polya_gamma(psi: Array, omega: Array, table: Array, rng: Any) -> None:
+def draw_polya_gamma(psi: FloatArray, omega: FloatArray, table: FloatArray, rng: Any) -> None:
     """Fill `omega` (n,) with independent draws of PG(1, psi), psi (n,) in log-odds."""
     for n in range(psi.size):
         omega[n] = polya_gamma(psi[n], table, rng)
 
 
-def mean_polya_gamma(psi: Array) -> Array:
+def mean_polya_gamma(psi: FloatArray) -> FloatArray:
     """Mean of PG(1, psi): tanh(psi / 2) / (2 psi)."""
     size = np.maximum(np.abs(psi), 1e-8)
     return np.asarray(np.tanh(size / 2) / (2 * size))

@@ -15,12 +15,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_likelihood
 from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class PopulationPrior(NamedTuple):
@@ -40,15 +38,15 @@ class PopulationPrior(NamedTuple):
         Whether L is lower triangular (else diagonal).
     """
 
-    design: Array
-    precision: Array
-    spread: Array
+    design: FloatArray
+    precision: FloatArray
+    spread: FloatArray
     concentration: float
     full: bool
 
 
 @compiled
-def log_prior(population: Any, theta: Array, gradient: Array) -> float:
+def log_prior(population: Any, theta: FloatArray, gradient: FloatArray) -> float:
     """Log prior density of theta, up to a constant; fills its gradient. -inf outside."""
     p1, d = population.precision.shape
     total = 0.0
@@ -84,7 +82,9 @@ def log_prior(population: Any, theta: Array, gradient: Array) -> float:
 
 
 @compiled_part
-def users_from_deviations(population: Any, theta: Array, z: Array, weights: Array) -> None:
+def users_from_deviations(
+    population: Any, theta: FloatArray, z: FloatArray, weights: FloatArray
+) -> None:
     """Fill weights (n_users, d) with gamma' f_i + L z_i."""
     p1, d = population.precision.shape
     for i in range(z.shape[0]):
@@ -104,14 +104,14 @@ def users_from_deviations(population: Any, theta: Array, z: Array, weights: Arra
 
 @compiled_part
 def log_density(
-    theta: Array,
-    gradient: Array,
+    theta: FloatArray,
+    gradient: FloatArray,
     rows: Any,
     population: Any,
-    z: Array,
-    weights: Array,
-    psi: Array,
-    slope: Array,
+    z: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
+    slope: FloatArray,
 ) -> float:
     """Log density of theta given z, up to a constant; fills weights, psi, slope and gradient."""
     p1, d = population.precision.shape
@@ -151,7 +151,9 @@ def log_density(
 
 
 @compiled
-def add_curvature(rows: Any, population: Any, z: Array, psi: Array, out: Array) -> None:
+def add_curvature(
+    rows: Any, population: Any, z: FloatArray, psi: FloatArray, out: FloatArray
+) -> None:
     """Add to `out` (m, m) the Hessian in theta of minus the log likelihood, z held fixed."""
     p1, d = population.precision.shape
     hessian = np.empty((d, d))

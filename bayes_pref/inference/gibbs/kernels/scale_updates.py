@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.cholesky import factor, solve_lower, solve_upper
 from bayes_pref.inference.gibbs.kernels.covariance import square_of_row
 from bayes_pref.inference.gibbs.kernels.jit import compiled
 from bayes_pref.inference.gibbs.kernels.user_information import add_to_log_odds, weight_information
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled
@@ -35,15 +33,15 @@ def positive_normal(mean: float, sd: float, rng: np.random.Generator) -> float:
 def draw_scales(
     rows: Any,
     population: Any,
-    omega: Array,
-    z: Array,
-    gamma: Array,
-    lower: Array,
-    weights: Array,
-    psi: Array,
+    omega: FloatArray,
+    z: FloatArray,
+    gamma: FloatArray,
+    lower: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     rng: np.random.Generator,
 ) -> None:
-    """Draw each (gamma_k, tau_k) given omega, the correlations and users' standardised deviations z."""
+    """Draw each (gamma_k, tau_k) given omega, the correlations and standardised deviations z."""
     p1, d = gamma.shape
     n_users = z.shape[0]
     matrix = np.empty((p1 + 1, p1 + 1))

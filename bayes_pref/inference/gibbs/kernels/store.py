@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import compiled_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 NEVER = -(2**62)  # counted from here, no sweep comes to be kept
 
@@ -26,9 +24,9 @@ class Store(NamedTuple):
         (draw, 2): acceptance of the Hamiltonian move, log density.
     """
 
-    theta: Array
-    weights: Array
-    stats: Array
+    theta: FloatArray
+    weights: FloatArray
+    stats: FloatArray
 
 
 def nowhere(n_parameters: int, n_users: int, n_features: int) -> Store:
@@ -41,8 +39,8 @@ def keep(
     store: Any,
     sweep: int,
     thin: int,
-    theta: Array,
-    weights: Array,
+    theta: FloatArray,
+    weights: FloatArray,
     acceptance: float,
     density: float,
 ) -> None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 @compiled_part
 def add_information(
-    rows: Any, omega: Array, i: int, row: Array, information: Array, score: Array
+    rows: Any,
+    omega: FloatArray,
+    i: int,
+    row: FloatArray,
+    information: FloatArray,
+    score: FloatArray,
 ) -> None:
     """Add A_i to the lower triangle of `information` (d, d), and b_i to `score` (d,).
 
@@ -52,7 +55,12 @@ def add_information(
 
 @compiled_part
 def user_information(
-    rows: Any, omega: Array, i: int, row: Array, information: Array, score: Array
+    rows: Any,
+    omega: FloatArray,
+    i: int,
+    row: FloatArray,
+    information: FloatArray,
+    score: FloatArray,
 ) -> None:
     """Fill `information` (d, d) with A_i, both triangles, and `score` (d,) with b_i."""
     d = score.size
@@ -67,15 +75,19 @@ def user_information(
 
 
 @compiled
-def information_by_user(rows: Any, omega: Array, information: Array, score: Array) -> None:
-    """Fill `information` (n_users, d, d) with every A_i, and `score` (n_users, d) with every b_i."""
+def information_by_user(
+    rows: Any, omega: FloatArray, information: FloatArray, score: FloatArray
+) -> None:
+    """Fill `information` (n_users, d, d) with all A_i, and `score` (n_users, d) with all b_i."""
     row = np.empty(score.shape[1])
     for i in range(score.shape[0]):
         user_information(rows, omega, i, row, information[i], score[i])
 
 
 @compiled
-def information_in_batches(rows: Any, omega: Array, information: Array, score: Array) -> None:
+def information_in_batches(
+    rows: Any, omega: FloatArray, information: FloatArray, score: FloatArray
+) -> None:
     """Write every A_i and b_i for SIMD batches of users, who are the last axis.
 
     Parameters
@@ -108,7 +120,7 @@ def information_in_batches(rows: Any, omega: Array, information: Array, score: A
 
 @compiled_part
 def weight_information(
-    rows: Any, omega: Array, psi: Array, b: int, weight: float
+    rows: Any, omega: FloatArray, psi: FloatArray, b: int, weight: float
 ) -> tuple[float, float]:
     """Information and score of one weight of one user, their other weights held.
 
@@ -128,7 +140,7 @@ def weight_information(
 
 
 @compiled_part
-def add_to_log_odds(rows: Any, b: int, change: float, psi: Array) -> None:
+def add_to_log_odds(rows: Any, b: int, change: float, psi: FloatArray) -> None:
     """Update `psi` (n,) after a change of the weight of block b."""
     for e in range(rows.block_starts[b], rows.block_starts[b + 1]):
         psi[rows.entry_rows[e]] += rows.entry_values[e] * change

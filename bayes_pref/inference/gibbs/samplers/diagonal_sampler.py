@@ -12,7 +12,6 @@ A sweep draws, in this order,
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.diagonal_sweep import diagonal_sweeps
@@ -23,8 +22,7 @@ from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 DENSE = 0.5  # share of non-zero entries from which every user's weights are drawn as a block
 
@@ -57,9 +55,9 @@ class DiagonalSweeps(Sweeps):
     def run(
         self,
         problem: Problem,
-        theta: Array,
-        weights: Array,
-        psi: Array,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
         moves: tuple[Move, ...] | None,
         rng: np.random.Generator,
         sweeps: int,
@@ -75,9 +73,9 @@ class DiagonalSweeps(Sweeps):
 
 def sweep_diagonal(
     problem: Problem,
-    theta: Array,
-    weights: Array,
-    psi: Array,
+    theta: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     move: Move | None,
     rng: np.random.Generator,
     sweeps: int = 1,

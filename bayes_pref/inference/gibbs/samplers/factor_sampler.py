@@ -21,7 +21,6 @@ is drawn by slice sampling. Without this step the sizes of V and z mix slowly.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.factor_sweep import factor_sweeps
@@ -32,8 +31,7 @@ from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class FactorSampler(GaussianSampler):
@@ -63,7 +61,7 @@ class FactorChain(HierarchicalChain):
     ) -> None:
         super().__init__(problem.with_scores(rng), FactorSweeps(), warmup, thin, rng, store)
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         scores = self.problem.population.design[:, -self.problem.rank :]
         return super().arrays() | {"scores": scores}
@@ -78,9 +76,9 @@ class FactorSweeps(Sweeps):
     def run(
         self,
         problem: Problem,
-        theta: Array,
-        weights: Array,
-        psi: Array,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
         moves: tuple[Move, ...] | None,
         rng: np.random.Generator,
         sweeps: int,
@@ -93,16 +91,16 @@ class FactorSweeps(Sweeps):
         state = (problem, theta, weights, psi)
         return (sweep_factors(*state, move, rng, sweeps, store, sweep, thin),)
 
-    def averaged(self, problem: Problem, metric: Array) -> Array:
+    def averaged(self, problem: Problem, metric: FloatArray) -> FloatArray:
         """Average a metric (m, m) over the rotations of the factors."""
         return rotation_average(problem, metric)
 
 
 def sweep_factors(
     problem: Problem,
-    theta: Array,
-    weights: Array,
-    psi: Array,
+    theta: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     move: Move | None,
     rng: np.random.Generator,
     sweeps: int = 1,
@@ -140,7 +138,7 @@ def sweep_factors(
     )
 
 
-def rotation_average(problem: Problem, metric: Array) -> Array:
+def rotation_average(problem: Problem, metric: FloatArray) -> FloatArray:
     """Average a metric (m, m) of theta over all rotations of the factors, which are not identified.
 
     The average is block-diagonal in the factors, every block the mean of the factors' own blocks.

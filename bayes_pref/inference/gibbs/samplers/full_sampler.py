@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.covariance import draw_wishart, precision_of, solve
@@ -40,8 +39,7 @@ from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Calls, Sweeps, Trajectory
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class FullSampler(GaussianSampler):
@@ -75,9 +73,9 @@ class FullSweeps(Sweeps):
     def run(
         self,
         problem: Problem,
-        theta: Array,
-        weights: Array,
-        psi: Array,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
         moves: tuple[Move, ...] | None,
         rng: np.random.Generator,
         sweeps: int,
@@ -90,7 +88,12 @@ class FullSweeps(Sweeps):
         return sweep_full(*state, moves, rng, sweeps, store, sweep, thin)
 
     def add_curvatures(
-        self, problem: Problem, theta: Array, weights: Array, psi: Array, totals: Sequence[Array]
+        self,
+        problem: Problem,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
+        totals: Sequence[FloatArray],
     ) -> None:
         """Add the curvature with z held, and the Fisher information with weights integrated out."""
         super().add_curvatures(problem, theta, weights, psi, totals)
@@ -98,7 +101,7 @@ class FullSweeps(Sweeps):
         marginal.read(mean_polya_gamma(psi))
         totals[1][...] += marginal.fisher(theta)
 
-    def scale_precision(self, population: PopulationPrior) -> Array:
+    def scale_precision(self, population: PopulationPrior) -> FloatArray:
         """Prior precision of the entries of L: that of their row's spread."""
         precision = super().scale_precision(population)
         return np.repeat(precision, np.arange(1, precision.size + 1))
@@ -106,9 +109,9 @@ class FullSweeps(Sweeps):
     def last_kernels(
         self,
         problem: Problem,
-        theta: Array,
-        weights: Array,
-        psi: Array,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
         rng: np.random.Generator,
     ) -> Calls:
         """Kernels that a sweep calls last; see `Sweeps.last_kernels`."""
@@ -120,7 +123,7 @@ class FullSweeps(Sweeps):
 
 
 def draw_population(
-    problem: Problem, theta: Array, weights: Array, rng: np.random.Generator
+    problem: Problem, theta: FloatArray, weights: FloatArray, rng: np.random.Generator
 ) -> None:
     """Draw gamma, then L, given all users' weights; L without regard to its prior."""
     population = problem.population
@@ -133,8 +136,8 @@ def draw_population(
 
 
 def draw_means(
-    population: PopulationPrior, weights: Array, inverse: Array, rng: np.random.Generator
-) -> Array:
+    population: PopulationPrior, weights: FloatArray, inverse: FloatArray, rng: np.random.Generator
+) -> FloatArray:
     """Draw gamma (p + 1, d) given all users' weights and `inverse` = Sigma^-1."""
     design, shape = population.design, population.precision.shape
     matrix = np.kron(design.T @ design, inverse)
@@ -147,9 +150,9 @@ def draw_means(
 
 def sweep_full(
     problem: Problem,
-    theta: Array,
-    weights: Array,
-    psi: Array,
+    theta: FloatArray,
+    weights: FloatArray,
+    psi: FloatArray,
     moves: tuple[Move, ...] | None,
     rng: np.random.Generator,
     sweeps: int = 1,

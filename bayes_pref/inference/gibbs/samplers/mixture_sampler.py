@@ -17,7 +17,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
@@ -34,8 +33,7 @@ from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class MixtureSampler(Sampler["MixtureProblem"]):
@@ -120,13 +118,13 @@ class MixtureProblem:
         }
         return self.problem.identity() | components
 
-    def log_means(self, a: Array, between: Array, within: Array) -> Array:
+    def log_means(self, a: FloatArray, between: FloatArray, within: FloatArray) -> FloatArray:
         """Log density of the users' mean contexts in each component, (n_users, components)."""
         variance = between**2 + within**2 / self.count
         distance = (self.mean[:, None] - a) ** 2 / variance[:, None]
         return np.asarray(-0.5 * (distance + np.log(variance)[:, None]).sum(axis=2))
 
-    def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
+    def raw(self, draws: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
         k, q, d = self.components, self.sd.size, self.problem.feature_scale.size
         sizes = [k * d, d, k, k * q, q, q]
@@ -191,7 +189,7 @@ class MixtureChain(HierarchicalChain):
     def _write_design(self) -> None:
         self.design[:] = self.component[:, None] == np.arange(self.design.shape[1])
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         names = ("design", "share", "a", "between", "within")
         return super().arrays() | {name: getattr(self, name) for name in names}
@@ -213,7 +211,7 @@ class MixtureChain(HierarchicalChain):
         self.advanced(1, acceptances)
         return 1
 
-    def _draw_components(self) -> Array:
+    def _draw_components(self) -> FloatArray:
         """Draw components, shares and what contexts depend on.
 
         Returns
@@ -250,7 +248,7 @@ class MixtureChain(HierarchicalChain):
         pull = self.design.T @ (mixture.mean / variance)
         self.a[:] = pull / precision + rng.standard_normal(pull.shape) / np.sqrt(precision)
         distance = (mixture.mean - self.design @ self.a) ** 2
-        # A user's first context tells of the mean, each further one of the variance within.
+        # A user's first context informs about the mean, each further one about `within`.
         further = mixture.count.sum() - len(mixture.count)
         for q, sd in enumerate(mixture.sd):
 
@@ -271,7 +269,7 @@ class MixtureChain(HierarchicalChain):
             self.within[q] = np.exp(slice_move(np.log(self.within[q]), of_within, rng))
 
 
-def rough_weights(problem: Problem) -> Array:
+def rough_weights(problem: Problem) -> FloatArray:
     """Estimate each user's weights, (n_users, n_features), by one step of a ridge logit from 0."""
     rows = problem.rows
     users, d = rows.offsets.size - 1, problem.feature_scale.size

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
 from bayes_pref.inference.gibbs.chain import Chain
@@ -18,8 +17,7 @@ from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class PooledSampler(GaussianSampler):
@@ -56,10 +54,10 @@ class PooledChain(Chain):
             precision = np.append(precision, 1 / problem.position_sd**2)
         self.prior = np.diag(precision)
         self.linear = self.signed.sum(axis=0) / 2
-        self.mu: Array = 0.5 * rng.standard_normal(self.linear.shape)
+        self.mu: FloatArray = 0.5 * rng.standard_normal(self.linear.shape)
         self.omega = np.empty(n_rows)
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         return {"mu": self.mu}
 

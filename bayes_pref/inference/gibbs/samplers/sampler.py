@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain
@@ -14,8 +13,7 @@ from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class SamplerProblem(Protocol):
@@ -32,7 +30,7 @@ class SamplerProblem(Protocol):
     def identity(self) -> dict[str, Any]:
         """Return what decides the posterior, ready for JSON."""
 
-    def raw(self, theta: Array, weights: Array) -> dict[str, Array]:
+    def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Return draws (chain, draw, ...) by site in raw units; may write into `weights`."""
 
 

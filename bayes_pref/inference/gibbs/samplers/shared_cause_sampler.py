@@ -1,14 +1,14 @@
-"""Gibbs sampling where what users are shown and what they prefer have a cause s_i in common.
+"""Gibbs sampler for users whose weights and contexts have a latent cause s_i in common.
 
 Given s, users are Gaussian with s_i among their regressors, w_i = mu + B c_i + Gamma s_i + L z_i,
-which `gibbs_diagonal` and `gibbs_full` sweep. Between two of their sweeps,
+which `diagonal_sampler` and `full_sampler` sweep. Before each of these sweeps,
 
-1. Polya-Gamma variables are drawn anew, and given them a with s and w integrated out, s_i with w_i
-   integrated out, then w_i: every conditional is Gaussian. Not one given the other, which would
-   hold s_i to w_i where users hardly differ beyond it, and a to the mean of s;
-2. the factors of Sigma_between and Sigma_within are moved by `gibbs_factor`, given s;
-3. each row of the factor of Sigma_between is stretched together with s, by slice sampling of the
-   stretch with s in units of it held (Yu & Meng 2011): this moves where contexts say little of s.
+1. Polya-Gamma variables are drawn anew; given them, a with s and w integrated out, s_i with w_i
+   integrated out, then w_i. All these conditionals are Gaussian. Drawn one given the other, s_i and
+   w_i would mix slowly where users hardly differ beyond s, and so would a and the mean of s;
+2. the Cholesky factors of Sigma_between and Sigma_within are updated given s;
+3. each row of the factor of Sigma_between is scaled jointly with s, by slice sampling of the scale
+   with s / scale held (Yu & Meng 2011): this mixes where contexts are little informative about s.
 
 Contexts are scaled, (x - m) / c with m and c the prior's centre and unit.
 """
@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
@@ -37,8 +36,7 @@ from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.models.spec import PopulationSpec, Term
-
-Array = NDArray[np.float64]
+from bayes_pref.types import FloatArray
 
 
 class SharedCauseSampler(Sampler["SharedCauseProblem"]):
@@ -120,7 +118,7 @@ class SharedCauseProblem:
         shown = digest(self.count, self.mean, self.square, self.unit, self.centre)
         return self.problem.identity() | {"shown": shown}
 
-    def raw(self, draws: Array, weights: Array) -> dict[str, Array]:
+    def raw(self, draws: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
         users, q = self.mean.shape
         sizes = [self.problem.n_parameters, q, q * q, q * q, users * q]
@@ -163,7 +161,7 @@ class SharedCauseChain(HierarchicalChain):
         self.s[:] = 0.5 * (shared.mean - self.a) + 0.3 * rng.standard_normal((users, q))
         self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         own = {name: getattr(self, name) for name in ("s", "a", "between", "within")}
         return super().arrays() | own
@@ -182,15 +180,15 @@ class SharedCauseChain(HierarchicalChain):
         self.advanced(1, acceptances)
         return 1
 
-    def _population(self) -> tuple[Array, Array, Array]:
-        """Mean of the weights but for the cause (u, d), Gamma (d, q), and L (d, d)."""
+    def _population(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Mean of the weights without the cause (n_users, d), Gamma (d, q), and L (d, d)."""
         population, q = self.problem.population, self.a.size
         gamma = self.theta[: self.problem.n_means].reshape(population.precision.shape)
         centre = population.design[:, :-q] @ gamma[:-q]
         return centre, gamma[-q:].T, self.problem.lower(self.theta)
 
     def _draw_causes(self) -> None:
-        """Draw a, s and the weights jointly, given new Polya-Gamma variables and the scales."""
+        """Draw a, s and the weights jointly given covariances and new Polya-Gamma variables."""
         shared, rng = self.shared, self.rng
         omega = np.empty(self.psi.size)
         draw_polya_gamma(self.psi, omega, right_table(), rng)
@@ -204,16 +202,16 @@ class SharedCauseChain(HierarchicalChain):
         marginal = information - pulled.swapaxes(1, 2) @ pulled
         pull = np.linalg.solve(factor, (score @ lower)[:, :, None])
         linear = score - (pulled.swapaxes(1, 2) @ pull)[:, :, 0]
-        # Of the weights' means, m = centre + Gamma s; then of s, with what contexts say.
+        # Of the weights' means, m = centre + Gamma s; then of s, with the likelihood of contexts.
         linear -= (marginal @ centre[:, :, None])[:, :, 0]
         precision = precision_of(self.between) + coupling.T @ marginal @ coupling
         known = np.linalg.inv(precision)
         mean = (known @ (linear @ coupling)[:, :, None])[:, :, 0]
         within = precision_of(self.within)
         noise = known + self.within @ self.within.T / shared.count[:, None, None]
-        told = np.linalg.inv(noise)
-        total = np.linalg.cholesky(told.sum(axis=0) + np.eye(len(within)))
-        right = (told @ (shared.mean - mean)[:, :, None])[:, :, 0].sum(axis=0)
+        precisions = np.linalg.inv(noise)
+        total = np.linalg.cholesky(precisions.sum(axis=0) + np.eye(len(within)))
+        right = (precisions @ (shared.mean - mean)[:, :, None])[:, :, 0].sum(axis=0)
         right = np.linalg.solve(total, right) + rng.standard_normal(right.shape)
         self.a[:] = np.linalg.solve(total.T, right)
         precision += within * shared.count[:, None, None]
@@ -227,7 +225,7 @@ class SharedCauseChain(HierarchicalChain):
         log_odds(self.problem.rows, self.weights, self.psi)
 
     def _draw_scales(self) -> None:
-        """Move the factors of both covariances of contexts, and stretch s with its own."""
+        """Update the factors of both covariances of contexts, and scale s with its own."""
         shared, concentration = self.shared, self.shared.concentration
         ones = np.ones(self.a.size)
         rest = shared.mean - self.a - self.s
@@ -238,7 +236,7 @@ class SharedCauseChain(HierarchicalChain):
         self._stretch()
 
     def _stretch(self) -> None:
-        """Stretch s and its sd together, context by context, the weights held."""
+        """Scale s and its sd jointly, context by context, the weights held."""
         shared = self.shared
         centre, coupling, lower = self._population()
         weights, within = precision_of(lower), precision_of(self.within)
@@ -274,7 +272,7 @@ class SharedCauseChain(HierarchicalChain):
         return float(total - len(self.s) * np.log(np.diag(self.between)).sum())
 
 
-def _gaussian(factor: Any, linear: Any, rng: np.random.Generator) -> Array:
+def _gaussian(factor: Any, linear: Any, rng: np.random.Generator) -> FloatArray:
     """Draw from Normal(P^-1 linear, P^-1), P = factor factor', for each user."""
     solved = np.linalg.solve(factor, linear[:, :, None])
     solved += rng.standard_normal(solved.shape)

@@ -1,4 +1,4 @@
-"""How the ELBO of a variational fit rose, and where its learning rate was cut."""
+"""The ELBO of a variational fit over its steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bayes_pref.inference.pyro_posterior import PyroPosterior
 from bayes_pref.plots.style import CHOSEN, POPULATION, name_axes, one_axes
 from bayes_pref.posterior import Posterior
 
-_SHOWN = 0.9  # share of the windows that sets the lower end of the axis
+_SHOWN = 0.9  # share of the windows inside the axis
 
 
 def elbo(fitted: Posterior | PyroPosterior, ax: Axes | None = None) -> Axes:
-    """Plot the ELBO over the steps of a variational fit; it should end in a plateau.
+    """Draw the ELBO over the steps of a variational fit; a converged fit ends in a plateau.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ def elbo(fitted: Posterior | PyroPosterior, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    ax: one line through the means of windows of steps; dashed lines where the learning rate was
-        cut. The steep first rise may lie below the axis.
+    ax: a line through the means of windows of steps, and dashed lines where the learning rate was
+        reduced; the steep initial increase may lie below the axis
 
     Raises
     ------
     ModelError
-        If it does not come from `SVI`, or its run was too short for one window.
+        If the fit is not by `SVI`, or was too short for one window of steps.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Traces and ranks of chosen parameters, drawn by ArviZ and labelled as elsewhere here."""
+"""Traces and ranks of parameters, drawn by ArviZ and labelled as the other plots."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bayes_pref.data.table import find
 from bayes_pref.draws import parameters
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown
-from bayes_pref.plots.forest_parts import expect_variable
+from bayes_pref.plots.forest import expect_variable
 from bayes_pref.plots.style import SMALL, AxesArray, many_axes, name_axes, wrapped
 from bayes_pref.posterior import Posterior
 
 _MOST_PARAMETERS = 60
-_AT_ONCE = 20  # ArviZ 0.23 leaves out what goes beyond
+_AT_ONCE = 20  # ArviZ 0.23 drops further parameters
 
 
 def draw_chains(
@@ -28,8 +28,8 @@ def draw_chains(
     coords: Mapping[str, Any] | None,
     axes: Any,
 ) -> AxesArray:
-    """Draw what `bayes_pref.plots.trace` and `bayes_pref.plots.rank` describe."""
-    from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import; few need it
+    """Draw one or two panels a parameter, as `trace` and `rank` describe them."""
+    from bayes_pref.posterior import arviz_bridge  # takes a second to import
 
     chosen = _chosen(posterior, var_names, coords)
     count = len(chosen.data_vars)
@@ -52,7 +52,7 @@ def draw_chains(
 
 
 def _label(grid: AxesArray, titles: list[str], named: int) -> None:
-    """Give the panels (parameter, panel) titles, and axis labels to the last so many of them."""
+    """Give the panels (parameter, panel) titles, and the last `named` of them axis labels."""
     words = ("value", "draw") if grid.shape[1] == 2 else ("rank among all draws",)
     for row, title in zip(grid, titles, strict=True):
         for ax in row:

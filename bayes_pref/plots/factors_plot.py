@@ -1,4 +1,4 @@
-"""Users as points in the space of factors, with the features that the factors speak of as arrows."""
+"""Users' factor scores as points, and the loadings of features as arrows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 
 from bayes_pref.errors import DataError
-from bayes_pref.plots.forest_parts import expect_variable
+from bayes_pref.plots.forest import expect_variable
 from bayes_pref.plots.style import (
     POPULATION,
     SMALL,
@@ -31,12 +31,12 @@ _MOST_ARROWS = 12
 def factors(
     posterior: Posterior, ax: Axes | None = None, *, factors: Sequence[str] | None = None
 ) -> Axes:
-    """Draw users where they stand among the factors that they share, and what these are made of.
+    """Draw users by their factor scores, and the factors by their loadings.
 
-    A dot is a user's posterior mean position, in sds of the population, and a cross around it is as
-    long as one posterior sd each way. An arrow is a feature's mean loadings, log-odds per typical
-    difference, all to one scale: users in its direction want more of it. Of many features, the 12
-    with the longest arrows are drawn. With a single factor users are sorted by it.
+    A dot is a user's posterior mean score, in sds of the population, with a cross of one posterior
+    sd each way. An arrow is a feature's mean loadings, log-odds per typical difference, all on one
+    scale: users in its direction weigh it more. Of many features, the 12 with the longest arrows
+    are drawn. With a single factor users are sorted by it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def factors(
     ax
         Where to draw; None: a new figure.
     factors
-        Two to draw, across and up, such as ``["factor_1", "taste_3"]``; None: the first two.
+        Two to draw, across and up, such as ``["factor_1", "factor_3"]``; None: the first two.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def factors(
     Raises
     ------
     DataError, ModelError
-        If an argument is not one of those, or the model has no factors.
+        If an argument has another type or value, or the model has no factors.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Every user against the population: one panel a feature, the users sorted by their weights."""
+"""Users' weights and the population's: one panel a feature, users sorted by their weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
-from bayes_pref.plots.forest_parts import Units, described, expect_variable, true_table, unit_sizes
+from bayes_pref.plots.forest import Units, described, expect_variable, true_table, unit_sizes
 from bayes_pref.plots.style import (
     CHOSEN,
     POPULATION,
@@ -34,20 +34,52 @@ from bayes_pref.posterior.queries import user_positions
 from bayes_pref.types import IntArray
 
 _MOST_PANELS = 20
-_NAMED = 12  # so many users, or fewer, are named below the panels
+_NAMED = 12  # most users named below the panels
 _LETTERS = 16
 
 
-def draw_users(
+def users(
     posterior: Posterior,
-    user: Hashable | None,
-    features: str | Sequence[str] | None,
-    axes: Any,
-    interval: float,
-    units: Units,
-    truth: pd.DataFrame | None,
+    user: Hashable | None = None,
+    features: str | Sequence[str] | None = None,
+    axes: Any = None,
+    *,
+    interval: float = 0.9,
+    units: Units = "scaled",
+    truth: pd.DataFrame | None = None,
 ) -> AxesArray:
-    """Draw what `bayes_pref.plots.users` describes."""
+    """Draw every user's weights and the population's, one panel a feature, users sorted.
+
+    Parameters
+    ----------
+    posterior, interval, units
+        As for `population`.
+    user
+        Label of a user to highlight.
+    features
+        Features to draw; None: all, or the 20 in which users differ most per typical difference.
+    axes
+        One a feature to draw into; None: a new figure.
+    truth
+        True weights per raw unit, users by features, such as ``world.truth.weights``.
+
+    Returns
+    -------
+    axes: (feature,) matplotlib Axes
+
+    Raises
+    ------
+    DataError, ModelError
+        If an argument has another type or value, or users do not differ in the model.
+
+    Examples
+    --------
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+    >>> axes = bp.plots.users(posterior, world.comparisons.users[0], features="feature_2")
+    >>> [ax.get_title() for ax in axes]
+    ['feature_2']
+    """
     expect_variable(posterior, "weights")
     comparisons, people = posterior.comparisons, posterior.comparisons.users
     sizes, words = unit_sizes(comparisons, units)
@@ -90,7 +122,7 @@ def _panel(
     count = len(table)
     order = np.argsort(table["mean"].to_numpy(), kind="stable")
     table, place = table.iloc[order], np.arange(1, count + 1)
-    # As wide as leaves gaps between users, or a ribbon where they are more than there is room for.
+    # Narrow enough for gaps between users; a ribbon where there are too many of them.
     room = points(ax)[0] / count
     thin, dot = float(np.clip(0.5 * room, 0.4, 2.0)), float(np.clip(0.7 * room, 1.8, 4.5))
     ax.axhline(0.0, color=USERS, linewidth=0.7, linestyle=(0, (1, 3)), zorder=0.5)
@@ -125,7 +157,7 @@ def _panel(
 
 
 def _point_out(ax: Axes, where: int, table: pd.DataFrame, thin: float) -> None:
-    """Highlight one user, and write their label where sorted users leave room."""
+    """Highlight one user, with a label where there is room."""
     row, name = table.iloc[where], _short(table.index[where])
     ax.vlines(
         where + 1, row["lower"], row["upper"], color=CHOSEN, linewidth=max(1.8, thin), zorder=4
@@ -133,7 +165,7 @@ def _point_out(ax: Axes, where: int, table: pd.DataFrame, thin: float) -> None:
     ax.plot(
         where + 1, row["mean"], "o", color=CHOSEN, markersize=5.0, zorder=5, label=f"user {name}"
     )
-    if "truth" in table:  # once more, since their bar covers it
+    if "truth" in table:  # again, over the bar
         ax.plot(where + 1, row["truth"], "x", color=TRUTH, markersize=5.0, zorder=5.5)
     if len(table) <= _NAMED:
         ax.get_xticklabels()[where].set_color(CHOSEN)
@@ -164,7 +196,7 @@ def _short(label: Hashable) -> str:
 
 
 def _columns(panels: int) -> int:
-    """Columns of a grid that is a little wider than high."""
+    """Columns of a grid that is slightly wider than high."""
     return panels if panels <= 3 else min(5, int(np.ceil(np.sqrt(panels))))
 
 
@@ -184,8 +216,8 @@ def _picked(posterior: Posterior, features: str | Sequence[str] | None) -> IntAr
 
 
 def _position(user: Hashable, people: pd.Index) -> int:
-    """Position of the one user to point out."""
+    """Position of the user to highlight."""
     found = user_positions(user, people)
     if found.size != 1:
-        raise DataError(f"user: name one user to point out, got {shown(user)}")
+        raise DataError(f"user: name one user to highlight, got {shown(user)}")
     return int(found[0])

@@ -1,4 +1,4 @@
-"""What the plots of posteriors share: units, and true values beside estimates."""
+"""Forest plots of the population, the units of weights, and true values beside estimates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def described(posterior: Posterior, name: str, interval: float) -> pd.DataFrame:
     Raises
     ------
     ModelError
-        If that is no posterior, or its model has no such variable.
+        If `posterior` is none, or its model has no such variable.
     """
     expect_variable(posterior, name)
     draws = posterior.draws[name].transpose("chain", "draw", "feature")
@@ -53,7 +53,7 @@ def described(posterior: Posterior, name: str, interval: float) -> pd.DataFrame:
 
 
 def expect_variable(posterior: object, name: str | None) -> None:
-    """Refuse what is not a posterior, and one whose model lacks a variable (None: any will do)."""
+    """Refuse what is no posterior, and a posterior without a variable (None: any)."""
     if not isinstance(posterior, Posterior):
         raise ModelError(
             f"posterior: got {type(posterior).__name__} but expected a Posterior, "
@@ -67,7 +67,7 @@ def expect_variable(posterior: object, name: str | None) -> None:
 
 
 def unit_sizes(comparisons: Comparisons, units: Units) -> tuple[FloatArray, str]:
-    """Raw units (d,) of each feature that the axis counts as one, and the words for the axis.
+    """Raw units (d,) of each feature in one unit of the axis, and the words for the axis.
 
     Raises
     ------
@@ -108,8 +108,8 @@ def forest(
     rows, lines = np.arange(len(found)), max(label.count("\n") + 1 for label in labels)
     room = (18.0 if len(rows) <= 30 else 12.0) * (1.0 + 0.6 * (lines - 1))
     ax = one_axes(ax, (6.4, min(len(rows) * room / 72.0 + 1.1, _TALLEST)))
-    # What fits in the height that there is, above the axis label; where even small print does not,
-    # some rows go bare.
+    # What fits in the height above the axis label; where not even small print does, some rows have
+    # no label.
     height = max(points(ax)[1] - 2.0 * SMALL, SMALL) / len(rows)
     font = float(np.clip(0.8 * height / lines, 4.0, SMALL))
     step = max(1, int(np.ceil(1.2 * font * lines / height)))
@@ -152,7 +152,7 @@ def true_table(truth: Any, users: pd.Index, features: Iterable[Hashable]) -> Flo
     Raises
     ------
     DataError
-        If that is no frame, or a user or a feature is not in it.
+        If `truth` is no frame, or lacks a user or a feature.
     """
     if not isinstance(truth, pd.DataFrame):
         raise DataError(

@@ -1,0 +1,64 @@
+"""Calibration curve of held-out predictions."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+from bayes_pref.errors import DataError
+from bayes_pref.evaluation import Evaluation
+from bayes_pref.plots.style import (
+    GUIDE,
+    POPULATION,
+    USERS,
+    legend,
+    name_axes,
+    one_axes,
+)
+
+
+def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Draw a calibration curve: how often left was chosen, by its predicted probability.
+
+    Parameters
+    ----------
+    evaluation
+        What `bayes_pref.evaluate` returned.
+    ax
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    ax: a point a bin of predictions, with its confidence interval; calibrated predictions lie on
+        the diagonal
+
+    Raises
+    ------
+    DataError
+        If `evaluation` is none.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> train, test = bp.simulate(users=20, seed=0).comparisons.split(by="comparison")
+    >>> posterior = bp.fit(bp.PooledReward(), train, bp.Gibbs(progress=False))
+    >>> bp.plots.reliability(bp.evaluate(posterior, test)).get_xlabel()
+    'predicted probability of left'
+    """
+    if not isinstance(evaluation, Evaluation):
+        raise DataError(
+            f"evaluation: got {type(evaluation).__name__}, not what bp.evaluate(...) returns"
+        )
+    own, found = ax is None, evaluation.calibration
+    ax = one_axes(ax, (4.4, 4.4))
+    ax.plot([0, 1], [0, 1], color=USERS, linewidth=0.9, label="calibrated")
+    ax.vlines(
+        found["predicted"], found["lower"], found["upper"], color=POPULATION, label="interval"
+    )
+    ax.plot(found["predicted"], found["mean"], "o", color=POPULATION, label="share that chose left")
+    ax.set_xlim(0.0, 1.0)
+    ax.set_ylim(-0.02, 1.02)
+    ax.grid(color=GUIDE, linewidth=0.8)
+    ax.set_axisbelow(True)
+    name_axes(ax, "predicted probability of left", "share that chose left")
+    legend(ax, own=own)
+    return ax
