@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -26,6 +26,11 @@ from bayes_pref.types import FloatArray
 
 Panel: TypeAlias = "Callable[[Report, Axes | None], Axes]"
 
+_RENAMED = {
+    "coupled": "exposure_posterior",
+    "gate_p": "permutation_p",
+    "threshold": "thresholds.shift",
+}
 _EXAMPLES = 3  # of each problem in the summary
 _ROWS = 12  # of each problem on the page
 
@@ -128,6 +133,13 @@ class Report:
         Several contexts are combined along the direction in which users differ most.
         """
         return cast(pd.DataFrame, self._found(self.results, "exposure"))
+
+    if not TYPE_CHECKING:  # else a type checker would take every attribute to exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say the new name of an attribute that was renamed."""
+            remedy = f"; use report.{_RENAMED[name]}" if name in _RENAMED else ""
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}{remedy}")
 
     def _found(self, among: Mapping[str, Any], name: str) -> Any:
         if name not in among:

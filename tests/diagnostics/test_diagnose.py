@@ -252,6 +252,12 @@ def test_an_old_keyword_is_refused_with_the_new_one() -> None:
         bp.diagnose(made_posterior(), threshold=0.05)  # type: ignore[call-arg]
 
 
+def test_an_old_attribute_is_refused_with_the_new_one(report: bp.Report) -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'threshold'; use report\.thresholds"):
+        assert report.threshold  # type: ignore[attr-defined]
+    assert not hasattr(report, "verdict")
+
+
 def test_thresholds_are_of_their_type() -> None:
     with pytest.raises(bp.ModelError, match=r"thresholds: got float but expected bp.Thresholds"):
         bp.diagnose(made_posterior(), thresholds=0.05)  # type: ignore[arg-type]
@@ -290,7 +296,7 @@ def test_left_out_assessments_leave_no_trace(posterior: bp.Posterior, report: bp
     assert list(found.figures) == ["learned"]
     assert len(found.plot().axes) == 1
     with pytest.raises(bp.DataError, match="no permutation_p: the assessment that finds it"):
-        found.permutation_p  # noqa: B018
+        assert found.permutation_p
     assert "confounded" not in found.page()
 
 

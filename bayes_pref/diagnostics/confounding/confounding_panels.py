@@ -50,7 +50,8 @@ def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
         (found[flagged], CHOSEN, "confounded"),
     ):
         bounds = (rows["shift_lower"], rows["shift_upper"])
-        ax.vlines(place[rows.index], *bounds, color=colour, linewidth=wide, label=label)
+        if len(rows):
+            ax.vlines(place[rows.index], *bounds, color=colour, linewidth=wide, label=label)
     ax.plot(place, found["shift"], color=TRUTH, linewidth=1.2, label="posterior mean")
     name_axes(ax, "comparisons, sorted by shift", "shift in P(left preferred)")
     legend(ax, own=own, above=True)
@@ -80,8 +81,9 @@ def draw_observed(report: Report, ax: Axes | None = None) -> Axes:
         (found[~flagged], USERS_INTERVAL, "other comparisons"),
         (found[flagged], CHOSEN, "confounded"),
     ):
-        (dots,) = ax.plot(rows["p_do"], rows["p_obs"], "o", label=label, color=colour)
-        dots.set(markersize=size, markeredgewidth=0.0)
+        if len(rows):
+            (dots,) = ax.plot(rows["p_do"], rows["p_obs"], "o", label=label, color=colour)
+            dots.set(markersize=size, markeredgewidth=0.0)
     ax.set(xlim=(0, 1), ylim=(0, 1))
     name_axes(ax, "P(left preferred), all users", "P(left preferred), users who see it")
     legend(ax, own=own, above=False)

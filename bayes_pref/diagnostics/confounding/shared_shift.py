@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import logsumexp, softmax
 
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
 from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.models.population_from_spec import covariance_factor
@@ -100,8 +101,7 @@ class _SharedCauseDraws:
         )
 
         def read(name: str, *dims: str) -> Array:
-            values = draws[name].transpose("chain", "draw", *dims).to_numpy()
-            return values.reshape(-1, *values.shape[2:])
+            return stacked(draws, name, *dims)
 
         def factor(sd: str, correlation: str, dim: str) -> Array:
             found = covariance_factor(draws, sd, correlation, dim)

@@ -15,6 +15,7 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     quadratic,
 )
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.draws import evenly_spaced, stacked
 from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray as Array
@@ -47,22 +48,19 @@ class PopulationDraws:
     @classmethod
     def read(cls, posterior: Posterior) -> PopulationDraws:
         """Read them from a posterior of the exposure model."""
-        draws = posterior.draws.drop_vars("weights").stack(sample=("chain", "draw"))  # noqa: PD013
-        size = draws.sizes["sample"]
-        count = min(size, _MOST_DRAWS)
-        draws = draws.isel(sample=np.arange(count) * size // count)
-        slopes = [
-            draws[name].transpose("sample", "feature", dim).to_numpy()
-            for name, dim in (("B", "covariate"), ("G", "context"))
-            if name in draws
-        ]
-        tau = draws["tau"].transpose("sample", "feature").to_numpy()
-        covariance = None
+        draws = posterior.draws
+        kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], _MOST_DRAWS)
+
+        def read(name: str, *dims: str) -> Array:
+            return stacked(draws, name, *dims)[kept]
+
+        regressors = (("B", "covariate"), ("G", "context"))
+        slopes = [read(name, "feature", dim) for name, dim in regressors if name in draws]
+        tau, covariance = read("tau", "feature"), None
         if "correlation" in draws:
-            correlation = draws["correlation"].transpose("sample", "feature", "feature_bis")
-            covariance = correlation.to_numpy() * tau[:, :, None] * tau[:, None, :]
-        mu = draws["mu"].transpose("sample", "feature").to_numpy()
-        return cls(mu, np.concatenate(slopes, axis=2), tau, covariance)
+            correlation = read("correlation", "feature", "feature_bis")
+            covariance = correlation * tau[:, :, None] * tau[:, None, :]
+        return cls(read("mu", "feature"), np.concatenate(slopes, axis=2), tau, covariance)
 
     def own(self, difference: Array) -> Array:
         """Return the variance d' Sigma d, (draw, n), for differences (n, d)."""
