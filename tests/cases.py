@@ -68,7 +68,7 @@ ENGINES: dict[str, Entry] = {
         ),
         models=("diagonal",),
     ),
-    "NUTS of Pyro": Entry(  # slow: the reference of the others on one model of each kind
+    "NUTS of Pyro": Entry(  # slow: a reference on two models
         bp.NUTS(draws=400, warmup=300, chains=1, progress=False, kernel="pyro"),
         models=("pooled", "diagonal"),
     ),

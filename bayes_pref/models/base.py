@@ -1,8 +1,8 @@
-"""What every model of users and their choices offers, and how its priors meet the data's units.
+"""Base class of the models of users and their choices.
 
-Priors are stated for features scaled by the root mean square of their differences, never centred,
-so that they mean the same whatever the unit of measurement. All sites are nevertheless in raw
-units: a prior sd on the scaled feature is divided by the feature's scale.
+Priors refer to features scaled by the root mean square of their differences and not centred, so
+that they do not depend on units of measurement. All sites are in raw units: the prior sd of a
+weight is that on the scaled feature divided by the feature's scale.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _CONTEXTS = ("comparison", "context")
 
 @dataclass(frozen=True, kw_only=True)
 class RewardModel(ChoiceSettings, ABC):
-    """Base of all models: frozen prior settings whose call is an ordinary Pyro model.
+    """Base of all models: frozen prior settings whose call is a Pyro model.
+
+    A model of your own defines `__call__`, and `spec` where a `PopulationSpec` describes its
+    population; the sites are then those that the spec names. Without a spec it defines `variables`
+    and `new_user_weights`, and `user_weights` unless it has a site `weights`.
 
     Parameters
     ----------
@@ -99,7 +103,7 @@ class RewardModel(ChoiceSettings, ABC):
         return shown | {"choice": ("comparison",)}
 
     def user_weights(self, draws: xr.Dataset, users: pd.Index | None = None) -> xr.DataArray:
-        """Weights of users (None: all), (chain, draw, user, feature), log-odds per raw unit."""
+        """Return weights of users (None: all), (chain, draw, user, feature), per raw unit."""
         if "weights" in draws:
             weights = draws["weights"]
             return weights if users is None else weights.sel(user=users)
@@ -109,7 +113,7 @@ class RewardModel(ChoiceSettings, ABC):
     def new_user_weights(
         self, draws: xr.Dataset, comparisons: Comparisons, rng: np.random.Generator
     ) -> xr.DataArray:
-        """Weights of a user drawn from the population, one per draw: (chain, draw, feature).
+        """Draw weights of a user from the population, for each draw: (chain, draw, feature).
 
         Their covariates and exposures are those of one of these users, drawn at random.
         """
@@ -125,7 +129,7 @@ class RewardModel(ChoiceSettings, ABC):
         return None if spec is None else population_of(spec, draws, comparisons)
 
     def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
-        """Probability of each user's component given the weights and the population of each draw.
+        """Return probabilities of each user's component given their weights and the population.
 
         Returns
         -------
@@ -189,7 +193,7 @@ class RewardModel(ChoiceSettings, ABC):
         return comparisons
 
     def group_label(self, comparisons: Comparisons, user: Hashable) -> Any:
-        """Group that a user's rewards are computed for, where a representation asks for it."""
+        """Return the user's group, where it is an input of a learned representation, else None."""
         return None
 
     def check(self, comparisons: Comparisons) -> None:
@@ -234,7 +238,7 @@ class RewardModel(ChoiceSettings, ABC):
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0
     ) -> xr.Dataset:
-        """Simulate choices from the prior, to see what it believes before any data.
+        """Simulate choices from the prior predictive distribution.
 
         Parameters
         ----------
@@ -243,7 +247,7 @@ class RewardModel(ChoiceSettings, ABC):
         draws
             Number of draws from the prior.
         seed
-            Of the simulation.
+            Random seed.
 
         Returns
         -------
@@ -295,7 +299,7 @@ def from_settings(settings: dict[str, Any]) -> RewardModel:
     DataError
         If the name or a setting is not one that this version knows.
     """
-    known = {kind.__name__: kind for kind in _final(RewardModel)}
+    known = {model.__name__: model for model in _final(RewardModel)}
     name = settings.get("model")
     if name not in known:
         raise DataError(f"unknown model {name!r}; this version knows {', '.join(sorted(known))}")
@@ -309,6 +313,7 @@ def from_settings(settings: dict[str, Any]) -> RewardModel:
     return model
 
 
-def _final(kind: type) -> list[type]:
-    children: list[type] = kind.__subclasses__()
+def _final(base: type) -> list[type]:
+    """Return the classes without subclasses that derive from a base."""
+    children: list[type] = base.__subclasses__()
     return [final for child in children for final in (_final(child) or [child])]

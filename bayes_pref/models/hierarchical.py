@@ -10,10 +10,10 @@
 
 s_k is the root mean square of feature k's differences and r_j the sd of covariate j over users
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
-over users: the correlated random effects of Mundlak (1978, Econometrica 46), which tell what goes
-along with the contexts that somebody is shown from what those contexts do. R is the identity with
-covariance="diagonal". A hierarchical Bayes logit (Allenby & Rossi 1998) with the LKJ prior of
-Lewandowski, Kurowicka & Joe (2009).
+over users: the correlated random effects of Mundlak (1978, Econometrica 46), which separate
+differences between the users who are shown a context from effects of that context. R is the
+identity with covariance="diagonal". This is a hierarchical Bayes logit (Allenby & Rossi 1998) with
+the LKJ prior of Lewandowski, Kurowicka & Joe (2009).
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ from bayes_pref.models.spec import PopulationSpec
 class HierarchicalReward(RewardModel):
     """Each user's weights vary around the population's: w_i ~ Normal(mu + B c_i, Sigma).
 
-    Covariates that the comparisons carry enter through B, which has the same units as the weights
-    per raw unit of the covariate; they are centred, so that `mu` is the mean over these users. With
-    `exposure`, so do the contexts that a user is shown on average, through G.
+    The weights are regressed on the covariates of the comparisons, with coefficients B in log-odds
+    per raw unit of feature and covariate. Covariates are centred, so that `mu` is the mean over
+    these users. With exposure=True the weights are also regressed on each user's mean contexts,
+    with coefficients G.
 
     Parameters
     ----------
@@ -57,14 +58,14 @@ class HierarchicalReward(RewardModel):
         to 1 for a typical difference in one feature within one prior sd.
     spread_sd
         Scale of the half-normal prior of `tau`, the sd of users around the mean, log-odds per
-        scaled unit of a feature. The default, 1, expects users to differ by less than an odds
-        ratio of 7 in one feature, and lets the data say that they do not differ at all.
+        scaled unit of a feature. Under the default, 1, users differ by odds ratios below 7 in one
+        feature, and may not differ at all.
     effect_sd
         Prior sd of `B`, log-odds per scaled unit of a feature and sd of a covariate; and of `G`.
     exposure
-        Whether weights may go along with the contexts that a user is shown: w_i ~ Normal(mu +
-        B c_i + G z_i, Sigma). `G` is in log-odds per raw unit of a feature and sd over users of
-        their mean context.
+        Whether weights may depend on the contexts that a user is shown: w_i ~ Normal(mu + B c_i +
+        G z_i, Sigma). `G` is in log-odds per raw unit of a feature and sd over users of their mean
+        context.
     concentration
         Of the LKJ prior of the correlations; the default, 2, mildly favours small ones.
     scale
@@ -76,8 +77,8 @@ class HierarchicalReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is out of range, the data are of a kind that the settings exclude or of only
-        one user, or `exposure` is asked of data without contexts.
+        If a setting is out of range, the choice model cannot describe the data, there is only one
+        user, or exposure=True and the data have no contexts.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A few factors that users share: their weights differ along k directions.
+"""Factor model: users' weights differ along k directions.
 
     mu_f ~ Normal(0, (mean_sd / s_f)^2)
     V_fr ~ Normal(0, (spread_sd / s_f)^2 / k)               r = 1 ... k, the factors
@@ -12,17 +12,17 @@ s_f and r_j as in `hierarchical`. Given covariates, w_i has the covariance V V' 
 factor analysis (Bartholomew, Knott & Moustaki 2011, "Latent variable models and factor analysis"),
 whose diagonal is `tau`^2: the sd of users, as in the other models.
 
-Neither the data nor the prior tell V and z_i from V R and R' z_i, for any rotation or reflection R.
-Every draw is sampled with an R of its own, and all are settled afterwards, whatever the engine, by
-orthogonal Procrustes rotation to their common mean (Assmann, Boysen-Hogrebe & Pape 2016, Journal of
-Econometrics 192; also Papastamoulis & Ntzoufras 2022, Statistics and Computing 32):
+V and z_i are not identified: V R and R' z_i have the same posterior density for any rotation or
+reflection R. After sampling, whatever the engine, draws are aligned by orthogonal Procrustes
+rotation to their common mean (Assmann, Boysen-Hogrebe & Pape 2016, Journal of Econometrics 192;
+also Papastamoulis & Ntzoufras 2022, Statistics and Computing 32):
 
-1. The reference is the best matrix of rank k to the mean of V V', features scaled by s_f, which no
-   rotation changes. It does not favour any chain.
-2. Each draw of V, scaled, is rotated so that its squared distance to the reference is smallest, and
-   the reference becomes the mean of the draws rotated; again, until it stays.
-3. All are rotated alike so that the reference has orthogonal columns, the longest first and the
-   largest entry of each positive. z_i is rotated with V.
+1. The first reference is the root of rank k of the best approximation to the mean of V V', with
+   features scaled by s_f. It is invariant to R, and does not favour any chain.
+2. Each draw of V, scaled, is rotated so that its squared distance to the reference is smallest. The
+   reference becomes the mean of the rotated draws. This is repeated until it converges.
+3. All draws are rotated by the same R so that the reference has orthogonal columns, the longest
+   first and the largest entry of each positive. z_i is rotated with V.
 """
 
 from __future__ import annotations
@@ -49,31 +49,31 @@ from bayes_pref.models.regressors import covariate_terms, feature_units
 from bayes_pref.models.spec import PopulationSpec, Term
 from bayes_pref.types import FloatArray
 
-_ROUNDS = 100  # of alignment; a handful is the rule
-_STILL = 1e-8  # change of the reference, as a share of its size, that ends them
+_ROUNDS = 100  # most iterations of the alignment; about five are usual
+_STILL = 1e-8  # relative change of the reference at which it stops
 
 
 @dataclass(frozen=True, kw_only=True)
 class LowRankReward(RewardModel):
     """Users differ along a few shared directions: w_i = mu + B c_i + V z_i + noise * u_i.
 
-    Each column of V is a factor: what somebody who is one sd further along it wants more of. Each
-    user is a point z_i in the space of factors, which `bp.plots.factors` draws. Few comparisons per
-    user then go further than in `HierarchicalReward`, if users do differ in few ways. V and z are
-    reported after one rotation of every draw, so that chains and draws speak of the same factors.
+    Each column of V is a factor: the change of weights per sd of users' scores on it. Each user has
+    the scores z_i, which `bp.plots.factors` draws. Where users differ along few directions, fewer
+    comparisons per user are needed than in `HierarchicalReward`. Draws of V and z are rotated to a
+    common orientation, so that a factor means the same in every draw and chain.
 
     Parameters
     ----------
     rank
         k, the number of factors; at most the number of features.
     diagonal
-        Whether users also differ in each feature by itself, by sds `noise`; else `V` and covariates
-        are all there is to tell them apart.
+        Whether users also differ in each feature independently, with sds `noise`; otherwise only
+        by factors and covariates.
     mean_sd
         Prior sd of `mu`, log-odds per scaled unit of a feature.
     spread_sd
-        Root mean square that the prior expects of users' sds through all factors together, log-odds
-        per scaled unit of a feature, whatever the rank.
+        Root mean square of users' sds through all factors together under the prior, whatever the
+        rank: log-odds per scaled unit of a feature.
     noise_sd
         Scale of the half-normal prior of `noise`, log-odds per scaled unit of a feature.
     effect_sd
@@ -85,8 +85,8 @@ class LowRankReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is not a number in range, the data have ties or only one user, or there are
-        fewer features than factors.
+        If a setting is out of range, the choice model cannot describe the data, or there are only
+        one user or fewer features than factors.
 
     Examples
     --------
@@ -172,14 +172,14 @@ class LowRankReward(RewardModel):
     def align(
         self, values: dict[str, FloatArray], comparisons: Comparisons
     ) -> dict[str, FloatArray]:
-        """Return draws by site with V and z rotated draw by draw, all to the same factors."""
+        """Return draws by site with V and z of each draw rotated to a common orientation."""
         rotation = _rotations(values["V"] * comparisons.feature_scale[:, None])
         return values | {"V": values["V"] @ rotation, "z": values["z"] @ rotation}
 
     def identified(self, draws: xr.Dataset) -> xr.Dataset:
-        """Return the draws with V V' and V z_i in place of V and z, which a rotation changes.
+        """Return the draws with V V' and V z_i, which are identified, in place of V and z.
 
-        V z_i is left out where it is nothing but weights less their mean: without noise.
+        Without noise V z_i is left out: it is the weights less their mean.
         """
         loadings = draws["V"]
         kept = draws.drop_vars(["V", "z", "factor"], errors="ignore").assign(

@@ -1,4 +1,4 @@
-"""One reward for everyone: the naive model, kept as the baseline that fails."""
+"""One weight vector for all users: the baseline that ignores differences between them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bayes_pref.models.spec import PopulationSpec
 
 @dataclass(frozen=True, kw_only=True)
 class PooledReward(RewardModel):
-    """Everyone has the same weights: w_i = mu, mu ~ Normal(0, mean_sd^2).
+    """All users have the same weights: w_i = mu, mu ~ Normal(0, mean_sd^2).
 
-    The model behind most reward models fitted to pooled votes (Bradley & Terry 1952). It ignores
-    users and covariates; use it to see what that costs.
+    This is the model of most reward models that are fitted to pooled votes (Bradley & Terry 1952).
+    It ignores users and covariates, and serves as a baseline.
 
     Parameters
     ----------

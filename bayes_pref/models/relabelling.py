@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayes_pref.types import FloatArray, IntArray
 
-_TURNS = 50  # of permuting and averaging; it settles after a few
+_TURNS = 50  # most iterations of permuting and averaging; a few are usual
 _PIVOTED = 400  # draws that the average is found from
 _LEAST = 1e-12  # probability: a component that nobody is of in one draw must not decide for all
 

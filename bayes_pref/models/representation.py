@@ -1,15 +1,16 @@
-"""Features learned from what was shown: a small network shared by all, and a head for each user.
+"""Features learned by a small network that all users share, and weights of each user, the heads.
 
     z(x, y) = V tanh(U s(x, y) + a)                s: attributes of y and contexts of x, scaled
     mu ~ Normal(0, mean_sd^2),  tau ~ HalfNormal(spread_sd),  w_i ~ Normal(mu, tau^2)
     choice_n ~ Bernoulli(sigmoid((z(x_n, left) - z(x_n, right)) . w_i(n)))
 
-The network is trained first, with a Normal prior on U and V as its weight decay; given z, heads are
-a `HierarchicalReward` like any other, and can be sampled exactly. With balance = lambda > 0 a
-second network tells from z of either response whose group asked, and the gradient of its loss
-reaches z reversed, times lambda (Ganin & Lempitsky 2015), as in Kobalczyk & van der Schaar (2025).
-Their Multihead model is lambda = 0, and their Base model heads="joined": one head for all, and the
-group as an input of the network.
+The network is trained first, with normal priors of U and V as weight decay. Given z, the heads are
+those of a `HierarchicalReward`, and can be sampled exactly. With balance = lambda > 0 there is an
+adversary that makes the representation invariant to the user group: a second network predicts the
+group from z of either response, and the gradient of its loss reaches z reversed, times lambda
+(Ganin & Lempitsky 2015), as in Kobalczyk & van der Schaar (2025). Their Multihead model is lambda =
+0, and their Base model heads="joined": one head for all users, and the group as an input of the
+network.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
+from bayes_pref.models.network import add_adversary, network_parameters, represent
 from bayes_pref.models.pooled import PooledReward
+from bayes_pref.models.population_sites import half_normal_site, normal_site
 from bayes_pref.models.spec import PopulationSpec, Sites
 from bayes_pref.types import FloatArray
 
@@ -42,25 +45,25 @@ from bayes_pref.types import FloatArray
 class RepresentationReward(RewardModel):
     """Rewards are linear in features z that a small network learns; every user has a head.
 
-    `fit` trains the network by `SVI` and then draws the heads; the posterior's comparisons are on
-    z, so that everything that works on features, the flags included, works on z, and
+    `fit` trains the network by `SVI` and then draws the heads. The posterior's comparisons are on
+    z, so that whatever works on features, diagnostics included, works on z, and
     ``bp.fit(posterior.model, posterior.comparisons)`` samples the heads exactly by `Gibbs`. The
-    uncertainty is that of the heads: the network is one estimate.
+    uncertainty is that of the heads; the network is a point estimate.
 
     Parameters
     ----------
     size, hidden
         Number of learned features, and of the network's hidden units.
     heads
-        "user": a head for each user, from a population (to have one for each group, name the
-        column of groups as the user); "joined": one head, and the group as an input.
+        "user": a head for each user, from a population (for a head for each group, pass the column
+        of groups as the user); "joined": one head, and the group as an input.
     balance
-        Weight of the adversary; 0: none.
+        Weight of the adversary, lambda; 0: no adversary.
     group
         Covariate whose values are the groups; None: every user is a group.
     network_sd
-        Prior sd of the network's weights, over the root of their number of inputs: the smaller,
-        the smoother.
+        Prior sd of the network's weights, times the root of their number of inputs. Smaller values
+        give smoother features.
     mean_sd, spread_sd
         Prior sds of the heads' mean and of their spread, log-odds per scaled unit.
     scale
@@ -102,7 +105,7 @@ class RepresentationReward(RewardModel):
             replace(self, balance=1.0)
 
     def needs_training(self, comparisons: Comparisons) -> bool:
-        """Whether these comparisons are still on what the network is to read."""
+        """Whether these comparisons are on the network's inputs, not on learned features."""
         return comparisons.representation is None
 
     def network_inputs(self, comparisons: Comparisons) -> Inputs:
@@ -147,60 +150,40 @@ class RepresentationReward(RewardModel):
             )
 
     def __call__(self, comparisons: Comparisons) -> None:
-        """Run as a Pyro model: on z, that of the heads; before, with the network's parameters."""
+        """Run as a Pyro model: of the heads, given z; before training, of network and heads."""
         self.check(comparisons)
         if not self.needs_training(comparisons):
             self.heads_model(comparisons)
             return
         inputs = Inputs.of(self, comparisons)
-        network = self._network(inputs.centre.shape[0])
-        mean_sd = torch.full((self.size,), float(self.mean_sd), dtype=torch.float64)
-        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(mean_sd), mean_sd).to_event(1))
+        network = network_parameters(
+            inputs.centre.shape[0], self.hidden, self.size, self.network_sd
+        )
+        mu = normal_site("mu", np.full(self.size, float(self.mean_sd)))
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
         rows = slice(None) if batch.users is None else rows_of(batch.users, comparisons.offsets)
-        left, right = (_represent(network, part[rows]) for part in inputs.sides)
+        left, right = (represent(network, part[rows]) for part in inputs.sides)
         heads = mu
         if self.heads == "user":
-            spread = torch.full_like(mean_sd, float(self.spread_sd))
-            tau = pyro.sample("tau", dist.HalfNormal(spread).to_event(1))
+            tau = half_normal_site("tau", np.full(self.size, float(self.spread_sd)))
             with everyone:
                 weights = pyro.sample("weights", dist.Normal(mu, tau).to_event(1))
             heads = weights[..., batch.user, :]
         eta = ((left - right) * heads).sum(-1)
         if self.balance:
-            self._adversary(left, right, inputs.groups[rows], len(inputs.labels), batch.scale)
+            group = inputs.groups[rows]
+            add_adversary(
+                torch.cat([left, right]),
+                torch.cat([group, group]),
+                groups=len(inputs.labels),
+                hidden=self.hidden,
+                balance=self.balance,
+                scale=batch.scale,
+            )
         likelihood = self.choice_likelihood(comparisons)
         with batch.plate():
             pyro.sample("choice", likelihood(eta), obs=batch.choice)
-
-    def _network(self, inputs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """U, a and V as parameters, whose priors are factors."""
-        shapes = {"inner": (self.hidden, inputs), "outer": (self.size, self.hidden)}
-        found = {}
-        for name, shape in shapes.items():
-            sd = self.network_sd / shape[1] ** 0.5
-            found[name] = _parameter(f"network.{name}", shape, sd)
-            pyro.factor(f"prior.{name}", dist.Normal(0.0, sd).log_prob(found[name]).sum())
-        return found["inner"], _parameter("network.bias", (self.hidden,), 0.0), found["outer"]
-
-    def _adversary(
-        self,
-        left: torch.Tensor,
-        right: torch.Tensor,
-        group: torch.Tensor,
-        count: int,
-        scale: float,
-    ) -> None:
-        """Tell the group from z of either response; z is moved the other way."""
-        z = torch.cat([left, right])
-        reversed_ = (1.0 + self.balance) * z.detach() - self.balance * z
-        inner = _parameter("adversary.inner", (self.hidden, self.size), self.size**-0.5)
-        bias = _parameter("adversary.bias", (self.hidden,), 0.0)
-        outer = _parameter("adversary.outer", (count, self.hidden), self.hidden**-0.5)
-        logits = torch.tanh(reversed_ @ inner.T + bias) @ outer.T
-        found = torch.log_softmax(logits, -1)[torch.arange(len(z)), torch.cat([group, group])]
-        pyro.factor("adversary", scale * found.sum())
 
     def with_learned_features(
         self, comparisons: Comparisons, values: Mapping[str, FloatArray]
@@ -312,7 +295,18 @@ class RepresentationReward(RewardModel):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the network reads: (n, p) of both sides, scaled, and the group of each row."""
+    """Inputs of the network.
+
+    Attributes
+    ----------
+    sides
+        Left and right: (n, p) attributes, contexts and, with joined heads, indicators of the group;
+        standardised.
+    groups, labels
+        (n,) code of the group of each row, and the groups.
+    centre, scale
+        (p,) mean and sd of the inputs over both sides.
+    """
 
     sides: tuple[torch.Tensor, ...]
     groups: torch.Tensor
@@ -322,7 +316,7 @@ class Inputs:
 
     @classmethod
     def of(cls, model: RepresentationReward, comparisons: Comparisons) -> Inputs:
-        """Read the comparisons, or remember what was read: the model runs at every step."""
+        """Return the inputs, which are made once for each `Comparisons`."""
         made = _REMEMBERED.setdefault(comparisons, {})
         key = (model.heads, model.group)
         if key not in made:
@@ -348,13 +342,3 @@ class Inputs:
 
 
 _REMEMBERED: WeakKeyDictionary[Comparisons, dict[Any, Inputs]] = WeakKeyDictionary()
-
-
-def _parameter(name: str, shape: tuple[int, ...], sd: float) -> torch.Tensor:
-    found: torch.Tensor = pyro.param(name, lambda: sd * torch.randn(shape, dtype=torch.float64))
-    return found
-
-
-def _represent(network: tuple[torch.Tensor, ...], inputs: torch.Tensor) -> torch.Tensor:
-    inner, bias, outer = network
-    return torch.tanh(inputs @ inner.T + bias) @ outer.T

@@ -1,6 +1,6 @@
-"""One cause of what users are shown and of what they prefer: a joint model of both.
+"""A joint model of contexts and preferences, which have a latent cause s_i in common.
 
-    s_i ~ Normal(0, Sigma_between)                           what user i asks about
+    s_i ~ Normal(0, Sigma_between)                           the cause, of user i
     x_n given i ~ Normal(a + s_i, Sigma_within)              contexts that are numbers
     x_n given i ~ Categories(softmax(a + s_i))               contexts that are 0/1 indicators
     w_i ~ Normal(mu + B c_i + Gamma s_i, Sigma)
@@ -16,11 +16,16 @@ s_k is the root mean square of feature k's differences, m_q and c_q the mean and
 (1, 0 and 1 with scale="raw", and 0 and 1 for indicators, whose a and s are log-odds). This is case
 C -> X and C -> R of Kobalczyk & van der Schaar (2025, arXiv 2506.05967) as a generative model: a
 factor model of assignment and outcome (Heckman 1979, Econometrica 47; Wang & Blei 2019, J. Am.
-Stat. Assoc. 114). Where `HierarchicalReward(exposure=True)` takes a user's mean context as it is,
-here its error as a measure of s_i is part of the model.
+Stat. Assoc. 114). `HierarchicalReward(exposure=True)` takes a user's mean context as given; here
+its error as a measure of s_i is part of the model.
 
-Indicators are of one choice: at most one of them is 1 in a row. Rows of zeros are a category of
-their own, with log-odds 0; without such rows the log-odds are told apart by their priors.
+Indicators are those of one category: at most one of them is 1 in a row. Rows of zeros are the
+reference category, with log-odds 0. Without such rows the level of the log-odds is identified by
+their priors alone.
+
+The distribution of a user's weights before their choices is that given their contexts: s_i given
+the contexts is Gaussian in closed form where these are numbers, and evaluated by importance
+sampling where they are categories (`context_scores`).
 """
 
 from __future__ import annotations
@@ -58,20 +63,20 @@ from bayes_pref.types import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class SharedCauseReward(RewardModel):
-    """What a user is shown and what they prefer have a cause in common, s_i.
+    """Contexts and preferences of a user have a latent cause in common, s_i.
 
     Parameters
     ----------
     covariance
-        Of users' weights around mu + B c_i + Gamma s_i: "diagonal" or "full".
+        Covariance of users' weights around mu + B c_i + Gamma s_i: "diagonal" or "full".
     contexts
-        "numbers": Gaussian around a + s_i; "categories": 0/1 indicators of one choice among
-        several; "auto": categories where all contexts are 0 or 1 and at most one in a row is 1.
+        "numbers": Gaussian around a + s_i; "categories": 0/1 indicators of one category; "auto":
+        categories where all contexts are 0 or 1 and at most one in a row is 1.
     mean_sd
         Prior sd of `mu`, log-odds per scaled unit of a feature.
     spread_sd
-        Scale of the half-normal prior of `tau`, the sd of users around what their cause and their
-        covariates say, log-odds per scaled unit of a feature.
+        Scale of the half-normal prior of `tau`, the sd of users given their cause and covariates,
+        log-odds per scaled unit of a feature.
     effect_sd
         Prior sd of `B`, log-odds per scaled unit of a feature and sd of a covariate; and of
         `Gamma`, log-odds per scaled unit of a feature and of s.
@@ -87,8 +92,8 @@ class SharedCauseReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is out of range, the data have ties, there are no contexts or fewer than two
-        users, or a context that is a number never varies within a user.
+        If a setting is out of range, the choice model cannot describe the data, there are no
+        contexts or only one user, or a numeric context never varies within a user.
 
     Examples
     --------
@@ -143,7 +148,7 @@ class SharedCauseReward(RewardModel):
             )
 
     def categories(self, comparisons: Comparisons) -> bool:
-        """Whether the contexts are taken for indicators of a choice among several."""
+        """Whether the model takes the contexts for indicators of a category."""
         if self.contexts == "auto":
             return _indicators(comparisons.context)
         return self.contexts == "categories"

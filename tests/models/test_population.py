@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -201,7 +203,8 @@ def test_heads_of_a_representation_have_a_population_and_leave_users_out() -> No
     )
     model = bp.RepresentationReward(size=2, hidden=4)
     engine = bp.SVI(draws=60, steps=60, window=10, progress=False)
-    with pytest.warns(bp.ConvergenceWarning):
+    with warnings.catch_warnings():  # the network is hardly trained
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
         posterior = bp.fit(model, comparisons, engine, seed=0)
         found = bp.loo(posterior, by="user")
     assert np.isfinite(found.elpd)

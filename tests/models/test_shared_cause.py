@@ -67,7 +67,7 @@ def test_the_density_of_numbers_is_the_formula() -> None:
     alike = np.array([[1, rho], [rho, 1]])
     lkj = np.log(0.75 * (1 - rho**2))  # LKJ(2) in two dimensions
     place = (a + s)[comparisons.user]
-    law = multivariate_normal(cov=np.outer(within, within) * alike)
+    contexts = multivariate_normal(cov=np.outer(within, within) * alike)
     expected = (
         norm.logpdf(mu, 0, 2).sum()
         + halfnorm.logpdf(tau).sum()
@@ -77,7 +77,7 @@ def test_the_density_of_numbers_is_the_formula() -> None:
         + 2 * lkj
         + multivariate_normal(cov=np.outer(between, between) * alike).logpdf(s).sum()
         + norm.logpdf(weights, mu + s @ coupling.T, tau).sum()
-        + law.logpdf(comparisons.context - place).sum()
+        + contexts.logpdf(comparisons.context - place).sum()
         + log_choices(comparisons, weights)
     )
     sites = {"mu": mu, "tau": tau, "Gamma": coupling, "a": a, "between": between, "s": s}
@@ -91,15 +91,15 @@ def test_the_density_of_numbers_is_the_formula() -> None:
 @pytest.mark.parametrize("reference", [True, False])
 def test_indicators_have_the_probability_of_their_category(reference: bool) -> None:
     logits = torch.tensor([[0.3, -1.0], [2.0, 0.5]], dtype=torch.float64)
-    law = Indicators(logits, rest=reference)
+    indicators = Indicators(logits, rest=reference)
     full = np.column_stack([logits, np.zeros(2)]) if reference else logits.numpy()
     expected = log_softmax(full, axis=1)
     for k in range(full.shape[1]):
         value = torch.tensor(np.tile(np.eye(3)[k, :2], (2, 1)))
-        np.testing.assert_allclose(law.log_prob(value), expected[:, k], rtol=1e-10)
+        np.testing.assert_allclose(indicators.log_prob(value), expected[:, k], rtol=1e-10)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        drawn = torch.stack([law.sample() for _ in range(4000)]).mean(0).numpy()
+        drawn = torch.stack([indicators.sample() for _ in range(4000)]).mean(0).numpy()
     assert (np.abs(drawn - np.exp(expected[:, :2])) < 4.5 * np.sqrt(0.25 / 4000)).all()
 
 
