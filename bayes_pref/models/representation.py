@@ -34,7 +34,7 @@ from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
-from bayes_pref.models.network_design import add_adversary, network_parameters, represent
+from bayes_pref.models.network_parameters import add_adversary, network_parameters, represent
 from bayes_pref.models.pooled import PooledReward
 from bayes_pref.models.population_sites import half_normal_site, normal_site
 from bayes_pref.models.spec import PopulationSpec, Sites
