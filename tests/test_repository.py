@@ -147,9 +147,16 @@ def concrete_model_checks(source: str) -> list[str]:
     return [
         ast.unparse(node)
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func) in ("isinstance", "issubclass")
-        and models & set(re.findall(r"\w+", ast.unparse(node.args[1])))
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("isinstance", "issubclass")
+            and models & set(re.findall(r"\w+", ast.unparse(node.args[1])))
+        )
+        or (
+            isinstance(node, ast.Compare)
+            and "type(" in ast.unparse(node.left)
+            and models & set(re.findall(r"\w+", ast.unparse(node)))
+        )
     ]
 
 
@@ -160,6 +167,7 @@ def test_nothing_above_the_models_asks_for_the_class_of_one() -> None:
     } == {}
     wrong = "if isinstance(model, PooledReward | bp.MixtureReward):\n    pass"
     assert len(concrete_model_checks(wrong)) == 1
+    assert len(concrete_model_checks("type(model) is not bp.PooledReward")) == 1
 
 
 def test_the_page_on_the_architecture_shows_the_code_as_it_is(tmp_path: Path) -> None:

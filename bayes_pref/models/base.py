@@ -178,6 +178,10 @@ class RewardModel(ChoiceSettings, ABC):
         """
         return False
 
+    def network_inputs(self, comparisons: Comparisons) -> Any:
+        """Return what the model's network reads, or None if the model has no network."""
+        return None
+
     def with_learned_features(
         self, comparisons: Comparisons, values: Mapping[str, FloatArray]
     ) -> Comparisons:

@@ -105,6 +105,10 @@ class RepresentationReward(RewardModel):
         """Whether these comparisons are still on what the network is to read."""
         return comparisons.representation is None
 
+    def network_inputs(self, comparisons: Comparisons) -> Inputs:
+        """Return what the network reads: both sides, scaled, and the group of each row."""
+        return Inputs.of(self, comparisons)
+
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
 

@@ -104,16 +104,17 @@ def test_leaving_a_user_out_integrates_over_the_cause_given_the_contexts(
     model, draws = bp.SharedCauseReward(), draws_by_hand(categories=categories)
     population = model.population(draws, comparisons)
     found = user_log_likelihood(model, population, draws, comparisons)
-    differs = 0.0
+    error = differs = 0.0
     for sample in range(3):
         one = {name: draws[name][0, sample].to_numpy() for name in draws}
         for user in range(comparisons.n_users):
             expected = brute_force(one, comparisons, user)
-            assert found[user, sample] == pytest.approx(expected, abs=0.1)
+            error = max(error, abs(found[user, sample] - expected))
             wrong = brute_force(one, comparisons, user, given=False)
             differs = max(differs, abs(wrong - expected))
-    # The wrong partner, a cause that contexts say nothing of, is found out.
-    assert differs > 0.5
+    assert error < 0.05
+    # The wrong partner: a cause that does not depend on the contexts.
+    assert differs > 0.2
 
 
 @pytest.mark.parametrize("categories", [False, True])
@@ -199,9 +200,11 @@ def test_heads_of_a_representation_have_a_population_and_leave_users_out() -> No
         frame, user="who", choice="won", left=["la", "lb"], right=["ra", "rb"], features=["a", "b"]
     )
     model = bp.RepresentationReward(size=2, hidden=4)
-    engine = bp.SVI(draws=60, steps=300, progress=False)
+    engine = bp.SVI(draws=60, steps=60, window=10, progress=False)
     with pytest.warns(bp.ConvergenceWarning):
         posterior = bp.fit(model, comparisons, engine, seed=0)
+        found = bp.loo(posterior, by="user")
+    assert np.isfinite(found.elpd)
     assert model.spec(comparisons) is None
     heads = bp.HierarchicalReward().population(posterior.draws, posterior.comparisons)
     ours = model.population(posterior.draws, posterior.comparisons)

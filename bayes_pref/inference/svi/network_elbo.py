@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyro
@@ -20,7 +21,7 @@ from torch.nn import functional
 
 from bayes_pref.data import Comparisons
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.representation import Inputs, RepresentationReward
+from bayes_pref.models.representation import RepresentationReward
 
 Tensor = torch.Tensor
 
@@ -120,14 +121,14 @@ def network_elbo(model: RewardModel, comparisons: Comparisons) -> NetworkElbo | 
         What is trained. There is a formula for `RepresentationReward` with choices that are
         logistic in the rewards alone.
     """
-    if type(model) is not RepresentationReward:
+    inputs = model.network_inputs(comparisons)
+    if inputs is None:
         return None
     choice_model = model.choice_model(comparisons)
     if not choice_model.is_logistic or choice_model.position_sd is not None:
         return None
-    inputs = Inputs.of(model, comparisons)
     return NetworkElbo(
-        model,
+        cast(RepresentationReward, model),
         inputs.sides,
         inputs.groups,
         torch.as_tensor(np.array(comparisons.user, dtype=np.int64)),

@@ -42,17 +42,19 @@ def draw_scores(
         user_information(rows, omega, i, row, information, score)
         for k in range(d):
             weights[i, k] = 0.0
-            for j in range(known):
+        for j in range(known):
+            for k in range(d):
                 weights[i, k] += design[i, j] * gamma[j, k]
-        for k in range(d):
-            for m in range(d):
-                score[k] -= information[k, m] * weights[i, m]
+        for m in range(d):  # the inner loop is a SIMD batch, here and below
+            for k in range(d):
+                score[k] -= information[m, k] * weights[i, m]
         for r in range(rank):
             vector[r] = 0.0
             for k in range(d):
                 vector[r] += gamma[known + r, k] * score[k]
                 along[r, k] = 0.0
-                for m in range(d):
+            for m in range(d):
+                for k in range(d):
                     along[r, k] += gamma[known + r, m] * information[m, k]
             for s in range(r + 1):
                 matrix[r, s] = 1.0 if r == s else 0.0

@@ -43,6 +43,11 @@ def compiled_part(kernel: Kernel) -> Kernel:
     return _kept(kernel, no_cpython_wrapper=True)
 
 
+def compiled_inline(kernel: Kernel) -> Kernel:
+    """Like `compiled_part`, for what is called once a user: a call passes all arrays of `Rows`."""
+    return _kept(kernel, no_cpython_wrapper=True, forceinline=True)
+
+
 def compiled_reordering(kernel: Kernel) -> Kernel:
     """Like `compiled`, but sums may be reordered and fused."""
     return _kept(kernel, fastmath=REORDER)

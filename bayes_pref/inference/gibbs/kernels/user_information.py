@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_part
+from bayes_pref.inference.gibbs.kernels.jit import compiled, compiled_inline, compiled_part
 from bayes_pref.types import FloatArray
 
+GROUP = 16  # users whose results are written together, in whole cache lines
 
-@compiled_part
+
+@compiled_inline
 def add_information(
     rows: Any,
     omega: FloatArray,
@@ -53,7 +55,7 @@ def add_information(
                 information[k, rows.columns[f]] += a * rows.values[f]
 
 
-@compiled_part
+@compiled_inline
 def user_information(
     rows: Any,
     omega: FloatArray,
@@ -97,25 +99,30 @@ def information_in_batches(
     score
         (n_batches, d, batch).
     """
-    d, batch = score.shape[1], score.shape[2]
+    batches, d, batch = score.shape
     row = np.empty(d)
-    own = np.empty((d, d))
-    own_score = np.empty(d)
+    own = np.empty((GROUP, d, d))
+    own_score = np.empty((GROUP, d))
     n_users = rows.offsets.size - 1
-    for i in range(score.shape[0] * batch):
-        b, u = i // batch, i % batch
-        for k in range(d):
-            own_score[k] = 0.0
-            for m in range(k + 1):
-                own[k, m] = 0.0
-        if i < n_users:
-            add_information(rows, omega, i, row, own, own_score)
-        place = 0
-        for k in range(d):
-            score[b, k, u] = own_score[k]
-            for m in range(k + 1):
-                information[b, place, u] = own[k, m]
-                place += 1
+    for b in range(batches):
+        for first in range(0, batch, GROUP):
+            group = min(GROUP, batch - first)
+            for u in range(group):
+                for k in range(d):
+                    own_score[u, k] = 0.0
+                    for m in range(k + 1):
+                        own[u, k, m] = 0.0
+                i = b * batch + first + u
+                if i < n_users:
+                    add_information(rows, omega, i, row, own[u], own_score[u])
+            place = 0
+            for k in range(d):
+                for u in range(group):
+                    score[b, k, first + u] = own_score[u, k]
+                for m in range(k + 1):
+                    for u in range(group):
+                        information[b, place, first + u] = own[u, k, m]
+                    place += 1
 
 
 @compiled_part
