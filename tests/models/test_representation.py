@@ -42,7 +42,7 @@ def curved(n: int = 600, seed: int = 0, users: int = 2) -> bp.Comparisons:
 def trained_on(model: bp.RepresentationReward, comparisons: bp.Comparisons) -> bp.Comparisons:
     """Train as far as a test needs, which need not be to the end."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the ELBO had not settled", bp.ConvergenceWarning)
+        warnings.filterwarnings("ignore", "the ELBO had not converged", bp.ConvergenceWarning)
         return TRAIN.train(model, comparisons, seed=0)
 
 
@@ -152,7 +152,7 @@ def test_fit_trains_and_draws_in_one_call_and_the_seed_decides() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         one, other = (bp.fit(model, comparisons, engine, seed=3) for _ in range(2))
-    assert any("had not settled after 60 steps" in str(each.message) for each in caught)
+    assert any("had not converged after 60 steps" in str(each.message) for each in caught)
     assert one.comparisons.feature_names == ("z_1", "z_2")
     assert one.weights().equals(other.weights())
     np.testing.assert_array_equal(one.comparisons.difference, other.comparisons.difference)
