@@ -40,6 +40,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 HEIGHT = {room: height for height, rooms in enumerate(ORDER) for room in rooms}
+_HALF_BOX = 0.27  # half the height of a box, in the units of the picture
 _MARKS = "<!-- rooms: begin -->", "<!-- rooms: end -->"
 
 
@@ -165,22 +166,25 @@ def draw(rooms: nx.DiGraph[str], path: Path = PICTURE) -> None:
     place = {}
     for height, floor in enumerate(ORDER):
         names = [name for name in floor if name in rooms]
+        # Floors of one room step from side to side, so that arrows past them stay in sight.
+        step = (2.0 if height % 2 else -2.0) if len(names) == 1 else 0.0
         for number, name in enumerate(names):
-            place[name] = ((number + 0.5) / len(names) * 10.0, 1.1 * height)
+            place[name] = ((number + 0.5) / len(names) * 10.0 + step, 1.1 * height)
     figure, ax = pyplot.subplots(figsize=(9.5, 11.0))
-    for start, end in shown.edges:
-        bend = 0.0 if HEIGHT[start] - HEIGHT[end] == 1 else 0.28
-        arrow = FancyArrowPatch(
-            place[start], place[end], arrowstyle="-|>", mutation_scale=12, color="#8a949e",
-            shrinkA=16, shrinkB=16, connectionstyle=f"arc3,rad={bend}", linewidth=1.0,
-        )  # fmt: skip
-        ax.add_patch(arrow)
     for name, (x, y) in place.items():
         box = {"boxstyle": "round,pad=0.45", "facecolor": "#e8f0f7", "edgecolor": "#3b6ea5"}
         ax.text(x, y, name, ha="center", va="center", fontsize=11, bbox=box)
     ax.set(xlim=(-0.5, 10.5), ylim=(-0.8, 1.1 * len(ORDER) - 0.3))
     ax.set_axis_off()
     ax.set_title("Rooms of bayes_pref: each imports from those below", fontsize=12, loc="left")
+    for start, end in shown.edges:
+        (x, y), (to_x, to_y) = place[start], place[end]
+        bend = 0.0 if HEIGHT[start] - HEIGHT[end] == 1 else 0.2
+        arrow = FancyArrowPatch(  # from the lower edge of one box to the upper edge of the other
+            (x, y - _HALF_BOX), (to_x, to_y + _HALF_BOX), arrowstyle="-|>", mutation_scale=12,
+            color="#8a949e", shrinkA=0, shrinkB=0, connectionstyle=f"arc3,rad={bend}",
+        )  # fmt: skip
+        ax.add_patch(arrow)
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
     pyplot.close(figure)
 
