@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long lint clean
+.PHONY: help venv demo test test-long test-faults lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 8
@@ -26,14 +26,19 @@ demo: venv  ## a fit of a small simulated world, beside its truth; plots in demo
 	$(BIN)/bayes-pref demo
 
 # Two workers use two cores: more threads within a worker would slow both down.
-test test-long: export OMP_NUM_THREADS = 1
-test test-long: export OPENBLAS_NUM_THREADS = 1
+test test-long test-faults: export OMP_NUM_THREADS = 1
+test test-long test-faults: export OPENBLAS_NUM_THREADS = 1
 
 test: venv  ## all tests but the longest, doctests and notebooks
 	$(BIN)/python -m pytest -m "not long" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 
 test-long: venv  ## the longest tests: calibration of every sampler and choice model, case studies
 	$(BIN)/python -m pytest -m long --numprocesses=2 --dist=worksteal --durations=15
+
+test-faults: venv  ## the whole sweeps over damage, hostile input and labels, and their counts
+	@counts=$$(mktemp); BAYES_PREF_FAULTS=whole BAYES_PREF_FAULTS_COUNTS=$$counts \
+	$(BIN)/python -m pytest tests/faults -m "" --numprocesses=2 --dist=worksteal --durations=15; \
+	status=$$?; sort $$counts; rm -f $$counts; exit $$status
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .
