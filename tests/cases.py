@@ -42,6 +42,7 @@ VARIANTS = {
 LONG = {
     *("mixture", "mixture, exposure", "shared cause", "shared cause, full"),
     *("two factors, no noise", "one factor, position", "full, exposure", "full, position"),
+    *("full", "full, strong prior"),  # "full, covariates" is compared every time
 }
 
 

@@ -218,7 +218,7 @@ def test_a_run_repeats_itself(tmp_path: Path) -> None:
     assert one == other
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_converges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,12 +157,12 @@ def test_several_categories_have_the_mean_scores_of_importance_sampling_from_the
     comparisons = made(categories=True, contexts=2)
     model = bp.SharedCauseReward(scale="raw")
     draws = draws_of(model, comparisons, 3)
-    many = draws.isel(draw=np.repeat(np.arange(3), 1000))
+    many = draws.isel(draw=np.repeat(np.arange(3), 400))
     scores = model.population(many, comparisons).scores
     e, log_density = importance_points(2, 2**15, 3)
     normal = norm.logpdf(e).sum(axis=1) - log_density
     for user in range(comparisons.n_users):
-        drawn = scores.draw(user, np.random.default_rng(user)).reshape(3, 1000, 2)
+        drawn = scores.draw(user, np.random.default_rng(user)).reshape(3, 400, 2)
         x = comparisons.context[comparisons.user == user]
         total = np.append(x, (1 - x.sum(axis=1))[:, None], axis=1).sum(axis=0)
         for sample in range(3):
@@ -175,7 +175,7 @@ def test_several_categories_have_the_mean_scores_of_importance_sampling_from_the
             mean = weight @ s
             sd = np.sqrt(weight @ (s - mean) ** 2)
             effective = 1 / (weight**2).sum()
-            error = sd * np.sqrt(1 / 1000 + 1 / effective)
+            error = sd * np.sqrt(1 / 400 + 1 / effective)
             assert (np.abs(drawn[sample].mean(axis=0) - mean) < 5 * error).all()
 
 

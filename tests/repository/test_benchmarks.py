@@ -290,7 +290,7 @@ def test_a_target_allows_for_two_standard_errors_and_no_more() -> None:
 
 @pytest.mark.slow
 def test_the_quick_benchmark_runs_in_processes_and_keeps_what_it_found(tmp_path: Path) -> None:
-    names = ["base", "null: unrelated", "collinear", replicate.SEPARATION]
+    names = ["null: unrelated", replicate.SEPARATION]
     script = str(ROOT / "benchmarks" / "flags.py")
     found = subprocess.run(
         [sys.executable, script, "--quick", "--out", str(tmp_path), "--worlds", *names],

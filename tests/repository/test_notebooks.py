@@ -14,7 +14,7 @@ from printed import disagreement
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TAKES_MINUTES = {"03_models", "04_latent_positivity", "05_confounding"}
+TAKES_MINUTES = {"02_flags", "03_models", "04_latent_positivity", "05_confounding"}
 LARGEST = 600_000  # bytes: pictures are for looking at, not for printing
 
 RERUN = [

@@ -13,6 +13,7 @@ def test_engines_draw_from_the_same_posterior(name: str, one: str, other: str) -
     check_pair(name, one, other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_a_wrong_engine_is_found_out(wrong: dict[str, float]) -> None:
     check_wrong("full, covariates", **wrong)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 DRAWS = {"diagonal": 1000, "full": 2000}
 
 
-@pytest.fixture(scope="module", params=["diagonal", "full"])
+@pytest.fixture(scope="module", params=["diagonal", pytest.param("full", marks=pytest.mark.long)])
 def fitted(request: pytest.FixtureRequest, shared_data: Path) -> tuple[bp.Posterior, dict]:
     reference = json.loads((shared_data / "bank_reference.json").read_text())
     table = pd.read_csv(shared_data / "bank_choices.csv")

@@ -61,7 +61,7 @@ def quadrature(comparisons: bp.Comparisons) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+@pytest.mark.parametrize("covariance", ["diagonal", pytest.param("full", marks=pytest.mark.long)])
 def test_one_feature_agrees_with_quadrature(covariance: str) -> None:
     comparisons = one_feature()
     mean, sd = quadrature(comparisons)

@@ -122,7 +122,7 @@ def test_sweeps_leave_the_prior_as_it_is_when_data_come_from_it(full: bool, dens
     assert min(found.values()) > LEVEL / len(found), found
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("full", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_sweep_with_another_prior_is_caught(full: bool) -> None:
     found = p_values(full, False, spread=1.4 * SPREAD)
     assert min(found.values()) < LEVEL / len(found)

@@ -35,7 +35,7 @@ def exact(world: bp.Comparisons) -> bp.Posterior:
 # The floors of the design: means within 0.3 sd, sds within 0.8 to 1.25. The Monte Carlo error of
 # 1,000 independent draws is 0.03 sd and 2 % beside that.
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [None, 10])
+@pytest.mark.parametrize("batch", [None, pytest.param(10, marks=pytest.mark.long)])
 def test_the_guide_auto_agrees_with_gibbs(
     world: bp.Comparisons, exact: bp.Posterior, batch: int | None
 ) -> None:
