@@ -9,11 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bayes_pref.messages import shown
+from bayes_pref.messages import printable, shown
+
+
+def _on_one_line(part: object) -> object:
+    """The door of every message: labels in it must not reach a terminal as they are."""
+    return printable(" ".join(part.splitlines())) if isinstance(part, str) else part
 
 
 class BayesPrefError(ValueError):
-    """Base of all errors a user can mend; the message is one sentence that says how."""
+    r"""Base of all errors a user can mend; the message is one sentence that says how.
+
+    Examples
+    --------
+    >>> print(BayesPrefError("no user 'a\x1b[2J'"))
+    no user 'a\x1b[2J'
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*map(_on_one_line, args))
 
 
 @dataclass(frozen=True)
@@ -140,9 +154,29 @@ class Unsupported(ModelError):
         super().__init__(f"{subject}: {reason}" if subject else reason)
 
 
-class DataWarning(UserWarning):
+class KeywordError(BayesPrefError, TypeError):
+    """A function was called with a keyword that it does not have; the message says the right one.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> bp.diagnose(None, treshold=0.1)
+    Traceback (most recent call last):
+    bayes_pref.errors.KeywordError: diagnose() got an unexpected keyword argument 'treshold'; did \
+    you mean 'thresholds'?
+    """
+
+
+class _Notice(UserWarning):
+    """A warning whose message may hold labels."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*map(_on_one_line, args))
+
+
+class DataWarning(_Notice):
     """The data can be used, but something in them limits what can be learned."""
 
 
-class ConvergenceWarning(UserWarning):
+class ConvergenceWarning(_Notice):
     """The draws may not describe the posterior; the message says what to do."""

@@ -1,17 +1,61 @@
-"""Words for messages: values shown, listed, and suggested where a name is close to a known one."""
+"""Words for messages: values shown, listed, and suggested where a name is close to a known one.
+
+Labels are the caller's, and may hold anything. `printable` is the one place that decides which
+characters of them reach a terminal, a page, a picture or a message as they are.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Final
 
 import numpy as np
 
 _LONGEST = 60  # characters of a value in a message
+_LONGEST_NAME = 100  # characters of a name that is compared with others: the time grows with both
+_MOST_NAMES = 2000  # names that one is compared with
+
+
+class _Escapes(dict[int, str]):
+    """Code points that are not printable, and what is written for them; found when first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        # As Python decides: no controls, formats (of direction, too), halves, separators.
+        kept = character == " " or character.isprintable()
+        self[code] = character if kept else repr(character)[1:-1]
+        return self[code]
+
+
+_ESCAPES: Final = _Escapes()
+_ESCAPES_BUT_LINES: Final = _Escapes({ord("\n"): "\n"})
+
+
+def printable(value: object, *, lines: bool = False) -> str:
+    r"""Write a label so that it shows on one line and can do nothing but be read.
+
+    Control characters, marks that change the direction of text, separators of lines, halves of
+    characters and unassigned ones become escapes, as Python writes them.
+
+    Parameters
+    ----------
+    value
+        The label, or a text that holds some.
+    lines
+        Whether to keep line feeds: for a whole text, whose labels were written before.
+
+    Examples
+    --------
+    >>> print(printable("red\x1b[31m"), printable("two\nlines"), printable("caf\xe9"))
+    red\x1b[31m two\nlines café
+    """
+    return str(value).translate(_ESCAPES_BUT_LINES if lines else _ESCAPES)
 
 
 def shown(value: object) -> str:
-    """Show a value in a message, as Python writes it and not longer than 60 characters.
+    """Show a value in a message, as Python writes it on one line of at most 60 characters.
 
     Examples
     --------
@@ -19,6 +63,7 @@ def shown(value: object) -> str:
     ('3', "'a'")
     """
     text = repr(value.item() if isinstance(value, np.generic) else value)
+    text = printable(" ".join(line.strip() for line in text.splitlines()))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
@@ -55,7 +100,10 @@ def suggestion(name: object, known: Iterable[object]) -> str:
     >>> suggestion("lenght", ["length", "tone"]), suggestion("x", ["length"])
     ("did you mean 'length'?", '')
     """
-    by_text = {str(label): label for label in known}
+    if len(str(name)) > _LONGEST_NAME:
+        return ""
+    names = islice(((str(label), label) for label in known), _MOST_NAMES)
+    by_text = {text: label for text, label in names if len(text) <= _LONGEST_NAME}
     found = difflib.get_close_matches(str(name), by_text, n=1)
     return f"did you mean {shown(by_text[found[0]])}?" if found else ""
 
@@ -70,3 +118,35 @@ def closest(name: object, known: Iterable[object]) -> str:
     """
     found = suggestion(name, known)
     return f"; {found}" if found else ""
+
+
+def unknown_keyword(
+    function: str, name: str, known: Iterable[str], renamed: Mapping[str, str] | None = None
+) -> str:
+    """Say that a function has no such keyword, and which one is meant.
+
+    Parameters
+    ----------
+    function
+        Name of the function or class.
+    name
+        The keyword that was given.
+    known
+        Keywords that there are.
+    renamed
+        Old keyword -> what to write instead.
+
+    Examples
+    --------
+    >>> print(unknown_keyword("cut", "lenght", ["length"]))
+    cut() got an unexpected keyword argument 'lenght'; did you mean 'length'?
+    >>> print(unknown_keyword("cut", "size", ["length"], {"size": "length="}))
+    cut() got an unexpected keyword argument 'size'; write length=
+    """
+    names = list(known)
+    start = f"{function}() got an unexpected keyword argument {shown(name)}"
+    if renamed and name in renamed:
+        return f"{start}; write {renamed[name]}"
+    if near := closest(name, names):
+        return f"{start}{near}"
+    return f"{start}; it takes {listed(names, limit=len(names))}"

@@ -8,14 +8,17 @@ what was expected.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayes_pref.errors import BayesPrefError, DataError, ModelError
-from bayes_pref.messages import closest, listed, shown
+from bayes_pref.errors import BayesPrefError, DataError, KeywordError, ModelError
+from bayes_pref.messages import closest, listed, shown, unknown_keyword
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Rule: TypeAlias = Callable[[object], T]
 
@@ -103,6 +106,67 @@ def argument(
     except RuleError as err:
         end = f"; {hint}" if hint else err.hint
         raise error(f"{name} must be {err.what}, got {shown(value)}{end}") from None
+
+
+def check_keywords(
+    function: str,
+    given: Iterable[str],
+    known: Iterable[str],
+    renamed: Mapping[str, str] | None = None,
+) -> None:
+    """Refuse keywords that a function or class does not have.
+
+    Parameters
+    ----------
+    function
+        Its name.
+    given
+        The keywords of a call.
+    known
+        Those that there are.
+    renamed
+        Old keyword -> what to write instead.
+
+    Raises
+    ------
+    KeywordError
+        For the first unknown one; a `TypeError`, as Python's own.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise KeywordError(unknown_keyword(function, name, names, renamed))
+
+
+def keywords(**renamed: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function answer a misspelt or renamed keyword with the right one.
+
+    Parameters
+    ----------
+    renamed
+        Old keyword -> what to write instead.
+
+    Examples
+    --------
+    >>> @keywords(size="length=")
+    ... def cut(length):
+    ...     return length
+    >>> cut(size=3)
+    Traceback (most recent call last):
+    bayes_pref.errors.KeywordError: cut() got an unexpected keyword argument 'size'; write length=
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        known = tuple(inspect.signature(function).parameters)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            check_keywords(function.__name__, kwargs, known, renamed)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def whole(least: int = 0, most: int | None = None) -> Rule[int]:

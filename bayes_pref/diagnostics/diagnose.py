@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from bayes_pref import settings
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.confounding_assessment import ConfoundingAssessment
 from bayes_pref.diagnostics.evidence import Evidence, Texts, joined
@@ -25,7 +26,6 @@ from bayes_pref.diagnostics.overlap.overlap_assessment import OverlapAssessment
 from bayes_pref.diagnostics.preference import PreferenceAssessment
 from bayes_pref.diagnostics.prompts import Prompts, read_prompts
 from bayes_pref.diagnostics.query import Candidates, Query, read_query
-from bayes_pref.diagnostics.renamed_keywords import renamed_keywords
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.diagnostics.verdicts import REGISTRY, VERDICTS, Verdict, decide, explain
@@ -45,7 +45,7 @@ ASSESSMENTS: tuple[str, ...] = tuple(assessment.name for assessment in _ASSESSME
 Entry = TypeVar("Entry", Assessment, Verdict)
 
 
-@renamed_keywords(threshold="thresholds=bp.Thresholds(shift=...)")
+@settings.keywords(threshold="thresholds=bp.Thresholds(shift=...)")
 def diagnose(
     posterior: Posterior,
     comparisons: Candidates = None,

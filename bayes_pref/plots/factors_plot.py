@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
+from bayes_pref import settings
 from bayes_pref.errors import DataError
 from bayes_pref.plots.forest import expect_variable
 from bayes_pref.plots.style import (
@@ -28,6 +29,7 @@ _REACH = 0.85  # of the longest arrow, as a share of the furthest user's distanc
 _MOST_ARROWS = 12
 
 
+@settings.keywords(tastes="factors=")
 def factors(
     posterior: Posterior, ax: Axes | None = None, *, factors: Sequence[str] | None = None
 ) -> Axes:
