@@ -138,17 +138,17 @@ def check_keywords(
             raise KeywordError(unknown_keyword(function, name, names, renamed))
 
 
-def keywords(**renamed: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def keywords(renamed: Mapping[str, str] | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a function answer a misspelt or renamed keyword with the right one.
 
     Parameters
     ----------
     renamed
-        Old keyword -> what to write instead.
+        Old keyword -> what to write instead; None: none was renamed.
 
     Examples
     --------
-    >>> @keywords(size="length=")
+    >>> @keywords({"size": "length="})
     ... def cut(length):
     ...     return length
     >>> cut(size=3)

@@ -45,7 +45,7 @@ ASSESSMENTS: tuple[str, ...] = tuple(assessment.name for assessment in _ASSESSME
 Entry = TypeVar("Entry", Assessment, Verdict)
 
 
-@settings.keywords(threshold="thresholds=bp.Thresholds(shift=...)")
+@settings.keywords({"threshold": "thresholds=bp.Thresholds(shift=...)"})
 def diagnose(
     posterior: Posterior,
     comparisons: Candidates = None,

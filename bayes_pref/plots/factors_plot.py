@@ -29,7 +29,7 @@ _REACH = 0.85  # of the longest arrow, as a share of the furthest user's distanc
 _MOST_ARROWS = 12
 
 
-@settings.keywords(tastes="factors=")
+@settings.keywords({"tastes": "factors="})
 def factors(
     posterior: Posterior, ax: Axes | None = None, *, factors: Sequence[str] | None = None
 ) -> Axes:

@@ -33,7 +33,7 @@ from bayes_pref.types import IntArray
 __all__ = ["Truth", "World", "assistant_world", "simulate"]
 
 
-@settings.keywords(tastes="factors=", taste_sd="factor_sd=")
+@settings.keywords({"tastes": "factors=", "taste_sd": "factor_sd="})
 def simulate(
     *,
     users: int = 200,
