@@ -138,7 +138,9 @@ def check_keywords(
             raise KeywordError(unknown_keyword(function, name, names, renamed))
 
 
-def keywords(renamed: Mapping[str, str] | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def keywords(
+    renamed: Mapping[str, str] | None = None,
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a function answer a misspelt or renamed keyword with the right one.
 
     Parameters
