@@ -25,11 +25,12 @@ from bayes_pref.plots.style import (
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray
 
+_RENAMED = {"tastes": "factors="}
 _REACH = 0.85  # of the longest arrow, as a share of the furthest user's distance from the middle
 _MOST_ARROWS = 12
 
 
-@settings.keywords({"tastes": "factors="})
+@settings.keywords(_RENAMED)
 def factors(
     posterior: Posterior, ax: Axes | None = None, *, factors: Sequence[str] | None = None
 ) -> Axes:

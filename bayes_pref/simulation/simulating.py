@@ -30,10 +30,12 @@ from bayes_pref.simulation.true_population import draw_true_population
 from bayes_pref.simulation.world import Truth, World
 from bayes_pref.types import IntArray
 
+_RENAMED = {"tastes": "factors=", "taste_sd": "factor_sd="}
+
 __all__ = ["Truth", "World", "assistant_world", "simulate"]
 
 
-@settings.keywords({"tastes": "factors=", "taste_sd": "factor_sd="})
+@settings.keywords(_RENAMED)
 def simulate(
     *,
     users: int = 200,
