@@ -49,6 +49,13 @@ def _add_columns(group: argparse._ArgumentGroup) -> None:
     for option, text in _COLUMNS.items():
         group.add_argument(option, nargs="+", default=[], metavar="COLUMN", help=text)
     group.add_argument(
+        "--sides",
+        choices=["as-shown", "toss"],
+        default="as-shown",
+        help="toss: the winner is written first, so which side is left is drawn anew; as-shown "
+        "(the default): sides were settled before the answers",
+    )
+    group.add_argument(
         "--interactions", action="store_true", help="let every weight vary with the contexts"
     )
     group.add_argument(

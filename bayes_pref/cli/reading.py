@@ -55,7 +55,9 @@ def prepare(options: argparse.Namespace) -> tuple[Comparisons, RewardModel, str]
             remedy = err.remedy.replace("features=[...]", "--features")
             raise source.located(err, remedy=remedy) from err
     lines = _roles(options, comparisons, automatic=automatic)
-    lines += [paragraph(f"note: {warning.message}", "  ", "    ") for warning in noticed]
+    # The remedy names an argument of Python.
+    notes = [str(warning.message).replace("sides='toss'", "--sides toss") for warning in noticed]
+    lines += [paragraph(f"note: {note}", "  ", "    ") for note in notes]
     return comparisons, model, "\n".join(lines)
 
 
@@ -101,6 +103,7 @@ def _comparisons(
         context=options.context or None,
         interactions="all" if options.interactions else None,
         covariates=None if known is None else known.frame,
+        sides=options.sides.replace("-", " "),
     )
 
 

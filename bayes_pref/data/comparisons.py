@@ -28,6 +28,7 @@ from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.rankings import RankingsReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
+from bayes_pref.data.sides import AS_SHOWN
 from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed
@@ -83,6 +84,9 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         Source of the attributes, where items are texts.
     representation
         The trained network whose outputs are the attributes, where there is one.
+    sides
+        How sides came about: "as shown"; "toss", at random after the answer; or "one-sided", where
+        the answers name one side almost throughout, as where the winner is written first.
 
     Raises
     ------
@@ -123,6 +127,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
     right: FloatArray | None = None
     text: TextSource | None = None
     representation: Representation | None = None
+    sides: str = AS_SHOWN
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check that the parts fit together."""

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_pref import settings
+from bayes_pref.data.sides import SIDES
 from bayes_pref.errors import DataError, Place
 from bayes_pref.types import FloatArray, IntArray
 
@@ -43,6 +45,7 @@ def check_parts(parts: Mapping[str, Any]) -> None:
             raise DataError(f"{name} has shape {found}, but {expected} fits the other parts")
     if not n:
         raise DataError("no comparisons: at least 1 row is needed")
+    settings.argument("sides", parts["sides"], settings.one_of(*SIDES))
     _check_users(parts["user"], users)
     _check_finite("feature", features.names, parts["difference"], rows)
     _check_finite("context", features.contexts, parts["context"], rows)

@@ -74,6 +74,10 @@ class Outcome(ABC):
         """Return the outcome of a selection of rows, given by position."""
         return self
 
+    def mirrored(self, choice: FloatArray) -> FloatArray:
+        """Return choices (n,) as they read with the sides exchanged."""
+        return 1.0 - choice
+
     def answers(self, choice: FloatArray) -> Any:
         """Return choices (n,) as they stand in the caller's table."""
         return choice
@@ -232,6 +236,17 @@ class GradedChoice(Outcome):
                 f"choice must hold 0, 1 / {steps}, ... or 1 where there are {steps + 1} levels"
             )
         return self
+
+    def mirrored(self, choice: FloatArray) -> FloatArray:
+        """Return choices (n,) as they read with the sides exchanged: level k becomes K - 1 - k.
+
+        Examples
+        --------
+        >>> GradedChoice(4).mirrored(np.array([0.0, 1 / 3]))
+        array([1.        , 0.66666667])
+        """
+        steps = len(self.levels) - 1
+        return np.asarray((steps - self._codes(choice)) / steps)  # exactly one of the levels
 
     def answers(self, choice: FloatArray) -> Any:
         """Return the labels of choices (n,)."""

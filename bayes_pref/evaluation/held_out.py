@@ -21,6 +21,7 @@ from scipy.stats import t
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
+from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
 from bayes_pref.evaluation.scores import mean_with_error
@@ -52,10 +53,15 @@ class Evaluation:
     calibration
         One row for each bin of predictions, about equally many in each: the mean `predicted`
         probability of left, the observed share `mean` of left with its standard error `sd` and
-        confidence interval, and the number of `comparisons`.
+        confidence interval, and the number of `comparisons`. Where `folded`, of the side that is
+        predicted with a probability above 0.5 instead of left.
     rows
         One row a comparison, in the order of the held-out data: `user`, `comparison`, `known`,
         the probability of left as `mean`, `sd`, `lower`, `upper`, the `choice`, and the scores.
+    folded
+        Whether `calibration` is that of the side predicted to win. It is where the answers may have
+        decided which side is left (see `Comparisons.sides`), since of a winner that is always
+        written left, left is chosen whatever is predicted.
 
     Examples
     --------
@@ -70,6 +76,7 @@ class Evaluation:
     users: pd.DataFrame
     calibration: pd.DataFrame
     rows: pd.DataFrame
+    folded: bool = False
 
     def __repr__(self) -> str:
         """The overall scores."""
@@ -125,13 +132,26 @@ def evaluate(
     bins = settings.argument("bins", bins, settings.whole(1))
     _check(posterior, held_out)
     rows = _rows(posterior, held_out, interval)
-    user = held_out.user
+    user, folded = held_out.user, _one_sided(posterior.comparisons, held_out)
     return Evaluation(
         _overall(rows, user, interval),
         _by_user(rows, held_out, interval),
-        _calibration(rows, user, interval, bins),
+        _calibration(rows, user, interval, bins, folded=folded),
         rows,
+        folded,
     )
+
+
+def _one_sided(fitted: Comparisons, held_out: Comparisons) -> bool:
+    """Whether the answers may have decided the sides of the held-out comparisons.
+
+    These may be too few to show it, which the fitted ones do; or all of them are for one side, when
+    the share of left says nothing else.
+    """
+    if held_out.sides == TOSS:
+        return False
+    unsettled = ONE_SIDED in (held_out.sides, fitted.sides)
+    return unsettled or bool((held_out.choice == held_out.choice[0]).all())
 
 
 def _check(posterior: Posterior, held_out: Comparisons) -> None:
@@ -258,9 +278,16 @@ def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.D
     )
 
 
-def _calibration(rows: pd.DataFrame, user: IntArray, interval: float, bins: int) -> pd.DataFrame:
-    """Observed shares of left in bins of predicted probability."""
+def _calibration(
+    rows: pd.DataFrame, user: IntArray, interval: float, bins: int, *, folded: bool
+) -> pd.DataFrame:
+    """Observed shares of left, or of the side predicted to win, in bins of predicted probability.
+
+    Where both sides have the same predicted probability, half a choice is for either.
+    """
     left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
+    if folded:
+        left, choice = np.maximum(left, 1.0 - left), rows["accuracy"].to_numpy()
     order = np.argsort(left, kind="stable")
     found = []
     for part in np.array_split(order, min(bins, len(order))):

@@ -20,6 +20,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref import settings
+from bayes_pref.data.sides import ONE_SIDED
 from bayes_pref.draws import thin
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation.choice_statistics import (
@@ -67,7 +68,9 @@ def posterior_predictive_check(
         The share of left; the users' spread (sd over users) of the share of choices for the left
         side, for the side with the higher mean reward, and for the side with more of each feature;
         where pairs are repeated, the agreement of a user's own answers and that of different users;
-        where items have a reward each, the share of triads with cyclic majorities. A small `p`
+        where items have a reward each, the share of triads with cyclic majorities. What counts
+        choices for the left side is left out where the answers are one-sided (see
+        `Comparisons.sides`), and says nothing where sides were tossed. A small `p`
         means that the model does not reproduce the statistic; where the model is right, p < 0.05
         occurs in fewer than 1 in 20 checks.
 
@@ -128,15 +131,15 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic]:
     """The statistics that are defined for these comparisons, by name."""
     comparisons = posterior.comparisons
     mean = posterior.weights_draws().mean(("chain", "draw", "user")).to_numpy()
-    signs = {
-        "users' spread: left": np.ones(len(comparisons)),
-        "users' spread: higher mean reward": comparisons.difference @ mean,
-    }
+    # Where the answers decided the sides, how many are for left is no finding.
+    sided = comparisons.sides != ONE_SIDED
+    signs = {"users' spread: left": np.ones(len(comparisons))} if sided else {}
+    signs["users' spread: higher mean reward"] = comparisons.difference @ mean
     signs |= {
         f"users' spread: {name}": comparisons.difference[:, k]
         for k, name in enumerate(comparisons.feature_names)
     }
-    found: dict[str, Statistic | None] = {"share of left": left_share}
+    found: dict[str, Statistic | None] = {"share of left": left_share} if sided else {}
     found |= {name: spread_of_users(comparisons, sign) for name, sign in signs.items()}
     found |= repeated_pairs(comparisons)
     found["cyclic triads of items"] = cyclic_triads(comparisons)

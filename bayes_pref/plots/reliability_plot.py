@@ -19,6 +19,8 @@ from bayes_pref.plots.style import (
 def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Draw a calibration curve: how often left was chosen, by its predicted probability.
 
+    Where the evaluation is folded, the curve is that of the side predicted to win.
+
     Parameters
     ----------
     evaluation
@@ -50,15 +52,18 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         )
     own, found = ax is None, evaluation.calibration
     ax = one_axes(ax, (4.4, 4.4))
+    side = "the predicted side" if evaluation.folded else "left"
     ax.plot([0, 1], [0, 1], color=USERS, linewidth=0.9, label="calibrated")
     ax.vlines(
         found["predicted"], found["lower"], found["upper"], color=POPULATION, label="interval"
     )
-    ax.plot(found["predicted"], found["mean"], "o", color=POPULATION, label="share that chose left")
-    ax.set_xlim(0.0, 1.0)
+    ax.plot(
+        found["predicted"], found["mean"], "o", color=POPULATION, label=f"share that chose {side}"
+    )
+    ax.set_xlim(0.5 if evaluation.folded else 0.0, 1.0)
     ax.set_ylim(-0.02, 1.02)
     ax.grid(color=GUIDE, linewidth=0.8)
     ax.set_axisbelow(True)
-    name_axes(ax, "predicted probability of left", "share that chose left")
+    name_axes(ax, f"predicted probability of {side}", f"share that chose {side}")
     legend(ax, own=own)
     return ax

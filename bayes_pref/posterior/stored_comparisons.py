@@ -26,6 +26,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
         "choice_name": comparisons.choice_name,
+        "sides": comparisons.sides,
         "items": None if catalogue is None else encode_index(catalogue.index),
         "item_columns": None if catalogue is None else encode_index(catalogue.columns),
     }
@@ -94,6 +95,7 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         right=dataset["right"].to_numpy() if "right" in dataset else None,
         text=None if text is None else TextFeatures.from_state(*text),
         representation=None if network is None else Representation.from_state(*network),
+        sides=described.get("sides", "as shown"),  # files of earlier versions do not say
     )
 
 

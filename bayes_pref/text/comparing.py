@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,8 +15,9 @@ from numpy.typing import ArrayLike
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.features import TextSource
+from bayes_pref.data.sides import TOSS, SidesOption, SidesReader
 from bayes_pref.data.table import TableLike, column_names
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed
 from bayes_pref.text.cache import EmbeddingCache
 from bayes_pref.text.records import Fields, Records, Votes, read_votes
@@ -49,6 +51,7 @@ def comparisons(
     embeddings: Mapping[str, ArrayLike] | None = None,
     cache: str | os.PathLike[str] | None = None,
     skip: bool = False,
+    sides: SidesOption = "as shown",
     seed: int = 0,
     progress: bool = True,
 ) -> Comparisons:
@@ -92,8 +95,11 @@ def comparisons(
     skip
         Whether to leave out records without two different responses, with a warning, instead of
         raising an error.
+    sides
+        With `left` and `right`: "as shown", they keep their sides; "toss", they do not, as with
+        `chosen` and `rejected`.
     seed
-        Random seed of the sides.
+        Random seed of the toss.
     progress
         Whether to show a progress bar during a long encoding.
 
@@ -124,9 +130,10 @@ def comparisons(
     """
     settings.argument("components", components, settings.optional(settings.whole(0)))
     settings.argument("prompt_components", prompt_components, settings.whole(0))
-    seed = settings.seed(seed, error=DataError)
+    seed = SidesReader(sides, seed).seed
     fields = _fields(prompt, chosen, rejected, left, right, winner)
-    votes = read_votes(records, fields, seed=seed, skip=skip)
+    tossed = sides == TOSS or fields.winner is None
+    votes = read_votes(records, fields, seed=seed, skip=skip, toss=tossed)
     known = _known(embeddings, fields, votes)
     source = None if encoder is None else as_encoder(encoder)
     if features is None:
@@ -145,9 +152,13 @@ def comparisons(
         )
     elif source is not None:
         features = features.with_encoder(source, cache)
-    return _assemble(
-        votes, known, features, user, column_names(context), interactions, covariates, progress
-    )
+    with warnings.catch_warnings():
+        if tossed:  # a pair is on the same sides for all users, who may agree
+            warnings.filterwarnings("ignore", ".*sides='toss'", DataWarning)
+        read = _assemble(
+            votes, known, features, user, column_names(context), interactions, covariates, progress
+        )
+    return replace(read, sides=TOSS) if tossed else read
 
 
 def _fields(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import warnings
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.sides import exchange
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed, shown
@@ -84,7 +84,9 @@ class Votes(NamedTuple):
     where: list[str]
 
 
-def read_votes(records: Records, fields: Fields, *, seed: int, skip: bool) -> Votes:
+def read_votes(
+    records: Records, fields: Fields, *, seed: int, skip: bool, toss: bool = False
+) -> Votes:
     """Read votes.
 
     Parameters
@@ -94,11 +96,15 @@ def read_votes(records: Records, fields: Fields, *, seed: int, skip: bool) -> Vo
     fields
         Names of the fields.
     seed
-        Random seed of the sides where the data tell only which response was chosen: the response
-        with the smaller hash of seed, prompt and response is left, independently of who won.
+        Random seed of the sides where they are tossed: a hash of seed, prompt and both responses
+        decides, independently of who won.
     skip
         Whether to leave out records without two different responses, with a warning, instead of
         raising an error.
+
+    toss
+        Whether to toss the sides. Where the data tell only which response was chosen, they are
+        tossed in any case.
 
     Raises
     ------
@@ -128,7 +134,7 @@ def read_votes(records: Records, fields: Fields, *, seed: int, skip: bool) -> Vo
         if reason:
             reasons.append(f"{where} {reason}")
             continue
-        swap = fields.winner is None and _later(seed, pair.prompt, pair.left, pair.right)
+        swap = (toss or fields.winner is None) and _exchange(seed, *pair)
         left, right = (pair.right, pair.left) if swap else (pair.left, pair.right)
         kept.append((pair.prompt, left, right, 1.0 - choice if swap else choice))
         swapped.append(swap)
@@ -158,17 +164,10 @@ def _unusable(left: str, right: str, fields: Fields) -> str:
     return "has two identical responses, which no vote can tell apart" if left == right else ""
 
 
-def _later(seed: int, prompt: str, one: str, other: str) -> bool:
-    """Whether `one` comes after `other` in the order of their hashes."""
-
-    def rank(response: str) -> bytes:
-        parts = [
-            str(seed).encode(),
-            *(t.encode("utf-8", "surrogatepass") for t in (prompt, response)),
-        ]
-        return hashlib.sha256(b"\x00".join(parts)).digest()
-
-    return rank(one) > rank(other)
+def _exchange(seed: int, *texts: str) -> bool:
+    """Whether two responses to a prompt are exchanged."""
+    prompt, one, other = (text.encode("utf-8", "surrogatepass") for text in texts)
+    return exchange(seed, prompt, one, other)
 
 
 def _missing(value: Any) -> bool:

@@ -93,7 +93,7 @@ def test_a_split_by_comparison_takes_the_share_within_each_user(test: float, see
 
 def test_users_with_few_comparisons_are_held_out_in_the_right_share() -> None:
     # 0.2 of 2 rows is less than one row each, yet a fifth of all rows is held out.
-    frame = pd.DataFrame({"who": np.repeat(np.arange(500), 2), "x": 1.0, "won": 1})
+    frame = pd.DataFrame({"who": np.repeat(np.arange(500), 2), "x": 1.0, "won": [1, 0] * 500})
     made = Comparisons.from_frame(frame, user="who", choice="won", difference=["x"])
     train, held = made.split(by="comparison", test=0.2, seed=0)
     assert len(held) in {199, 200, 201}

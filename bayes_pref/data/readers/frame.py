@@ -14,6 +14,7 @@ import numpy as np
 from bayes_pref.data.features import Features, interaction_pairs, shared_names
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
 from bayes_pref.types import FloatArray
@@ -37,6 +38,8 @@ class FrameReader:
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
         levels: Levels | None = None,
+        sides: SidesOption = "as shown",
+        seed: int = 0,
     ) -> Self:
         """Read comparisons from a table with one row a comparison.
 
@@ -67,6 +70,13 @@ class FrameReader:
             is much better"; or their number K, for answers 1 to K. Three levels whose middle one is
             "no preference" can also be read as choices with ties (leave `levels` out, and code the
             tie as 0.5): ties have one parameter, levels have a cutpoint on each side.
+        sides
+            "as shown": left and right were settled before the answer. "toss": they were not, as in
+            chosen minus rejected; which of the two is left is drawn at random, depending on the
+            pair, its context and the user, but not on the answer or the order of the rows. The
+            difference, the choice and the level of an exchanged row are mirrored.
+        seed
+            Random seed of the toss.
 
         Returns
         -------
@@ -80,7 +90,8 @@ class FrameReader:
         Warns
         -----
         DataWarning
-            For features that never differ within a pair and users with a single comparison.
+            For features that never differ within a pair, users with a single comparison, and
+            answers that name one side almost throughout (see `Comparisons.sides`).
 
         Examples
         --------
@@ -142,6 +153,7 @@ class FrameReader:
             right=beside,
             covariates=covariates,
             outcome=paired_or_graded(levels),
+            sides=SidesReader(sides, seed),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

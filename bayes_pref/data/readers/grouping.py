@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,14 @@ from bayes_pref.data.features import Features, constant_features
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.data.read_only import read_only
 from bayes_pref.data.readers.covariates import per_user
+from bayes_pref.data.sides import (
+    AS_SHOWN,
+    ONE_SIDED,
+    TOSS,
+    SidesReader,
+    bytes_of,
+    one_sided_warning,
+)
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed
@@ -27,6 +35,8 @@ def group_rows(
     user: str,
     choice: str,
     outcome: Outcome,
+    sides: SidesReader,
+    pairs: tuple[Sequence[bytes], Sequence[bytes]] | None = None,
     right: FloatArray | None = None,
     catalogue: pd.DataFrame | None = None,
     covariates: TableLike | None = None,
@@ -45,6 +55,10 @@ def group_rows(
         Names of these columns.
     outcome
         What the choice is.
+    sides
+        Whether sides are kept or tossed.
+    pairs
+        (n,) bytes that tell the left and the right items apart; None: their attributes do.
     right
         (n, k) attributes of the right item, where both sides are known.
     catalogue
@@ -70,6 +84,15 @@ def group_rows(
     codes, users = table.codes(user)
     choices = outcome.read(table, choice)
     contexts = table.numbers(features.contexts)
+    if sides.sides == TOSS:
+        names = features.attributes
+        ours, theirs = pairs or (bytes_of(attributes, names), bytes_of(-attributes, names))
+        beside = bytes_of(contexts, features.contexts)
+        turned = sides.exchanged(users[codes], beside, ours, theirs)
+        if right is not None:
+            right = np.where(turned[:, None], right + attributes, right)
+        attributes = np.where(turned[:, None], -attributes, attributes)
+        choices = np.where(turned, outcome.mirrored(choices), choices)
     covariate_values, covariate_names = per_user(covariates, user=user, users=users)
     order = np.argsort(codes, kind="stable")
     return {
@@ -87,11 +110,14 @@ def group_rows(
         "choice_name": choice,
         "outcome": outcome.take(order),
         "right": None if right is None else read_only(right[order]),
+        "sides": sides.of(choices) if outcome.rowwise else AS_SHOWN,
     }
 
 
 def warn_of_limits(parts: Mapping[str, Any], *, stacklevel: int) -> None:
-    """Warn of features that never differ within a pair, and of users with a single comparison."""
+    """Warn of one-sided answers, features that never differ, and users with one comparison."""
+    if parts["sides"] == ONE_SIDED:
+        warnings.warn(one_sided_warning(parts["choice"]), DataWarning, stacklevel=stacklevel)
     users, constant = parts["users"], constant_features(parts["difference"], parts["features"])
     if constant:
         warnings.warn(

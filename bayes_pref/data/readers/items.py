@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ from scipy.sparse.csgraph import connected_components
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
-from bayes_pref.errors import DataWarning
+from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import shown
 from bayes_pref.types import FloatArray, IntArray
 
@@ -31,13 +32,17 @@ class ItemsReader:
         items: TableLike | None = None,
         *,
         user: str,
-        left: str,
-        right: str,
-        choice: str,
+        left: str | None = None,
+        right: str | None = None,
+        choice: str | None = None,
+        winner: str | None = None,
+        loser: str | None = None,
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
         levels: Levels | None = None,
+        sides: SidesOption = "as shown",
+        seed: int = 0,
     ) -> Self:
         """Read comparisons of items that are named by an id.
 
@@ -52,8 +57,13 @@ class ItemsReader:
             Columns as in `from_frame`.
         left, right
             Columns of `votes` that hold the ids of the two items.
+        winner, loser
+            Instead of `left`, `right` and `choice`: columns with the ids of the item that was
+            chosen and of the other. The sides are then tossed.
         context, interactions, covariates, levels
             As in `from_frame`; context columns are columns of `votes`.
+        sides, seed
+            As in `from_frame`.
 
         Returns
         -------
@@ -90,12 +100,18 @@ class ItemsReader:
         array([ 1., -1.,  0.])
         """
         table = Table.read(votes, "votes")
-        user, choice, contexts = str(user), str(choice), column_names(context)
+        user, contexts = str(user), column_names(context)
+        if winner is not None or loser is not None:
+            table, left, right, choice = _decided(table, winner, loser, left, right, choice, levels)
+            sides = "toss"
+        if left is None or right is None or choice is None:
+            raise DataError("give left=, right= and choice=, or winner= and loser=")
+        left, right, choice = str(left), str(right), str(choice)
         table.require_roles(
-            {"user": [user], "choice": [choice], "left": [str(left)], "right": [str(right)]}
+            {"user": [user], "choice": [choice], "left": [left], "right": [right]}
             | {"context": contexts}
         )
-        pairs = ItemPairs.read(table, str(left), str(right), items)
+        pairs = ItemPairs.read(table, left, right, items)
         features = item_features(
             pairs.catalogue, contexts, interactions, one_reward_each=items is None
         )
@@ -108,6 +124,8 @@ class ItemsReader:
             catalogue=pairs.catalogue,
             covariates=covariates,
             outcome=paired_or_graded(levels),
+            sides=SidesReader(sides, seed),
+            pairs=pairs.labels(),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
@@ -115,6 +133,22 @@ class ItemsReader:
         if apart:
             warnings.warn(apart, DataWarning, stacklevel=2)
         return made
+
+
+def _decided(
+    table: Table, winner: str | None, loser: str | None, *others: Any
+) -> tuple[Table, str, str, str]:
+    """The table with a choice for the winner, and its columns left, right and choice."""
+    if winner is None or loser is None or any(other is not None for other in others):
+        raise DataError(
+            "give winner= and loser= together, and then neither left=, right=, choice= nor levels="
+        )
+    winner, loser = str(winner), str(loser)
+    table.require_roles({"winner": [winner], "loser": [loser]})
+    choice = "choice"
+    while choice in table.frame.columns:
+        choice = f"_{choice}"
+    return Table(table.frame.assign(**{choice: 1.0}), table.name), winner, loser, choice
 
 
 @dataclass(frozen=True)
@@ -169,6 +203,11 @@ class ItemPairs:
         attributes: FloatArray = self.catalogue.to_numpy(np.float64)
         difference: FloatArray = attributes[self.left] - attributes[self.right]
         return difference
+
+    def labels(self) -> tuple[list[bytes], list[bytes]]:
+        """(n,) labels of the left and of the right items, as bytes."""
+        names = [str(label).encode("utf-8", "surrogatepass") for label in self.catalogue.index]
+        return [names[item] for item in self.left], [names[item] for item in self.right]
 
     def groups(self) -> tuple[IntArray, IntArray]:
         """Connected components of the items, where a comparison is an edge.

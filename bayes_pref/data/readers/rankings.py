@@ -19,6 +19,7 @@ import pandas as pd
 from bayes_pref.data.outcome import Ranking
 from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.sides import SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.messages import shown
 from bayes_pref.types import FloatArray, IntArray
@@ -111,6 +112,7 @@ class RankingsReader:
             catalogue=stages.catalogue,
             covariates=covariates,
             outcome=Ranking(stages.stage),
+            sides=SidesReader(),  # a choice among several has no sides
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

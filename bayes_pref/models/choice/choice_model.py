@@ -70,6 +70,11 @@ class ChoiceModel(ABC):
         """Prior sd of the position bias, log-odds; None in a model without."""
         return None
 
+    @property
+    def reads_sides(self) -> str | None:
+        """What depends on which side is left, beside the sign of eta; None: nothing does."""
+        return None if self.position_sd is None else "a position bias"
+
     def resolve(self, outcome: Outcome) -> ChoiceModel:
         """Return the choice model with what its settings leave to the data decided."""
         return self

@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons, GradedChoice, Outcome, Ranking
+from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
@@ -95,7 +96,8 @@ class ChoiceSettings:
         Raises
         ------
         ModelError
-            If it cannot describe their outcome.
+            If it cannot describe their outcome, or has a part that depends on sides where these
+            were not settled before the answers.
 
         Examples
         --------
@@ -110,6 +112,7 @@ class ChoiceSettings:
         if given is not None:
             said, unsupported = given
         elif unsupported is None:
+            self._refuse_sides(found, comparisons)
             return found.resolve(outcome)
         else:
             said = _listed(self.choice_keywords())
@@ -117,6 +120,22 @@ class ChoiceSettings:
         raise ModelError(
             f"{type(self).__name__}({said}): {unsupported}" + f" ({evidence})" * bool(evidence)
         )
+
+    def _refuse_sides(self, found: ChoiceModel, comparisons: Comparisons) -> None:
+        """Refuse what depends on sides where these were not settled before the answers."""
+        reads, sides = found.reads_sides, comparisons.sides
+        said = f"{type(self).__name__}({_listed(self.choice_keywords())})"
+        if reads is not None and sides == ONE_SIDED:
+            raise ModelError(
+                f"{said}: {reads} cannot be told from the answers, which name one side almost "
+                "throughout, as where the winner is written first; read the data with "
+                f"sides='toss'{', and leave position out' * (found.position_sd is not None)}"
+            )
+        if found.position_sd is not None and sides == TOSS:
+            raise ModelError(
+                f"{said}: the sides were tossed when the data were read, so that nothing is known "
+                "of what was shown on the left; leave position out"
+            )
 
     def choice_variables(self, comparisons: Comparisons) -> dict[str, tuple[str, ...]]:
         """Return the choice model's parameters and the named dimensions of each."""

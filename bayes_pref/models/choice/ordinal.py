@@ -65,6 +65,11 @@ class Ordinal(ChoiceModel):
         probit = " and the probit link" * (self.link == "probit")
         return "graded answers" + probit + " and a lapse rate" * self.lapse
 
+    @property
+    def reads_sides(self) -> str:
+        """The cutpoints, which need not be symmetric."""
+        return "the cutpoints of graded answers"
+
     def unsupported(self, outcome: Outcome) -> str | None:
         """Say why the model cannot describe an outcome; None if it can."""
         if isinstance(outcome, GradedChoice):
