@@ -1,40 +1,51 @@
-"""Posteriors as NetCDF files: labelled arrays with checksums, and JSON for everything else.
+"""Posteriors as sealed NetCDF files: labelled arrays, and JSON for everything else.
 
-A file holds one group per dataset. Arrays are stored unchanged. The labels of a dimension are
-stored as JSON bytes, which keep their types, and once more as text, for other programs. A file is
-written beside its destination and then renamed, so that the destination always holds a complete
-file, the old one or the new one.
+Format 3 is an HDF5 file (`hdf5_image`) and a seal of 64 bytes (`seal`). It is made in memory and
+written in one piece beside its destination, which always holds a complete file, the old one or the
+new one. Files of formats 1 and 2, which have no seal but a checksum of each array, are read, too.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
-import uuid
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
 
 from bayes_pref.errors import DataError
 from bayes_pref.posterior import format_1
-from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
+from bayes_pref.posterior.hdf5_image import attribute, dataset_of, image_of, opened
+from bayes_pref.posterior.seal import DamagedFile, is_hdf5, is_whole, seal
+from bayes_pref.whole_files import write_whole
 
-FORMAT = 2
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+FORMAT = 3
+_SEALED = 3  # the first format with a seal
 _FORMAT_ATTRIBUTE = "bayes_pref_format"
-_CHUNK_BYTES = 4 * 2**20
+_VERSION_ATTRIBUTE = "bayes_pref_version"
+_SETTINGS = ("model", "run", "seed", "findings")
+_SETTINGS_1 = ("model", "engine", "seed", "findings")
+_BINARY = getattr(os, "O_BINARY", 0)
 # The exceptions of HDF5, xarray and JSON for a damaged file.
-_DAMAGED = (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
+_DAMAGED = (
+    OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError,
+    OverflowError,
+)  # fmt: skip
 
 
 def write(
-    path: str | os.PathLike[str], groups: Mapping[str, xr.Dataset], settings: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    groups: Mapping[str, xr.Dataset],
+    settings: Mapping[str, Any],
+    *,
+    compact: bool = False,
 ) -> None:
     """Write datasets and JSON settings to one file, completely or not at all.
 
@@ -46,6 +57,8 @@ def write(
         Datasets by name of group.
     settings
         Values that JSON can hold, by name.
+    compact
+        Whether to round users' draws to their Monte Carlo error.
 
     Raises
     ------
@@ -59,26 +72,24 @@ def write(
         raise DataError(f"cannot save to {path}: it is a folder; add a file name")
     header: dict[str, Any] = {name: _json(value, name) for name, value in settings.items()}
     header["groups"] = _json(list(groups), "groups")
-    header |= {_FORMAT_ATTRIBUTE: FORMAT, "bayes_pref_version": _library_version()}
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    header |= {_FORMAT_ATTRIBUTE: FORMAT, _VERSION_ATTRIBUTE: _library_version()}
+
+    def produce() -> tuple[memoryview, bytes]:
+        image = image_of(groups, header, compact=compact)
+        return image, seal(image)
+
     try:
-        # Created before any work, so that missing permissions are found at once; and by os.open,
-        # so that the file has the usual permissions of the user's new files.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        xr.Dataset(attrs=header).to_netcdf(temporary, mode="w", engine="h5netcdf")
-        for name, dataset in groups.items():
-            stored = _stored(dataset)
-            stored.to_netcdf(
-                temporary, mode="a", group=name, engine="h5netcdf", encoding=_encoding(stored)
-            )
-        _replace(temporary, target)
+        write_whole(target, produce)
     except OSError as err:
         reason = err.strerror or str(err)
         raise DataError(
             f"cannot save to {path}: {reason}; choose a folder with room that you may write to"
         ) from err
-    finally:
-        temporary.unlink(missing_ok=True)
+    except MemoryError as err:
+        raise DataError(
+            f"cannot save to {path}: the memory does not hold the file; free some, or thin the "
+            "draws"
+        ) from err
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
@@ -95,99 +106,70 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
         If the file is missing, damaged, no saved posterior, or of a newer format.
     """
     try:
-        with Path(path).open("rb") as file:
-            signature = file.read(len(_SIGNATURE))
+        # Without waiting for a writer, if it is a pipe.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            regular = stat.S_ISREG(status.st_mode)
+            if not regular or not is_hdf5(file):
+                raise DataError(f"cannot load {path}: it is not a file that Posterior.save wrote")
+            with damage(path):
+                return _read(path, file, status.st_size)
     except OSError as err:
         raise DataError(f"cannot load {path}: {err.strerror}; check the path") from err
-    if signature != _SIGNATURE:
-        raise DataError(f"cannot load {path}: it is not a file that Posterior.save wrote")
-    with damage(path):
-        header = xr.load_dataset(path, engine="h5netcdf").attrs
-    if _FORMAT_ATTRIBUTE not in header:
-        raise DataError(f"cannot load {path}: it is not a file that Posterior.save wrote")
-    if header[_FORMAT_ATTRIBUTE] > FORMAT:
-        raise DataError(
-            f"cannot load {path}: it has format {header[_FORMAT_ATTRIBUTE]}, written by bayes_pref "
-            f"{header['bayes_pref_version']}, and this version reads up to {FORMAT}; upgrade it"
-        )
-    with damage(path):
-        plain = {_FORMAT_ATTRIBUTE, "bayes_pref_version"}
-        settings = {key: json.loads(value) for key, value in header.items() if key not in plain}
-        groups = {
-            name: _restored(
-                xr.load_dataset(path, group=name, engine="h5netcdf", decode_times=False)
+
+
+def _read(
+    path: str | os.PathLike[str], file: BinaryIO, size: int
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    sealed = is_whole(file)
+    with opened(file) as image:
+        if _FORMAT_ATTRIBUTE not in image.attrs:
+            raise DataError(f"cannot load {path}: it is not a file that Posterior.save wrote")
+        number = attribute(image, _FORMAT_ATTRIBUTE)
+        if number > FORMAT:
+            raise DataError(
+                f"cannot load {path}: it has format {number}, written by bayes_pref "
+                f"{attribute(image, _VERSION_ATTRIBUTE)}, and this version reads up to {FORMAT}; "
+                "upgrade it"
             )
-            for name in settings.pop("groups")
+        if number < 1 or sealed != (number >= _SEALED):
+            raise DamagedFile(f"format {number} with{'' if sealed else 'out'} a seal")
+        names = _SETTINGS if number > 1 else _SETTINGS_1
+        settings = {name: json.loads(attribute(image, name)) for name in names}
+        groups = {
+            name: dataset_of(image, name, size) for name in json.loads(attribute(image, "groups"))
         }
-        if header[_FORMAT_ATTRIBUTE] == 1:
-            return format_1.upgraded(groups, settings)
-    return groups, settings
+    return format_1.upgraded(groups, settings) if number == 1 else (groups, settings)
+
+
+@contextmanager
+def refusals(what: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say in refusals which file cannot be loaded or saved."""
+    try:
+        yield
+    except DataError as err:
+        start = f"cannot {what} {path}: "
+        raise err if str(err).startswith(start) else DataError(f"{start}{err}") from err
 
 
 @contextmanager
 def damage(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn the exceptions that a damaged file causes into one sentence."""
     try:
-        yield
+        with refusals("load", path):
+            yield
     except DataError:
         raise
+    except MemoryError as err:
+        raise DataError(f"cannot load {path}: the memory does not hold it; free some") from err
     except _DAMAGED as err:
         raise DataError(
             f"cannot load {path}: the file is cut short or damaged; save the posterior again, "
             "or fetch another copy"
         ) from err
-
-
-def _stored(dataset: xr.Dataset) -> xr.Dataset:
-    """Replace the labels of each dimension by plain text and by JSON bytes."""
-    stored = dataset.drop_vars(list(dataset.coords))
-    for dim, index in dataset.indexes.items():
-        stored[f"{dim}_labels"] = (f"{dim}_labels_byte", json_bytes(encode_index(index)))
-        text = index.to_numpy() if index.dtype.kind in "iuf" else [str(label) for label in index]
-        stored = stored.assign_coords({dim: text})
-    return stored
-
-
-def _restored(stored: xr.Dataset) -> xr.Dataset:
-    """Undo `_stored`."""
-    dims = [dim for dim in stored.dims if f"{dim}_labels" in stored]
-    labels = {
-        dim: decode_index(from_json_bytes(stored[f"{dim}_labels"].to_numpy())) for dim in dims
-    }
-    dataset = stored.drop_vars([f"{dim}_labels" for dim in dims]).assign_coords(labels)
-    for variable in dataset.variables.values():
-        variable.encoding = {}
-    return dataset.drop_encoding()
-
-
-def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Request checksums for every array, in chunks that are contiguous in memory."""
-    encoding = {}
-    for name, variable in dataset.data_vars.items():
-        if variable.size:
-            shape, chunk = list(variable.shape), variable.nbytes
-            for axis, length in enumerate(variable.shape):
-                chunk //= length
-                shape[axis] = int(np.clip(_CHUNK_BYTES // max(chunk, 1), 1, length))
-                if shape[axis] > 1:
-                    break
-            encoding[str(name)] = {"fletcher32": True, "chunksizes": tuple(shape)}
-    return encoding
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Move a finished file into place once it is on the disk."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    if target.exists():
-        shutil.copymode(target, temporary)
-    temporary.replace(target)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and renames are durable
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _json(value: Any, name: str) -> str:

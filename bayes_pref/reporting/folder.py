@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from matplotlib import pyplot
 
 from bayes_pref.errors import DataError
 from bayes_pref.plots.style import off_screen
+from bayes_pref.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,11 @@ class OutputFolder:
 
     def table(self, name: str, frame: pd.DataFrame, *, index: bool) -> None:
         """Write a frame as CSV."""
-        self._write(name, lambda path: frame.to_csv(path, index=index))
+        self._write(name, lambda: _encoded(frame.to_csv(index=index)))
 
     def text(self, name: str, text: str) -> None:
         """Write text as UTF-8."""
-        self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
+        self._write(name, lambda: _encoded(text))
 
     def saved(self, name: str, save: Callable[[Path], object]) -> None:
         """Call a function that writes a complete file itself, such as `Posterior.save`."""
@@ -76,24 +78,24 @@ class OutputFolder:
         draw
             Draws a new figure and returns its axes, one or several.
         """
-        with off_screen():
-            figure = np.ravel(draw())[0].figure
-            try:
-                self._write(name, lambda path: figure.savefig(path, dpi=150))
-            finally:
-                pyplot.close(figure)
 
-    def _write(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write beside the destination, and rename the complete file."""
+        def drawn() -> bytes:
+            with off_screen():
+                figure = np.ravel(draw())[0].figure
+                try:
+                    image = io.BytesIO()
+                    figure.savefig(image, dpi=150, format=Path(name).suffix[1:])
+                    return image.getvalue()
+                finally:
+                    pyplot.close(figure)
+
+        self._write(name, drawn)
+
+    def _write(self, name: str, contents: Callable[[], bytes]) -> None:
         target = self.path / name
         with self._refusals(target):
-            temporary = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{name}."))
-            try:
-                write(temporary / name)
-                (temporary / name).replace(target)
-            finally:
-                (temporary / name).unlink(missing_ok=True)
-                temporary.rmdir()
+            made = contents()
+            write_whole(target, lambda: [made])
         self.written.append(name)
 
     @contextmanager
@@ -103,3 +105,8 @@ class OutputFolder:
         except OSError as err:
             reason = err.strerror or str(err)
             raise DataError(f"cannot write to {path}: {reason}; {self.remedy}") from err
+
+
+def _encoded(text: str) -> bytes:
+    """Encode text as UTF-8; half a character, as a label may hold, is written as its number."""
+    return text.encode("utf-8", "backslashreplace")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.errors import DataError
+from bayes_pref.messages import shown
 from bayes_pref.text.cache import EmbeddingCache
 from bayes_pref.text.encoders import Encode, Encoder
 from bayes_pref.text.surface import surface, surface_names
@@ -98,6 +99,8 @@ class TextFeatures:
         The encoder; None where embeddings came as arrays.
     cache
         The cache of embeddings.
+    encoder_name
+        Name of the encoder that a saved file remembers; it is not used before someone gives it.
 
     Examples
     --------
@@ -118,6 +121,7 @@ class TextFeatures:
     whole: bool = False
     encoder: Encoder | None = None
     cache: EmbeddingCache = field(default_factory=EmbeddingCache)
+    encoder_name: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -191,6 +195,12 @@ class TextFeatures:
         DataError
             If there is no encoder, or its answer cannot be used.
         """
+        if self.encoder is None and self.encoder_name is not None:
+            raise DataError(
+                f"these features were made by the encoder {shown(self.encoder_name)}, which a file "
+                "only names; if you trust it, give it: bp.Posterior.load(path, "
+                f"encoder={shown(self.encoder_name)})"
+            )
         if self.encoder is None:
             raise DataError(
                 "these features know no encoder (embeddings came as arrays, or the encoder was a "
@@ -211,33 +221,28 @@ class TextFeatures:
         for part, found in (("responses", self.responses), ("prompts", self.prompts)):
             if found is not None:
                 arrays |= {f"{part}_centre": found.centre, f"{part}_directions": found.directions}
-        folder = None if self.cache.folder is None else str(self.cache.folder)
-        name = None if self.encoder is None else self.encoder.name
-        return {
-            "surface": list(self.surface), "whole": self.whole, "encoder": name, "cache": folder,
-        }, arrays  # fmt: skip
+        name = self.encoder_name if self.encoder is None else self.encoder.name
+        return {"surface": list(self.surface), "whole": self.whole, "encoder": name}, arrays
 
     @classmethod
     def from_state(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, FloatArray]
     ) -> TextFeatures:
-        """Build features from their `state`, without an encoder whose folder no longer exists."""
-        found = {
+        """Build features from their `state`; the encoder is only remembered by its name."""
+        found: dict[str, Any] = {
             name: Projection(arrays[f"{name}_centre"], arrays[f"{name}_directions"])
             for name in ("responses", "prompts")
             if f"{name}_centre" in arrays
         }
-        try:
-            encoder = None if settings["encoder"] is None else Encoder(settings["encoder"])
-            cache = EmbeddingCache(settings["cache"])
-        except DataError:
-            encoder, cache = None, EmbeddingCache()
-        names = surface_names(settings["surface"])
-        return cls(names, **found, whole=settings["whole"], encoder=encoder, cache=cache)
+        names, name = surface_names(settings["surface"]), settings["encoder"]
+        if not (name is None or isinstance(name, str)) or not isinstance(settings["whole"], bool):
+            raise DataError("the features of texts are not described as they are saved")
+        return cls(names, **found, whole=settings["whole"], encoder_name=name)
 
     def __repr__(self) -> str:
         """Name the columns and the encoder."""
         of = "no encoder" if self.encoder is None else self.encoder.name or "a callable"
+        of += f", made by {self.encoder_name}" if not self.encoder and self.encoder_name else ""
         return f"TextFeatures: {', '.join([*self.names, *self.context_names])} ({of})"
 
 

@@ -444,17 +444,21 @@ def test_ctrl_c_before_any_draw_is_one_line(run: Run, monkeypatch: pytest.Monkey
     assert err == "bayes-pref: interrupted; what was not written yet is lost\n"
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    class Unwritable(pd.DataFrame):
-        def to_csv(self, path: Path, **_: object) -> None:  # type: ignore[override]
-            path.write_text("half a f")
-            raise OSError(28, "No space left on device")
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write: Any = os.write
+
+    def full(descriptor: int, part: memoryview) -> int:
+        write(descriptor, part[:3])
+        raise OSError(28, "No space left on device")
 
     folder = OutputFolder(tmp_path / "a" / "b")
     folder.table("weights.csv", pd.DataFrame({"mean": [1.0]}), index=False)
     before = (folder.path / "weights.csv").read_text()
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(bp.DataError, match=r"cannot write to .*weights.csv: No space left"):
-        folder.table("weights.csv", Unwritable({"mean": [2.0]}), index=False)
+        folder.table("weights.csv", pd.DataFrame({"mean": [2.0]}), index=False)
     assert (folder.path / "weights.csv").read_text() == before
     assert [path.name for path in folder.path.iterdir()] == ["weights.csv"]
     assert folder.written == ["weights.csv"]
