@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayes_pref.errors import ModelError
 from bayes_pref.inference.gibbs.adaptation import CHUNK, Adaptation
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.store import Store
@@ -63,7 +64,23 @@ class Chain(ABC):
         return {"done": self.done, "generator": generator, **self.arrays()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from what `state` returned.
+
+        Raises
+        ------
+        ModelError
+            If it is the state of another chain.
+        """
+        own = self.state()
+        fits = own.keys() == state.keys() and all(
+            np.shape(own[name]) == np.shape(state[name])
+            and np.asarray(own[name]).dtype.kind == np.asarray(state[name]).dtype.kind
+            for name in own
+        )
+        if not fits or not 0 <= int(state["done"]) <= self.total:
+            raise ModelError(
+                "the checkpoint holds the state of another chain: delete it to start afresh"
+            )
         self.done = int(state["done"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
         for name, array in self.arrays().items():

@@ -34,6 +34,7 @@ from bayes_pref.inference.runtime.checkpoint import Checkpoint
 from bayes_pref.inference.runtime.interrupts import largest_rectangle
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.models.base import RewardModel
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Gibbs(MCMC):
     checkpoint
         Folder in which a long run saves its state; the same call resumes from there after the
         process was killed or interrupted, and gives the same draws bit for bit. Deleted once the
-        run is complete.
+        run is complete. Room for all draws is set aside on the disk before the run begins.
 
     Attributes
     ----------
@@ -62,7 +63,8 @@ class Gibbs(MCMC):
     Raises
     ------
     ModelError
-        If a setting is not a whole number in range, or the checkpoint belongs to another run.
+        If a setting is not a whole number in range; or if the checkpoint belongs to another run, is
+        in use, is damaged, or has no room for the draws.
 
     Examples
     --------
@@ -131,21 +133,27 @@ class GibbsProgram(Program):
 
     def run(self, seed: int) -> RawDraws:
         """Run the chains; see `Program.run`."""
-        engine = self.engine
-        checkpoint = self._checkpoint(seed)
         made = {name: np.empty(shape) for name, shape in self._shapes().items()}
-        store = Store(**checkpoint.draws if checkpoint else made)
+        if self.checkpoint is None:
+            return self._run(Store(**made), seed, None)
+        with self._checkpoint(Path(self.checkpoint), seed, made) as checkpoint:
+            return self._run(Store(**made), seed, checkpoint)
+
+    def _run(self, store: Store, seed: int, checkpoint: Checkpoint | None) -> RawDraws:
+        engine = self.engine
         seeds = np.random.SeedSequence(seed).spawn(engine.chains)
         # Read here, not by the chains: NumPy parses a file's header as Python, and Python 3.11's
         # parser can fail when threads parse at once.
         states = [checkpoint.load(index) if checkpoint else None for index in range(engine.chains)]
+        if checkpoint:
+            checkpoint.reserve()
         self.sampler.compile_ahead(self.problem)
 
         def chain(index: int, tick: Tick, stop: Event) -> int:
             rng = np.random.default_rng(seeds[index])
             part = Store(*(np.asarray(array[index]) for array in store))
             own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
-            return _run(own, index, checkpoint, states[index], tick, stop)
+            return _run_chain(own, index, checkpoint, states[index], tick, stop)
 
         kept, complete = run_chains(
             chain,
@@ -167,8 +175,6 @@ class GibbsProgram(Program):
             theta, weights, stats = (np.asarray(array) for array in store)
         else:
             theta, weights, stats = (np.array(array[which, :draws]) for array in store)
-        if self.checkpoint is not None:  # not in the checkpoint's files, which are deleted
-            theta, weights, stats = np.array(theta), np.array(weights), np.array(stats)
         names = self.sampler.statistics
         columns = np.moveaxis(stats[..., -len(names) :], -1, 0)
         return RawDraws(
@@ -184,16 +190,14 @@ class GibbsProgram(Program):
             "stats": (*first, 2),
         }
 
-    def _checkpoint(self, seed: int) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
+    def _checkpoint(self, folder: Path, seed: int, arrays: dict[str, FloatArray]) -> Checkpoint:
         names = ("draws", "chains", "warmup", "thin")
         run = {name: getattr(self.engine, name) for name in names}
         run |= {"seed": seed, "sampler": type(self.sampler).__name__, **self.problem.identity()}
-        return Checkpoint(Path(self.checkpoint), run, self._shapes())
+        return Checkpoint(folder, run, arrays)
 
 
-def _run(
+def _run_chain(
     chain: Chain,
     index: int,
     checkpoint: Checkpoint | None,
@@ -207,8 +211,8 @@ def _run(
         tick(chain.done)
     while chain.done < chain.total and not stop.is_set():
         tick(chain.advance())
-        if checkpoint:
-            checkpoint.save(index, chain.state(), now=chain.done == chain.total)
-    if checkpoint and stop.is_set():
-        checkpoint.save(index, chain.state(), now=True)
+        if checkpoint and checkpoint.due(index):
+            checkpoint.save(index, chain.state(), chain.kept)
+    if checkpoint:
+        checkpoint.save(index, chain.state(), chain.kept)
     return chain.kept

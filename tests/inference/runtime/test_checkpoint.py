@@ -46,7 +46,7 @@ def test_a_killed_run_resumes_to_the_same_draws_bit_for_bit(tmp_path: Path) -> N
     command = [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parents[2])]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 600
-    while not all((folder / f"chain-{chain}.npz").exists() for chain in (0, 1)):
+    while not all((folder / f"chain-{chain}.state").exists() for chain in (0, 1)):
         assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -54,8 +54,7 @@ def test_a_killed_run_resumes_to_the_same_draws_bit_for_bit(tmp_path: Path) -> N
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    states = [int(np.load(folder / f"chain-{chain}.npz")["done"]) for chain in (0, 1)]
-    assert 0 < min(states) < 10_200, "killed too late to test anything"
+    assert (folder / "run.json").exists(), "killed too late to test anything"
     model = bp.HierarchicalReward(covariance="full")
     resumed = fit(model, checkpoint=folder)
     assert resumed.draws.identical(fit(model).draws)
@@ -76,8 +75,8 @@ def test_a_chain_goes_on_from_its_state_in_warm_up_and_after(
     class CrashError(Exception):
         pass
 
-    def save_and_die(self: object, chain: int, state: dict, *, now: bool = False) -> None:
-        save(self, chain, state, now=now)  # type: ignore[arg-type]
+    def save_and_die(self: checkpoints.Checkpoint, chain: int, state: dict, kept: int) -> None:
+        save(self, chain, state, kept)
         if next(saves) % 5 == 0:
             raise CrashError
 
@@ -120,6 +119,31 @@ def test_a_checkpoint_of_another_run_is_refused(
         fit(bp.PooledReward(), seed=1, draws=20, checkpoint=tmp_path / "run")
     with pytest.raises(bp.ModelError, match=r"\(data and priors differ\)"):
         fit(bp.PooledReward(mean_sd=1.0), draws=20, checkpoint=tmp_path / "run")
-    (tmp_path / "run" / "theta.npy").write_bytes(b"cut")
-    with pytest.raises(bp.ModelError, match=r"cannot be used .* delete it to start afresh"):
+    (tmp_path / "run" / "chain-0.draws").write_bytes(b"cut")
+    with pytest.raises(bp.ModelError, match=r"is damaged \(chain-0.draws .* delete it to start"):
         fit(bp.PooledReward(), draws=20, checkpoint=tmp_path / "run")
+
+
+def test_a_checkpoint_in_use_is_refused(tmp_path: Path) -> None:
+    arrays = {"theta": np.zeros((1, 4, 2))}
+    with checkpoints.Checkpoint(tmp_path / "run", {"seed": 0}, arrays):
+        with pytest.raises(bp.ModelError, match="in use by another fit: wait for it, or give"):
+            fit(bp.PooledReward(), draws=20, checkpoint=tmp_path / "run")
+        code = (
+            "import sys, numpy as np; from pathlib import Path\n"
+            "from bayes_pref.inference.runtime.checkpoint import Checkpoint\n"
+            "with Checkpoint(Path(sys.argv[1]), {}, {'theta': np.zeros((1, 4, 2))}): pass\n"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path / "run")]
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert other.returncode == 1
+        assert "in use by another fit" in other.stderr
+
+
+def test_files_of_others_in_the_folder_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "theta.npy").write_text("mine")
+    (folder / "chain-0.state").write_text("of a run that was half removed")
+    fit(bp.PooledReward(), draws=20, checkpoint=folder)
+    assert [path.name for path in folder.iterdir()] == ["theta.npy"]
