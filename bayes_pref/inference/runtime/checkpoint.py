@@ -283,9 +283,7 @@ class Checkpoint:
     def _tell(self, what: str) -> None:
         if not self._told:
             self._told = True
-            warnings.warn(
-                f"checkpoint {str(self.folder)!r} {what}", RuntimeWarning, stacklevel=5
-            )
+            warnings.warn(f"checkpoint {str(self.folder)!r} {what}", RuntimeWarning, stacklevel=5)
 
     def _damaged(self, name: str) -> ModelError:
         return ModelError(
