@@ -24,7 +24,7 @@ PICTURE = ROOT / "docs" / "architecture.png"
 
 # A room may import from the rooms of earlier lines, and not from others of its own line.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("messages", "types", "progress", "seeding", "whole_files"),
+    ("messages", "types", "progress", "seeding", "whole_files", "compile_cache"),
     ("errors", "logistic_normal"),
     ("settings",),
     ("data",),

@@ -16,8 +16,9 @@ import xarray as xr
 from matplotlib import MatplotlibDeprecationWarning
 
 from bayes_pref.errors import DataError
+from bayes_pref.posterior.arviz_caches import a_cache_folder, seal_caches
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(), a_cache_folder():
     # ArviZ 0.23 announces 1.x at import; this module supports both.
     warnings.simplefilter("ignore", FutureWarning)
     import arviz
@@ -197,6 +198,8 @@ def smoothed(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence deprecation warnings of matplotlib that are caused inside ArviZ 0.23."""
+    if HAS_INFERENCE_DATA:
+        seal_caches()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MatplotlibDeprecationWarning)
         yield

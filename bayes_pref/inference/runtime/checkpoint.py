@@ -208,7 +208,7 @@ class Checkpoint:
         for first in range(start, kept, step):
             last = min(first + step, kept)
             block = np.concatenate([part[first:last] for part in parts], axis=1)
-            view = memoryview(block).cast("B") if block.size else memoryview(b"")
+            view = block.data.cast("B") if block.size else memoryview(b"")
             _write_at(self._files[chain], view, first * self.row)
             digest.update(view)
         if kept > start:

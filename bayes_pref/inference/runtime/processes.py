@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import mmap
 import multiprocessing
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,8 +23,9 @@ import numpy as np
 import torch
 
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.runtime.children import begin_child, may_fork
 from bayes_pref.inference.runtime.interrupts import on_interrupt
-from bayes_pref.inference.runtime.threads import Tick, run_chains
+from bayes_pref.inference.runtime.threads import Tick
 from bayes_pref.progress import tqdm
 from bayes_pref.types import FloatArray
 
@@ -71,19 +73,9 @@ def run_forked(
         If a chain fails; has the chain's message.
 
     A first Ctrl-C sets ``stop`` and waits for the chains; a second ends them and raises. Where
-    processes cannot be forked (Windows) chains run one after another.
+    processes cannot be forked, as on Windows and in a worker of a pool, chains run here one after
+    another, with the same draws. No process outlives this one.
     """
-    if "fork" not in multiprocessing.get_all_start_methods():
-        with one_torch_thread():
-            _, complete = run_chains(
-                chain,
-                chains=chains,
-                workers=1,
-                steps=steps,
-                title=title,
-                progress=progress,
-            )
-        return complete
     run = _Run(chain, chains)
     with (
         tqdm(total=chains * steps, desc=title, unit="draw", disable=not progress) as bar,
@@ -91,7 +83,7 @@ def run_forked(
     ):
         try:
             while run.unfinished:
-                run.start(workers)
+                run.start(workers, bar)
                 run.watch(bar)
         finally:
             run.end()
@@ -120,6 +112,10 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _failed(index: int, message: str) -> ModelError:
+    return ModelError(f"chain {index} failed: {message}")
+
+
 class _SharedFlag:
     """A flag without a lock, which a killed process could leave locked."""
 
@@ -137,8 +133,8 @@ class _Run:
     """Chains that wait, run and have ended."""
 
     def __init__(self, chain: Chain, chains: int) -> None:
-        self.context: Any = multiprocessing.get_context("fork")
         self.chain = chain
+        self.parent = os.getpid()
         self.waiting = list(range(chains))
         self.running: dict[int, tuple[Any, Connection]] = {}
         self.steps = shared(chains)
@@ -148,27 +144,58 @@ class _Run:
     def unfinished(self) -> bool:
         return bool(self.running or (self.waiting and not self.stop.is_set()))
 
-    def start(self, workers: int) -> None:
+    def start(self, workers: int, bar: Any) -> None:
         """Start chains while there is room."""
         while self.waiting and len(self.running) < workers and not self.stop.is_set():
-            # Ctrl-C here would reach a child that does not ignore it yet, or leave a child running
-            # that is not in the list.
-            with _no_interrupt():
-                index = self.waiting.pop(0)
-                ours, theirs = self.context.Pipe(duplex=False)
-                process = self.context.Process(
-                    target=self._child, args=(index, theirs), daemon=True
-                )
+            index = self.waiting.pop(0)
+            if not may_fork():
+                self._run_here(index, bar)
+                continue
+            try:
+                self._fork(index)
+            except (OSError, AssertionError):
+                # The system has no room for another process, or a framework of workers allows none:
+                # wait for those that run, or do without.
+                if self.running:
+                    self.waiting.insert(0, index)
+                    return
+                self._run_here(index, bar)
+
+    def _fork(self, index: int) -> None:
+        # Ctrl-C here would reach a child that does not ignore it yet, or leave a child running that
+        # is not in the list.
+        with _no_interrupt():
+            context: Any = multiprocessing.get_context("fork")
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=self._child, args=(index, theirs), daemon=True)
+            try:
                 with warnings.catch_warnings():
                     # Python 3.12 warns that a lock held by another thread stays held in the child.
                     # The child takes none of them: it samples and writes to shared memory.
                     warnings.simplefilter("ignore", DeprecationWarning)
                     process.start()
+            except BaseException:
+                ours.close()
+                raise
+            finally:
                 theirs.close()
-                self.running[index] = process, ours
+            self.running[index] = process, ours
+
+    def _run_here(self, index: int, bar: Any) -> None:
+        def tick(count: int) -> None:
+            self.steps[index] += count
+            bar.update(count)
+
+        try:
+            with one_torch_thread():
+                self.chain(index, tick, self.stop)
+        except Exception as err:
+            raise _failed(index, f"{type(err).__name__}: {err}") from err
 
     def watch(self, bar: Any) -> None:
         """Wait a moment for messages; raises what a chain reports."""
+        if not self.running:
+            return
         # Also wait for messages: a long one blocks its process until it is read.
         ends = [end for process, pipe in self.running.values() for end in (process.sentinel, pipe)]
         wait(ends, timeout=0.1)
@@ -183,7 +210,7 @@ class _Run:
                 process.join()
             else:
                 process.join()
-                raise ModelError(f"chain {index} failed: {message}")
+                raise _failed(index, message)
             if process.exitcode != 0:
                 raise ModelError(
                     f"chain {index} was ended by the system (exit code {process.exitcode}): if "
@@ -198,7 +225,7 @@ class _Run:
             process.join()
 
     def _child(self, index: int, pipe: Connection) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to children too
+        begin_child(self.parent)
         torch.set_num_threads(1)
 
         def tick(count: int) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from numba import njit, typeof
+from numba.core.caching import NullCache
 
 from bayes_pref.inference.gibbs.kernels.kernel_cache import cache_for
+from bayes_pref.inference.runtime.children import begin_child, may_fork
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -80,19 +82,20 @@ def compile_beside(kernels: Sequence[tuple[Any, tuple[Any, ...]]]) -> None:
 
     The interpreter compiles one kernel at a time. What the other process has left on disk by the
     time that this one comes to it need not be compiled here; whatever it has not, is. Does nothing
-    where that was done before, by this process or at its first call to the kernel, or where
-    processes cannot be forked.
+    where that was done before, by this process or at its first call to the kernel, where nothing is
+    kept on disk, where this process may have no children, or where the system gives none.
     """
     first = kernels[0][0]
     if first in _BESIDE or first.signatures:
         return
     _BESIDE.add(first)
-    if "fork" not in multiprocessing.get_all_start_methods():
+    if not may_fork() or isinstance(first._cache, NullCache):
         return
+    parent = os.getpid()
 
     def work() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to children too
         try:
+            begin_child(parent)
             for kernel, like in kernels:
                 kernel.compile(tuple(typeof(value) for value in like))
         finally:
@@ -103,4 +106,7 @@ def compile_beside(kernels: Sequence[tuple[Any, tuple[Any, ...]]]) -> None:
         # Python 3.12 warns that a lock which another thread holds stays locked in the child: should
         # it ever wait for one, it ends with this process, and nobody waits for it.
         warnings.simplefilter("ignore", DeprecationWarning)
-        process.start()
+        # It only saves time: a system without room for it, or a framework of workers that allows
+        # no children of theirs, is none of the fit's business.
+        with suppress(OSError, AssertionError):
+            process.start()
