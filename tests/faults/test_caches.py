@@ -20,9 +20,9 @@ NOWHERE = "/dev/null/home"  # no user, not even root, can make it
 
 
 def tried(name: str, folder: Path, count: int, environment: dict[str, str]) -> None:
-    child = sweep.child(
-        CODE, name, folder, count, seconds=300.0, megabytes=8192, environment=environment
-    )
+    limits = {"seconds": 600.0, "megabytes": 8192}
+    # Run in that folder, which Python looks into first.
+    child = sweep.child(CODE, name, folder, count, **limits, environment=environment, folder=folder)
     assert child.code == 0, f"{child.out[-2000:]}{child.err[-4000:]}"
     found = [json.loads(line) for line in child.out.splitlines()]
     sweep.report(f"caches, {name}", len(found), sum(held == "held" for _, held in found))
