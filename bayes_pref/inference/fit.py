@@ -16,6 +16,7 @@ from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior import Posterior
@@ -85,13 +86,15 @@ def fit(
     if not isinstance(model, RewardModel):
         if isinstance(model, type) or not callable(model):
             raise _unexpected("model", model, RewardModel, "bp.HierarchicalReward()")
-        return (NUTS() if engine is None else engine).sample(model, comparisons, seed=seed)
+        with no_threads_of_a_parent():
+            return (NUTS() if engine is None else engine).sample(model, comparisons, seed=seed)
     _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     model.check(comparisons)
     start = time.perf_counter()
     engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
-    engine, program = first_prepared(engines, model, comparisons)
-    drawn = program.run(seed)
+    with no_threads_of_a_parent():
+        engine, program = first_prepared(engines, model, comparisons)
+        drawn = program.run(seed)
     seconds = time.perf_counter() - start
     comparisons = drawn.comparisons or comparisons
     values = model.align(drawn.sites, comparisons)

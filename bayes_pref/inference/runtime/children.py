@@ -13,6 +13,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _PERIOD = 0.5  # seconds between two looks at the parent
+_IMPORTED_BY = os.getpid()
 
 
 def may_fork() -> bool:
@@ -29,6 +30,17 @@ def may_fork() -> bool:
     """
     forks = "fork" in multiprocessing.get_all_start_methods()
     return forks and not multiprocessing.current_process().daemon
+
+
+def may_be_forked() -> bool:
+    """Whether this process may be a copy of another, whose threads it does not have.
+
+    Examples
+    --------
+    >>> may_be_forked()
+    False
+    """
+    return os.getpid() != _IMPORTED_BY or multiprocessing.parent_process() is not None
 
 
 def begin_child(parent: int) -> None:

@@ -15,7 +15,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.runtime.children import begin_child, may_fork
+from bayes_pref.inference.runtime.children import begin_child, may_be_forked, may_fork
 from bayes_pref.inference.runtime.interrupts import on_interrupt
 from bayes_pref.inference.runtime.threads import Tick
 from bayes_pref.progress import tqdm
@@ -100,6 +100,16 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def no_threads_of_a_parent() -> Iterator[None]:
+    """Run torch in one thread within the block in a process that may be forked.
+
+    Torch would wait for ever for threads of its own that stayed with the parent.
+    """
+    with one_torch_thread() if may_be_forked() else nullcontext():
+        yield
 
 
 @contextmanager
