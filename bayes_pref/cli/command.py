@@ -10,6 +10,9 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TextIO
+
+from bayes_pref.messages import printable
 
 DONE = 0
 REFUSED = 2
@@ -63,12 +66,19 @@ def add_interval(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def _for(stream: TextIO, text: str) -> str:
+    """Escape the characters that a stream cannot write, such as an umlaut in ASCII."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def say(text: str) -> None:
-    """Print on stdout, at once."""
-    print(text, flush=True)
+    """Print on stdout, at once; labels in the text do nothing to the terminal."""
+    print(_for(sys.stdout, printable(text, lines=True)), flush=True)
 
 
 def stop(message: str, status: int) -> int:
     """Print in one line on stderr why the command stops; return the status."""
-    print(f"bayes-pref: {' '.join(message.split())}", file=sys.stderr)
+    text = printable(" ".join(message.split()))
+    print(_for(sys.stderr, f"bayes-pref: {text}"), file=sys.stderr)
     return status

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bayes_pref.cli.screen import grid, paragraph, rounded
 from bayes_pref.convergence.finding import Finding, engine_call
+from bayes_pref.messages import printable
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.repr import headlines
 from bayes_pref.types import FloatArray
@@ -46,14 +47,16 @@ def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:
     count, drawn = len(summary), posterior.draws
     users = drawn["weights"].sizes if "weights" in drawn else {"user": 0, "feature": 0}
     total = count + users["user"] * users["feature"]
-    few = int(min(summary["ess_bulk"].min(), summary["ess_tail"].min()))
+    few = float(summary[["ess_bulk", "ess_tail"]].to_numpy().min())
+    rhat = float(summary["rhat"].max())
     checks = len(posterior.findings)
     verdict = f"{checks} {'check' if checks == 1 else 'checks'} failed" if checks else "passed"
     words = f"all {count:,} parameters" if total == count else f"{count:,} population parameters"
     verdict += "" if total == count else f" (over all {total:,} parameters)"
+    if np.isnan(rhat) or np.isnan(few):  # draws without chains, or that are too few
+        return verdict
     return (
-        f"{verdict}; {words}: R-hat at most {summary['rhat'].max():.3f}, "
-        f"effective sample size at least {few:,}"
+        f"{verdict}; {words}: R-hat at most {rhat:.3f}, effective sample size at least {int(few):,}"
     )
 
 
@@ -81,31 +84,55 @@ def in_options(finding: Finding, engine: str) -> str:
 
 
 def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:
-    """Tabulate the population's weights, the largest contribution to the log-odds first."""
-    names = list(posterior.comparisons.feature_names)
-    mu = summary.loc[[f"mu[{name}]" for name in names]].set_axis(names)
-    shares = None if "weights" not in posterior.draws else _shares_for(posterior)
-    spread = pd.Series(0.0, index=names)
-    if shares is not None:
-        spread = summary.loc[[f"tau[{name}]" for name in names], "mean"].set_axis(names)
-    size = np.hypot(mu["mean"].to_numpy(), spread.to_numpy())
-    typical = size * posterior.comparisons.feature_scale
+    """Tabulate the population's weights, the largest contribution to the log-odds first.
+
+    Of a mixture, those of each component.
+    """
+    drawn, count = posterior.draws, posterior.comparisons.n_features
+    mu = _of(summary, "mu")
+    spread = _of(summary, "tau")["mean"].to_numpy() if "tau" in drawn else None
+    lines = [
+        "Population weights, in log-odds per unit of a feature; the largest contributions first"
+    ]
+    if "component" not in drawn["mu"].dims:
+        shares = None if "weights" not in drawn else _shares_for(posterior)
+        return [*lines, "", *_weight_lines(posterior, mu, spread, shares, interval)]
+    sizes = drawn["share"].mean(("chain", "draw")).to_numpy()
+    for k, (name, size) in enumerate(zip(drawn.indexes["component"], sizes, strict=True)):
+        own = mu.iloc[k * count : (k + 1) * count]
+        lines += ["", f"  {name}, {100 * size:.0f} % of users:", ""]
+        lines += _weight_lines(posterior, own, spread, None, interval)
+    return lines
+
+
+def _of(summary: pd.DataFrame, variable: str) -> pd.DataFrame:
+    """Rows of a summary on one variable, by place: two labels may look alike as text."""
+    return summary[summary.index.str.startswith(f"{variable}[")]
+
+
+def _weight_lines(
+    posterior: Posterior,
+    mu: pd.DataFrame,
+    spread: FloatArray | None,
+    shares: FloatArray | None,
+    interval: float,
+) -> list[str]:
+    """A table of weights (feature,), with the sd of users where there is one."""
+    names = posterior.comparisons.feature_names
+    sds = np.zeros(len(names)) if spread is None else spread
+    typical = np.hypot(mu["mean"].to_numpy(), sds) * posterior.comparisons.feature_scale
     rows = []
     for k in np.argsort(-typical, kind="stable")[:_MOST_ROWS]:
         found = mu.iloc[k]
         mean, lower, upper, sd = rounded(
-            [*found[["mean", "lower", "upper"]], spread.iloc[k]], found["sd"]
+            [*found[["mean", "lower", "upper"]], float(sds[k])], found["sd"]
         )
         words = _in_words(found["lower"], found["upper"], None if shares is None else shares[k])
-        between = [] if shares is None else [sd]
-        rows.append([names[k], mean, f"{lower} to {upper}", *between, words])
+        between = [] if spread is None else [sd]
+        rows.append([printable(names[k]), mean, f"{lower} to {upper}", *between, words])
     header = ["feature", "mean", f"{100 * interval:g} % interval"]
-    header += ["in words"] if shares is None else ["users' sd", "in words"]
-    lines = [
-        "Population weights, in log-odds per unit of a feature; the largest contributions first",
-        "",
-        grid(header, rows, left=(0, len(header) - 1)),
-    ]
+    header += ["in words"] if spread is None else ["users' sd", "in words"]
+    lines = [grid(header, rows, left=(0, len(header) - 1))]
     if len(names) > _MOST_ROWS:
         lines.append(f"  and {len(names) - _MOST_ROWS:,} more")
     return lines
@@ -127,7 +154,8 @@ def effect_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -
     for name in strength.index[:_MOST_EFFECTS]:
         row = found.loc[name]
         mean, lower, upper = rounded(row[["mean", "lower", "upper"]], row["sd"])
-        rows.append([name.removeprefix("B[").removesuffix("]"), mean, f"{lower} to {upper}"])
+        label = printable(name.removeprefix("B[").removesuffix("]"))
+        rows.append([label, mean, f"{lower} to {upper}"])
     lines = ["", paragraph(words + ("; the clearest:" if rows else ""))]
     header = ["feature, covariate", "per unit of both", f"{100 * interval:g} % interval"]
     return [*lines, "", grid(header, rows)] if rows else lines

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,7 +122,7 @@ def _header(path: Path, header: list[str], separator: str) -> list[str]:
                 f"{path}: column {k + 1} has no name",
                 "name it in the header, or leave it out if it only counts the rows",
             )
-    doubled = [column for column in header if header.count(column) > 1]
+    doubled = [column for column, count in Counter(header).items() if count > 1]
     if doubled:
         raise doubled_column(path, doubled[0])
     return header

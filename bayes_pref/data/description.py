@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from bayes_pref.data.features import Features
-from bayes_pref.messages import listed
+from bayes_pref.messages import listed, printable
 from bayes_pref.types import IntArray
 
 _NAMED = 8  # names listed before an ellipsis
@@ -52,14 +52,14 @@ def described(
 
 def as_text(lines: Sequence[tuple[str, str]]) -> str:
     """Lay out titles and texts as indented lines."""
-    return "\n  ".join(f"{title}: {text}" for title, text in lines)
+    return "\n  ".join(f"{title}: {printable(text)}" for title, text in lines)
 
 
 def as_html(lines: Sequence[tuple[str, str]]) -> str:
     """Lay out titles and texts as a table."""
     rows = "".join(
         f"<tr><th style='text-align: left'>{html.escape(title)}</th>"
-        f"<td style='text-align: left'>{html.escape(text)}</td></tr>"
+        f"<td style='text-align: left'>{html.escape(printable(text))}</td></tr>"
         for title, text in lines
     )
     return f"<table>{rows}</table>"

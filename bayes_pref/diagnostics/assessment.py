@@ -21,6 +21,7 @@ from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Panel
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.engine import Engine
 from bayes_pref.posterior import Posterior
 
 
@@ -40,6 +41,8 @@ class Settings:
         Whether to show the progress of fits.
     prompts
         Features of the prompts; None: the contexts describe them.
+    engine
+        How to draw from the posterior of a fit that is made; None: the assessment decides.
     """
 
     thresholds: Thresholds = DEFAULT_THRESHOLDS
@@ -47,12 +50,18 @@ class Settings:
     seed: int = 0
     progress: bool = True
     prompts: PromptFeatures | None = None
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         """Validate the settings."""
         if not isinstance(self.thresholds, Thresholds):
             raise ModelError(
                 f"thresholds: got {type(self.thresholds).__name__} but expected bp.Thresholds(...)"
+            )
+        if self.engine is not None and not isinstance(self.engine, Engine):
+            raise ModelError(
+                f"engine: got {type(self.engine).__name__} but expected bp.Gibbs(...), "
+                "bp.NUTS(...) or bp.SVI(...)"
             )
         settings.interval(self.interval)
         settings.seed(self.seed)

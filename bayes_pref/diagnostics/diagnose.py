@@ -30,6 +30,7 @@ from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.diagnostics.verdicts import REGISTRY, VERDICTS, Verdict, decide, explain
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.engine import Engine
 from bayes_pref.messages import closest, listed, shown
 from bayes_pref.posterior import Posterior
 
@@ -55,6 +56,7 @@ def diagnose(
     interval: float = 0.9,
     seed: int = 0,
     progress: bool = True,
+    engine: Engine | None = None,
     verdicts: Sequence[str | Verdict] = VERDICTS,
     assessments: Sequence[str | Assessment] = ASSESSMENTS,
 ) -> Report:
@@ -86,6 +88,10 @@ def diagnose(
         Random seed of the fits that may be made, the bootstrap and the permutations.
     progress
         Whether to show the progress of such a fit.
+    engine
+        How to draw from the posterior of such a fit, as in `bayes_pref.fit`: longer chains, where a
+        note says that those of this fit are too short. None: `Gibbs`, with as many draws as the
+        shifts need.
     verdicts
         The verdicts that can be given, in order of precedence: names of those of
         `bayes_pref.VERDICTS`, or further `bayes_pref.Verdict`.
@@ -123,7 +129,12 @@ def diagnose(
         same = comparisons is None
         features = read_prompts(prompts, posterior.comparisons, query, same=same)
     settings = Settings(
-        thresholds=thresholds, interval=interval, seed=seed, progress=progress, prompts=features
+        thresholds=thresholds,
+        interval=interval,
+        seed=seed,
+        progress=progress,
+        prompts=features,
+        engine=engine,
     )
     found = [_assess(assessment, posterior, query, settings) for assessment in asked]
     given = [part.columns for part in found]
@@ -165,7 +176,7 @@ def _refuse_other_units(posterior: Posterior) -> None:
     choice_model = posterior.model.choice_model(posterior.comparisons)
     if not choice_model.log_odds:
         raise ModelError(
-            "diagnose judges choices between two in log-odds, and here is "
+            "diagnose judges choices between two in log-odds, which it cannot do with "
             f"{choice_model.beyond_logistic}; fit bp.{type(posterior.model).__name__}() with "
             "choice=bp.Logit() to choices of left or right"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayes_pref import settings
 from bayes_pref.diagnostics.thresholds import Thresholds
 from bayes_pref.diagnostics.verdicts import Verdict
 from bayes_pref.errors import DataError
-from bayes_pref.messages import closest, listed, shown
+from bayes_pref.messages import closest, listed, printable, shown
 from bayes_pref.plots.style import PANEL, many_axes
 from bayes_pref.posterior import Posterior
 from bayes_pref.reporting import html as pages
 from bayes_pref.reporting.folder import OutputFolder
+from bayes_pref.reporting.formats import picture_formats
 from bayes_pref.types import FloatArray
 
 Panel: TypeAlias = "Callable[[Report, Axes | None], Axes]"
@@ -175,9 +176,15 @@ class Report:
         Returns
         -------
         frame: rows of `comparisons`
+
+        Raises
+        ------
+        DataError
+            If there is no such verdict, or `count` is no whole number.
         """
-        rows = self.comparisons[self.comparisons["verdict"] == verdict]
         severity = self._verdict(verdict).severity
+        count = settings.argument("count", count, settings.whole(0))
+        rows = self.comparisons[self.comparisons["verdict"] == verdict]
         if severity is not None:
             order = severity(rows).sort_values(ascending=False, kind="stable")
             rows = rows.loc[order.index]
@@ -206,12 +213,13 @@ class Report:
         lines = [f"Report on {len(self.comparisons):,} comparisons by {users:,} users", ""]
         for name, found in self.counts().iterrows():
             share = 100.0 * found["share"]
-            lines.append(f"  {name:<15}{found['comparisons']:>8,}  {share:>3.0f} %")
+            lines.append(f"  {printable(name):<15}{found['comparisons']:>8,}  {share:>3.0f} %")
         for verdict in self._problems():
             lines += ["", f"{verdict.name}: {verdict.meaning}."]
             for _, row in self.examples(verdict.name).iterrows():
-                lines.append(f"  row {row['row']}, user {row['user']}: {row['sentence']}")
-        lines += ["", *(f"- {note}" for note in self.notes)] if self.notes else []
+                row_, user, said = (printable(row[key]) for key in ("row", "user", "sentence"))
+                lines.append(f"  row {row_}, user {user}: {said}")
+        lines += ["", *(f"- {printable(note)}" for note in self.notes)] if self.notes else []
         return "\n".join(lines)
 
     def plot(self, axes: Any = None) -> Figure:
@@ -237,7 +245,7 @@ class Report:
         return cast(Figure, flat[0].figure)
 
     def export(
-        self, folder: str | os.PathLike[str], formats: Sequence[str] = ("png", "svg")
+        self, folder: str | os.PathLike[str], formats: str | Sequence[str] = ("png", "svg")
     ) -> None:
         """Write the report to a folder: tables as CSV, figures, text, and an HTML page.
 
@@ -249,20 +257,28 @@ class Report:
         folder
             Where to write; it is made if it does not exist. Files of these names are replaced.
         formats
-            Formats of the figures: any that matplotlib can write.
+            Formats of the figures, one or several: any that matplotlib can write.
 
         Raises
         ------
         DataError
-            If the folder cannot be written to.
+            If the folder cannot be written to, or there is no such format; nothing is written then.
+
+        Notes
+        -----
+        Labels in the CSV files are written so that no spreadsheet takes them for formulas: one that
+        begins with ``=``, ``+``, ``-`` or ``@`` has an apostrophe before it, and control characters
+        are escaped. ``bayes_pref.reporting.csv_cells.restored(pd.read_csv(path))`` has the labels
+        as they were.
         """
+        endings = picture_formats(formats)
         out = OutputFolder(Path(folder))
         out.text("report.html", self.page())
         out.text("summary.txt", self.summary() + "\n")
         tables = {"comparisons": self.comparisons, "users": self.users, **self.tables}
         for name, frame in tables.items():
             out.table(f"{name}.csv", frame, index=False)
-        for ending in formats if self.figures else ():
+        for ending in endings if self.figures else ():
             out.picture(f"report.{ending}", lambda: self.plot().axes)
             for name, draw in self.figures.items():
                 out.picture(f"{name}.{ending}", partial(draw, self, None))
@@ -301,6 +317,6 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return the counts and notes, for notebooks."""
-        title = html.escape(f"Report on {len(self.comparisons):,} comparisons")
+        title = pages.escaped(f"Report on {len(self.comparisons):,} comparisons")
         table = pages.plain_table(self._count_texts(), numbers=(1, 2))
         return f"<div><strong>{title}</strong>{table}{pages.items(self.notes)}</div>"

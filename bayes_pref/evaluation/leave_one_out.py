@@ -219,9 +219,11 @@ def _relative_efficiency(posterior: Posterior) -> float:
 def _warn(result: LeaveOneOut) -> None:
     if not result.bad:
         return
-    worst = result.pointwise.iloc[int(result.pointwise["pareto_k"].to_numpy().argmax())]
+    worst = int(result.pointwise["pareto_k"].to_numpy().argmax())
     one = result.by == "comparison"
-    what = f"row {shown(worst['comparison'])}" if one else f"user {shown(worst['user'])}"
+    # Of the column, not of the row, in which a whole number becomes a float.
+    label = result.pointwise["comparison" if one else "user"].iloc[worst]
+    what = f"{'row' if one else 'user'} {shown(label)}"
     remedy = (
         "leave out users instead (by='user'), which integrates users' weights out"
         if one

@@ -10,6 +10,7 @@ from bayes_pref.evaluation.sbc import SBC
 from bayes_pref.plots.style import (
     CHOSEN,
     GUIDE,
+    LITERAL,
     POPULATION,
     SMALL,
     USERS_INTERVAL,
@@ -83,7 +84,7 @@ def calibration(result: SBC, axes: Any = None, *, probability: float = 0.95) -> 
         ax.set_xlim(0.0, 1.0)
         ax.set_ylim(-high, high)
         title = f"{name}, outside" if outside[name] else name
-        ax.set_title(wrapped(title, 28), fontsize=SMALL + 0.5, parse_math=False)
+        ax.set_title(wrapped(title, 28), fontsize=SMALL + 0.5, **LITERAL)
     across = "rank of the true value, 0 to 1"
     for ax in flat[-columns:] if own else flat:
         name_axes(ax, across)

@@ -14,7 +14,7 @@ from bayes_pref.draws import parameters
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown
 from bayes_pref.plots.forest import expect_variable
-from bayes_pref.plots.style import SMALL, AxesArray, many_axes, name_axes, wrapped
+from bayes_pref.plots.style import LITERAL, SMALL, AxesArray, many_axes, name_axes, wrapped
 from bayes_pref.posterior import Posterior
 
 _MOST_PARAMETERS = 60
@@ -47,7 +47,11 @@ def draw_chains(
         idata = arviz_bridge.to_idata({"posterior": some, "sample_stats": posterior.sample_stats})
         draw = arviz_bridge.trace if kind == "trace" else arviz_bridge.rank
         draw(idata, axes=grid[start : start + _AT_ONCE])
-    _label(grid, [wrapped(label) for label in chosen.data_vars], columns if own else grid.size)
+    _label(
+        grid,
+        [wrapped(each.attrs["label"]) for each in chosen.data_vars.values()],
+        columns if own else grid.size,
+    )
     return grid if kind == "trace" else grid[:, 0]
 
 
@@ -56,7 +60,7 @@ def _label(grid: AxesArray, titles: list[str], named: int) -> None:
     words = ("value", "draw") if grid.shape[1] == 2 else ("rank among all draws",)
     for row, title in zip(grid, titles, strict=True):
         for ax in row:
-            ax.set_title(title, fontsize=SMALL + 0.5, parse_math=False)
+            ax.set_title(title, fontsize=SMALL + 0.5, **LITERAL)
             ax.tick_params(labelsize=SMALL)
             ax.yaxis.label.set_fontsize(SMALL + 0.5)
             ax.set_xlabel("")
@@ -69,7 +73,7 @@ def _chosen(
     var_names: str | Sequence[str] | None,
     coords: Mapping[str, Any] | None,
 ) -> xr.Dataset:
-    """The chosen parameters' draws (chain, draw), each a variable under its own label."""
+    """The chosen parameters' draws (chain, draw), each a variable with its label as `label`."""
     expect_variable(posterior, None)
     draws = posterior.draws
     if var_names is None:
@@ -86,5 +90,8 @@ def _chosen(
     single: dict[str, Any] = {}
     for name in names:
         labels, values = parameters(draws[name].isel(picked, missing_dims="ignore"))
-        single |= {label: (("chain", "draw"), values[:, :, k]) for k, label in enumerate(labels)}
+        # Labels are the caller's, and not all of them can be names in ArviZ.
+        for k, label in enumerate(labels):
+            named = {"label": label}
+            single[f"parameter_{len(single)}"] = (("chain", "draw"), values[:, :, k], named)
     return xr.Dataset(single, {dim: draws[dim] for dim in ("chain", "draw")})

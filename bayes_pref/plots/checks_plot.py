@@ -10,6 +10,7 @@ from bayes_pref.errors import DataError
 from bayes_pref.plots.style import (
     CHOSEN,
     GUIDE,
+    LITERAL,
     POPULATION,
     SMALL,
     TRUTH,
@@ -66,7 +67,7 @@ def checks(found: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.plot(seen[which], rows[which], "o", color=colour, label=text)
     ax.set_yticks(rows, [wrapped(name) for name in found["statistic"]], fontsize=SMALL)
     for label in ax.get_yticklabels():
-        label.set_parse_math(False)
+        label.set(**LITERAL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(axis="y", color=GUIDE, linewidth=0.8)
     ax.set_axisbelow(True)

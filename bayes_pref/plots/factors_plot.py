@@ -13,6 +13,7 @@ from bayes_pref import settings
 from bayes_pref.errors import DataError
 from bayes_pref.plots.forest import expect_variable
 from bayes_pref.plots.style import (
+    LITERAL,
     POPULATION,
     SMALL,
     USERS,
@@ -134,7 +135,7 @@ def _draw_arrows(ax: Axes, arrows: FloatArray, names: Sequence[str], reach: floa
             color=POPULATION,
             fontsize=SMALL,
             zorder=4,
-            parse_math=False,
+            **LITERAL,
         )
         label.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground="white")])
 

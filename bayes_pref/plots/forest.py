@@ -15,6 +15,7 @@ from bayes_pref.errors import DataError, ModelError
 from bayes_pref.messages import shown
 from bayes_pref.plots.style import (
     GUIDE,
+    LITERAL,
     POPULATION,
     SMALL,
     TRUTH,
@@ -121,7 +122,7 @@ def forest(
         dash: dict[str, Any] = {"markersize": 2.4 * dot, "markeredgewidth": 0.33 * dot}
         ax.plot(true, rows, "|", color=TRUTH, label="truth", **dash)
         legend(ax, own=own)
-    ax.set_yticks(rows[::step], labels[::step], fontsize=font, parse_math=False)
+    ax.set_yticks(rows[::step], labels[::step], fontsize=font, **LITERAL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(axis="y", color=GUIDE, linewidth=0.8)
     ax.set_axisbelow(True)

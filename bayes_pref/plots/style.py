@@ -1,13 +1,15 @@
 """Style of all plots: colours, axes, legends, and labels that fit.
 
 Colours are those of Okabe & Ito, which any colour vision can tell apart. Labels are the caller's
-words: a dollar sign in them is text and starts no formula. Global settings of matplotlib stay.
+words: a dollar sign or a backslash in them is text and starts no formula, control characters are
+shown as escapes, and a label of any length stays short. Global settings of matplotlib stay.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -20,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayes_pref.errors import DataError
+from bayes_pref.messages import printable
 
 AxesArray: TypeAlias = np.ndarray[Any, Any]  # of matplotlib Axes, for which NumPy has no type
 
@@ -27,7 +30,9 @@ POPULATION, CHOSEN, TRUTH = "#0072B2", "#D55E00", "#000000"
 USERS, USERS_INTERVAL, GUIDE = "#5F6B76", "#BCC5CE", "#E6E9EC"
 SMALL = 8.5  # points; font size of all labels
 PANEL = (5.6, 3.6)  # inches, of one panel among several
+LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # of a text with labels in it
 _LABEL_WIDTH = 30
+_LONGEST_LABEL = 120  # characters
 _LEGEND_INCHES = 1.95  # width of an entry
 
 
@@ -110,7 +115,7 @@ def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
         low, high = ax.get_ylim()
         ax.set_ylim(low, low + (high - low) / (1.0 - 0.8 * share))
     for text in drawn.get_texts():
-        text.set_parse_math(False)
+        text.set(**LITERAL)
     # Thin lines and small markers must be visible in the legend.
     for handle in drawn.legend_handles:
         if isinstance(handle, Line2D):
@@ -121,20 +126,34 @@ def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
 def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> None:
     """Label the axes, in lines that are no longer than the axes."""
     if across is not None:
-        ax.set_xlabel(fitted(ax, across), fontsize=SMALL + 0.5)
+        ax.set_xlabel(fitted(ax, across), fontsize=SMALL + 0.5, **LITERAL)
     if up is not None:
-        ax.set_ylabel(up, fontsize=SMALL + 0.5)
+        ax.set_ylabel(up, fontsize=SMALL + 0.5, **LITERAL)
 
 
 def fitted(ax: Axes, text: str) -> str:
     """Wrap a text at the width of the axes."""
-    return textwrap.fill(text, max(int(points(ax)[0] / (0.56 * SMALL)), 20))
+    width = max(int(points(ax)[0] / (0.56 * SMALL)), 20)
+    return textwrap.fill(cut(text, 3 * _LONGEST_LABEL), width, break_on_hyphens=False)
 
 
 def points(ax: Axes) -> tuple[float, float]:
     """Width and height of axes before any layout; points."""
     box, inch = ax.get_window_extent(), ax.figure.dpi
     return box.width * 72.0 / inch, box.height * 72.0 / inch
+
+
+def cut(label: object, most: int = _LONGEST_LABEL) -> str:
+    r"""Write a label of the caller as `printable` does, with an ellipsis if it is longer than this.
+
+    Examples
+    --------
+    >>> print(cut("a\x1b[2J"), cut("abcdefgh", 5))
+    a\x1b[2J abcd…
+    """
+    text = str(label)
+    text = printable(text[: most + 1])  # the whole label may be long
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
@@ -147,8 +166,8 @@ def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
     prompt_is_about_code
     """
     lines = [""]
-    for part in re.findall(r"[^\s_:\-]+[\s_:\-]*|[\s_:\-]+", str(label)):
-        for piece in textwrap.wrap(part, width, drop_whitespace=False):
+    for part in re.findall(r"[^\s_:\-]+[\s_:\-]*|[\s_:\-]+", cut(label)):
+        for piece in textwrap.wrap(part, width, drop_whitespace=False, break_on_hyphens=False):
             if len(lines[-1]) + len(piece.rstrip()) > width:
                 lines.append("")
             lines[-1] += piece
@@ -161,7 +180,10 @@ def off_screen() -> Iterator[None]:
     before = mpl.get_backend()
     mpl.use("agg")
     try:
-        yield
+        with warnings.catch_warnings():
+            # A label in a script that the font lacks is drawn as boxes.
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+            yield
     finally:
         # Not forced: a backend that cannot be shown was never in use.
         mpl.use(before, force=False)

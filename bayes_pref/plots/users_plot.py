@@ -16,12 +16,14 @@ from bayes_pref.messages import shown
 from bayes_pref.plots.forest import Units, described, expect_variable, true_table, unit_sizes
 from bayes_pref.plots.style import (
     CHOSEN,
+    LITERAL,
     POPULATION,
     SMALL,
     TRUTH,
     USERS,
     USERS_INTERVAL,
     AxesArray,
+    cut,
     legend,
     many_axes,
     name_axes,
@@ -100,7 +102,7 @@ def users(
         if true is not None:
             table["truth"] = true[:, k]
         _panel(ax, table, centre.iloc[k], f"{100 * interval:g} % interval", chosen)
-        ax.set_title(wrapped(names[k], 28), fontsize=SMALL + 0.5, parse_math=False)
+        ax.set_title(wrapped(names[k], 28), fontsize=SMALL + 0.5, **LITERAL)
     for ax in flat[-columns:] if own else flat:
         name_axes(ax, f"{len(people):,} users, sorted")
     if own and features is None and len(picked) < comparisons.n_features:
@@ -150,7 +152,7 @@ def _panel(
     ax.set_xticks([])
     if count <= _NAMED:
         labels = [_short(label) for label in table.index]
-        ax.set_xticks(place, labels, rotation=90, parse_math=False)
+        ax.set_xticks(place, labels, rotation=90, **LITERAL)
         ax.tick_params(axis="x", length=0)
     if chosen is not None:
         _point_out(ax, int(np.flatnonzero(order == chosen)[0]), table, thin)
@@ -185,14 +187,13 @@ def _point_out(ax: Axes, where: int, table: pd.DataFrame, thin: float) -> None:
         color=CHOSEN,
         fontsize=SMALL,
         zorder=6,
-        parse_math=False,
+        **LITERAL,
     )
     text.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground="white")])
 
 
 def _short(label: Hashable) -> str:
-    text = str(label)
-    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+    return cut(label, _LETTERS)
 
 
 def _columns(panels: int) -> int:

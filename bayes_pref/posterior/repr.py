@@ -6,6 +6,7 @@ import html
 
 import pandas as pd
 
+from bayes_pref.messages import printable
 from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
 from bayes_pref.posterior.posterior_draws import PosteriorDraws
 from bayes_pref.posterior.run import Run
@@ -70,32 +71,40 @@ def verdict(posterior: PosteriorDraws) -> str:
 def as_text(posterior: PosteriorDraws) -> str:
     """Plain text for a terminal."""
     lines = ["Posterior"]
-    lines += [f"  {title + ':':<13}{text}" for title, text in headlines(posterior)]
-    lines += [f"    {finding.message}" for finding in posterior.findings]
+    lines += [f"  {title + ':':<13}{printable(text)}" for title, text in headlines(posterior)]
+    lines += [f"    {printable(finding.message)}" for finding in posterior.findings]
     table = population_table(posterior)
     if len(table):
         lines += ["  population weights (log-odds per unit):"]
-        shown = table.head(_SHOWN).to_string(float_format="{:.3g}".format)
+        shown = table.head(_SHOWN).rename(index=printable).to_string(float_format="{:.3g}".format)
         lines += [f"    {line}" for line in shown.splitlines()]
         if len(table) > _SHOWN:
             lines += [f"    and {len(table) - _SHOWN:,} more features"]
-    return "\n".join(lines)
+    return printable("\n".join(lines), lines=True)
 
 
 def as_html(posterior: PosteriorDraws) -> str:
     """HTML for a notebook."""
     left = "style='text-align: left'"
     rows = "".join(
-        f"<tr><th {left}>{html.escape(title)}</th><td {left}>{html.escape(text)}</td></tr>"
+        f"<tr><th {left}>{_escaped(title)}</th><td {left}>{_escaped(text)}</td></tr>"
         for title, text in headlines(posterior)
     )
-    failed = "".join(f"<li>{html.escape(finding.message)}</li>" for finding in posterior.findings)
+    failed = "".join(f"<li>{_escaped(finding.message)}</li>" for finding in posterior.findings)
     table = population_table(posterior)
     weights = ""
     if len(table):
-        shown = table.head(_SHOWN).to_html(float_format="{:.3g}".format, border=0)
+        shown = (
+            table.head(_SHOWN)
+            .rename(index=printable)
+            .to_html(float_format="{:.3g}".format, border=0)
+        )
         more = len(table) - _SHOWN
         weights = f"<p>Population weights (log-odds per unit)</p>{shown}"
         weights += f"<p>and {more:,} more features</p>" if more > 0 else ""
     problems = f"<ul>{failed}</ul>" if failed else ""
     return f"<div><strong>Posterior</strong><table>{rows}</table>{problems}{weights}</div>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))

@@ -9,7 +9,6 @@ identified:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed
+from bayes_pref.text.conversations import Texts, exchanges
 from bayes_pref.types import FloatArray
 
 
@@ -78,12 +78,9 @@ class TextReward(torch.nn.Module):
         self.register_buffer("mean", torch.tensor(weights.mean(axis=0)))
         self.register_buffer("root", torch.tensor(axes * np.sqrt(np.clip(values, 0.0, None))))
 
-    def features(self, prompts: Sequence[str], responses: Sequence[str]) -> torch.Tensor:
+    def features(self, prompts: Texts, responses: Texts) -> torch.Tensor:
         """Features (n, d) of responses less those of the average response in the same context."""
-        if isinstance(prompts, str):
-            prompts = [prompts] * len(responses)
-        if len(prompts) != len(responses):
-            raise DataError(f"{len(prompts)} prompts for {len(responses)} responses: pair them")
+        prompts, responses = exchanges(prompts, responses)
         attributes = self.text.attributes(responses)
         contexts = self.text.contexts(prompts)
         if self.network is not None:
@@ -98,19 +95,25 @@ class TextReward(torch.nn.Module):
         """Score features (n, d) as `features` returns them; differentiable."""
         return Score(features @ self.mean, torch.linalg.vector_norm(features @ self.root, dim=-1))
 
-    def forward(self, prompts: Sequence[str] | str, responses: Sequence[str]) -> Score:
+    def forward(self, prompts: Texts, responses: Texts) -> Score:
         """Score responses.
 
         Parameters
         ----------
         prompts
-            (n,) or one prompt for all.
+            (n,) or one prompt for all. One string, or one list of messages
+            (``{"role": ..., "content": ...}``), is one prompt.
         responses
-            (n,)
+            (n,) strings or lists of messages, or one response: then n is 1.
 
         Returns
         -------
         mean, sd
             (n,) each, log-odds against the average response of the data.
+
+        Raises
+        ------
+        DataError
+            If something is neither text nor messages, or prompts and responses do not pair.
         """
         return self.score(self.features(prompts, responses))

@@ -16,6 +16,7 @@ from matplotlib import pyplot
 
 from bayes_pref.errors import DataError
 from bayes_pref.plots.style import off_screen
+from bayes_pref.reporting.csv_cells import neutral
 from bayes_pref.whole_files import write_whole
 
 
@@ -56,8 +57,9 @@ class OutputFolder:
                 pass
 
     def table(self, name: str, frame: pd.DataFrame, *, index: bool) -> None:
-        """Write a frame as CSV."""
-        self._write(name, lambda: _encoded(frame.to_csv(index=index)))
+        """Write a frame as CSV, in which no text is a formula to a spreadsheet (`csv_cells`)."""
+        cells = neutral(frame, index=index)
+        self._write(name, lambda: _encoded(cells.to_csv(index=index)))
 
     def text(self, name: str, text: str) -> None:
         """Write text as UTF-8."""

@@ -1,4 +1,7 @@
-"""HTML pages that hold their figures and need no other file."""
+"""HTML pages that hold their figures and need no other file.
+
+Every text is escaped, and control characters in labels are written as escapes of Python's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot
+from pandas.api.types import is_float_dtype, is_numeric_dtype
 
+from bayes_pref.messages import printable
 from bayes_pref.plots.style import off_screen
 
 _STYLE = """
@@ -43,6 +48,17 @@ class Section:
     parts: tuple[str, ...]
 
 
+def escaped(text: object) -> str:
+    r"""Return a label as HTML that shows it, inside an element or the quotes of an attribute.
+
+    Examples
+    --------
+    >>> escaped("<b> isn't\x1b[2J")
+    '&lt;b&gt; isn&#x27;t\\x1b[2J'
+    """
+    return html.escape(printable(text), quote=True)
+
+
 def page(title: str, sections: Iterable[Section]) -> str:
     """Return a whole HTML document.
 
@@ -59,34 +75,50 @@ def page(title: str, sections: Iterable[Section]) -> str:
     >>> "<h2>Notes</h2>" in text, "a &lt; b" in text
     (True, True)
     """
-    body = [f"<h1>{html.escape(title)}</h1>"]
+    body = [f"<h1>{escaped(title)}</h1>"]
     for section in sections:
-        body += [f"<h2>{html.escape(section.title)}</h2>"] if section.title else []
+        body += [f"<h2>{escaped(section.title)}</h2>"] if section.title else []
         body += section.parts
     content = "\n".join(body)
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escaped(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body>{content}</body></html>\n"
     )
 
 
 def paragraph(text: str) -> str:
     """Return a paragraph of plain text."""
-    return f"<p>{html.escape(text)}</p>"
+    return f"<p>{escaped(text)}</p>"
 
 
 def items(texts: Sequence[str]) -> str:
     """Return a list of plain texts; nothing if it is empty."""
-    lines = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
+    lines = "".join(f"<li>{escaped(text)}</li>" for text in texts)
     return f"<ul>{lines}</ul>" if lines else ""
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Return a table with the frame's columns as header; numbers have two decimals."""
-    written: str = frame.to_html(index=False, border=0, float_format="{:.2f}".format, escape=True)
-    return written
+    """Return a table with the frame's columns as header; numbers have two decimals.
+
+    Examples
+    --------
+    >>> table(pd.DataFrame({"user": ["<a>"], "x": [1.234]})).partition("</tr>")[2]
+    "<tr><td>&lt;a&gt;</td><td class='number'>1.23</td></tr></table>"
+    """
+    head = "".join(f"<th>{escaped(name)}</th>" for name in frame.columns)
+    columns = [_cells(frame.iloc[:, k]) for k in range(frame.shape[1])]
+    rows = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _cells(column: pd.Series[Any]) -> list[str]:
+    """HTML of the cells of a column."""
+    if is_float_dtype(column.dtype):
+        return [f"<td class='number'>{value:.2f}</td>" for value in column]
+    mark = " class='number'" if is_numeric_dtype(column.dtype) else ""
+    return [f"<td{mark}>{escaped(value)}</td>" for value in column]
 
 
 def plain_table(rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
@@ -107,10 +139,10 @@ def plain_table(rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -
     lines = []
     for first, *rest in rows:
         cells = [
-            f"<td{' class=' + repr('number') if place in numbers else ''}>{html.escape(text)}</td>"
+            f"<td{' class=' + repr('number') if place in numbers else ''}>{escaped(text)}</td>"
             for place, text in enumerate(rest, start=1)
         ]
-        lines.append(f"<tr><th>{html.escape(first)}</th>{''.join(cells)}</tr>")
+        lines.append(f"<tr><th>{escaped(first)}</th>{''.join(cells)}</tr>")
     return f"<table>{''.join(lines)}</table>"
 
 
@@ -131,4 +163,4 @@ def figure(draw: Callable[[], Any], description: str) -> str:
         finally:
             pyplot.close(drawn)
     data = base64.b64encode(stream.getvalue()).decode()
-    return f"<p><img alt='{html.escape(description)}' src='data:image/png;base64,{data}'></p>"
+    return f"<p><img alt='{escaped(description)}' src='data:image/png;base64,{data}'></p>"

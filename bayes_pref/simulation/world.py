@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.messages import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +90,12 @@ class World:
 
     def __repr__(self) -> str:
         """Show the sizes, the share of confounded comparisons, and the population."""
-        return f"{self._headline()}\n{self._population().to_string(float_format='{:.2f}'.format)}"
+        population = self._population().rename(index=printable, columns=printable)
+        return f"{self._headline()}\n{population.to_string(float_format='{:.2f}'.format)}"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<p>{self._headline()}</p>{self._population().to_html(float_format='{:.2f}'.format)}"
-        )
+        population = self._population().rename(index=printable, columns=printable)
+        return f"<p>{self._headline()}</p>{population.to_html(float_format='{:.2f}'.format)}"
 
     def _headline(self) -> str:
         rows = self.truth.comparisons

@@ -3,14 +3,22 @@
 A side is a string, a list of messages ({"role": ..., "content": ...}), or a whole conversation in
 the format of HH-RLHF (Bai et al. 2022): turns that begin with "Human:" and "Assistant:". The turns
 that both conversations of a pair share from the start are the prompt; the rest is the response.
+Wherever texts are taken, one string, or one list of messages, is one text.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
 
 from bayes_pref.errors import DataError
+
+# One text, one message, one list of messages, or several of these.
+Texts: TypeAlias = "str | Mapping[str, Any] | Sequence[str | Sequence[Mapping[str, Any]]]"
 
 _MARK = re.compile(r"(?:^|\n\n)[ ]*(Human|Assistant):[ ]?")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
@@ -48,19 +56,28 @@ def turns(value: Any) -> list[Turn] | None:
             Turn(_ROLES[mark.group(1)], text[mark.end() : end].strip())
             for mark, end in zip(marks, ends, strict=True)
         ]
-    # A list is read from Parquet as an array.
-    if isinstance(value, list | tuple) or hasattr(value, "tolist"):
+    if isinstance(value, Mapping):
+        return [_message(value)]
+    if _is_list(value):
         return [_message(message) for message in value]
     raise DataError(f"is {type(value).__name__}; expected text or a list of messages")
 
 
+def _is_list(value: Any) -> bool:
+    # A list is read from Parquet as an array.
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+
+
 def _message(message: Any) -> Turn:
-    if not isinstance(message, dict) or "content" not in message:
+    if not isinstance(message, Mapping) or "content" not in message:
         raise DataError("has a message without 'content'; expected {'role': ..., 'content': ...}")
     content = message["content"]
     if not isinstance(content, str):  # several parts, of which the texts are kept
-        parts = [] if content is None else list(content)
-        content = "\n".join(str(part["text"]) for part in parts if "text" in part)
+        parts = [] if content is None else content
+        if not _is_list(parts):
+            raise DataError(f"has a message whose content is {type(content).__name__}, not text")
+        texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+        content = "\n".join(text for text in texts if isinstance(text, str))
     return Turn(str(message.get("role", "assistant")), content.strip())
 
 
@@ -100,7 +117,8 @@ def split(prompt: Any, left: Any, right: Any) -> Pair:
         responses = _joined(one[shared:]), _joined(other[shared:])
         before = one[:shared] or before
     else:
-        sides = [str(left), str(right)]
+        given = ((one, left), (other, right))
+        sides = [str(side) if said is None else _joined(said) for said, side in given]
         if isinstance(prompt, str) and prompt and all(side.startswith(prompt) for side in sides):
             sides = [side[len(prompt) :] for side in sides]
         responses = _bare(sides[0]), _bare(sides[1])
@@ -110,6 +128,108 @@ def split(prompt: Any, left: Any, right: Any) -> Pair:
             "name the field with prompt=...",
         )
     return Pair(str(prompt).strip() if before is None else _request(before), *responses)
+
+
+def texts(values: Any, what: str) -> list[str]:
+    """Return the texts that are given: one text, one list of messages, or several of these.
+
+    Parameters
+    ----------
+    values
+        Texts are kept as they are; of messages, what they say.
+    what
+        The argument's name, for messages.
+
+    Raises
+    ------
+    DataError
+        If one is neither text nor messages.
+
+    Examples
+    --------
+    >>> texts("Seven.", "responses"), texts([{"role": "assistant", "content": "7"}], "responses")
+    (['Seven.'], ['7'])
+    """
+    found = []
+    # A loop over texts: their formats may differ.
+    for n, value in enumerate(_several(values, what)):
+        try:
+            found.append(value if isinstance(value, str) else _joined(turns(value) or []))
+        except DataError as err:
+            raise DataError(f"{what}: number {n} {err}") from None
+    return found
+
+
+def exchanges(prompts: Any, responses: Any) -> tuple[list[str], list[str]]:
+    r"""Return prompts and responses, paired row by row, as `split` reads those of a vote.
+
+    Parameters
+    ----------
+    prompts
+        n prompts, or one for all responses: texts, lists of messages, or conversations.
+    responses
+        n responses, or one: texts, lists of messages, or conversations that go on from the prompt.
+
+    Returns
+    -------
+    prompts, responses: n each
+
+    Raises
+    ------
+    DataError
+        If one is neither text nor messages, or there are more prompts than one and not n.
+
+    Examples
+    --------
+    >>> exchanges([{"role": "user", "content": "3 + 4?"}], ["Seven.", "8"])
+    (['3 + 4?', '3 + 4?'], ['Seven.', '8'])
+    """
+    asked, said = _several(prompts, "prompts"), _several(responses, "responses")
+    if len(asked) != len(said):
+        if not _is_one(prompts):
+            raise DataError(f"{len(asked)} prompts for {len(said)} responses: pair them")
+        asked = asked * len(said)
+    pairs = [_exchange(n, *pair) for n, pair in enumerate(zip(asked, said, strict=True))]
+    return [prompt for prompt, _ in pairs], [response for _, response in pairs]
+
+
+def _exchange(n: int, prompt: Any, response: Any) -> tuple[str, str]:
+    """Prompt and response of one exchange."""
+    what = "prompts"
+    try:
+        before = turns(prompt)
+        what = "responses"
+        said = turns(response)
+    except DataError as err:
+        raise DataError(f"{what}: number {n} {err}") from None
+    request = str(prompt).strip() if before is None else _request(before)
+    if said is None:
+        return request, _bare(response)
+    asked = [Turn("user", request)] if before is None else before
+    if asked and not asked[-1].text:  # "Assistant:", whose turn it is
+        asked = asked[:-1]
+    repeated = said[: len(asked)] == asked and len(said) > len(asked)
+    return request, _joined(said[len(asked) :] if repeated else said)
+
+
+def _is_one(value: Any) -> bool:
+    """Whether a value is one text or one list of messages."""
+    if isinstance(value, str | Mapping):
+        return True
+    return _is_list(value) and len(value) > 0 and all(isinstance(part, Mapping) for part in value)
+
+
+def _several(values: Any, what: str) -> list[Any]:
+    if isinstance(values, np.ndarray) and not values.ndim:
+        values = values.item()
+    if _is_one(values):
+        return [values]
+    if _is_list(values) or isinstance(values, pd.Series | pd.Index) or hasattr(values, "to_list"):
+        return list(values)
+    raise DataError(
+        f"{what} is {type(values).__name__}; expected a text, a list of messages, or a list of "
+        "either"
+    )
 
 
 def _shared(one: list[Turn], other: list[Turn]) -> int:

@@ -93,13 +93,13 @@ class Encoder:
         )
         return hashlib.sha256("\n".join(made).encode() + rounded.tobytes()).hexdigest()[:16]
 
-    def __call__(self, texts: Sequence[str], where: Sequence[str]) -> FloatArray:
+    def __call__(self, texts: str | Sequence[str], where: str | Sequence[str]) -> FloatArray:
         """Encode texts.
 
         Parameters
         ----------
         texts
-            n texts.
+            n texts, or one.
         where
             Where each text stands in the data, for messages.
 
@@ -113,6 +113,8 @@ class Encoder:
             If the encoder fails, or returns another shape or a value that is not finite.
         """
         encode = self._encode
+        texts = [texts] if isinstance(texts, str) else texts
+        where = [where] if isinstance(where, str) else where
         try:
             found = np.asarray(encode(list(texts)), dtype=np.float64)
         except (TypeError, ValueError) as err:

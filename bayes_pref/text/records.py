@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +198,7 @@ def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
-    except (OSError, EOFError) as err:
+    except (OSError, EOFError, zlib.error) as err:
         raise DataError(f"cannot read {path}: {getattr(err, 'strerror', None) or err}") from err
     found, numbers = [], []
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -213,6 +214,11 @@ def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
         except json.JSONDecodeError as err:
             raise DataError(
                 f"line {number} of {path.name} is not JSON ({err.msg} at column {err.colno})",
+                "expected one object a line",
+            ) from err
+        except (RecursionError, ValueError) as err:  # nested too deeply; a number too long
+            raise DataError(
+                f"line {number} of {path.name} cannot be read as JSON ({err})",
                 "expected one object a line",
             ) from err
         if not isinstance(record, dict):

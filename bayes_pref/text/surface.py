@@ -7,16 +7,20 @@ word lists are short and English. They are meant to be read and criticised.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from bayes_pref.errors import DataError
+from bayes_pref.messages import shown, suggestion
 from bayes_pref.types import FloatArray
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
-_SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
-_ITEM = re.compile(r"(?m)^\s*(?:[-*•]|\d{1,3}[.)])\s+\S")
+# Every expression takes time in proportion to the text: none may begin at one character, run far
+# and fail, and do the same at the next. So this matches the last mark of "?!?" alone, and an item
+# begins on its own line, whatever blank lines there are before.
+_SENTENCE_END = re.compile(r"[.!?](?=\s|\Z)")
+_ITEM = re.compile(r"(?m)^[^\S\n]*(?:[-*•]|\d{1,3}[.)])\s+\S")
 _VOWELS = re.compile(r"[aeiouy]+")
 _FENCE = re.compile(r"(?ms)^[ \t]*```.*?(?:^[ \t]*```|\Z)")
 _INLINE = re.compile(r"`[^`\n]+`")
@@ -108,22 +112,26 @@ def surface_names(asked: bool | Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(asked, bool):
         return tuple(SURFACE) if asked else ()
+    if not isinstance(asked, str) and not isinstance(asked, Iterable):
+        raise DataError(f"surface must be True, False or names, got {shown(asked)}")
     names = (asked,) if isinstance(asked, str) else tuple(asked)
     unknown = [name for name in names if name not in SURFACE]
     if unknown:
-        raise DataError(f"unknown text feature {unknown[0]!r}", f"known are {', '.join(SURFACE)}")
+        near = suggestion(unknown[0], SURFACE)
+        remedy = near or f"known are {', '.join(SURFACE)}"
+        raise DataError(f"unknown text feature {shown(unknown[0])}", remedy)
     return names
 
 
-def surface(texts: Sequence[str], names: Sequence[str]) -> FloatArray:
+def surface(texts: str | Sequence[str], names: str | Sequence[str]) -> FloatArray:
     r"""Interpretable features of texts.
 
     Parameters
     ----------
     texts
-        n texts.
+        n texts, or one.
     names
-        k of the names in `SURFACE`.
+        k of the names in `SURFACE`, or one.
 
     Returns
     -------
@@ -135,5 +143,7 @@ def surface(texts: Sequence[str], names: Sequence[str]) -> FloatArray:
     array([[ 1.39,  0.  , 33.33],
            [ 1.1 ,  1.1 ,  0.  ]])
     """
+    texts = [texts] if isinstance(texts, str) else texts
+    names = [names] if isinstance(names, str) else names
     values = [[SURFACE[name](text) for name in names] for text in texts]
     return np.array(values, dtype=np.float64).reshape(len(texts), len(names))

@@ -17,6 +17,8 @@ import pandas as pd
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.text.cache import EmbeddingCache
+from bayes_pref.text.conversations import Texts, exchanges
+from bayes_pref.text.conversations import texts as read_texts
 from bayes_pref.text.encoders import Encode, Encoder
 from bayes_pref.text.surface import surface, surface_names
 from bayes_pref.types import FloatArray
@@ -145,6 +147,9 @@ class TextFeatures:
         progress: bool = False,
     ) -> FloatArray:
         """Features of n responses, (n, k); `embeddings` (n, d) where they are known."""
+        responses = read_texts(responses, "responses")
+        if not responses:
+            return np.empty((0, len(self.names)))
         parts = [surface(responses, self.surface)]
         if self.responses is not None:
             if embeddings is None:
@@ -161,32 +166,35 @@ class TextFeatures:
         progress: bool = False,
     ) -> FloatArray:
         """Contexts of n prompts, (n, q)."""
-        if self.prompts is None:
-            return np.empty((len(prompts), 0))
+        prompts = read_texts(prompts, "prompts")
+        if self.prompts is None or not prompts:
+            return np.empty((len(prompts), len(self.context_names)))
         if embeddings is None:
             embeddings = self.embed(prompts, where, progress=progress)
         return self.prompts(embeddings)
 
-    def frame(self, prompts: Sequence[str], responses: Sequence[str]) -> pd.DataFrame:
+    def frame(self, prompts: Texts, responses: Texts) -> pd.DataFrame:
         """Features and contexts of prompts and responses, as `Posterior.reward` reads items.
 
         Parameters
         ----------
-        prompts, responses
-            n of each, row by row.
+        prompts
+            n prompts, row by row, or one for all responses. One string, or one list of messages
+            (``{"role": ..., "content": ...}``), is one prompt.
+        responses
+            n responses, or one: strings or lists of messages.
 
         Raises
         ------
         DataError
-            If there is no encoder, or it fails.
+            If there is no encoder, or it fails; if something is neither text nor messages.
         """
-        if len(prompts) != len(responses):
-            raise DataError(f"{len(prompts)} prompts for {len(responses)} responses: pair them")
+        prompts, responses = exchanges(prompts, responses)
         values = np.hstack([self.attributes(responses), self.contexts(prompts)])
         return pd.DataFrame(values, columns=[*self.names, *self.context_names])
 
     def embed(
-        self, texts: Sequence[str], where: Sequence[str] | None = None, *, progress: bool = False
+        self, texts: Texts, where: Sequence[str] | None = None, *, progress: bool = False
     ) -> FloatArray:
         """Embeddings (n, d) of texts, from the cache where it holds them.
 
@@ -206,8 +214,9 @@ class TextFeatures:
                 "these features know no encoder (embeddings came as arrays, or the encoder was a "
                 "function of a former session): give one, comparisons.text.with_encoder(encoder)"
             )
-        where = [f"text {n}" for n in range(len(texts))] if where is None else where
-        return self.cache.encode(self.encoder, texts, where, progress=progress)
+        found = read_texts(texts, "texts")
+        where = [f"text {n}" for n in range(len(found))] if where is None else where
+        return self.cache.encode(self.encoder, found, where, progress=progress)
 
     def with_encoder(
         self, encoder: EncoderLike, cache: str | os.PathLike[str] | None = None

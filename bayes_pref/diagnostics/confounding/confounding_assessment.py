@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.confounding_limits import unsupported
 from bayes_pref.diagnostics.confounding.confounding_panels import draw_observed, draw_shift
@@ -46,7 +47,9 @@ class ConfoundingAssessment(Assessment):
         -------
         Assessed; with covariates, the column `shift_unadjusted` as well
         """
-        fitted = refit_with_exposure(posterior, seed=settings.seed, progress=settings.progress)
+        fitted = refit_with_exposure(
+            posterior, seed=settings.seed, progress=settings.progress, engine=settings.engine
+        )
         found = assess(
             fitted,
             query,
@@ -93,7 +96,15 @@ def _notes_on_fit(given: Posterior, fitted: Posterior) -> list[str]:
         f"the same comparisons, since the given posterior {lacks}; it is kept as "
         "Report.exposure_posterior."
     )
-    return [made, *(f"In that fit: {finding.message}" for finding in fitted.findings)]
+    return [made, *(_in_that_fit(finding, fitted) for finding in fitted.findings)]
+
+
+def _in_that_fit(finding: Finding, fitted: Posterior) -> str:
+    """Say whose chains a finding is about, and where to change them."""
+    advised = engine_call(fitted.run.engine, finding.settings) if finding.settings else ""
+    here = f"bp.diagnose(..., engine=bp.{advised})"
+    message = finding.message.replace(advised, here, 1) if advised else finding.message
+    return f"In that fit (not in the given posterior): {message}"
 
 
 def _note_on_covariates(found: Confounding, fitted: Posterior) -> list[str]:

@@ -35,7 +35,7 @@ def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> s
     beyond = None if model is None else model.choice_model(comparisons).beyond_logistic
     if beyond is not None:
         return (
-            f"{start}its test and its probabilities are those of logistic choices, and here is "
+            f"{start}its test and its probabilities are those of logistic choices, and not of "
             f"{beyond}; to assess it, fit a model without, to choices without ties"
         )
     if not names:

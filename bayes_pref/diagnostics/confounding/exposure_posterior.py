@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.models.base import RewardModel
@@ -20,8 +21,10 @@ from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.types import FloatArray
 
 
-def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool = True) -> Posterior:
-    """Return a posterior in which weights depend on exposure: this one, or a new fit by Gibbs.
+def refit_with_exposure(
+    posterior: Posterior, *, seed: int = 0, progress: bool = True, engine: Engine | None = None
+) -> Posterior:
+    """Return a posterior in which weights depend on exposure: this one, or a new fit.
 
     Parameters
     ----------
@@ -31,6 +34,8 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
         Random seed of the new fit.
     progress
         Whether to show its progress.
+    engine
+        How to draw from it; None: `Gibbs`, with as many draws as shifts need.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def refit_with_exposure(posterior: Posterior, *, seed: int = 0, progress: bool =
     if with_exposure is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
         return posterior
     # Enough draws for the population, which is all that shifts depend on.
-    engine = Gibbs(draws=600, warmup=400, progress=progress)
+    engine = Gibbs(draws=600, warmup=400, progress=progress) if engine is None else engine
     return fit(with_exposure, posterior.comparisons, engine, seed=seed)
 
 

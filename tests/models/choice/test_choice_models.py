@@ -189,11 +189,11 @@ def test_choices_that_a_choice_model_cannot_describe_are_refused(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("ties", "here is ties"),
-        ("lapse", "here is a lapse rate"),
-        ("probit", "here is the probit link"),
-        ("graded", "here is graded answers"),
-        ("ties, lapse, position", "here is ties and a lapse rate"),
+        ("ties", "and not ties"),
+        ("lapse", "and not a lapse rate"),
+        ("probit", "and not the probit link"),
+        ("graded", "and not graded answers"),
+        ("ties, lapse, position", "and not ties and a lapse rate"),
     ],
 )
 def test_gibbs_names_what_it_cannot_run(name: str, reason: str) -> None:

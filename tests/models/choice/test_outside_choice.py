@@ -107,7 +107,7 @@ def test_draws_are_those_of_its_likelihood_and_not_of_the_logistic() -> None:
 def test_engines_and_verdicts_refuse_what_they_cannot_know(posterior: bp.Posterior) -> None:
     data = small_comparisons()
     model = bp.PooledReward(choice=Cauchit())
-    with pytest.raises(bp.ModelError, match=r"Gibbs .* here is the choice model Cauchit"):
+    with pytest.raises(bp.ModelError, match=r"Gibbs .* and not the choice model Cauchit"):
         bp.fit(model, data, bp.Gibbs())
     with pytest.raises(bp.ModelError, match=r"diagnose judges .* the choice model Cauchit"):
         bp.diagnose(posterior)

@@ -75,7 +75,7 @@ class Sampler(ABC, Generic[P]):
         if choice_model.position_sd is not None and not self.position_bias:
             reason = "a position bias"
         if reason is not None:
-            return f"Gibbs needs logistic choices, and here is {reason}; use bp.NUTS()"
+            return f"Gibbs samples logistic choices, and not {reason}; use bp.NUTS()"
         return None
 
     @abstractmethod
