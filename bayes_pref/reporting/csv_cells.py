@@ -10,6 +10,7 @@ printable is escaped (``\x1b``). Numbers, and texts that are plain numbers, stay
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -40,11 +41,11 @@ def neutral(frame: pd.DataFrame, *, index: bool) -> pd.DataFrame:
     """
     columns = {k: _mapped(frame.iloc[:, k], _cell) for k in range(frame.shape[1])}
     made = pd.DataFrame(columns, index=frame.index)
-    made.columns = pd.Index([_cell(name) for name in frame.columns], tupleize_cols=False)
+    made.columns = _index(_cell(name) for name in frame.columns)
     if index:
-        labels = frame.index.to_series().reset_index(drop=True)
-        made.index = pd.Index(_mapped(labels, _cell), tupleize_cols=False)
-        made.index.name = None if frame.index.name is None else _cell(frame.index.name)
+        name = frame.index.name
+        made.index = _index(map(_cell, frame.index))
+        made.index.name = None if name is None else _cell(name)
     return made
 
 
@@ -58,7 +59,7 @@ def restored(frame: pd.DataFrame) -> pd.DataFrame:
     """
     columns = {k: _mapped(frame.iloc[:, k], _read) for k in range(frame.shape[1])}
     made = pd.DataFrame(columns, index=frame.index)
-    made.columns = pd.Index([_read(name) for name in frame.columns], tupleize_cols=False)
+    made.columns = _index(_read(name) for name in frame.columns)
     return made
 
 
@@ -66,7 +67,12 @@ def _mapped(column: pd.Series[Any], change: Any) -> pd.Series[Any]:
     kept = types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype)
     if kept or types.is_datetime64_any_dtype(column.dtype):
         return column
-    return column.astype(object).map(change)
+    # Objects: as text of Arrow's, half a character (which a label may hold) would be an error.
+    return pd.Series([change(value) for value in column], index=column.index, dtype=object)
+
+
+def _index(labels: Iterable[Any]) -> pd.Index[Any]:
+    return pd.Index(list(labels), dtype=object, tupleize_cols=False)
 
 
 def _cell(value: Any) -> Any:
