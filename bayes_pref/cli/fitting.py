@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 import warnings
+from functools import partial
 
 from bayes_pref import plots, settings
 from bayes_pref.cli.command import DONE, INTERRUPTED, SAVED, say, stop
@@ -69,7 +70,8 @@ def fit_table(options: argparse.Namespace) -> int:
 
 
 def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
-    folder.saved(SAVED, posterior.save)
+    # What the rounding costs is below the Monte Carlo error, and a big study fits on any disk.
+    folder.saved(SAVED, partial(posterior.save, compact=True))
     folder.table("weights.csv", posterior.weights(interval=interval), index=False)
     folder.table("population.csv", posterior.summary(interval=interval), index=True)
     folder.picture("population.png", lambda: plots.population(posterior, interval=interval))

@@ -145,7 +145,11 @@ def _decode(value: Json) -> Any:
     if "tuple" in value:
         return tuple(_decode(part) for part in value["tuple"])
     if "numpy" in value:
-        return np.dtype(value["numpy"]).type(value["value"])
+        # Of a label that is void or an object, the file would say how much memory to take.
+        dtype = np.dtype(value["numpy"])
+        if dtype.kind not in "biufU":
+            raise ValueError(f"no label has the type {dtype}")
+        return dtype.type(value["value"])
     if "timestamp" in value:
         return pd.Timestamp(value["timestamp"]).as_unit(value["unit"])
     if "datetime" in value:

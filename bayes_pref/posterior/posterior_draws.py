@@ -205,9 +205,9 @@ class PosteriorDraws:
             The file; an existing one is replaced. Any suffix will do, ``.nc`` is usual.
         compact
             Whether to save draws of users' parameters as compressed 32-bit floats, which takes a
-            fifth of the space. Each is rounded to a quarter of the Monte Carlo standard error of
-            the mean, or finer: estimates change by a small part of their Monte Carlo error. Draws
-            of the population are exact either way.
+            quarter of the space. Each draw is rounded to half of the Monte Carlo standard error of
+            the mean, or finer, and so moves by a quarter of it at most: nothing is lost beyond
+            Monte Carlo error. Draws of the population are exact either way.
 
         Raises
         ------

@@ -2,9 +2,9 @@
 
 Nearly all of a saved posterior are the draws of users' weights, and of each number only the first
 digits carry information: S draws with standard deviation s estimate a mean to s / sqrt(S) at best.
-They are rounded to multiples of a power of two of at most a quarter of that, held as 32-bit
-floats, and then compress well. No draw, and so no quantile, moves by more than an eighth of the
-Monte Carlo standard error of the mean, and the mean itself by far less.
+They are rounded to multiples of a power of two of at most half of that, held as 32-bit floats, and
+then compress well. No draw, and so no quantile, moves by more than a quarter of the Monte Carlo
+standard error of the mean, and the mean itself by far less.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 NOTE = "rounded"
-NOTE_TEXT = "to a quarter of the Monte Carlo standard error of the mean, or finer"
-_PARTS = 4.0  # steps in a Monte Carlo standard error of the mean
+NOTE_TEXT = "to half of the Monte Carlo standard error of the mean, or finer"
+_PARTS = 2.0  # steps in a Monte Carlo standard error of the mean
 _DIGITS = 2.0**24  # whole numbers below this are exact as 32-bit floats
 _RANGE = 1e-30, 1e30  # well within that of 32-bit floats, and of their squares
 
@@ -35,7 +35,7 @@ def rounded(draws: xr.Variable) -> NDArray[np.float32] | None:
     --------
     >>> values = np.random.default_rng(0).normal(size=(2, 500, 3))
     >>> near = rounded(xr.Variable(("chain", "draw", "user"), values))
-    >>> near.dtype, bool(np.abs(near - values).max() < 1 / np.sqrt(1000) / 8)
+    >>> near.dtype, bool(np.abs(near - values).max() < 1 / np.sqrt(1000) / 4)
     (dtype('float32'), True)
     """
     if draws.dims[:2] != ("chain", "draw") or "user" not in draws.dims or draws.dtype != "f8":

@@ -32,6 +32,10 @@ _FORMAT_ATTRIBUTE = "bayes_pref_format"
 _VERSION_ATTRIBUTE = "bayes_pref_version"
 _SETTINGS = ("model", "run", "seed", "findings")
 _SETTINGS_1 = ("model", "engine", "seed", "findings")
+try:
+    _VERSION = version("bayes_pref")  # read now: later there may be no handle left for it
+except PackageNotFoundError:
+    _VERSION = "unknown"
 _BINARY = getattr(os, "O_BINARY", 0)
 # The exceptions of HDF5, xarray and JSON for a damaged file.
 _DAMAGED = (
@@ -72,7 +76,7 @@ def write(
         raise DataError(f"cannot save to {path}: it is a folder; add a file name")
     header: dict[str, Any] = {name: _json(value, name) for name, value in settings.items()}
     header["groups"] = _json(list(groups), "groups")
-    header |= {_FORMAT_ATTRIBUTE: FORMAT, _VERSION_ATTRIBUTE: _library_version()}
+    header |= {_FORMAT_ATTRIBUTE: FORMAT, _VERSION_ATTRIBUTE: _VERSION}
 
     def produce() -> tuple[memoryview, bytes]:
         image = image_of(groups, header, compact=compact)
@@ -183,10 +187,3 @@ def _number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} of type {type(value).__name__} cannot be stored as JSON")
-
-
-def _library_version() -> str:
-    try:
-        return version("bayes_pref")
-    except PackageNotFoundError:
-        return "unknown"

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from interrupting import interrupt_after
 from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 from matplotlib import image, pyplot
@@ -79,10 +80,12 @@ def test_a_fit_writes_results_that_say_the_same(run: Run, folder: Path) -> None:
     engine = bp.Gibbs(draws=60, warmup=60, chains=2, progress=False)
     with pytest.warns(bp.ConvergenceWarning):
         again = bp.fit(bp.HierarchicalReward(), frame, engine, seed=4)
-    pd.testing.assert_frame_equal(posterior.weights(), again.weights())
+    # The file holds users' draws rounded to half of the Monte Carlo error; the tables are exact.
+    again.save("again.nc", compact=True)
+    xr.testing.assert_identical(posterior.draws, bp.Posterior.load("again.nc").draws)
     assert posterior.comparisons.users.tolist() == [3, 1, 2, 12]
     assert posterior.comparisons.rows.tolist() == list(range(2, 26))
-    pd.testing.assert_frame_equal(pd.read_csv("run/weights.csv"), posterior.weights())
+    pd.testing.assert_frame_equal(pd.read_csv("run/weights.csv"), again.weights())
     summary = pd.read_csv("run/population.csv", index_col="parameter")
     assert np.allclose(summary, posterior.summary(), rtol=1e-12)
     assert "features (every other column): length, tone" in out
@@ -159,9 +162,10 @@ def test_options_choose_the_columns_and_the_model(
 def test_the_interval_asked_for_is_the_one_written(run: Run) -> None:
     _, out, _ = run(*fit_votes("--interval", "0.5"))
     posterior = bp.Posterior.load("run/posterior.nc")
-    assert np.allclose(
-        pd.read_csv("run/weights.csv")["upper"], posterior.weights(interval=0.5)["upper"]
-    )
+    saved = posterior.weights(interval=0.5)
+    moved = np.abs(pd.read_csv("run/weights.csv")["upper"] - saved["upper"])
+    # The file's draws are rounded to half of the Monte Carlo error of a mean.
+    assert (moved <= 1.001 * saved["sd"] / np.sqrt(120) / 4).all()
     assert "50 % interval" in out
     assert "90 % interval" not in out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import inspect
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +34,9 @@ from bayes_pref.posterior import ElboRecord, Finding, Posterior, Run, storage
 from bayes_pref.posterior import format_1 as format_1_names
 from bayes_pref.posterior.estimates import COLUMNS
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
+from bayes_pref.posterior.seal import seal
 from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
+from bayes_pref.text.text_features import Projection, TextFeatures
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
@@ -411,3 +415,190 @@ def test_a_model_that_this_version_does_not_know_is_refused(tmp_path: Path) -> N
     storage.write(path, {"posterior": posterior.draws}, settings)
     with pytest.raises(DataError, match="is cut short or damaged"):
         Posterior.load(path)
+
+
+@pytest.mark.parametrize("size", [(2, 50), (4, 1000)])
+def test_a_compact_file_moves_no_draw_by_more_than_a_quarter_of_its_monte_carlo_error(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    chains, draws = size
+    posterior = made_posterior(chains=chains, draws=draws)
+    posterior.save(tmp_path / "compact.nc", compact=True)
+    again = Posterior.load(tmp_path / "compact.nc")
+    for name in ("mu", "tau"):
+        xr.testing.assert_identical(again.draws[name], posterior.draws[name])
+    weights = posterior.draws["weights"]
+    error = weights.std(("chain", "draw")) / np.sqrt(chains * draws)
+    moved = np.abs(again.draws["weights"] - weights)
+    assert (moved.max(("chain", "draw")) <= 0.2501 * error).all()
+    assert float(moved.max()) > 0.0
+    # The roundings are nearly independent: their mean is far smaller than any of them.
+    mean = np.abs((again.draws["weights"] - weights).mean(("chain", "draw")))
+    assert (mean <= 5 * error / 4 / np.sqrt(chains * draws)).all()
+    assert again.draws["weights"].dtype == np.float64
+    posterior.save(tmp_path / "plain.nc")
+    share = (tmp_path / "compact.nc").stat().st_size / (tmp_path / "plain.nc").stat().st_size
+    assert share < 1 if draws == 50 else share < 0.3
+
+
+@pytest.mark.parametrize("change", ["far from zero", "tiny", "constant", "no spread but one"])
+def test_draws_that_32_bits_cannot_hold_are_saved_as_they_are(tmp_path: Path, change: str) -> None:
+    posterior = made_posterior(chains=2, draws=500)
+    weights = posterior.draws["weights"]
+    changed = {
+        "far from zero": weights + 1e9,
+        "tiny": weights * 1e-90,
+        "constant": weights * 0 + 0.1,
+        "no spread but one": weights * 0 + (weights == weights.max()),
+    }[change]
+    posterior = replace(posterior, draws=posterior.draws.assign(weights=changed))
+    posterior.save(tmp_path / "compact.nc", compact=True)
+    again = Posterior.load(tmp_path / "compact.nc").draws["weights"]
+    xr.testing.assert_identical(again, posterior.draws["weights"])
+
+
+def without_variable(draws: xr.Dataset) -> xr.Dataset:
+    return draws.drop_vars("weights")
+
+
+CONTRADICTIONS: dict[str, tuple[Any, str]] = {
+    "users in another order": (
+        lambda draws: draws.isel(user=[1, 0, 2, 3]), "the dimension user, and the comparisons"),
+    "a user too few": (lambda draws: draws.isel(user=[0, 1, 2]), "the dimension user|other sizes"),
+    "no weights": (without_variable, "there are no draws of weights"),
+    "NaN": (lambda draws: draws.assign(mu=draws["mu"] * np.nan), "mu hold NaN or infinity"),
+    "a negative sd": (
+        lambda draws: draws.assign(tau=-draws["tau"]), "tau hold the negative standard deviation"),
+    "another dimension": (
+        lambda draws: draws.assign(mu=draws["tau"].rename(feature="trait")), "have the dimensions"),
+    "no draws": (lambda draws: draws.isel(draw=[]), "there are no draws of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS)
+def test_parts_that_contradict_each_other_are_neither_saved_nor_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    alter, message = CONTRADICTIONS[change]
+    path = tmp_path / "posterior.nc"
+    posterior = made_posterior()
+    altered = replace(posterior, draws=alter(posterior.draws))
+    with pytest.raises(DataError, match=f"^cannot save to .*{message}"):
+        altered.save(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Posterior, "_check", lambda _: None)
+        altered.save(path)
+    with pytest.raises(DataError, match=f"^cannot load .*{message}"):
+        Posterior.load(path)
+
+
+def test_a_small_file_cannot_fill_the_memory(tmp_path: Path) -> None:
+    posterior = made_posterior()
+    path = tmp_path / "posterior.nc"
+    for name, options in {
+        "never written": {"shape": (2, 10**9), "chunks": (1, 1000)},
+        "zeros, compressed": {"data": np.zeros((2, 10**6)), "compression": 9},
+        "elsewhere": {"shape": (2, 50), "dtype": "f8", "external": [(str(path), 0, 800)]},
+    }.items():
+        posterior.save(path)
+        resealed(path, "sample_stats/lp", options)
+        with pytest.raises(DataError, match="is cut short or damaged"):
+            Posterior.load(path)
+        assert name
+
+
+def resealed(path: Path, variable: str, options: dict[str, Any]) -> None:
+    """Replace an array of a saved posterior, as somebody with intent would, and seal it anew."""
+    image = io.BytesIO(path.read_bytes()[:-64])
+    with h5py.File(image, "r+") as file:
+        group, _, name = variable.partition("/")
+        dims = [scales[0].name for scales in file[variable].dims]
+        del file[variable]
+        added = file[group].create_dataset(name, **options)
+        for axis, dim in enumerate(dims):
+            added.dims[axis].attach_scale(file[dim])
+    path.write_bytes(image.getvalue() + seal(image.getvalue()))
+
+
+def test_links_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
+    made_posterior(seed=1).save(tmp_path / "other.nc")
+    for link in (
+        h5py.ExternalLink(str(tmp_path / "other.nc"), "/posterior/mu"),
+        h5py.SoftLink("/"),
+    ):
+        path = tmp_path / "posterior.nc"
+        made_posterior().save(path)
+        image = io.BytesIO(path.read_bytes()[:-64])
+        with h5py.File(image, "r+") as file:
+            del file["posterior/mu"]
+            file["posterior/mu"] = link
+        path.write_bytes(image.getvalue() + seal(image.getvalue()))
+        with pytest.raises(DataError, match="is cut short or damaged"):
+            Posterior.load(path)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"it is not a file that Posterior.save wrote"):
+        Posterior.load(tmp_path / "pipe")
+    with pytest.raises(DataError, match="it is a folder or a device"):
+        made_posterior().save(tmp_path / "pipe")
+
+
+def test_a_file_of_format_2_loads_and_is_checked_array_by_array(tmp_path: Path) -> None:
+    posterior = made_posterior()
+    path = tmp_path / "posterior.nc"
+    write_format_2(path, posterior)
+    again = Posterior.load(path)
+    xr.testing.assert_identical(again.draws, posterior.draws)
+    assert (again.run, again.model) == (posterior.run, posterior.model)
+    assert_same_comparisons(again.comparisons, posterior.comparisons)
+    whole = bytearray(path.read_bytes())
+    whole[whole.find(posterior.draws["weights"].to_numpy()[0, :4].tobytes())] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="is cut short or damaged"):
+        Posterior.load(path)
+
+
+def write_format_2(path: Path, posterior: Posterior) -> None:
+    """Write a file as the last version with format 2 did."""
+    groups = {
+        "posterior": posterior.draws,
+        "sample_stats": posterior.sample_stats,
+        "comparisons": comparisons_dataset(posterior.comparisons),
+    }
+    described = {
+        "model": posterior.model.settings(), "run": posterior.run.state(), "seed": posterior.seed,
+        "findings": [], "groups": list(groups),
+    }  # fmt: skip
+    header = {name: json.dumps(value) for name, value in described.items()}
+    header |= {"bayes_pref_format": 2, "bayes_pref_version": "0.0"}
+    xr.Dataset(attrs=header).to_netcdf(path, mode="w", engine="h5netcdf")
+    for group, dataset in groups.items():
+        stored = dataset.drop_vars(list(dataset.coords))
+        for dim, index in dataset.indexes.items():
+            stored[f"{dim}_labels"] = (f"{dim}_labels_byte", json_bytes(encode_index(index)))
+            stored = stored.assign_coords({dim: [str(label) for label in index]})
+        checksums = {
+            str(name): {"fletcher32": True, "chunksizes": variable.shape}
+            for name, variable in stored.data_vars.items()
+            if variable.size
+        }
+        stored.to_netcdf(path, mode="a", group=group, engine="h5netcdf", encoding=checksums)
+
+
+def test_loading_makes_no_folder_and_takes_no_encoder_from_the_file(tmp_path: Path) -> None:
+    text = TextFeatures(
+        ("length",), Projection(np.zeros(2), np.ones((2, 1))), encoder_name="somebody/elses-model"
+    )
+    settings, arrays = text.state()
+    again = TextFeatures.from_state(settings | {"cache": str(tmp_path / "made")}, arrays)
+    assert again.encoder is None
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match="'somebody/elses-model', which a file only names; if you"):
+        again.frame(["?"], ["tea"])
+    assert again.state()[0] == settings
+    posterior = made_posterior()
+    posterior.save(tmp_path / "posterior.nc")
+    with pytest.raises(DataError, match=r"no features of texts; load it without encoder="):
+        Posterior.load(tmp_path / "posterior.nc", encoder=lambda texts: np.ones((len(texts), 2)))
