@@ -438,7 +438,7 @@ def test_a_compact_file_moves_no_draw_by_more_than_a_quarter_of_its_monte_carlo_
     assert again.draws["weights"].dtype == np.float64
     posterior.save(tmp_path / "plain.nc")
     share = (tmp_path / "compact.nc").stat().st_size / (tmp_path / "plain.nc").stat().st_size
-    assert share < 1 if draws == 50 else share < 0.3
+    assert share < (0.7 if draws == 1000 else 1.0)  # the weights are 6 tenths of the larger one
 
 
 @pytest.mark.parametrize("change", ["far from zero", "tiny", "constant", "no spread but one"])
@@ -496,7 +496,7 @@ def test_a_small_file_cannot_fill_the_memory(tmp_path: Path) -> None:
     posterior = made_posterior()
     path = tmp_path / "posterior.nc"
     for name, options in {
-        "never written": {"shape": (2, 10**9), "chunks": (1, 1000)},
+        "never written": {"shape": (2, 10**9), "dtype": "f8", "chunks": (1, 1000)},
         "zeros, compressed": {"data": np.zeros((2, 10**6)), "compression": 9},
         "elsewhere": {"shape": (2, 50), "dtype": "f8", "external": [(str(path), 0, 800)]},
     }.items():
