@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from checkpoint_faults import forked
+from worker_faults import fit
 
 import bayes_pref as bp
 from bayes_pref.compile_cache import NullCache
@@ -107,8 +108,31 @@ def homeless(folder: Path, count: int) -> Iterator[tuple[str, str]]:
     yield "nothing was written", str(made) if made else "held"
 
 
+def compiled_nuts() -> str:
+    """Run compiled chains; a digest of their draws."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        warnings.filterwarnings("error", "torch cannot compile")
+        return fit("nuts")
+
+
+def inductor(folder: Path, count: int) -> Iterator[tuple[str, str]]:
+    """Damaged code of torch's compiler: what was done, and whether the draws are the same."""
+    expected = forked(compiled_nuts)
+    libraries = {path: path.read_bytes() for path in folder.rglob("*.so")}
+    assert libraries
+    for number, kind in enumerate((0, 4, 5, 0, 4, 5)[:count]):
+        everything = folder.rglob("*") if number > 2 else libraries
+        for path in [each for each in everything if each.is_file() and each.stat().st_size]:
+            done = damage(np.random.default_rng(number), path, kind)
+        found = forked(compiled_nuts)
+        yield f"code of torch's compiler, {done}", "held" if found == expected else found
+        for path, content in libraries.items():
+            path.write_bytes(content)
+
+
 def main() -> None:
     """Run a sweep: its name, a folder, the number of cases; print a line a case."""
-    sweep = {"damages": damages, "homeless": homeless}[sys.argv[1]]
+    sweep = {"damages": damages, "homeless": homeless, "inductor": inductor}[sys.argv[1]]
     for done, found in sweep(Path(sys.argv[2]), int(sys.argv[3])):
         print(json.dumps([done, found]), flush=True)  # noqa: T201

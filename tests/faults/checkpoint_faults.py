@@ -28,7 +28,7 @@ from bayes_pref.inference.runtime import checkpoint
 
 OUTCOMES = ("refused", "same", "killed")
 SETTINGS = {"draws": 40, "warmup": 20, "chains": 2, "cores": 1, "progress": False}
-SECONDS = 60.0  # of one case
+SECONDS = 300.0  # of one case
 # Every step of writing and cleaning up passes through one of these.
 STEPS = ("mkdir", "open", "posix_fallocate", "pwrite", "fsync", "replace", "unlink", "rmdir")
 

@@ -52,3 +52,8 @@ def test_nothing_needs_a_place_to_keep_what_was_compiled(tmp_path: Path) -> None
         "NUMBA_CACHE_DIR": "",
     }
     tried("homeless", tmp_path, sweep.cases(2, 10), environment)
+
+
+@pytest.mark.skipif(not sweep.WHOLE, reason="compiles for a minute; make test-faults does")
+def test_damaged_code_of_torchs_compiler_is_compiled_anew(tmp_path: Path) -> None:
+    tried("inductor", tmp_path, 6, {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)})

@@ -227,10 +227,21 @@ def _compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ca
     shapes = [(tuple(each.shape), str(each.dtype)) for each in inputs]
     key = f"{graph.code}{shapes}"
     if key not in _kernels:
-        from torch import _inductor as inductor  # takes seconds to import; only compiling needs it
+        # Takes seconds to import; only compiling needs it.
+        from torch._inductor.utils import fresh_inductor_cache
 
-        with torch.no_grad():
-            kernel = inductor.compile(graph, list(inputs), options=OPTIONS)
-            kernel(*inputs)  # compiled by now, and in memory before chains start
-        _kernels[key] = kernel
+        try:
+            _kernels[key] = _built(graph, inputs)
+        except Exception:  # noqa: BLE001  what inductor keeps on disk may be damaged: do without it
+            with fresh_inductor_cache():
+                _kernels[key] = _built(graph, inputs)
     return _kernels[key]
+
+
+def _built(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
+    from torch import _inductor as inductor
+
+    with torch.no_grad():
+        kernel: Callable[..., Any] = inductor.compile(graph, list(inputs), options=OPTIONS)
+        kernel(*inputs)  # compiled by now, and in memory before chains start
+    return kernel
