@@ -118,7 +118,7 @@ def killed_at(step: int, work: Callable[[], object], counted: list[int] | None =
 
 def damage(rng: np.random.Generator, folder: Path, other: Path, kind: int) -> str:
     """Damage a checkpoint; returns what was done."""
-    files = sorted(folder.iterdir())
+    files = sorted(path for path in folder.iterdir() if path.stat().st_size)  # not the lock
     states = sorted(folder.glob("chain-*.state"))
     path = files[rng.integers(len(files))]
     content = bytearray(path.read_bytes())
