@@ -73,7 +73,8 @@ def diagnose(
     comparisons
         None: those that were fitted. Others, answered or not, may be given as `Comparisons` or as a
         table with the attributes' differences (left minus right), the contexts and the user column
-        of the fitted ones. Users without fitted comparisons are new users; without a user column
+        of the fitted ones; of items, the columns ``left`` and ``right`` may name them instead of
+        attributes. Users without fitted comparisons are new users; without a user column
         all are.
     prompts
         Features of the prompts for the overlap, such as their whole embeddings, instead of the

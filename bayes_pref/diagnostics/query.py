@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed
@@ -70,7 +71,8 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
     candidates
         None: the comparisons that were fitted. `Comparisons` with the same features; their choices
         are not used. Or a table with the attributes' differences (left minus right), the contexts
-        and, unless all users are new, the user column, named as in the fitted comparisons.
+        and, unless all users are new, the user column, named as in the fitted comparisons. Where
+        these came as items, the columns ``left`` and ``right`` may name the items instead.
 
     Returns
     -------
@@ -129,11 +131,13 @@ def _from_comparisons(comparisons: Comparisons, fitted: Comparisons) -> Query:
 def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
     table = Table.read(candidates, "comparisons")
     features = fitted.features
-    table.require([*features.attributes, *features.contexts])
+    by_name = fitted.catalogue is not None and {"left", "right"} <= set(table.frame.columns)
+    table.require([*(["left", "right"] if by_name else features.attributes), *features.contexts])
     if not len(table.frame):
         raise DataError("comparisons: the table has no rows; at least 1 is needed")
     context = table.numbers(features.contexts)
-    difference = features.expand(table.numbers(features.attributes), context)
+    attributes = _of_items(table, fitted) if by_name else table.numbers(features.attributes)
+    difference = features.expand(attributes, context)
     if fitted.user_name in table.frame.columns:
         codes, users = table.codes(fitted.user_name)
         labels = users[codes]
@@ -142,6 +146,16 @@ def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
         labels = pd.Index(["population"] * len(table.frame))
         user = np.full(len(table.frame), NEW_USER, dtype=np.int64)
     return Query(difference, context, user, labels, table.frame.index)
+
+
+def _of_items(table: Table, fitted: Comparisons) -> FloatArray:
+    """(n, k) attributes of the items in the column "left" minus those in "right"."""
+    assert fitted.catalogue is not None  # or items have no names
+    known = fitted.catalogue.to_numpy(np.float64)
+    left, right = (
+        known[item_positions(table, side, fitted.catalogue.index)] for side in ("left", "right")
+    )
+    return np.asarray(left - right)
 
 
 def _warn_of_units(query: Query, fitted: Comparisons) -> None:

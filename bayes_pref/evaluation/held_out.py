@@ -24,15 +24,16 @@ from bayes_pref.data import Comparisons
 from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
-from bayes_pref.evaluation.scores import mean_with_error
+from bayes_pref.evaluation.scores import mean_with_error, wilson
 from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.queries import POPULATION
-from bayes_pref.types import IntArray
+from bayes_pref.types import FloatArray, IntArray
 
 SCORES = ("accuracy", "log_score", "brier")
+RANGES = {"accuracy": (0.0, 1.0), "log_score": (-np.inf, 0.0), "brier": (0.0, 1.0)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +45,8 @@ class Evaluation:
     overall
         One row for each `score` and group of `users` ("known" to the posterior, "new", and "all"
         where there are both): `mean`, its standard error `sd`, clustered by user, the bounds
-        `lower` and `upper` of its confidence interval, and the numbers of `comparisons` and of
+        `lower` and `upper` of its confidence interval (of accuracy Wilson's, which stays between 0
+        and 1; others are cut at the score's range), and the numbers of `comparisons` and of
         users, `n_users`.
     users
         One row for each `user` and `score`: whether the user is `known`; `mean`, `sd`, `lower` and
@@ -247,7 +249,7 @@ def _overall(rows: pd.DataFrame, user: IntArray, interval: float) -> pd.DataFram
             {
                 "users": group,
                 "score": score,
-                **mean_with_error(rows[score].to_numpy()[which], user[which], interval),
+                **_mean_within(score, rows[score].to_numpy()[which], user[which], interval),
                 "comparisons": int(which.sum()),
                 "n_users": len(np.unique(user[which])),
             }
@@ -257,6 +259,22 @@ def _overall(rows: pd.DataFrame, user: IntArray, interval: float) -> pd.DataFram
     )
 
 
+def _mean_within(
+    score: str, scores: FloatArray, user: IntArray, interval: float
+) -> dict[str, float]:
+    """Mean of a score with an interval inside the score's range."""
+    found = mean_with_error(scores, user, interval)
+    if score == "accuracy" and np.isfinite(found["sd"]):
+        mean, error, groups = found["mean"], found["sd"], len(np.unique(user))
+        # As many independent comparisons as would have this error; at most all of them.
+        spread = mean * (1.0 - mean)
+        size = min(len(scores), spread / error**2) if error > 0 and spread > 0 else len(scores)
+        low, high = wilson(mean, size, float(t.ppf(0.5 + interval / 2, groups - 1)))
+        return found | {"lower": float(low), "upper": float(high)}
+    bounds = {name: float(np.clip(found[name], *RANGES[score])) for name in ("lower", "upper")}
+    return found | bounds
+
+
 def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.DataFrame:
     user, counts = held_out.user, held_out.counts
     scores = rows[list(SCORES)].to_numpy(dtype=np.float64)
@@ -264,8 +282,16 @@ def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.D
     square = np.add.reduceat((scores - mean[user]) ** 2, held_out.offsets[:-1], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):  # nan for users with a single row
         error = np.sqrt(square / (counts * (counts - 1))[:, None])
-    reach = np.asarray(t.ppf(0.5 + interval / 2, counts - 1))[:, None] * error
-    columns = dict(zip(COLUMNS, (mean, error, mean - reach, mean + reach), strict=True))
+    times = np.asarray(t.ppf(0.5 + interval / 2, counts - 1))[:, None]
+    bounds = (mean - times * error, mean + times * error)
+    low, high = (
+        np.stack([np.clip(bound[:, k], *RANGES[name]) for k, name in enumerate(SCORES)], axis=1)
+        for bound in bounds
+    )
+    hits = SCORES.index("accuracy")
+    z = np.where(counts > 1, -ndtri(0.5 - interval / 2), np.nan)
+    low[:, hits], high[:, hits] = wilson(mean[:, hits], counts, z)
+    columns = dict(zip(COLUMNS, (mean, error, low, high), strict=True))
     each = len(SCORES)
     return pd.DataFrame(
         {

@@ -56,3 +56,29 @@ def mean_with_error(scores: FloatArray, user: IntArray, interval: float) -> dict
     mean = float(scores.mean())
     reach = float(t.ppf(0.5 + interval / 2, groups - 1)) * error if groups > 1 else float("nan")
     return dict(zip(COLUMNS, (mean, error, mean - reach, mean + reach), strict=True))
+
+
+def wilson(
+    share: FloatArray | float, size: FloatArray | IntArray | float, z: FloatArray | float
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds of the score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22), in [0, 1].
+
+    Parameters
+    ----------
+    share
+        Observed shares.
+    size
+        Number of independent observations behind each.
+    z
+        Quantile of the normal distribution, or of Student's t.
+
+    Examples
+    --------
+    >>> low, high = wilson(np.array([1.0, 0.5]), np.array([3, 100]), 1.645)
+    >>> low.round(2).tolist(), high.round(2).tolist()
+    ([0.53, 0.42], [1.0, 0.58])
+    """
+    share, square = np.asarray(share, dtype=np.float64), np.asarray(z) ** 2 / size
+    centre = (share + square / 2.0) / (1.0 + square)
+    reach = np.sqrt(square * (share * (1.0 - share) + square / 4.0)) / (1.0 + square)
+    return np.clip(centre - reach, 0.0, 1.0), np.clip(centre + reach, 0.0, 1.0)

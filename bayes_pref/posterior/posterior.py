@@ -26,8 +26,16 @@ from bayes_pref.posterior.estimates import (
     parameter_frame,
 )
 from bayes_pref.posterior.posterior_draws import PosteriorDraws
-from bayes_pref.posterior.queries import Items, Users, difference_matrix, item_matrix
+from bayes_pref.posterior.predictions import describe_rows
+from bayes_pref.posterior.queries import (
+    Items,
+    Users,
+    difference_matrix,
+    item_matrix,
+    row_users,
+)
 from bayes_pref.posterior.repr import as_html, as_text
+from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -239,7 +247,9 @@ class Posterior(PosteriorDraws):
             Items as for `reward`, equally many; row by row, left is compared with right. With
             `right` None, `left` is a frame of differences, left minus right.
         users
-            As for `weights`.
+            As for `weights`. None: where `left` is a frame with the column of the users, named as
+            in the data, each row for its own user, and otherwise every user. A user without
+            comparisons in the posterior is a new user from the population.
         interval
             Probability inside the central credible interval.
 
@@ -257,6 +267,11 @@ class Posterior(PosteriorDraws):
         DataError
             As `reward`, and if left and right differ in length or in context.
 
+        Warns
+        -----
+        DataWarning
+            For rows of users who are new; names them.
+
         Examples
         --------
         >>> import bayes_pref as bp
@@ -264,15 +279,26 @@ class Posterior(PosteriorDraws):
         >>> world = bp.simulate(users=20, features=["length"], contexts=0, seed=0)
         >>> engine = bp.Gibbs(progress=False)
         >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
+        >>> len(posterior.preference(world.frame))  # each row for its own user
+        300
         >>> alike = posterior.preference(pd.DataFrame({"length": [0.0]}), users="population")
         >>> alike[["mean", "epistemic", "aleatoric"]].values.tolist()
         [[0.5, 0.0, 1.0]]
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
-        weights, owners = self._weights(users)
         choices = self.choice_distribution
         interval = settings.interval(interval)
-        columns = estimate(weights, matrix, lambda eta: describe_choices(eta, choices, interval))
+
+        def describe(eta: FloatArray) -> dict[str, FloatArray]:
+            return describe_choices(eta, choices, interval)
+
+        own = row_users(left, self.comparisons) if users is None else None
+        if own is not None:
+            weights, codes = self._own_weights(*own)
+            columns = describe_rows(weights, codes, matrix, describe)
+            return pd.DataFrame({"user": own[1], "comparison": labels, **columns})
+        weights, owners = self._weights(users)
+        columns = estimate(weights, matrix, describe)
         return estimate_frame({"user": owners, "comparison": labels}, columns)
 
     def amce(self, *, interval: float = 0.9) -> pd.DataFrame:

@@ -7,6 +7,7 @@ draw of the posterior. `Posterior` describes these draws in data frames.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_pref import settings
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import stack
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.messages import listed
 from bayes_pref.models import RewardModel, from_settings
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.posterior import storage
@@ -39,7 +42,7 @@ from bayes_pref.posterior.run import Run
 from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
 from bayes_pref.posterior.text_reward import TextReward
 from bayes_pref.text.text_features import EncoderLike, TextFeatures
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, IntArray
 
 # Streams of random numbers: the draws for one question never change the answer to another.
 _NEW_USER, _REPLICATION = 1, 2
@@ -112,8 +115,10 @@ class PosteriorDraws:
 
         Parameters
         ----------
-        left, right, users
+        left, right
             As for `preference`.
+        users
+            As for `weights`.
 
         Raises
         ------
@@ -311,6 +316,26 @@ class PosteriorDraws:
             return weights, known
         positions = user_positions(users, known)
         return weights.isel(user=positions), known.take(positions)
+
+    def _own_weights(
+        self, positions: NDArray[np.intp], labels: pd.Index
+    ) -> tuple[xr.DataArray, IntArray]:
+        """Weights of the users of some rows, and (n,) their codes; warns of new users."""
+        codes, places = np.unique(positions, return_inverse=True)
+        known = self.model.user_weights(self.draws).isel(user=codes[codes >= 0])
+        if codes[0] >= 0:
+            return known, places.ravel()
+        new = labels[positions < 0].unique()
+        warnings.warn(
+            f"{len(new):,} users are new to the posterior ({listed(new, limit=3)}): their rows are "
+            "predicted for a new user from the population",
+            DataWarning,
+            stacklevel=3,
+        )
+        drawn, _ = self._weights(POPULATION)
+        order = ("chain", "draw", "user", "feature")
+        parts = [part.transpose(*order).to_numpy() for part in (drawn, known)]
+        return xr.DataArray(np.concatenate(parts, axis=2), dims=order), places.ravel()
 
     def _projected(
         self, matrix: FloatArray, labels: pd.Index, dim: str, users: Users

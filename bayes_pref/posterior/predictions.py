@@ -7,7 +7,7 @@ row, and the zeros of effect-coded features cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,31 @@ def log_odds(
             shape=(len(user), len(known) * features),
         )
         yield part, np.asarray(design @ known.reshape(-1, samples))
+
+
+def describe_rows(
+    weights: xr.DataArray,
+    users: IntArray,
+    difference: FloatArray,
+    describe_block: Callable[[FloatArray], dict[str, FloatArray]],
+) -> dict[str, FloatArray]:
+    """Describe the log-odds of each row for its own user, in the order of the rows.
+
+    Parameters
+    ----------
+    weights
+        (chain, draw, user, feature)
+    users
+        (n,) codes of the rows' users among them, in any order.
+    difference
+        (n, d) left minus right; n is at least 1.
+    describe_block
+        Turns draws (row, sample) into named arrays (row,).
+    """
+    order = np.argsort(users, kind="stable")
+    parts = [describe_block(eta) for _, eta in log_odds(weights, users[order], difference[order])]
+    back = np.argsort(order)
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
 
 def predict(

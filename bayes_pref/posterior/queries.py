@@ -153,6 +153,44 @@ def difference_matrix(
     return ours - theirs, pd.Index([f"{one} or {other}" for one, other in pairs])
 
 
+def row_users(left: Items, comparisons: Comparisons) -> tuple[NDArray[np.intp], pd.Index] | None:
+    """Find the user of each row of a table of items or differences.
+
+    Parameters
+    ----------
+    left
+        What `preference` takes.
+    comparisons
+        The data, which hold the users and the name of their column.
+
+    Returns
+    -------
+    positions, labels: (n,) positions of the users, -1 where one is new, and their labels; None if
+        this is no table with a column of users
+
+    Raises
+    ------
+    DataError
+        If a row has no user.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> comparisons = bp.simulate(users=5, features=["length"], contexts=0, seed=0).comparisons
+    >>> asked = pd.DataFrame({"user": [comparisons.users[2], "new"], "length": [1.0, 2.0]})
+    >>> row_users(asked, comparisons)[0]
+    array([ 2, -1])
+    """
+    if not _is_table(left):
+        return None
+    table = Table.read(cast(TableLike, left), "left")
+    name = comparisons.user_name
+    if name not in table.frame.columns or name in comparisons.features.attributes:
+        return None
+    labels = pd.Index(list(table.labels(name)), tupleize_cols=False)
+    return comparisons.users.get_indexer(labels).astype(np.intp), labels
+
+
 def _table_differences(
     left: TableLike, right: TableLike, comparisons: Comparisons
 ) -> tuple[FloatArray, pd.Index]:

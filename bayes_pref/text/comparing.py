@@ -20,6 +20,7 @@ from bayes_pref.data.table import TableLike, column_names
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed
 from bayes_pref.text.cache import EmbeddingCache
+from bayes_pref.text.encoders import as_floats
 from bayes_pref.text.records import Fields, Records, Votes, read_votes
 from bayes_pref.text.surface import surface as surface_of
 from bayes_pref.text.surface import surface_names
@@ -180,7 +181,12 @@ def _known(
     for name, values in (embeddings or {}).items():
         if name not in names:
             raise DataError(f"embeddings: unknown {name!r}; expected {listed(names)}")
-        array = np.asarray(values, dtype=np.float64)
+        try:
+            array = as_floats(values)
+        except (TypeError, ValueError) as err:
+            raise DataError(
+                f"embeddings of {name!r} must be numbers, one row a record: {err}"
+            ) from err
         if array.ndim != 2 or len(array) <= votes.rows.max():
             raise DataError(
                 f"embeddings of {name!r} have shape {array.shape}; expected one row a record"

@@ -116,7 +116,7 @@ class Encoder:
         texts = [texts] if isinstance(texts, str) else texts
         where = [where] if isinstance(where, str) else where
         try:
-            found = np.asarray(encode(list(texts)), dtype=np.float64)
+            found = as_floats(encode(list(texts)))
         except (TypeError, ValueError) as err:
             raise DataError(f"the encoder failed at {where[0]}: {err}") from err
         if found.ndim != 2 or found.shape[0] != len(texts) or not found.shape[1]:
@@ -154,6 +154,27 @@ class Encoder:
             return model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
 
         return encode
+
+
+def as_floats(values: Any) -> FloatArray:
+    """Convert numbers to double precision: arrays, and tensors of any type, device or gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no numbers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> as_floats(torch.ones(1, 2, dtype=torch.bfloat16, requires_grad=True))
+    array([[1., 1.]])
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().double().numpy()
+    if isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
+        values = [as_floats(each) for each in values]
+    return np.asarray(values, dtype=np.float64)
 
 
 def _digest_of_folder(folder: Path) -> str:

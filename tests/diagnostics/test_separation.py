@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import linprog
 
+import bayes_pref as bp
 from bayes_pref.diagnostics.identifiability.separation import row_space, separate
+from bayes_pref.diagnostics.query import read_query
 
 
 def decided_by_brute_force(rows: np.ndarray, choice: np.ndarray) -> np.ndarray:
@@ -117,3 +122,44 @@ def test_the_row_space_ignores_rounding() -> None:
         np.column_stack([metres, metres * 3.28084 / 3.28084, rng.normal(size=200)])
     )
     assert basis.shape == (3, 2)
+
+
+def one_win(items: str, seed: int = 0) -> bp.Posterior:
+    """Votes on A, B and C that bound each other, and newcomers who won their only comparison."""
+    rng = np.random.default_rng(seed)
+    rows = [("u1", "A", "B", int(k < 44)) for k in range(56)]
+    rows += [("u2", one, "C", int(k % 3 > 0)) for k in range(40) for one in "AB"]
+    rows += [("u1", item, "A", 1) for item in items]
+    votes = pd.DataFrame(rows, columns=["who", "left", "right", "won"])
+    votes["who"] = rng.choice(["u1", "u2", "u3"], len(votes))
+    read = bp.Comparisons.from_items(votes, user="who", left="left", right="right", choice="won")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bp.fit(bp.PooledReward(), read, bp.Gibbs(progress=False))
+
+
+@pytest.mark.parametrize("newcomers", ["N", "NM"])
+def test_the_items_that_stand_apart_are_named_and_no_others(newcomers: str) -> None:
+    posterior = one_win(newcomers)
+    pairs = pd.DataFrame({"left": ["N", "A", "B"], "right": ["A", "B", "N"]})
+    report = bp.diagnose(posterior, pairs, progress=False)
+    said = report.comparisons.set_index(pairs["left"] + pairs["right"])
+    assert said.loc["AB", "verdict"] not in ("separated", "unidentifiable")
+    for pair in ("NA", "BN"):
+        assert said.loc[pair, "verdict"] in ("separated", "unidentifiable")
+        sentence = said.loc[pair, "sentence"]
+        assert "'N'" in sentence
+        assert not any(f"'{item}'" in sentence for item in "ABCM")
+    assert set(report.directions["feature"]) <= set(newcomers)
+    for reason in report.directions["reason"]:
+        assert not any(f"'{item}'" in reason for item in "ABC")
+
+
+def test_candidates_by_the_names_of_items_are_those_by_their_indicators() -> None:
+    posterior = one_win("N")
+    names = pd.DataFrame({"left": ["N", "A"], "right": ["C", "B"]})
+    coded = pd.DataFrame({"A": [0, 1], "B": [0, -1], "C": [-1, 0], "N": [1, 0]})
+    found, same = (read_query(posterior, table) for table in (names, coded))
+    np.testing.assert_array_equal(found.difference, same.difference)
+    with pytest.raises(bp.DataError, match="column 'right': unknown item 'Z' in row 1"):
+        read_query(posterior, names.replace("B", "Z"))

@@ -12,9 +12,10 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom
 
 import bayes_pref as bp
+from bayes_pref.evaluation.held_out import RANGES
 from bayes_pref.evaluation.integrated_likelihood import log_marginal
 from bayes_pref.evaluation.model_comparison import stacking_weights
-from bayes_pref.evaluation.scores import clustered_error, mean_with_error
+from bayes_pref.evaluation.scores import clustered_error, mean_with_error, wilson
 from bayes_pref.models.population import Population
 
 with warnings.catch_warnings():
@@ -282,3 +283,27 @@ def test_the_population_of_a_model_has_the_moments_of_its_new_users() -> None:
         assert (np.abs(drawn.mean(axis=0) - theirs.mean(axis=0)) < 4.5 * error).all()
         # The sd of an sd is about sd / sqrt(2 n) for normal draws; these are mixtures, at most 2x.
         assert np.allclose(drawn.std(axis=0), theirs.std(axis=0), rtol=8 / np.sqrt(2 * len(theirs)))
+
+
+def test_intervals_of_scores_stay_inside_their_ranges(small: Fitted) -> None:
+    world = bp.simulate(users=60, comparisons=3, features=2, contexts=0, seed=4)
+    others = world.comparisons.take(world.comparisons.user >= 15)
+    found = bp.evaluate(small["hierarchical"], others)
+    for table in (found.users, found.overall):
+        for score, (low, high) in RANGES.items():
+            bounds = table[table["score"] == score]
+            assert ((bounds["lower"] >= low) & (bounds["upper"] <= high)).all()
+            assert ((bounds["lower"] <= bounds["mean"]) & (bounds["mean"] <= bounds["upper"])).all()
+    sure = found.users[(found.users["score"] == "accuracy") & (found.users["mean"] == 1.0)]
+    assert len(sure) > 3
+    assert (sure["lower"] < 0.9).all()  # three right answers are no certainty
+
+
+def test_the_interval_of_an_accuracy_covers_and_a_cut_one_does_not() -> None:
+    share, size = 0.9, 8
+    hits = np.arange(size + 1)
+    weight = binom.pmf(hits, size, share)
+    low, high = wilson(hits / size, size, 1.645)
+    sd = np.sqrt(hits / size * (1 - hits / size) / (size - 1))
+    assert weight[(low <= share) & (share <= high)].sum() > 0.85
+    assert weight[np.abs(hits / size - share) <= 1.895 * sd].sum() < 0.75

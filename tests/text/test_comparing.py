@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from text_votes import encode, read, votes, written
 
 import bayes_pref as bp
@@ -92,3 +93,29 @@ def test_bad_input_is_refused_in_one_sentence_that_names_the_line(tmp_path: Path
         with pytest.raises(bp.DataError, match=message) as caught:
             read(spoilt(**changes), **settings)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "gradient", "list"])
+def test_embeddings_may_be_tensors_of_any_type(kind: str) -> None:
+    numbers = np.random.default_rng(0).integers(-8, 8, (8, 3)).astype(float)  # exact in bfloat16
+    votes = [{"prompt": "", "chosen": f"a{k}", "rejected": f"b{k}"} for k in range(8)]
+
+    def given(values: np.ndarray) -> Any:
+        if kind == "list":
+            return list(torch.tensor(values, requires_grad=True))
+        if kind == "gradient":
+            return torch.tensor(values, requires_grad=True)
+        return torch.tensor(values, dtype=torch.bfloat16)
+
+    made, same = (
+        bp.text.comparisons(
+            votes,
+            surface=False,
+            embeddings={"chosen": made(numbers), "rejected": made(-numbers)},
+            components=None,
+        )
+        for made in (given, np.asarray)
+    )
+    np.testing.assert_array_equal(made.difference, same.difference)
+    with pytest.raises(bp.DataError, match="embeddings of 'chosen' must be numbers"):
+        bp.text.comparisons(votes, embeddings={"chosen": [["x"]] * 8, "rejected": numbers})

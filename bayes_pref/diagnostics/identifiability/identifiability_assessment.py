@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
+from bayes_pref.diagnostics.evidence import Texts
 from bayes_pref.diagnostics.identifiability.identifiability_panel import draw_learned
 from bayes_pref.diagnostics.identifiability.prior_share import assess, unsupported
 from bayes_pref.diagnostics.query import Query
@@ -15,6 +17,16 @@ from bayes_pref.posterior import Posterior
 _UNNAMED = "the data say next to nothing about what differs here"
 _DIRECTIONS = ["direction", "feature", "loading", "prior_share", "sd", "reason"]
 _FIGURES = {"learned": draw_learned}
+
+
+def _of_each(separated: tuple[str, ...], fitted: Comparisons, query: Query) -> Texts:
+    """Name the features that separate the choices and differ in each comparison, (n,)."""
+    differ = query.difference[:, [fitted.feature_names.index(name) for name in separated]] != 0
+    patterns, code = np.unique(differ, axis=0, return_inverse=True)
+    # A pair without such a feature of its own is separated by all of them together.
+    chosen = [np.flatnonzero(row if row.any() else ~row) for row in patterns]
+    words = [listed([separated[k] for k in places]) for places in chosen]
+    return np.asarray(words, dtype=object)[code.ravel()]
 
 
 class IdentifiabilityAssessment(Assessment):
@@ -57,7 +69,7 @@ class IdentifiabilityAssessment(Assessment):
         spoken = reasons.reindex(rows["direction"]).fillna(_UNNAMED)
         evidence = rows[["unidentifiable", "separated"]].assign(
             non_identified=(spoken.str[0].str.upper() + spoken.str[1:]).to_numpy(),
-            separated_by=listed(found.separated_by),
+            separated_by=_of_each(found.separated_by, posterior.comparisons, query),
         )
         return Assessed(
             columns=rows[list(self.columns)],

@@ -26,6 +26,8 @@ class NonIdentified:
     ----------
     vectors
         (d, m) unit vectors over scaled features, independent but not orthogonal.
+    named
+        (d, m) the same, where rewards of items are relative to those of most items.
     space
         (d, m) orthonormal basis of their span.
     names
@@ -35,6 +37,7 @@ class NonIdentified:
     """
 
     vectors: FloatArray
+    named: FloatArray
     space: FloatArray
     names: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -62,10 +65,17 @@ class NonIdentified:
         """
         if comparisons.features.indicators:
             space = _between_items(comparisons, space)
-        vectors = sparse_basis(space)
+        named = sparse_basis(against_most(comparisons, space))
+        vectors = named
+        if comparisons.features.indicators:
+            # Words are about the items that stand apart; numbers, about what pairs can show.
+            vectors = space @ (space.T @ named)
+            vectors = vectors / np.linalg.norm(vectors, axis=0)
         names = comparisons.feature_names
-        reasons = tuple(_reason(comparisons, scaled, vector, separation) for vector in vectors.T)
-        return cls(vectors, space, names, reasons)
+        bounded = np.linalg.norm(vectors.T @ separation.directions, axis=1) < 0.5
+        each = zip(named.T, bounded.tolist(), strict=True)
+        reasons = tuple(_reason(comparisons, scaled, *found) for found in each)
+        return cls(vectors, named, space, names, reasons)
 
     def dominating(self, asked: FloatArray) -> IntArray:
         """Return (n,) the direction with the largest share of scaled pairs (n, d); -1 if none."""
@@ -76,7 +86,7 @@ class NonIdentified:
 
     def frame(self, shares: FloatArray, sds: FloatArray) -> pd.DataFrame:
         """Return one row for each direction and feature in it; `shares` and `sds` are (m,)."""
-        feature, direction = np.nonzero(_taking_part(self.vectors))
+        feature, direction = np.nonzero(_taking_part(self.named))
         order = np.lexsort((feature, direction))
         feature, direction = feature[order], direction[order]
         reasons = np.asarray(self.reasons, dtype=object)
@@ -84,7 +94,7 @@ class NonIdentified:
             {
                 "direction": direction,
                 "feature": np.asarray(self.names, dtype=object)[feature],
-                "loading": self.vectors[feature, direction],
+                "loading": self.named[feature, direction],
                 "prior_share": shares[direction],
                 "sd": sds[direction],
                 "reason": reasons[direction] if len(reasons) else reasons,
@@ -168,17 +178,53 @@ def item_groups(comparisons: Comparisons) -> IntArray:
 
 def _between_items(comparisons: Comparisons, space: FloatArray) -> FloatArray:
     """Remove the gain that all items share, which no comparison of two items can show."""
+    shared = _item_blocks(comparisons).astype(np.float64)
+    shared /= np.linalg.norm(shared, axis=0)
+    left, size, _ = np.linalg.svd(space - shared @ (shared.T @ space), full_matrices=False)
+    return np.asarray(left[:, size > 0.5])
+
+
+def _item_blocks(comparisons: Comparisons) -> Mask:
+    """(d, b) features of all items whose sum is 0 in every pair: rewards, products by context."""
     features = comparisons.features
     k = len(features.attributes)
     context = np.array(
         [-1] * k + [features.contexts.index(name) for _, name in features.interactions]
     )
-    shared = (context[:, None] == np.unique(context)).astype(np.float64)
-    if len(features.names) != k * shared.shape[1]:
-        shared = shared[:, :1]  # interactions of some items only: their sum may differ from 0
-    shared /= np.linalg.norm(shared, axis=0)
-    left, size, _ = np.linalg.svd(space - shared @ (shared.T @ space), full_matrices=False)
-    return np.asarray(left[:, size > 0.5])
+    blocks = context[:, None] == np.unique(context)
+    # With interactions of some items only, the sum of products may differ from 0.
+    return np.asarray(blocks if len(features.names) == k * blocks.shape[1] else blocks[:, :1])
+
+
+def against_most(comparisons: Comparisons, directions: FloatArray) -> FloatArray:
+    """Give rewards of items relative to those of most items.
+
+    Comparisons show differences alone: that one item gains, and that all others lose, is the same
+    direction. The median is taken away, so that the items that stand apart keep a loading.
+
+    Parameters
+    ----------
+    comparisons
+        The fitted comparisons.
+    directions
+        (d, m) over features; returned as they are where features are no items.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> votes = pd.DataFrame({"who": 1, "left": list("aabd"), "right": list("bcca"), "won": 1})
+    >>> read = bp.Comparisons.from_items(
+    ...     votes, user="who", left="left", right="right", choice="won"
+    ... )
+    >>> against_most(read, np.array([[-0.3], [-0.3], [-0.3], [0.9]])).round(1).ravel().tolist()
+    [0.0, 0.0, 0.0, 1.2]
+    """
+    if not comparisons.features.indicators or not directions.shape[1]:
+        return directions
+    relative = directions.copy()
+    for block in _item_blocks(comparisons).T:
+        relative[block] -= np.median(relative[block], axis=0)
+    return relative
 
 
 def _taking_part(vectors: FloatArray) -> Mask:
@@ -187,9 +233,12 @@ def _taking_part(vectors: FloatArray) -> Mask:
 
 
 def _reason(
-    comparisons: Comparisons, scaled: FloatArray, vector: FloatArray, separation: Separation
+    comparisons: Comparisons,
+    scaled: FloatArray,
+    vector: FloatArray,
+    bounded: bool,
 ) -> str:
-    """Say why the data do not identify a direction."""
+    """Say why the data do not identify a direction, of which the choices may bound the size."""
     names = comparisons.feature_names
     taking = np.flatnonzero(_taking_part(vector))
     named = [names[k] for k in taking]
@@ -204,7 +253,6 @@ def _reason(
     same = _single_context(comparisons, named) if never else ""
     if same:
         return same
-    bounded = np.linalg.norm(vector @ separation.directions) < 0.5
     if not never and not bounded:
         return (
             f"all choices that depend on {listed(named)} agree (complete separation): the sign is "

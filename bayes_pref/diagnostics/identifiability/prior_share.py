@@ -26,7 +26,11 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
-from bayes_pref.diagnostics.identifiability.non_identified import NonIdentified, item_groups
+from bayes_pref.diagnostics.identifiability.non_identified import (
+    NonIdentified,
+    against_most,
+    item_groups,
+)
 from bayes_pref.diagnostics.identifiability.separation import Separation, row_space, separate
 from bayes_pref.diagnostics.query import Query, typical_differences
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -56,7 +60,7 @@ class Identifiability:
         (d,) share of the prior in the principal directions of the remaining uncertainty, in
         descending order.
     separated_by
-        Features along which the choices are separated.
+        Features along which the choices are separated; of items, those that stand apart from most.
     """
 
     comparisons: pd.DataFrame
@@ -184,7 +188,7 @@ def assess(
         frame,
         directions.frame(shares, sds),
         reference.spectrum,
-        _separated_features(separation, comparisons.feature_names),
+        _separated_features(comparisons, separation),
     )
 
 
@@ -245,6 +249,7 @@ def _never_compared(comparisons: Comparisons, asked: FloatArray) -> Mask:
     return np.asarray((np.abs(asked[:, never]) > 1e-9).any(axis=1))
 
 
-def _separated_features(separation: Separation, names: tuple[str, ...]) -> tuple[str, ...]:
-    part = np.linalg.norm(separation.directions, axis=1)
+def _separated_features(comparisons: Comparisons, separation: Separation) -> tuple[str, ...]:
+    part = np.linalg.norm(against_most(comparisons, separation.directions), axis=1)
+    names = comparisons.feature_names
     return tuple(name for name, size in zip(names, part, strict=True) if size > 0.1)
