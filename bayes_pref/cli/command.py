@@ -77,8 +77,13 @@ def say(text: str) -> None:
     print(_for(sys.stdout, printable(text, lines=True)), flush=True)
 
 
+def warn(message: str) -> None:
+    """Print in one line on stderr what went wrong."""
+    text = printable(" ".join(message.split()))
+    print(_for(sys.stderr, f"bayes-pref: {text}"), file=sys.stderr, flush=True)
+
+
 def stop(message: str, status: int) -> int:
     """Print in one line on stderr why the command stops; return the status."""
-    text = printable(" ".join(message.split()))
-    print(_for(sys.stderr, f"bayes-pref: {text}"), file=sys.stderr)
+    warn(message)
     return status

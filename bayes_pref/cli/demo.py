@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from bayes_pref import plots
 from bayes_pref.cli.demo_flags import flagged
 from bayes_pref.cli.demo_report import Fits, opposite_users, report
+from bayes_pref.cli.pictures import draw_into
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.diagnostics.diagnose import diagnose
+from bayes_pref.diagnostics.report import Report
 from bayes_pref.errors import ConvergenceWarning
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
@@ -61,8 +64,7 @@ def run_demo(
         verdicts = diagnose(hierarchical, seed=seed, progress=progress)
     for section in flagged(verdicts, world.truth):
         say(section)
-    _draw(folder, fits, users[0])
-    folder.picture("report.png", lambda: verdicts.plot().axes)
+    _draw(folder, fits, users[0], verdicts)
 
 
 def _introduction(world: World, learned: int, held_out: int) -> str:
@@ -85,9 +87,13 @@ def _introduction(world: World, learned: int, held_out: int) -> str:
     return "\n\n".join([f"{title}\n{'=' * len(title)}", *map(paragraph, text)])
 
 
-def _draw(folder: OutputFolder, fits: Fits, user: str) -> None:
+def _draw(folder: OutputFolder, fits: Fits, user: str, verdicts: Report) -> None:
     posterior, truth, own = fits.hierarchical, fits.truth, fits.true_weights
-    folder.picture("population.png", lambda: plots.population(posterior, truth=truth.mu))
-    folder.picture("users.png", lambda: plots.users(posterior, user, truth=own))
-    folder.picture("heterogeneity.png", lambda: plots.heterogeneity(posterior, truth=truth.tau))
-    folder.picture("trace.png", lambda: plots.trace(posterior))
+    pictures: dict[str, Callable[[], Any]] = {
+        "population.png": lambda: plots.population(posterior, truth=truth.mu),
+        "users.png": lambda: plots.users(posterior, user, truth=own),
+        "heterogeneity.png": lambda: plots.heterogeneity(posterior, truth=truth.tau),
+        "trace.png": lambda: plots.trace(posterior),
+        "report.png": lambda: verdicts.plot().axes,
+    }
+    draw_into(folder, pictures)

@@ -6,10 +6,13 @@ import argparse
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from bayes_pref import plots, settings
 from bayes_pref.cli.command import DONE, INTERRUPTED, SAVED, say, stop
+from bayes_pref.cli.pictures import draw_into
 from bayes_pref.cli.reading import prepare
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.cli.summary_text import summary_text
@@ -62,6 +65,7 @@ def fit_table(options: argparse.Namespace) -> int:
         posterior = fit(model, comparisons, engine, seed=options.seed)
     _write(folder, posterior, options.interval)
     say(summary_text(posterior, options.interval))
+    _draw(folder, posterior, options.interval)  # last: neither draws nor numbers depend on pictures
     say(f"\n{_next_steps(folder, posterior, time.perf_counter() - begin)}")
     if posterior.run.complete:
         return DONE
@@ -74,15 +78,19 @@ def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
     folder.saved(SAVED, partial(posterior.save, compact=True))
     folder.table("weights.csv", posterior.weights(interval=interval), index=False)
     folder.table("population.csv", posterior.summary(interval=interval), index=True)
-    folder.picture("population.png", lambda: plots.population(posterior, interval=interval))
+
+
+def _draw(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
+    pictures: dict[str, Callable[[], Any]] = {
+        "population.png": lambda: plots.population(posterior, interval=interval)
+    }
     if "weights" in posterior.draws:
-        folder.picture("users.png", lambda: plots.users(posterior, interval=interval))
-        folder.picture(
-            "heterogeneity.png", lambda: plots.heterogeneity(posterior, interval=interval)
-        )
+        pictures["users.png"] = lambda: plots.users(posterior, interval=interval)
+        pictures["heterogeneity.png"] = lambda: plots.heterogeneity(posterior, interval=interval)
     traced = {"feature": _worst_mixed(posterior)}
-    folder.picture("trace.png", lambda: plots.trace(posterior, coords=traced))
-    folder.picture("rank.png", lambda: plots.rank(posterior, coords=traced))
+    pictures["trace.png"] = lambda: plots.trace(posterior, coords=traced)
+    pictures["rank.png"] = lambda: plots.rank(posterior, coords=traced)
+    draw_into(folder, pictures)
 
 
 def _worst_mixed(posterior: Posterior) -> list[str]:

@@ -273,11 +273,10 @@ def _collection(chosen: xr.Dataset, grid: AxesArray, columns: dict[str, list[str
         shape = [variable.sizes[dim] for dim in dims]
         count = int(np.prod(shape))
         coords = {dim: variable[dim] for dim in dims} | columns
-        layout = [*shape, *(len(labels) for labels in columns.values())]
-        full = [*dims, *columns]
-        index = np.arange(place, place + count)
-        row = np.repeat(index, grid[0].size if columns else 1).reshape(layout)
-        col = np.broadcast_to(np.arange(len(next(iter(columns.values()), [0]))), layout)
+        panels = [len(labels) for labels in columns.values()]
+        layout, full = [*shape, *panels], [*dims, *columns]
+        row, col = np.indices((count, int(np.prod(panels))))
+        row, col = (place + row).reshape(layout), col.reshape(layout)
         plots[name] = xr.DataArray(grid[place : place + count].reshape(layout), coords, full)
         rows[name], cols[name] = xr.DataArray(row, coords, full), xr.DataArray(col, coords, full)
         place += count

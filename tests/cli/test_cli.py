@@ -113,6 +113,22 @@ def test_pictures_are_pictures(run: Run) -> None:
     assert (mpl.get_backend(), pyplot.get_fignums()) == before
 
 
+def test_a_picture_that_cannot_be_drawn_costs_nothing_else(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise IndexError("no such panel")
+
+    monkeypatch.setattr(fitting.plots, "users", fail)
+    status, out, err = run(*fit_votes())
+    assert status == 0
+    assert err == "bayes-pref: users.png could not be drawn (IndexError: no such panel)\n"
+    drawn = {path.name for path in Path("run").glob("*.png")}
+    assert drawn == set(PICTURES) - {"users.png"}
+    assert "users.png" not in out
+    assert run("show", "run")[1] in out
+
+
 def test_the_line_of_python_that_is_printed_runs(run: Run) -> None:
     _, out, _ = run(*fit_votes())
     lines = out.split("in Python:\n\n")[1].splitlines()
