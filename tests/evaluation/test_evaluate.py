@@ -17,6 +17,7 @@ from bayes_pref.evaluation.integrated_likelihood import log_marginal
 from bayes_pref.evaluation.model_comparison import stacking_weights
 from bayes_pref.evaluation.scores import clustered_error, mean_with_error, wilson
 from bayes_pref.models.population import Population
+from bayes_pref.posterior.arviz_bridge import HAS_INFERENCE_DATA
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)  # ArviZ 0.23 announces 1.x
@@ -39,7 +40,7 @@ def small() -> Fitted:
     return fitted(world.comparisons)
 
 
-@pytest.mark.skipif(not hasattr(arviz, "InferenceData"), reason="ArviZ 1.x has another interface")
+@pytest.mark.skipif(not HAS_INFERENCE_DATA, reason="ArviZ 1.x has another interface")
 def test_leaving_out_comparisons_gives_what_arviz_gives(small: Fitted) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
