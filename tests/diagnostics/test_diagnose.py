@@ -325,3 +325,36 @@ def test_the_documents_describe_every_verdict() -> None:
     for name in bp.VERDICTS:
         assert f"| **{name}** |" in table
     assert [name for name in bp.VERDICTS[:-1] if name not in readme] == []
+
+
+def test_a_misspelt_verdict_is_no_verdict_without_examples(report: bp.Report) -> None:
+    with pytest.raises(bp.DataError, match="got 'confonded'; did you mean 'confounded'"):
+        report.examples("confonded")
+    with pytest.raises(bp.DataError, match="count must be a whole number"):
+        report.examples("confounded", 1.5)  # type: ignore[arg-type]
+
+
+def test_a_format_that_cannot_be_written_is_refused_before_anything_is(
+    report: bp.Report, tmp_path: Path
+) -> None:
+    with pytest.raises(bp.DataError, match=r"written as 'jpeg2'; did you mean 'jpeg'"):
+        report.export(tmp_path / "out", formats=["png", "jpeg2"])
+    with pytest.raises(bp.DataError, match="formats must be names such as 'png', got 3"):
+        report.export(tmp_path / "out", formats=3)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_fit_that_confounding_needs_takes_the_engine_that_is_given() -> None:
+    world = bp.simulate(users=20, seed=0)
+    posterior = made_posterior(world.comparisons)
+    engine = bp.Gibbs(draws=20, warmup=20, chains=2, progress=False)
+    with pytest.warns(bp.ConvergenceWarning):
+        found = bp.diagnose(posterior, engine=engine, assessments=["preference", "confounding"])
+    assert found.exposure_posterior is not None
+    assert found.exposure_posterior.draws.sizes["draw"] == 20
+    [*_, note] = [note for note in found.notes if "longer chains" in note]
+    assert note.startswith("In that fit (not in the given posterior): ")
+    assert "bp.diagnose(..., engine=bp.Gibbs(draws=" in note
+    with pytest.raises(bp.ModelError, match=r"engine: got str but expected bp.Gibbs"):
+        bp.diagnose(posterior, engine="gibbs")  # type: ignore[arg-type]

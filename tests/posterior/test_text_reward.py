@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from text_votes import WORDS, read
 
 import bayes_pref as bp
+from bayes_pref.posterior.text_reward import TextReward
 
 
 def opposite_preferences() -> bp.Posterior:
@@ -48,3 +50,23 @@ def test_a_score_of_texts_needs_comparisons_that_came_from_texts() -> None:
     posterior = bp.fit(bp.PooledReward(), world.comparisons, bp.Gibbs(progress=False))
     with pytest.raises(bp.DataError, match="did not come from texts"):
         posterior.reward_model()
+
+
+def test_one_string_is_one_response() -> None:
+    votes = [
+        {"prompt": "Hi", "chosen": "Hello there, Ann.", "rejected": "Hm?"},
+        {"prompt": "Bye", "chosen": "See you soon!", "rejected": "Ok. Why?"},
+    ]
+    read = bp.text.comparisons(votes, surface=["length", "questions"])
+    model = TextReward(read, np.random.default_rng(0).normal(size=(50, 2)))
+    alone = model("3 + 4?", "Seven.")
+    assert alone.mean.shape == alone.sd.shape == (1,)
+    said = [{"role": "assistant", "content": "Seven."}]
+    for same in (["Seven."], said, [said]):
+        assert torch.equal(model("3 + 4?", same).mean, alone.mean)
+    assert model("3 + 4?", ["Seven.", "Eight?"]).mean.shape == (2,)
+    assert model("3 + 4?", []).mean.shape == (0,)
+    assert read.text is not None
+    assert len(read.text.frame("abc", "def")) == 1
+    with pytest.raises(bp.DataError, match="responses is NoneType"):
+        model("3 + 4?", None)  # type: ignore[arg-type]
