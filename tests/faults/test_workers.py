@@ -16,7 +16,7 @@ CODE = "import worker_faults; worker_faults.main()"
 
 
 def tried(name: str, count: int) -> None:
-    child = sweep.child(CODE, name, count, seconds=600.0 + 10.0 * count, megabytes=8192)
+    child = sweep.child(CODE, name, count, seconds=600.0 + 60.0 * count, megabytes=8192)
     assert child.code == 0, f"{child.out[-2000:]}{child.err[-4000:]}"
     found = [json.loads(line) for line in child.out.splitlines()]
     sweep.report(f"workers, {name}", len(found), sum(held for _, held in found))

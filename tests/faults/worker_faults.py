@@ -48,9 +48,9 @@ def in_pool(kind: str, engines: list[str]) -> list[str]:
     context = multiprocessing.get_context(method)
     if kind.startswith("executor"):
         with ProcessPoolExecutor(2, mp_context=context) as executor:
-            return list(executor.map(fit, engines, timeout=300))
+            return list(executor.map(fit, engines, timeout=2400))
     with context.Pool(2) as pool:
-        return pool.map_async(fit, engines, chunksize=1).get(timeout=300)
+        return pool.map_async(fit, engines, chunksize=1).get(timeout=2400)
 
 
 def pools(count: int) -> Iterator[tuple[str, bool]]:
