@@ -22,7 +22,7 @@ pytestmark = [
 
 _GIBBS = bp.Gibbs(draws=20, warmup=20, chains=2, cores=1, progress=False)
 _NUTS = bp.NUTS(draws=20, warmup=20, chains=1, cores=1, progress=False)
-_SAMPLE = ("pooled", "mixture", "shared cause", "two factors, no noise", "items", "graded")
+_SAMPLE = ("pooled", "mixture", "items")
 
 
 def cases() -> dict[str, tuple[bp.RewardModel, bp.Comparisons, bp.Engine]]:
