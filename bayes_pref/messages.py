@@ -7,13 +7,16 @@ characters of them reach a terminal, a page, a picture or a message as they are.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 _LONGEST = 60  # characters of a value in a message
+_PACKAGE = str(Path(__file__).parent)
 _LONGEST_NAME = 100  # characters of a name that is compared with others: the time grows with both
 _MOST_NAMES = 2000  # names that one is compared with
 

@@ -22,6 +22,7 @@ from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.messages import callers_level
 from bayes_pref.types import FloatArray, Mask
 
 RHAT = 1.01
@@ -92,18 +93,16 @@ def check(
     return tuple(finding for finding in found if finding is not None)
 
 
-def warn(findings: Sequence[Finding], *, stacklevel: int = 3) -> None:
-    """Emit a `ConvergenceWarning` for each finding.
+def warn(findings: Sequence[Finding]) -> None:
+    """Emit a `ConvergenceWarning` for each finding, at the line that called the package.
 
     Parameters
     ----------
     findings
         As `check` returns them.
-    stacklevel
-        Stack frame whose line the warning shows; by default, the caller of the caller of `warn`.
     """
     for finding in findings:
-        warnings.warn(finding.message, ConvergenceWarning, stacklevel=stacklevel)
+        warnings.warn(finding.message, ConvergenceWarning, stacklevel=callers_level())
 
 
 @dataclass(frozen=True)

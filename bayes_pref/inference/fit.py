@@ -20,6 +20,7 @@ from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior import Posterior
+from bayes_pref.seeding import standard_numpy
 
 
 @overload
@@ -55,7 +56,8 @@ def fit(
         is `Gibbs` for logistic choices of Gaussian users, `SVI` where a network is to be trained,
         and `NUTS` for the rest.
     seed
-        Makes the draws reproducible, whatever the number of cores.
+        Makes the draws reproducible, whatever the number of cores and the state of torch, Pyro and
+        NumPy. Fits may run in threads: of those that use Pyro, by `NUTS` and `SVI`, one at a time.
 
     Returns
     -------
@@ -89,17 +91,17 @@ def fit(
         with no_threads_of_a_parent():
             return (NUTS() if engine is None else engine).sample(model, comparisons, seed=seed)
     _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
-    model.check(comparisons)
-    start = time.perf_counter()
-    engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
-    with no_threads_of_a_parent():
+    with standard_numpy(), no_threads_of_a_parent():
+        model.check(comparisons)
+        start = time.perf_counter()
+        engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
         engine, program = first_prepared(engines, model, comparisons)
         drawn = program.run(seed)
-    seconds = time.perf_counter() - start
-    comparisons = drawn.comparisons or comparisons
-    values = model.align(drawn.sites, comparisons)
-    draws = label(values, model.variables(comparisons), comparisons)
-    stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
+        seconds = time.perf_counter() - start
+        comparisons = drawn.comparisons or comparisons
+        values = model.align(drawn.sites, comparisons)
+        draws = label(values, model.variables(comparisons), comparisons)
+        stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
     convergence.warn(findings)
     return Posterior(
         model=model,

@@ -115,5 +115,5 @@ def build_pyro_posterior(
     )
     draws = draws.assign_coords({dim: range(size) for dim, size in draws.sizes.items()})
     stats, run, findings = check_draws(draws, drawn, settings, seconds)
-    convergence.warn(findings, stacklevel=4)
+    convergence.warn(findings)
     return PyroPosterior(draws=draws, sample_stats=stats, run=run, seed=seed, findings=findings)

@@ -23,6 +23,7 @@ import torch
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
+from bayes_pref.seeding import standard_torch
 from bayes_pref.types import FloatArray, IntArray
 
 _PADDING = 2.0  # most rows of `Batch.table` for each row of the data
@@ -91,9 +92,10 @@ class Batch:
         """Take the rows of all users; made once, the same for every caller."""
         found = _EVERYONE.get(comparisons)
         if found is None:
-            found = cls._made(
-                comparisons, None, slice(None), comparisons.user, comparisons.counts, 1.0
-            )
+            with standard_torch():  # kept for callers in any surroundings
+                found = cls._made(
+                    comparisons, None, slice(None), comparisons.user, comparisons.counts, 1.0
+                )
             _EVERYONE[comparisons] = found
         return found
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataWarning
-from bayes_pref.messages import listed
+from bayes_pref.messages import callers_level, listed
 from bayes_pref.models.spec import Term
 from bayes_pref.types import FloatArray
 
@@ -101,5 +101,5 @@ def warn_of_unused_covariates(model: str, comparisons: Comparisons) -> None:
             f"({listed(comparisons.covariate_names)}); in bp.HierarchicalReward() and "
             "bp.LowRankReward() users' weights depend on them",
             DataWarning,
-            stacklevel=4,
+            stacklevel=callers_level(),
         )

@@ -38,6 +38,7 @@ from bayes_pref.models.network_parameters import add_adversary, network_paramete
 from bayes_pref.models.pooled import PooledReward
 from bayes_pref.models.population_sites import half_normal_site, normal_site
 from bayes_pref.models.spec import PopulationSpec, Sites
+from bayes_pref.seeding import standard_torch
 from bayes_pref.types import FloatArray
 
 
@@ -320,7 +321,8 @@ class Inputs:
         made = _REMEMBERED.setdefault(comparisons, {})
         key = (model.heads, model.group)
         if key not in made:
-            made[key] = cls._read(model, comparisons)
+            with standard_torch():  # kept for callers in any surroundings
+                made[key] = cls._read(model, comparisons)
         return made[key]
 
     @classmethod

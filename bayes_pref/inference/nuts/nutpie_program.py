@@ -30,6 +30,7 @@ from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.interrupts import largest_rectangle
 from bayes_pref.inference.runtime.processes import Flag, run_forked
 from bayes_pref.inference.runtime.threads import Tick
+from bayes_pref.messages import callers_level
 from bayes_pref.seeding import seeded
 
 
@@ -57,27 +58,30 @@ class NutpieProgram(Program):
         engine, density = self.engine, self.density
         seeds = np.random.SeedSequence(seed).spawn(engine.chains)
         generators = [np.random.default_rng(each) for each in seeds]
-        with seeded(seed):  # a model may draw random numbers of its own
+        # A model may draw random numbers of its own; and chains are forked with the surroundings
+        # that gradients need.
+        with seeded(seed):
             gradient = self._gradient(seed)
             starts = [density.start(rng) for rng in generators]
-        room = ChainDraws.empty(engine.chains, engine.draws, density.size)
+            room = ChainDraws.empty(engine.chains, engine.draws, density.size)
 
-        def chain(index: int, tick: Tick, stop: Flag) -> None:
-            own = int(generators[index].integers(2**63))
-            run_chain(gradient, starts[index], self.settings, room, index, own, tick, stop)
+            def chain(index: int, tick: Tick, stop: Flag) -> None:
+                own = int(generators[index].integers(2**63))
+                run_chain(gradient, starts[index], self.settings, room, index, own, tick, stop)
 
-        complete = run_forked(
-            chain,
-            chains=engine.chains,
-            workers=engine.workers,
-            steps=engine.iterations,
-            title=f"NUTS, {engine.chains} chains",
-            progress=engine.progress,
-        )
-        which, draws = largest_rectangle(room.kept.astype(int).tolist())
-        stats = {name: room.stats[which, :draws, column] for column, name in enumerate(STATISTICS)}
-        stats["diverging"] = stats["diverging"].astype(bool)
-        sites = site_draws(density, room.z[which, :draws], self.names, seed=seed)
+            complete = run_forked(
+                chain,
+                chains=engine.chains,
+                workers=engine.workers,
+                steps=engine.iterations,
+                title=f"NUTS, {engine.chains} chains",
+                progress=engine.progress,
+            )
+            which, draws = largest_rectangle(room.kept.astype(int).tolist())
+            columns = dict(enumerate(STATISTICS))
+            stats = {name: room.stats[which, :draws, at] for at, name in columns.items()}
+            stats["diverging"] = stats["diverging"].astype(bool)
+            sites = site_draws(density, room.z[which, :draws], self.names, seed=seed)
         return RawDraws(sites, stats, complete)
 
     def _gradient(self, seed: int) -> Gradient:
@@ -96,7 +100,7 @@ class NutpieProgram(Program):
                 f"torch cannot compile this model ({err}), so NUTS runs on autograd's gradient, "
                 "which is many times slower",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=callers_level(),
             )
             return self.density.value_and_gradient
         check_gradient(gradient, self.density, np.random.default_rng(seed))

@@ -23,6 +23,7 @@ from bayes_pref.inference.nuts.nutpie_program import NutpieProgram
 from bayes_pref.inference.nuts.pyro_reference import PyroProgram
 from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
 from bayes_pref.models.base import RewardModel
+from bayes_pref.seeding import standard_numpy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +145,12 @@ class NUTS(MCMC):
         True
         """
         started = time.perf_counter()
-        density = flatten(model, args, kwargs, centred=not self.non_centred)
-        drawn = self._program(density, model, args, kwargs, None).run(seed)
-        seconds = time.perf_counter() - started
-        return build_pyro_posterior(drawn, density.dims, self.settings(), seconds, seed)
+        seed = settings.seed(seed)
+        with standard_numpy():
+            density = flatten(model, args, kwargs, centred=not self.non_centred)
+            drawn = self._program(density, model, args, kwargs, None).run(seed)
+            seconds = time.perf_counter() - started
+            return build_pyro_posterior(drawn, density.dims, self.settings(), seconds, seed)
 
     def _program(
         self,

@@ -19,7 +19,7 @@ from bayes_pref.inference.pyro_tools.reparametrise import non_centred
 from bayes_pref.inference.pyro_tools.trace import as_double, double_precision
 from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.interrupts import largest_rectangle
-from bayes_pref.inference.runtime.threads import Tick, run_chains
+from bayes_pref.inference.runtime.threads import Tick, run_in_turn
 from bayes_pref.seeding import seeded
 from bayes_pref.types import FloatArray
 
@@ -54,13 +54,12 @@ class PyroProgram(Program):
         seeds = np.random.SeedSequence(seed).spawn(engine.chains)
 
         def chain(index: int, tick: Tick, stop: Event) -> list[dict[str, FloatArray]]:
-            with double_precision():
-                return self._run_chain(int(seeds[index].generate_state(1)[0]), tick, stop)
+            return self._run_chain(int(seeds[index].generate_state(1)[0]), tick, stop)
 
-        chains, complete = run_chains(
+        # Pyro's handlers and torch's generator are global: one chain at a time.
+        chains, complete = run_in_turn(
             chain,
             chains=engine.chains,
-            workers=1,  # Pyro's handlers and torch's generator are global: one chain at a time
             steps=engine.iterations,
             title=f"NUTS, {engine.chains} chains",
             progress=engine.progress,
@@ -77,7 +76,7 @@ class PyroProgram(Program):
         """Run one chain; the sites and statistics of each draw."""
         args, kwargs = as_double(tuple(self.args)), as_double(dict(self.kwargs))
         kept: list[dict[str, FloatArray]] = []
-        with seeded(seed):
+        with seeded(seed), double_precision():
             shaped = self.model if self.centred else non_centred(self.model, *args, **kwargs)
             kernel = _RecordingNUTS(
                 shaped,

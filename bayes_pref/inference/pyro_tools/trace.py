@@ -27,9 +27,15 @@ def double_precision() -> Iterator[None]:
 
 
 def as_double(value: Any) -> Any:
-    """Return the value with all floating tensors in it, also within containers, in float64."""
+    """Return the value with all floating tensors in it, also within containers, in float64.
+
+    They are data: without a gradient of the caller's, and not of inference mode, whose tensors
+    take part in no gradient.
+    """
     if isinstance(value, torch.Tensor):
-        return value.double() if value.is_floating_point() else value
+        data = value.detach()
+        data = data.double() if data.is_floating_point() else data
+        return data.clone() if data.is_inference() else data
     if isinstance(value, dict):
         return {key: as_double(item) for key, item in value.items()}
     if type(value) in (list, tuple):

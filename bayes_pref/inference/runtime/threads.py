@@ -6,10 +6,11 @@ starting time of processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Event
-from typing import TypeVar
+from contextlib import contextmanager
+from threading import Event, Lock
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +19,52 @@ from bayes_pref.progress import tqdm
 
 Tick = Callable[[int], object]
 Result = TypeVar("Result")
+
+
+_blas = Lock()
+_within = 0  # blocks of `one_blas_thread` that threads are in
+_limits: Any = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run linear algebra in one thread within the block.
+
+    Its threads would compete with the chains, and their number would change rounding errors: draws
+    are to depend on the seed alone. The limit holds for the whole process, so that of blocks in
+    several threads the first sets it and the last one lifts it.
+    """
+    global _within, _limits
+    with _blas:
+        if not _within:
+            _limits = threadpool_limits(1, user_api="blas")
+        _within += 1
+    try:
+        yield
+    finally:
+        with _blas:
+            _within -= 1
+            if not _within:
+                _limits.restore_original_limits()
+
+
+def run_in_turn(
+    chain: Callable[[int, Tick, Event], Result],
+    *,
+    chains: int,
+    steps: int,
+    title: str,
+    progress: bool,
+) -> tuple[list[Result], bool]:
+    """Run chains as `run_chains` does, one after another and in this very thread."""
+    stop = Event()
+    with (
+        tqdm(total=chains * steps, desc=title, unit="sweep", disable=not progress) as bar,
+        on_interrupt(stop.set) as interrupted,
+        one_blas_thread(),
+    ):
+        found = [chain(index, bar.update, stop) for index in range(chains)]
+        return found, not interrupted.is_set()
 
 
 def run_chains(
@@ -45,9 +92,7 @@ def run_chains(
     with (
         tqdm(total=chains * steps, desc=title, unit="sweep", disable=not progress) as bar,
         on_interrupt(stop.set) as interrupted,
-        # Threads of linear algebra would compete with the chains, and their number would change
-        # rounding errors: draws are to depend on the seed alone.
-        threadpool_limits(1, user_api="blas"),
+        one_blas_thread(),
         ThreadPoolExecutor(max_workers=workers) as pool,
     ):
         futures = [pool.submit(chain, index, bar.update, stop) for index in range(chains)]

@@ -29,7 +29,6 @@ from bayes_pref.inference.pyro_tools.trace import (
     sample_nodes,
 )
 from bayes_pref.inference.raw_draws import RawDraws
-from bayes_pref.inference.runtime.processes import one_torch_thread
 from bayes_pref.inference.svi.approximation import guide_draws, pareto_k
 from bayes_pref.inference.svi.guides import LIMITS, build, latent_sites
 from bayes_pref.inference.svi.minibatch import plate_of_latents
@@ -40,7 +39,7 @@ from bayes_pref.inference.svi.training import (
     maximise_elbo,
 )
 from bayes_pref.models.base import RewardModel
-from bayes_pref.seeding import seeded
+from bayes_pref.seeding import seeded, standard_numpy
 
 Guide = str | Callable[..., Any]
 
@@ -187,9 +186,11 @@ class SVI(Engine):
         ('z_1', 'z_2')
         """
         model.check(comparisons)
+        seed = settings.seed(seed)
         if not model.needs_training(comparisons):
             raise ModelError(f"{type(model).__name__} has nothing to train on these comparisons")
-        learned, training = learn_features(model, comparisons, self.training, seed)
+        with standard_numpy():
+            learned, training = learn_features(model, comparisons, self.training, seed)
         convergence.warn(training.findings)
         return learned
 
@@ -237,9 +238,11 @@ class SVI(Engine):
         ('chain', 'draw', 'shop')
         """
         started = time.perf_counter()
-        drawn, dims = _approximate(self, model, args, kwargs, seed)
-        seconds = time.perf_counter() - started
-        return build_pyro_posterior(drawn, dims, self.settings(), seconds, seed)
+        seed = settings.seed(seed)
+        with standard_numpy():
+            drawn, dims = _approximate(self, model, args, kwargs, seed)
+            seconds = time.perf_counter() - started
+            return build_pyro_posterior(drawn, dims, self.settings(), seconds, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +284,7 @@ def _approximate(
 ) -> tuple[RawDraws, dict[str, tuple[str, ...]]]:
     """Fit the guide and draw; also the dimensions of each site. names=None: all sites."""
     args, kwargs = as_double(tuple(args)), as_double(dict(kwargs))
-    with one_torch_thread(), seeded(seed), pyro.get_param_store().scope():
+    with seeded(seed), pyro.get_param_store().scope():
         with torch.no_grad():
             nodes = sample_nodes(model, args, kwargs)
         latent = latent_sites(nodes)

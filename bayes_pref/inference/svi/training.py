@@ -16,7 +16,6 @@ from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.pyro_tools.trace import double_precision, sample_nodes
-from bayes_pref.inference.runtime.processes import one_torch_thread
 from bayes_pref.inference.svi.guides import Family, build, latent_sites
 from bayes_pref.inference.svi.minibatch import ChosenIndices, batches, plate_of_latents
 from bayes_pref.inference.svi.network_elbo import NetworkElbo, network_elbo
@@ -163,7 +162,7 @@ def learn_features(
     comparisons on the learned features, and how the optimisation went
     """
     args = (comparisons,)
-    with one_torch_thread(), seeded(seed), pyro.get_param_store().scope():
+    with seeded(seed), pyro.get_param_store().scope():
         with torch.no_grad():
             nodes = sample_nodes(model, args, {})
         with double_precision():

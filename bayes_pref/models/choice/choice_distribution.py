@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from bayes_pref.seeding import standard_torch
 from bayes_pref.types import FloatArray
 
 Tensor = torch.Tensor
@@ -132,9 +133,9 @@ class ChoiceDistribution:
             left = probability(eta)
             slope = choice.reshape(-1, *[1] * (eta.ndim - 1)) - left
             return self.log_likelihood(eta, choice), slope, -left * (1.0 - left)
-        made = torch.tensor(np.rint(choice * (self.n_outcomes - 1)).astype(np.int64))
-        at = torch.tensor(eta, requires_grad=True)
-        with torch.enable_grad():
+        with standard_torch():
+            made = torch.tensor(np.rint(choice * (self.n_outcomes - 1)).astype(np.int64))
+            at = torch.tensor(eta, requires_grad=True)
             found = self.log_outcomes(at, self._tensors(eta.ndim))[made, torch.arange(len(made))]
             # Each value depends on its own eta alone, so the gradient of the sum is all gradients.
             (gradient,) = torch.autograd.grad(found.sum(), at, create_graph=True)
@@ -152,7 +153,7 @@ class ChoiceDistribution:
         return np.asarray((steps - (below >= reached).sum(axis=0)) / steps)
 
     def _log(self, eta: FloatArray) -> FloatArray:
-        with torch.no_grad():
+        with standard_torch(), torch.no_grad():
             found = self.log_outcomes(torch.tensor(eta), self._tensors(eta.ndim))
         return np.asarray(found.numpy())
 
