@@ -245,3 +245,6 @@ class _Run:
             self.chain(index, tick, self.stop)
         except BaseException as err:  # noqa: BLE001  of any kind: the parent raises it
             pipe.send(f"{type(err).__name__}: {err}")
+        # Not through the interpreter's end, which waits for threads that are in the parent alone,
+        # such as those of a pool that this fit runs in.
+        os._exit(0)
