@@ -153,3 +153,19 @@ def unknown_keyword(
     if near := closest(name, names):
         return f"{start}{near}"
     return f"{start}; it takes {listed(names, limit=len(names))}"
+
+
+def callers_level() -> int:
+    """Return the `stacklevel` at which a warning shows the line that called the package.
+
+    However many functions of the package lie between.
+
+    Examples
+    --------
+    >>> callers_level()
+    1
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level

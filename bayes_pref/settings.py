@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -138,6 +138,26 @@ def check_keywords(
             raise KeywordError(unknown_keyword(function, name, names, renamed))
 
 
+class CheckedKeywords:
+    """Base of classes that answer a misspelt keyword with the right one, where there is one.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> bp.HierarchicalReward(covarience="full")
+    Traceback (most recent call last):
+    bayes_pref.errors.KeywordError: ... unexpected keyword argument 'covarience'; did you mean ...
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Check the keywords before the class's own `__init__` reads them."""
+        if kwargs:
+            known = inspect.signature(cls.__init__).parameters
+            if not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+                check_keywords(cls.__name__, kwargs, [name for name in known if name != "self"])
+        return super().__new__(cls)
+
+
 def keywords(
     renamed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -214,9 +234,10 @@ def fraction(value: object) -> float:
 
 def boolean(value: object) -> bool:
     """True or False, of Python or numpy."""
-    if not isinstance(value, bool | np.bool_):
+    plain = _scalar(value)
+    if not isinstance(plain, bool):
         raise RuleError("True or False")
-    return bool(value)
+    return plain
 
 
 def one_of(*options: str, other: str = "") -> Rule[Any]:
@@ -259,13 +280,20 @@ def seed(value: object, *, error: type[BayesPrefError] = ModelError) -> int:
     return argument("seed", value, whole(0), error=error)
 
 
+def _scalar(value: Any) -> object:
+    """Take the number out of an array or tensor without dimensions, such as a total."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
 def _whole(value: object) -> int | None:
+    value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         return None
     return int(value)
 
 
 def _finite(value: object) -> float | None:
+    value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return None
     plain: float = value.item() if isinstance(value, np.generic) else value

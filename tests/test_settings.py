@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import bayes_pref as bp
 from bayes_pref import settings
@@ -17,6 +18,10 @@ from bayes_pref.errors import DataError, ModelError
     ("rule", "value", "plain"),
     [
         (settings.whole(1), np.int64(3), 3),
+        (settings.whole(1), np.array(3), 3),
+        (settings.whole(1), torch.tensor(3), 3),
+        (settings.positive, torch.tensor(0.5), 0.5),
+        (settings.boolean, np.array(True), True),
         (settings.whole(), 0, 0),
         (settings.number(0, 1), np.float32(0.5), 0.5),
         (settings.number(), -2, -2),
@@ -107,3 +112,22 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed: Any) -> None:
     comparisons = bp.simulate(users=4, comparisons=5, seed=1).comparisons
     with pytest.raises(ModelError, match="seed must be a whole number of at least 0, got "):
         bp.fit(bp.PooledReward(), comparisons, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (lambda: bp.HierarchicalReward(covarience="full"), "covariance"),
+        (lambda: bp.LowRankReward(ranks=2), "rank"),
+        (lambda: bp.Gibbs(draw=100), "draws"),
+        (lambda: bp.NUTS(target_acceptance=0.9), "target_accept"),
+        (lambda: bp.SVI(learningrate=0.1), "learning_rate"),
+        (lambda: bp.Logit(lapes=True), "lapse"),
+        (lambda: bp.fit(bp.PooledReward(), None, sed=1), "seed"),  # type: ignore[call-overload]
+    ],
+)
+def test_a_misspelt_keyword_is_answered_with_the_right_one(
+    call: Callable[[], Any], meant: str
+) -> None:
+    with pytest.raises(TypeError, match=f"unexpected keyword.*did you mean '{meant}'"):
+        call()

@@ -40,7 +40,7 @@ class Program(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine(ABC):
+class Engine(settings.CheckedKeywords, ABC):
     """Base of all engines: frozen settings and `prepare`.
 
     Parameters

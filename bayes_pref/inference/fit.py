@@ -35,6 +35,7 @@ def fit(
 ) -> PyroPosterior: ...
 
 
+@settings.keywords()
 def fit(
     model: RewardModel | Callable[[Any], Any],
     comparisons: Any,

@@ -26,7 +26,7 @@ Tensor = torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChoiceModel(ABC):
+class ChoiceModel(settings.CheckedKeywords, ABC):
     """Base of the choice models: frozen settings, with parameters to learn or none.
 
     A new one defines `unsupported` and `log_outcomes`, and `variables` and `sample` where it has

@@ -33,7 +33,7 @@ _DEFAULTS = {"link": "logit", "lapse": False, "position": False, "ties": None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChoiceSettings:
+class ChoiceSettings(settings.CheckedKeywords):
     """How rewards become choices: settings that every `RewardModel` has.
 
     Parameters
