@@ -149,7 +149,7 @@ class CheckedKeywords:
     bayes_pref.errors.KeywordError: ... unexpected keyword argument 'covarience'; did you mean ...
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
         """Check the keywords before the class's own `__init__` reads them."""
         if kwargs:
             known = inspect.signature(cls.__init__).parameters
