@@ -18,6 +18,8 @@ import numpy as np
 from bayes_pref.errors import BayesPrefError, DataError, KeywordError, ModelError
 from bayes_pref.messages import closest, listed, shown, unknown_keyword
 
+SMALLEST_PRIOR = 1e-10
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Rule: TypeAlias = Callable[[object], T]
@@ -221,6 +223,17 @@ def positive(value: object) -> float:
     plain = _finite(value)
     if plain is None or plain <= 0:
         raise RuleError("a positive number")
+    return plain
+
+
+def prior_size(value: object) -> float:
+    """Settings of priors: numbers above 0 whose squares and reciprocals can be computed with."""
+    plain = positive(value)
+    if not SMALLEST_PRIOR <= plain <= 1.0 / SMALLEST_PRIOR:
+        raise RuleError(
+            f"a positive number from {SMALLEST_PRIOR:g} to {1.0 / SMALLEST_PRIOR:g}",
+            ", as others are lost in arithmetic",
+        )
     return plain
 
 

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,8 @@ from bayes_pref.seeding import seeded
 from bayes_pref.types import FloatArray
 
 _LARGEST_SCALE = 1e100
+_LARGEST_REWARD = 1e8  # log-odds that a prior may allow to one feature: its square is still exact
+_MEASURED: WeakSet[Comparisons] = WeakSet()  # comparisons whose sizes were found fit for arithmetic
 _CONTEXTS = ("comparison", "context")
 
 
@@ -75,7 +78,7 @@ class RewardModel(ChoiceSettings, ABC):
     def __post_init__(self) -> None:
         """Validate the settings: what is a number by default must be positive."""
         numbers = [each.name for each in fields(self) if isinstance(each.default, float)]
-        settings.check(self, **dict.fromkeys(numbers, settings.positive))
+        settings.check(self, **dict.fromkeys(numbers, settings.prior_size))
         settings.check(self, scale=settings.one_of("rms", "raw"))
         self.check_choice_settings()
 
@@ -205,14 +208,11 @@ class RewardModel(ChoiceSettings, ABC):
             If the choice model cannot describe the outcome, or a feature's unit is out of all
             proportion.
         """
-        for name, scale in zip(comparisons.feature_names, comparisons.feature_scale, strict=True):
-            # Weights are per unit of a feature, and their squares must be numbers, too.
-            if not 1.0 / _LARGEST_SCALE < scale < _LARGEST_SCALE:
-                raise ModelError(
-                    f"feature {name!r} differs by {scale:.0e} in a typical pair, which is too "
-                    f"{'large' if scale > 1.0 else 'small'} a number for weights per unit; "
-                    "give it in another unit"
-                )
+        if comparisons not in _MEASURED:  # a Pyro model checks at every step
+            _check_sizes(comparisons)
+            _MEASURED.add(comparisons)
+        if self.scale == "raw":
+            _check_raw_prior(self.mean_sd, comparisons)
         self.choice_model(comparisons)
 
     def settings(self) -> dict[str, Any]:
@@ -285,6 +285,47 @@ class RewardModel(ChoiceSettings, ABC):
         found = {name: (("chain", "draw", *dims), values[name]) for name, dims in observed.items()}
         found["probability"] = (("chain", "draw", "comparison"), chance)
         return data.assign_coords(comparison=comparisons.rows).assign(found)
+
+
+def _check_sizes(comparisons: Comparisons) -> None:
+    """Refuse columns whose numbers, or the squares of these, a computer cannot hold."""
+    for name, scale in zip(comparisons.feature_names, comparisons.feature_scale, strict=True):
+        if wrong := _wrong_size(scale):
+            raise ModelError(
+                f"feature {name!r} differs by {scale:.0e} in a typical pair, which is too "
+                f"{wrong} a number for weights per unit; give it in another unit"
+            )
+    beside = [
+        ("covariate", comparisons.covariate_names, comparisons.covariates, "users"),
+        ("context", comparisons.features.contexts, comparisons.context, "comparisons"),
+    ]
+    for kind, names, values, whose in beside:
+        for name, column in zip(names, values.T, strict=True):
+            # Not its sd, whose squares may be lost.
+            size = float(np.abs(column).max(initial=0.0))
+            if size and (wrong := _wrong_size(size)):
+                raise ModelError(
+                    f"{kind} {name!r} is up to {size:.0e} over the {whose}, which is too {wrong} "
+                    "a number to compute with; give it in another unit"
+                )
+
+
+def _wrong_size(size: float) -> str:
+    if 1.0 / _LARGEST_SCALE < size < _LARGEST_SCALE:
+        return ""
+    return "large" if size > 1.0 else "small"
+
+
+def _check_raw_prior(mean_sd: float, comparisons: Comparisons) -> None:
+    """Refuse a prior on raw units under which a typical difference decides every choice."""
+    sizes = mean_sd * comparisons.feature_scale
+    for name, size in zip(comparisons.feature_names, sizes, strict=True):
+        if size > _LARGEST_REWARD:
+            raise ModelError(
+                f"scale='raw': feature {name!r} differs by {size / mean_sd:.0e} in a typical pair, "
+                f"which the prior lets be worth {size:.0e} log-odds; leave scale='rms', or give "
+                "the feature in another unit"
+            )
 
 
 def _last(shape: tuple[int, ...], count: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import Unsupported
 from bayes_pref.inference.engine import Program
 from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.finite import advance, numbers_kept
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
@@ -152,7 +153,8 @@ class GibbsProgram(Program):
         def chain(index: int, tick: Tick, stop: Event) -> int:
             rng = np.random.default_rng(seeds[index])
             part = Store(*(np.asarray(array[index]) for array in store))
-            own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
+            with numbers_kept():
+                own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
             return _run_chain(own, index, checkpoint, states[index], tick, stop)
 
         kept, complete = run_chains(
@@ -210,7 +212,7 @@ def _run_chain(
         chain.restore(state)
         tick(chain.done)
     while chain.done < chain.total and not stop.is_set():
-        tick(chain.advance())
+        tick(advance(chain))
         if checkpoint and checkpoint.due(index):
             checkpoint.save(index, chain.state(), chain.kept)
     if checkpoint:

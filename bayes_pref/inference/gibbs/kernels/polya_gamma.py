@@ -81,8 +81,14 @@ def polya_gamma(psi: float, table: FloatArray, rng: np.random.Generator) -> floa
         The array made by `right_table`.
     rng
         Source of randomness; its state advances.
+
+    Returns
+    -------
+    omega; nan where psi is not a finite number
     """
     tilt = abs(psi)
+    if not tilt < math.inf:
+        return math.nan  # no proposal would ever be accepted; the chain says what to do
     z = 0.5 * tilt
     if tilt < LARGEST:
         place = tilt / STEP

@@ -12,11 +12,16 @@ from bayes_pref.inference.gibbs.kernels.jit import compiled
 from bayes_pref.inference.gibbs.kernels.user_information import add_to_log_odds, weight_information
 from bayes_pref.types import FloatArray
 
+# Its square is a number still. Beyond, and at nan, no proposal would ever be accepted.
+LARGEST_BOUND = 1e150
+
 
 @compiled
 def positive_normal(mean: float, sd: float, rng: np.random.Generator) -> float:
-    """Draw from a normal truncated to positive values (Robert 1995)."""
+    """Draw from a normal truncated to positive values (Robert 1995); nan where it has no draws."""
     bound = -mean / sd
+    if not bound < LARGEST_BOUND:
+        return np.nan
     if bound < 0.5:
         while True:
             value = rng.standard_normal()

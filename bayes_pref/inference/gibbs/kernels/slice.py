@@ -22,9 +22,12 @@ def slice_update_of(log_density: Callable[..., float]) -> Callable[..., float]:
     ) -> float:
         """One update from `start`; ``log_density(x, *args)`` is called last at the value returned.
 
-        `width` is that of the first interval, and must not depend on `start`.
+        `width` is that of the first interval, and must not depend on `start`. Returns nan where
+        the density at `start` is no number, below which no interval would ever hold a value.
         """
         height = log_density(start, *args) - rng.standard_exponential()
+        if not height < np.inf:
+            return np.nan
         low = start - width * rng.random()
         high = low + width
         for _ in range(STEPS):
@@ -43,6 +46,8 @@ def slice_update_of(log_density: Callable[..., float]) -> Callable[..., float]:
                 low = value
             else:
                 high = value
+            if not low < high:
+                return np.nan
 
     return slice_update
 
