@@ -23,6 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.nuts.density import FlatDensity
 from bayes_pref.inference.pyro_tools.trace import double_precision
+from bayes_pref.inference.runtime.interrupts import uninterrupted
 from bayes_pref.types import FloatArray
 
 Gradient = Callable[[FloatArray], tuple[float, FloatArray]]
@@ -227,8 +228,9 @@ def _compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ca
     shapes = [(tuple(each.shape), str(each.dtype)) for each in inputs]
     key = f"{graph.code}{shapes}"
     if key not in _kernels:
-        # Takes seconds to import; only compiling needs it.
-        from torch._inductor.utils import fresh_inductor_cache
+        with uninterrupted():  # takes seconds to import; only compiling needs it
+            from torch import _inductor  # noqa: F401
+            from torch._inductor.utils import fresh_inductor_cache
 
         try:
             _kernels[key] = _built(graph, inputs)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from bayes_pref.inference.nuts.gradient import Gradient
+from bayes_pref.inference.runtime.interrupts import uninterrupted
 from bayes_pref.inference.runtime.processes import Flag, shared
 from bayes_pref.inference.runtime.threads import Tick
 from bayes_pref.types import FloatArray
@@ -159,7 +160,7 @@ def _result(sampler: Any, stopped: Callable[[], bool]) -> Any:
 
 def nutpie_api() -> tuple[Any, Any]:
     """Return nutpie and its entry for gradients in Python; ImportError if it is not installed."""
-    with warnings.catch_warnings():
+    with uninterrupted(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of ArviZ, whenever it is imported
         import nutpie
         from nutpie.compiled_pyfunc import from_pyfunc

@@ -27,7 +27,7 @@ from bayes_pref.inference.nuts.nutpie_chain import (
 )
 from bayes_pref.inference.nuts.sites import site_draws
 from bayes_pref.inference.raw_draws import RawDraws
-from bayes_pref.inference.runtime.interrupts import largest_rectangle
+from bayes_pref.inference.runtime.interrupts import interruptible, largest_rectangle
 from bayes_pref.inference.runtime.processes import Flag, run_forked
 from bayes_pref.inference.runtime.threads import Tick
 from bayes_pref.messages import callers_level
@@ -61,8 +61,9 @@ class NutpieProgram(Program):
         # A model may draw random numbers of its own; and chains are forked with the surroundings
         # that gradients need.
         with seeded(seed):
-            gradient = self._gradient(seed)
-            starts = [density.start(rng) for rng in generators]
+            with interruptible():
+                gradient = self._gradient(seed)
+                starts = [density.start(rng) for rng in generators]
             room = ChainDraws.empty(engine.chains, engine.draws, density.size)
 
             def chain(index: int, tick: Tick, stop: Flag) -> None:
@@ -81,7 +82,8 @@ class NutpieProgram(Program):
             columns = dict(enumerate(STATISTICS))
             stats = {name: room.stats[which, :draws, at] for at, name in columns.items()}
             stats["diverging"] = stats["diverging"].astype(bool)
-            sites = site_draws(density, room.z[which, :draws], self.names, seed=seed)
+            with interruptible():
+                sites = site_draws(density, room.z[which, :draws], self.names, seed=seed)
         return RawDraws(sites, stats, complete)
 
     def _gradient(self, seed: int) -> Gradient:

@@ -22,6 +22,7 @@ from bayes_pref.inference.nuts.nutpie_chain import ChainSettings
 from bayes_pref.inference.nuts.nutpie_program import NutpieProgram
 from bayes_pref.inference.nuts.pyro_reference import PyroProgram
 from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
+from bayes_pref.inference.runtime.interrupts import interruptible
 from bayes_pref.models.base import RewardModel
 from bayes_pref.seeding import standard_numpy
 
@@ -86,7 +87,8 @@ class NUTS(MCMC):
         """Read a model and its data; see `Engine.prepare`."""
         if model.needs_training(comparisons):
             raise Unsupported("its network is trained by gradients, not sampled; use SVI")
-        density = flatten(model, (comparisons,), centred=not self.non_centred)
+        with interruptible():
+            density = flatten(model, (comparisons,), centred=not self.non_centred)
         names = list(model.variables(comparisons))
         return self._program(density, model, (comparisons,), {}, names)
 
@@ -147,7 +149,8 @@ class NUTS(MCMC):
         started = time.perf_counter()
         seed = settings.seed(seed)
         with standard_numpy():
-            density = flatten(model, args, kwargs, centred=not self.non_centred)
+            with interruptible():
+                density = flatten(model, args, kwargs, centred=not self.non_centred)
             drawn = self._program(density, model, args, kwargs, None).run(seed)
             seconds = time.perf_counter() - started
             return build_pyro_posterior(drawn, density.dims, self.settings(), seconds, seed)

@@ -55,6 +55,34 @@ def on_interrupt(stop: Callable[[], object]) -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the block at once, or at its end where Python ignores the exception.
+
+    It is ignored in finalisers and callbacks of the collector, which compilers have many of.
+    """
+    with on_interrupt(_interrupt) as interrupted:
+        yield
+    if interrupted.is_set():
+        _interrupt()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a first Ctrl-C wait for the end of the block, such as an import.
+
+    A module of which half was executed is found by the next import, and fails for good.
+    """
+    with on_interrupt(lambda: None) as interrupted:
+        yield
+    if interrupted.is_set():
+        _interrupt()
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def largest_rectangle(kept: list[int]) -> tuple[list[int], int]:
     """Choose the chains, and the number of draws of each, that keep most of an interrupted run.
 

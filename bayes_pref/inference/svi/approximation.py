@@ -9,16 +9,20 @@ would show, multiply in the joint weight.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pyro.poutine as poutine
 import torch
 
-from bayes_pref.inference.runtime.interrupts import FEWEST
+from bayes_pref.inference.runtime.interrupts import FEWEST, uninterrupted
 from bayes_pref.inference.svi.guides import Family
 from bayes_pref.types import FloatArray
+
+PATIENCE = 2.0  # seconds of drawing from a guide whose training was interrupted
 
 
 def guide_draws(
@@ -27,6 +31,7 @@ def guide_draws(
     kwargs: Mapping[str, Any],
     names: Sequence[str],
     draws: int,
+    interrupted: Event,
 ) -> tuple[dict[str, FloatArray], FloatArray]:
     """Draw from the guide; Ctrl-C keeps the draws so far.
 
@@ -38,6 +43,9 @@ def guide_draws(
         Sites to return.
     draws
         Number of draws.
+    interrupted
+        Set once there was a Ctrl-C. Of a guide whose training was interrupted there are as many
+        draws as take some seconds.
 
     Returns
     -------
@@ -50,10 +58,15 @@ def guide_draws(
     """
     kept: dict[str, list[FloatArray]] = {name: [] for name in names}
     log_weights: list[float] = []
+    patience = PATIENCE if interrupted.is_set() else 0.0
+    deadline = time.monotonic() + patience
     with torch.no_grad():
         try:
             # One at a time: neither a model nor a guide of the user's own need broadcast.
             while len(log_weights) < draws:
+                late = interrupted.is_set() and time.monotonic() >= deadline
+                if late and len(log_weights) >= FEWEST:
+                    break
                 sites, log_weight = family.draw()
                 conditioned = poutine.condition(family.model, data=sites)
                 trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
@@ -62,7 +75,7 @@ def guide_draws(
                     kept[name].append(value)
                 log_weights.append(log_weight)
         except KeyboardInterrupt:
-            if len(log_weights) < FEWEST:
+            if interrupted.is_set() or len(log_weights) < FEWEST:
                 raise
     count = len(log_weights)
     stacked = {name: np.stack(found[:count])[None] for name, found in kept.items()}
@@ -73,6 +86,7 @@ def pareto_k(log_weights: FloatArray) -> float:
     """Pareto k of log importance weights (draw,); 0 where they are all the same."""
     if np.ptp(log_weights) < 1e-9:
         return 0.0
-    from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
+    with uninterrupted():
+        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
 
     return arviz_bridge.pareto_k(log_weights)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from threading import Event
 from typing import Any
 
 import pyro
@@ -29,6 +30,7 @@ from bayes_pref.inference.pyro_tools.trace import (
     sample_nodes,
 )
 from bayes_pref.inference.raw_draws import RawDraws
+from bayes_pref.inference.runtime.interrupts import on_interrupt
 from bayes_pref.inference.svi.approximation import guide_draws, pareto_k
 from bayes_pref.inference.svi.guides import LIMITS, build, latent_sites
 from bayes_pref.inference.svi.minibatch import plate_of_latents
@@ -189,9 +191,9 @@ class SVI(Engine):
         seed = settings.seed(seed)
         if not model.needs_training(comparisons):
             raise ModelError(f"{type(model).__name__} has nothing to train on these comparisons")
-        with standard_numpy():
-            learned, training = learn_features(model, comparisons, self.training, seed)
-        convergence.warn(training.findings)
+        with standard_numpy(), on_interrupt(lambda: None) as interrupted:
+            learned, training = learn_features(model, comparisons, self.training, seed, interrupted)
+        convergence.warn(training.findings or training.unfinished)
         return learned
 
     def sample(
@@ -240,7 +242,8 @@ class SVI(Engine):
         started = time.perf_counter()
         seed = settings.seed(seed)
         with standard_numpy():
-            drawn, dims = _approximate(self, model, args, kwargs, seed)
+            with on_interrupt(lambda: None) as interrupted:
+                drawn, dims = _approximate(self, model, args, kwargs, seed, interrupted)
             seconds = time.perf_counter() - started
             return build_pyro_posterior(drawn, dims, self.settings(), seconds, seed)
 
@@ -263,14 +266,21 @@ class SVIProgram(Program):
 
     def run(self, seed: int) -> RawDraws:
         """Learn features where the model has any to learn, fit the guide, and draw from it."""
+        with on_interrupt(lambda: None) as interrupted:
+            return self._run(seed, interrupted)
+
+    def _run(self, seed: int, interrupted: Event) -> RawDraws:
         model, comparisons = self.model, self.comparisons
         findings: tuple[Finding, ...] = ()
         learned = None
         if model.needs_training(comparisons):
-            learned, training = learn_features(model, comparisons, self.engine.training, seed)
+            learned, training = learn_features(
+                model, comparisons, self.engine.training, seed, interrupted
+            )
             comparisons, findings = learned, training.findings
         names = list(model.variables(comparisons))
-        drawn, _ = _approximate(self.engine, model, (comparisons,), {}, seed, names)
+        args = (comparisons,)
+        drawn, _ = _approximate(self.engine, model, args, {}, seed, interrupted, names)
         return replace(drawn, comparisons=learned, findings=findings + drawn.findings)
 
 
@@ -280,6 +290,7 @@ def _approximate(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     seed: int,
+    interrupted: Event,
     names: Sequence[str] | None = None,
 ) -> tuple[RawDraws, dict[str, tuple[str, ...]]]:
     """Fit the guide and draw; also the dimensions of each site. names=None: all sites."""
@@ -300,9 +311,11 @@ def _approximate(
                 candidates=engine.candidates,
                 rank=engine.rank,
             )
-            training = maximise_elbo(family, args, kwargs, engine.training, plate, seed)
+            training = maximise_elbo(
+                family, args, kwargs, engine.training, plate, seed, interrupted
+            )
             kept = list(dims) if names is None else list(names)
-            sites, log_weights = guide_draws(family, args, kwargs, kept, engine.draws)
+            sites, log_weights = guide_draws(family, args, kwargs, kept, engine.draws, interrupted)
     k = pareto_k(log_weights)
     size = sum(node["value"].numel() for node in latent.values())
     drawn = RawDraws(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,18 @@ class Training:
     complete: bool
 
     @property
+    def unfinished(self) -> tuple[Finding, ...]:
+        """Whether the optimisation was interrupted, for training that no draws follow."""
+        if self.complete:
+            return ()
+        steps = self.elbo.steps
+        message = (
+            f"training was interrupted after {steps:,} steps: train again, to the end, before you "
+            "rely on the learned features"
+        )
+        return (Finding("incomplete", "", float(steps), np.inf, 0, message),)
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """Whether there were too few steps; an interrupted run is reported as such."""
         if self.converged or not self.complete:
@@ -76,6 +89,7 @@ def maximise_elbo(
     settings: TrainingSettings,
     plate: tuple[str, int] | None,
     seed: int,
+    interrupted: Event,
     explicit: NetworkElbo | None = None,
 ) -> Training:
     """Maximise the ELBO in all parameters of Pyro's store.
@@ -90,6 +104,8 @@ def maximise_elbo(
         Name and size of the plate that mini-batches are of; None: all data in every step.
     seed
         Random seed of the mini-batches.
+    interrupted
+        Set once there was a Ctrl-C: training then ends with the guide so far.
     explicit
         The same ELBO without Pyro's traces, if there is one.
 
@@ -104,12 +120,12 @@ def maximise_elbo(
     svi = infer.SVI(family.model, family.guide, optimiser, family.loss)
     progress, average = Progress(settings.learning_rate, settings.window), Average()
     chosen = _mini_batches(plate, settings.batch, seed)
-    step, complete = 0, True
+    step = 0
     try:
         with tqdm(
             total=settings.steps, desc="SVI", unit="step", disable=not settings.progress
         ) as bar:
-            while step < settings.steps and not progress.done:
+            while step < settings.steps and not progress.done and not interrupted.is_set():
                 with next(chosen):
                     loss = explicit.step(optimiser) if explicit else svi.step(*args, **kwargs)
                 if not np.isfinite(loss):
@@ -126,10 +142,13 @@ def maximise_elbo(
                 if progress.history:
                     bar.set_postfix(elbo=f"{progress.history[-1]:.1f}", refresh=False)
     except KeyboardInterrupt:
-        if not step:
-            raise KeyboardInterrupt("interrupted before there was a guide to keep") from None
-        complete = False
-    else:
+        if interrupted.is_set():  # a second one
+            raise
+        interrupted.set()
+    if not step:
+        raise KeyboardInterrupt("interrupted before there was a guide to keep")
+    complete = not interrupted.is_set()
+    if complete:
         average.apply()
     elbo = ElboRecord(
         history=tuple(progress.history),
@@ -153,9 +172,18 @@ def _mini_batches(
 
 
 def learn_features(
-    model: RewardModel, comparisons: Comparisons, settings: TrainingSettings, seed: int
+    model: RewardModel,
+    comparisons: Comparisons,
+    settings: TrainingSettings,
+    seed: int,
+    interrupted: Event,
 ) -> tuple[Comparisons, Training]:
     """Train a model's own parameters, such as a network, with a mean-field guide for its sites.
+
+    Parameters
+    ----------
+    interrupted
+        Set once there was a Ctrl-C: training then ends with the parameters so far.
 
     Returns
     -------
@@ -171,7 +199,7 @@ def learn_features(
                 plate = plate_of_latents(latent_sites(nodes), settings.batch)
             family = build("mean_field", model, args, {}, nodes, candidates=8, rank=1)
             explicit = network_elbo(model, comparisons) if plate is None else None
-            training = maximise_elbo(family, args, {}, settings, plate, seed, explicit)
+            training = maximise_elbo(family, args, {}, settings, plate, seed, interrupted, explicit)
             values = {
                 name: value.detach().numpy().copy()
                 for name, value in pyro.get_param_store().items()
