@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
+import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -181,3 +183,16 @@ def test_a_guide_of_the_users_own_is_used_and_must_have_every_site() -> None:
     assert distance(posterior, reference, "mu")[0] < 0.3
     with pytest.raises(bp.ModelError, match=r"the guide has no site 'tau'"):
         bp.fit(bp.HierarchicalReward(), comparisons, svi(guide=own_guide))
+
+
+def test_of_items_it_says_that_their_common_level_is_too_narrow() -> None:
+    votes = pd.DataFrame(
+        {"user": [*"xxyyzz"], "left": [*"abcabc"], "right": [*"bcacab"], "choice": [1, 0] * 3}
+    )
+    votes = bp.Comparisons.from_items(
+        votes, user="user", left="left", right="right", choice="choice"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = bp.fit(bp.PooledReward(), votes, bp.SVI(steps=20, draws=20, progress=False))
+    assert any("common level of all items" in each.message for each in found.findings)
