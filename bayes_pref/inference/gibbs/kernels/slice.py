@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 STEPS = 30  # of stepping out, on each side
+SHRINKS = 10_000  # halvings, as it were: an interval is down to `start` after a thousand
 LOG_WIDTH = 0.5  # first width for the logarithm of a scale
 
 
@@ -38,7 +39,7 @@ def slice_update_of(log_density: Callable[..., float]) -> Callable[..., float]:
             if log_density(high, *args) <= height:
                 break
             high += width
-        while True:
+        for _ in range(SHRINKS):
             value = low + (high - low) * rng.random()
             if log_density(value, *args) > height:
                 return value
@@ -46,8 +47,7 @@ def slice_update_of(log_density: Callable[..., float]) -> Callable[..., float]:
                 low = value
             else:
                 high = value
-            if not low < high:
-                return np.nan
+        return np.nan
 
     return slice_update
 
