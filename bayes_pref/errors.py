@@ -45,6 +45,8 @@ class Place:
         (row,) label of the row, in the caller's index; empty: not one row.
     unit
         What the labels of rows count: ``"row"``, or ``"line"`` of a text file.
+    position
+        The row's position, counted from 0, where its label does not tell it from others.
 
     Examples
     --------
@@ -56,6 +58,21 @@ class Place:
     column: str | None = None
     rows: tuple[Any, ...] = ()
     unit: str = "row"
+    position: int | None = None
+
+    @classmethod
+    def of_row(cls, table: str, column: str | None, row: int, labels: Any) -> Place:
+        """Return the place of a row that is given by position, among rows with these labels.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> Place.of_row("", "age", 2, pd.Index(["a", "b", "a"]))
+        Place(table='', column='age', rows=('a',), unit='row', position=2)
+        """
+        label = labels[row]
+        alone = labels.is_unique or labels.get_indexer_for([label]).size == 1
+        return cls(table, column, (label,), position=None if alone else row)
 
     def __str__(self) -> str:
         """Name the table and the column, where they are known."""
@@ -102,6 +119,8 @@ class DataError(BayesPrefError):
         elif start:
             start = f"{start}: "
         row = "".join(f" in {where.unit} {shown(label)}" for label in where.rows)
+        if where.position is not None:
+            row += f" at position {where.position:,} (from 0; other rows have this label, too)"
         return f"{start}{self.found}{row}{'; ' * bool(self.remedy)}{self.remedy}"
 
     def at(self, table: str, *, unit: str = "row", remedy: str | None = None) -> DataError:

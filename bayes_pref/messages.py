@@ -65,7 +65,10 @@ def shown(value: object) -> str:
     >>> shown(np.int64(3)), shown("a")
     ('3', "'a'")
     """
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    try:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    except Exception:  # noqa: BLE001  # the message is about the value, not about its broken repr
+        text = f"<{type(value).__name__}>"
     text = printable(" ".join(line.strip() for line in text.splitlines()))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 

@@ -16,6 +16,7 @@ import pandas as pd
 from pandas.api import types
 
 from bayes_pref.cli.text_tables import doubled_column, read_text
+from bayes_pref.data.expansion import refuse_bomb
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import listed, shown
 
@@ -215,8 +216,14 @@ def _read_parquet(path: Path) -> SourceTable:
             "install it with pip install 'bayes-pref[scale]', or save the table as CSV",
         ) from err
     try:
+        # Before it is read: a column of one value takes no room in the file.
+        described = parquet.read_metadata(path)
+        cells = described.num_rows * described.num_columns
+        refuse_bomb(path, path.stat().st_size, 8.0 * cells)
         table = parquet.read_table(path)
         frame = cast(pd.DataFrame, table.to_pandas(ignore_metadata=True))
+    except DataError:
+        raise
     except (OSError, ValueError, TypeError, NotImplementedError) as err:
         raise DataError(
             f"{path} is not a whole Parquet file", "fetch or make another copy"

@@ -19,6 +19,7 @@ from typing import Any, TextIO, cast
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.expansion import refuse_gzip_bomb
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import shown
 from bayes_pref.types import IntArray
@@ -49,6 +50,8 @@ def read_text(path: Path, separator: str, labels: Sequence[str]) -> pd.DataFrame
     OSError
         If there is no such file.
     """
+    if path.suffix.lower() == ".gz":
+        refuse_gzip_bomb(path)
     header, lines = _check_lines(path, separator)
     missing = {name: [""] if name in labels else _MISSING for name in header}
     ambiguous = DataError(

@@ -308,7 +308,8 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         -------
         frame: n rows under the caller's labels, with the columns user, attributes (left minus
             right), contexts and choice; interactions are left for `from_frame` to multiply, and
-            graded answers are their labels, to be read with the same `levels`
+            graded answers are their labels, to be read with the same `levels`; where an item is
+            called like the user or the choice column, that column's name is led by ``_``
 
         Examples
         --------
@@ -325,8 +326,13 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
         attributes, contexts = self.features.attributes, self.features.contexts
         numbers = np.hstack([self.difference[:, : len(attributes)], self.context])
         frame = pd.DataFrame(numbers, index=self.rows, columns=[*attributes, *contexts])
-        frame.insert(0, self.user_name, self.users[self.user])
-        frame[self.choice_name] = self.outcome.answers(self.choice)
+        user, choice = self.user_name, self.choice_name
+        while user in frame:
+            user = f"_{user}"
+        frame.insert(0, user, self.users[self.user])
+        while choice in frame:
+            choice = f"_{choice}"
+        frame[choice] = self.outcome.answers(self.choice)
         return frame
 
     def _described(self) -> list[tuple[str, str]]:

@@ -71,5 +71,5 @@ def _check_finite(
         raise DataError(
             f"{what} {names[column]!r} is missing or too large for a float",
             "drop the row or use another unit",
-            place=Place(rows=(labels[row],)),
+            place=Place.of_row("", None, int(row), labels),
         )

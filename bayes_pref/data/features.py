@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.plain_labels import refuse_names
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, suggestion
@@ -120,6 +121,8 @@ class Features:
                     raise DataError(
                         f"interactions: unknown {role} {name!r}", suggestion(name, names)
                     )
+        for role, names in known.items():
+            refuse_names(names, "item" if self.indicators and role == "feature" else role)
         doubled = [name for name, n in Counter([*self.names, *self.contexts]).items() if n > 1]
         if doubled:
             raise DataError(

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.plain_labels import why_not_text
 from bayes_pref.data.table import Table
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown
@@ -363,11 +364,13 @@ def _labels(levels: Levels) -> tuple[Any, ...]:
             f"levels must be a number of levels or their labels in order, from 'right is much "
             f"better' to 'left is much better', got {shown(levels)}"
         )
+    count = levels if isinstance(levels, int | np.integer) else len(levels)
+    if not FEWEST <= count <= MOST:  # before a list of so many is made
+        raise DataError(f"levels must be {FEWEST} to {MOST} in number, got {shown(count)}")
     labels = list(range(1, levels + 1) if isinstance(levels, int | np.integer) else levels)
-    if not FEWEST <= len(labels) <= MOST:
-        raise DataError(f"levels must be {FEWEST} to {MOST} in number, got {len(labels)}")
     plain = tuple(label.item() if isinstance(label, np.generic) else label for label in labels)
     odd = [label for label in plain if not isinstance(label, _PLAIN) or label != label]
+    odd += [label for label in plain if isinstance(label, str) and why_not_text(label)]
     if odd:
         raise DataError(f"levels must be text or numbers, got {shown(odd[0])}")
     if len(set(plain)) < len(plain):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib import import_module
 from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
@@ -16,9 +17,11 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from bayes_pref.data.choice_words import SOME, side_of
+from bayes_pref.data.plain_labels import REMEDY, odd_label
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import listed, shown, suggestion
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 
 class ArrowTable(Protocol):
@@ -37,8 +40,27 @@ class InterchangeTable(Protocol):
 
 TableLike: TypeAlias = pd.DataFrame | ArrowTable | InterchangeTable
 
-_NUMBERS_AS_OBJECTS = {"integer", "floating", "mixed-integer-float", "boolean", "decimal"}
+_NUMBERS = (bool, int, float, Decimal, np.bool_, np.integer, np.floating)
 _OUTCOMES = (0.0, 0.5, 1.0)
+
+
+def missing_in(series: pd.Series[Any]) -> Mask:
+    """(n,) which entries of a column are missing: None, nan, NA or NaT."""
+    try:
+        return series.isna().to_numpy()
+    except ArithmeticError:  # a signalling NaN does not let itself be compared
+        return np.array([_is_missing(entry) for entry in series])
+
+
+def _is_missing(entry: Any) -> bool:
+    if isinstance(entry, Decimal):
+        return entry.is_nan()
+    return bool(types.is_scalar(entry) and pd.isna(entry))
+
+
+def _is_number(entry: object) -> bool:
+    # NumPy counts durations among the whole numbers.
+    return isinstance(entry, _NUMBERS) and not isinstance(entry, np.timedelta64)
 
 
 def column_names(columns: str | Iterable[object] | None) -> tuple[str, ...]:
@@ -58,6 +80,8 @@ class Table:
         The rows, with unique text column names.
     name
         The argument it came in as, which leads every message; empty for a call's only table.
+    sides
+        The caller's names of left and right, where an outcome may be one of them.
 
     Examples
     --------
@@ -70,6 +94,7 @@ class Table:
 
     frame: pd.DataFrame
     name: str = ""
+    sides: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, table: TableLike, name: str = "") -> Table:
@@ -136,51 +161,85 @@ class Table:
         return values
 
     def outcomes(self, column: str) -> FloatArray:
-        """(n,) choices: 1 left preferred, 0 right preferred, 0.5 a tie."""
+        """(n,) choices: 1 left preferred, 0 right preferred, 0.5 a tie; or words for these."""
         series = self.frame[column]
         values = _floats(series)
-        # Text is refused as a whole; the entry worth naming is the one that is no outcome at all.
-        known = np.isin(_parsed(series) if values is None else values, _OUTCOMES)
-        if values is None or not known.all():
-            row = int(np.argmin(known))
+        if values is None:
+            values = self._words(series)
+        known = np.isin(values, _OUTCOMES)
+        if not known.all():
+            # The entry worth naming is one that is no outcome at all, not even as text.
+            readable = known | np.isin(_parsed(series), _OUTCOMES)
+            row = int(np.argmin(known if readable.all() else readable))
             value = series.iloc[row]
-            what = "missing" if types.is_scalar(value) and pd.isna(value) else "unknown"
+            what = "missing" if _is_missing(value) else "unknown"
             expected = "expected 1 or True (left preferred), 0 or False (right) or 0.5 (a tie)"
-            expected += f", as a number and not as {series.dtype}" * (values is None)
+            if readable.all():
+                expected += f", as a number and not as {series.dtype}"
+            elif isinstance(value, str):
+                expected += f", or a word such as {SOME}"
             self.refuse(column, row, f"{what} outcome {shown(value)}", expected)
         return values
+
+    def _words(self, series: pd.Series[Any]) -> FloatArray:
+        """(n,) outcomes of a column that is not numbers alone, NaN where an entry is none."""
+        known: dict[object, float] = {}
+
+        def read(value: object) -> float:
+            side = side_of(value, self.sides)
+            return np.nan if side is None else side
+
+        # A loop over entries, whose types may differ; each text is read once.
+        numeric = isinstance(series.dtype, pd.CategoricalDtype) and types.is_numeric_dtype(
+            series.dtype.categories.dtype
+        )
+        found = np.full(len(series), np.nan)
+        if not numeric:
+            for row, value in enumerate(series):
+                if isinstance(value, str):
+                    if value not in known:
+                        known[value] = read(value)
+                    found[row] = known[value]
+                else:
+                    found[row] = read(value)
+        return found
 
     def labels(self, column: str) -> pd.Series[Any]:
         """(n,) labels of users or items, none of them missing."""
         series = self.frame[column]
-        missing = series.isna().to_numpy()
+        missing = missing_in(series)
         if missing.any():
             self.refuse(column, int(np.argmax(missing)), "missing label", "label every row")
         return series
 
     def codes(self, column: str) -> tuple[IntArray, pd.Index[Any]]:
         """(n,) codes of a column of labels, and the labels in order of first appearance."""
-        try:
-            codes, found = pd.factorize(self.labels(column))
-        except TypeError as err:
-            raise DataError(
-                "labels must be plain values such as text or numbers",
-                place=Place(self.name, column),
-            ) from err
+        labels = self.labels(column)
+        self.refuse_odd(labels, column)
+        codes, found = pd.factorize(labels)
         # Through a list, so that categorical, nullable and Arrow labels become ordinary ones.
         return codes.astype(np.int64), pd.Index(list(found), name=column)
 
     def refuse(self, column: str, row: int, found: str, remedy: str) -> NoReturn:
         """Refuse a cell: name its column and row, what was found and the remedy."""
-        raise DataError(found, remedy, place=Place(self.name, column, (self.frame.index[row],)))
+        place = Place.of_row(self.name, column, row, self.frame.index)
+        raise DataError(found, remedy, place=place)
+
+    def refuse_odd(self, labels: pd.Series[Any], column: str) -> None:
+        """Refuse labels that could not be saved, or that pandas takes for one another."""
+        odd = odd_label(labels)
+        if odd is not None:
+            row, found = odd
+            self.refuse(column, row, f"labels must be plain values, and {found}", REMEDY)
 
     def _refuse_text(self, column: str) -> NoReturn:
         series = self.frame[column]
         if not (types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)):
             self.refuse(column, 0, f"{series.dtype} {shown(series.iloc[0])}", "numbers are needed")
-        readable = ~np.isnan(_parsed(series)) | series.isna().to_numpy()
-        if readable.all():  # every entry is a number written as text
-            row = int(np.argmax(series.notna().to_numpy()))
+        readable = ~np.isnan(_parsed(series)) | missing_in(series)
+        if readable.all():  # every entry is a number, or one written as text
+            text = [not _is_number(entry) for entry in series]
+            row = int(np.argmax(np.array(text) & ~missing_in(series)))
             remedy = "a number is needed: convert the column with pandas.to_numeric"
         else:
             row, remedy = int(np.argmin(readable)), "a number is needed: drop the row or mend it"
@@ -242,10 +301,12 @@ def _floats(series: pd.Series[Any]) -> FloatArray | None:
     if isinstance(dtype, pd.CategoricalDtype) or types.is_complex_dtype(dtype):
         return None
     if types.is_object_dtype(dtype):
-        kind = types.infer_dtype(series, skipna=True)
-        if kind == "empty":
-            return np.full(len(series), np.nan)
-        return _parsed(series) if kind in _NUMBERS_AS_OBJECTS else None
+        missing = missing_in(series)
+        if not all(map(_is_number, series[~missing])):
+            return None
+        values = np.full(len(series), np.nan)
+        values[~missing] = [_float(entry) for entry in series[~missing]]
+        return values
     if not (types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype)):
         return None
     if isinstance(dtype, np.dtype):
@@ -253,7 +314,26 @@ def _floats(series: pd.Series[Any]) -> FloatArray | None:
     return series.to_numpy(np.float64, na_value=np.nan)
 
 
+def _float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # a whole number beyond the floats
+        return np.inf
+    except (ArithmeticError, ValueError):  # a signalling NaN
+        return np.nan
+
+
 def _parsed(series: pd.Series[Any]) -> FloatArray:
     """(n,) every entry read as a number, NaN where that fails."""
-    parsed = pd.to_numeric(series.astype(object), errors="coerce")
-    return parsed.to_numpy(np.float64, na_value=np.nan)
+    try:
+        parsed = pd.to_numeric(series.astype(object), errors="coerce")
+        return parsed.to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError, ArithmeticError):  # lists, sets, numbers beyond the floats
+        return np.array([_number_in(entry) for entry in series])
+
+
+def _number_in(entry: object) -> float:
+    try:
+        return _float(entry) if isinstance(entry, str) or _is_number(entry) else np.nan
+    except ValueError:
+        return np.nan

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.alignment import aligned
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.messages import listed
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
@@ -104,12 +104,7 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
     if candidates is None:
         return _from_comparisons(fitted, fitted)
     if isinstance(candidates, Comparisons):
-        if candidates.features != fitted.features:
-            raise DataError(
-                f"comparisons: got the features {listed(candidates.feature_names)} and contexts "
-                f"{listed(candidates.features.contexts)}, but the posterior was fitted to "
-                f"{listed(fitted.feature_names)} and {listed(fitted.features.contexts)}"
-            )
+        candidates = aligned(candidates, fitted, "comparisons", all_contexts=True)
         query = _from_comparisons(candidates, fitted)
     else:
         query = _from_table(candidates, fitted)

@@ -21,6 +21,7 @@ from scipy.stats import t
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
+from bayes_pref.data.alignment import aligned
 from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
@@ -102,7 +103,8 @@ def evaluate(
     posterior
         What `bayes_pref.fit` returned.
     held_out
-        Comparisons of the same features, such as the second part of ``comparisons.split()``.
+        Comparisons of the same features, such as the second part of ``comparisons.split()``, or
+        of a table of their own: columns and items are matched by name, in any order.
     interval
         Probability inside the intervals of probabilities and scores.
     bins
@@ -132,7 +134,7 @@ def evaluate(
     posterior = expect_posterior(posterior)
     interval = settings.interval(interval)
     bins = settings.argument("bins", bins, settings.whole(1))
-    _check(posterior, held_out)
+    held_out = _checked(posterior, held_out)
     rows = _rows(posterior, held_out, interval)
     user, folded = held_out.user, _one_sided(posterior.comparisons, held_out)
     return Evaluation(
@@ -156,7 +158,8 @@ def _one_sided(fitted: Comparisons, held_out: Comparisons) -> bool:
     return unsettled or bool((held_out.choice == held_out.choice[0]).all())
 
 
-def _check(posterior: Posterior, held_out: Comparisons) -> None:
+def _checked(posterior: Posterior, held_out: Comparisons) -> Comparisons:
+    """Return the held-out comparisons with the posterior's features, in its order."""
     if not isinstance(held_out, Comparisons):
         raise DataError(
             f"held_out: got {type(held_out).__name__} but expected Comparisons, like the second "
@@ -165,11 +168,7 @@ def _check(posterior: Posterior, held_out: Comparisons) -> None:
     instead = "use bp.loo(posterior, by='user')"
     refuse_rankings(held_out, "evaluate", instead)
     fitted = posterior.comparisons
-    if held_out.feature_names != fitted.feature_names:
-        raise DataError(
-            f"held_out has the features {', '.join(held_out.feature_names[:5])} and the posterior "
-            f"{', '.join(fitted.feature_names[:5])}; read both with the same columns"
-        )
+    held_out = aligned(held_out, fitted, "held_out", all_contexts=False)
     ties = np.flatnonzero(~np.isin(held_out.choice, (0.0, 1.0)))
     if ties.size:
         raise DataError(
@@ -186,6 +185,7 @@ def _check(posterior: Posterior, held_out: Comparisons) -> None:
             DataWarning,
             stacklevel=3,
         )
+    return held_out
 
 
 def _seen(fitted: Comparisons, held_out: Comparisons) -> int:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.choice_words import side_of
+from bayes_pref.data.expansion import refuse_gzip_bomb
 from bayes_pref.data.sides import exchange
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
@@ -22,9 +24,6 @@ from bayes_pref.messages import listed, shown
 from bayes_pref.text.conversations import split
 
 Records: TypeAlias = str | os.PathLike[str] | TableLike | Sequence[Mapping[str, Any]]
-
-_WINNERS = {"left": 1.0, "a": 1.0, "model_a": 1.0, "response_a": 1.0, "tie": 0.5}
-_WINNERS |= {"right": 0.0, "b": 0.0, "model_b": 0.0, "response_b": 0.0, "tie (bothbad)": 0.5}
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,13 @@ class Fields:
         if self.winner is None:
             return 1.0
         value = record[self.winner]
-        if isinstance(value, bool | int | float | np.number | np.bool_):
-            if float(value) in (0.0, 0.5, 1.0):
-                return float(value)
-        elif isinstance(value, str):
-            names = _WINNERS | {self.left.lower(): 1.0, self.right.lower(): 0.0}
-            if value.strip().lower() in names:
-                return names[value.strip().lower()]
-        raise DataError(
-            f"has winner {shown(value)}; expected 'left', 'right' or 'tie' ('a' and 'b', "
-            f"{self.left!r} and {self.right!r}), or 1, 0 or 0.5"
-        )
+        side = side_of(value, (self.left, self.right))
+        if side is None:
+            raise DataError(
+                f"has winner {shown(value)}; expected 'left', 'right' or 'tie' ('a' and 'b', "
+                f"{self.left!r} and {self.right!r}), or 1, 0 or 0.5"
+            )
+        return side
 
 
 class Votes(NamedTuple):
@@ -149,9 +144,13 @@ def read_votes(
     if not kept:
         raise DataError("no records: at least 1 that can be used is needed")
     index = labels[usable]
+    # Objects: the text type of pandas has no place for half a character, which JSON may hold.
+    frame = pd.DataFrame(
+        kept, columns=["prompt", "left", "right", "choice"], index=index, dtype=object
+    )
     return Votes(
-        pd.DataFrame(kept, columns=["prompt", "left", "right", "choice"], index=index),
-        pd.DataFrame([found[n] for n in usable], index=index),
+        frame.astype({"choice": np.float64}),
+        pd.DataFrame([found[n] for n in usable], index=index, dtype=object),
         np.array(usable, dtype=np.intp),
         np.array(swapped),
         [place.format(shown(labels[n])) for n in usable],
@@ -195,8 +194,12 @@ def _read(records: Records) -> tuple[list[dict[str, Any]], pd.Index, str]:
 
 def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        if zipped:
+            refuse_gzip_bomb(path)
         raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
+        if zipped:
             raw = gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as err:
         raise DataError(f"cannot read {path}: {getattr(err, 'strerror', None) or err}") from err

@@ -9,10 +9,42 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.features import Features, interaction_pairs
+from bayes_pref.data.plain_labels import REMEDY, odd_label, refuse_names
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import shown, suggestion
-from bayes_pref.types import IntArray
+from bayes_pref.types import FloatArray, IntArray
+
+MOST_BYTES = 6 * 10**9  # of memory while comparisons are read
+
+
+def refuse_size(items: int, rows: int, columns: int) -> None:
+    """Refuse rewards of so many single items that the table of their indicators fills a machine.
+
+    Examples
+    --------
+    >>> refuse_size(20_000, 10_000, 20_000)
+    Traceback (most recent call last):
+    bayes_pref.errors.DataError: a reward for each of 20,000 items in 10,000 rows needs 8.0 GB of
+    memory, and 6.0 GB is the most; describe the items by attributes with items=, or leave out rows
+    with rare items
+    """
+    needed = 8 * (items**2 + 3 * rows * columns)  # while the rows are put in order
+    if needed > MOST_BYTES:
+        raise DataError(
+            f"a reward for each of {items:,} items in {rows:,} rows needs {needed / 1e9:,.1f} GB "
+            f"of memory, and {MOST_BYTES / 1e9:.1f} GB is the most",
+            "describe the items by attributes with items=, or leave out rows with rare items",
+        )
+
+
+def differences(catalogue: pd.DataFrame, left: IntArray, right: IntArray) -> FloatArray:
+    """(n, k) attributes of the left items minus those of the right, given by position."""
+    attributes = catalogue.to_numpy(np.float64)
+    difference: FloatArray = attributes[left]
+    with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
+        difference -= attributes[right]
+    return difference
 
 
 def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
@@ -22,6 +54,7 @@ def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
 
 def _one_reward_each(labels: pd.Index[Any]) -> pd.DataFrame:
     names = [str(label) for label in labels]
+    refuse_names(names, "item")
     return pd.DataFrame(np.eye(len(names)), index=labels, columns=names)
 
 
@@ -33,6 +66,10 @@ def _catalogue(items: TableLike) -> pd.DataFrame:
     index = frame.index
     if index.hasnans:
         raise DataError("an item has no label", "label every row", place=Place("items"))
+    odd = odd_label(index)
+    if odd is not None:
+        found = f"labels of items must be plain values, and {odd[1]} in row {odd[0]}"
+        raise DataError(found, REMEDY, place=Place("items"))
     if index.has_duplicates:
         doubled = shown(index[index.duplicated()][0])
         found = f"item {doubled} has more than one row"
@@ -52,6 +89,7 @@ def _catalogue(items: TableLike) -> pd.DataFrame:
 def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
     """Positions of a column of items in the catalogue; refuse those that are unknown."""
     labels = votes.labels(column)
+    votes.refuse_odd(labels, column)
     found = known.get_indexer(pd.Index(labels))
     if (found < 0).any():
         row = int(np.argmax(found < 0))

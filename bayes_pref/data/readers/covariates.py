@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.plain_labels import REMEDY, odd_label
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import listed, shown, suggestion
@@ -74,6 +75,9 @@ def _order(table: Table, user: str, users: pd.Index[Any]) -> IntArray:
     labelled = user in table.frame.columns
     labels = pd.Index(table.labels(user) if labelled else table.frame.index)
     place = Place("covariates", user if labelled else None)
+    odd = odd_label(labels)
+    if odd is not None:
+        raise DataError(f"labels of users must be plain values, and {odd[1]}", REMEDY, place=place)
     among = "" if labelled else f" (by the index: there is no column {user!r})"
     unknown = users.get_indexer(labels) < 0
     if unknown.all() and not labelled:

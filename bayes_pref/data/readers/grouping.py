@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import pandas as pd
 
 from bayes_pref.data.features import Features, constant_features
 from bayes_pref.data.outcome import Outcome
+from bayes_pref.data.plain_labels import refuse_names, refuse_odd_rows
 from bayes_pref.data.read_only import read_only
+from bayes_pref.data.readers.catalogue import refuse_size
 from bayes_pref.data.readers.covariates import per_user
+from bayes_pref.data.redundancy import doubtful_features
 from bayes_pref.data.sides import (
     AS_SHOWN,
     ONE_SIDED,
@@ -25,6 +29,23 @@ from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed
 from bayes_pref.types import FloatArray
+
+EVERYONE = "everyone"  # the one user of votes without a column of users
+
+
+def one_user(table: Table) -> tuple[Table, str]:
+    """Return the table with a column of users, all of them the same, and its name.
+
+    Examples
+    --------
+    >>> table, user = one_user(Table.read(pd.DataFrame({"user": [1]})))
+    >>> user, table.frame[user].tolist()
+    ('_user', ['everyone'])
+    """
+    user = "user"
+    while user in table.frame.columns:
+        user = f"_{user}"
+    return replace(table, frame=table.frame.assign(**{user: EVERYONE})), user
 
 
 def group_rows(
@@ -76,11 +97,15 @@ def group_rows(
         If the user, the choice, a context or a covariate cannot be used as it stands.
     """
     reserved = [name for name in (user, choice) if name in features.attributes]
-    if reserved:
+    if reserved and not features.indicators:  # an item may be called like a column
         raise DataError(
             f"feature {reserved[0]!r} is also the name of the user or the choice column",
             "rename the column, or the feature with features=[...]",
         )
+    refuse_names([user, choice], "column")
+    refuse_odd_rows(table.frame.index, table.name)
+    if features.indicators:
+        refuse_size(len(features.attributes), len(attributes), len(features.names))
     codes, users = table.codes(user)
     choices = outcome.read(table, choice)
     contexts = table.numbers(features.contexts)
@@ -94,6 +119,7 @@ def group_rows(
         attributes = np.where(turned[:, None], -attributes, attributes)
         choices = np.where(turned, outcome.mirrored(choices), choices)
     covariate_values, covariate_names = per_user(covariates, user=user, users=users)
+    refuse_names(covariate_names, "covariate")
     order = np.argsort(codes, kind="stable")
     return {
         "difference": read_only(features.expand(attributes, contexts)[order]),
@@ -119,6 +145,9 @@ def warn_of_limits(parts: Mapping[str, Any], *, stacklevel: int) -> None:
     if parts["sides"] == ONE_SIDED:
         warnings.warn(one_sided_warning(parts["choice"]), DataWarning, stacklevel=stacklevel)
     users, constant = parts["users"], constant_features(parts["difference"], parts["features"])
+    doubt = doubtful_features(parts["difference"], parts["features"])
+    if doubt:
+        warnings.warn(doubt, DataWarning, stacklevel=stacklevel)
     if constant:
         warnings.warn(
             "features that never differ within a pair cancel, and their weights come from the "

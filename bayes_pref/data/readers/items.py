@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,8 +13,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bayes_pref.data.outcome import Levels, paired_or_graded
-from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
-from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.readers.catalogue import (
+    catalogue_of,
+    differences,
+    item_features,
+    item_positions,
+    refuse_size,
+)
+from bayes_pref.data.readers.grouping import group_rows, one_user, warn_of_limits
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError, DataWarning
@@ -31,7 +37,7 @@ class ItemsReader:
         votes: TableLike,
         items: TableLike | None = None,
         *,
-        user: str,
+        user: str | None = None,
         left: str | None = None,
         right: str | None = None,
         choice: str | None = None,
@@ -54,7 +60,8 @@ class ItemsReader:
             The items' attributes, all of them numbers: one row an item, indexed by its id (or with
             a column ``item`` that holds the ids). None: every item has a reward of its own.
         user, choice
-            Columns as in `from_frame`.
+            Columns as in `from_frame`; without a user column, all votes are of one user,
+            ``"everyone"``. A choice may also be the name of the column `left` or `right`.
         left, right
             Columns of `votes` that hold the ids of the two items.
         winner, loser
@@ -100,13 +107,15 @@ class ItemsReader:
         array([ 1., -1.,  0.])
         """
         table = Table.read(votes, "votes")
-        user, contexts = str(user), column_names(context)
+        table, user = one_user(table) if user is None else (table, str(user))
+        contexts = column_names(context)
         if winner is not None or loser is not None:
             table, left, right, choice = _decided(table, winner, loser, left, right, choice, levels)
             sides = "toss"
         if left is None or right is None or choice is None:
             raise DataError("give left=, right= and choice=, or winner= and loser=")
         left, right, choice = str(left), str(right), str(choice)
+        table = replace(table, sides=(left, right))
         table.require_roles(
             {"user": [user], "choice": [choice], "left": [left], "right": [right]}
             | {"context": contexts}
@@ -178,11 +187,16 @@ class ItemPairs:
     def read(cls, votes: Table, left: str, right: str, items: TableLike | None) -> ItemPairs:
         """Look up both items of every row; refuse unknown ids and an item against itself."""
         if items is None:
-            both = pd.concat([votes.labels(left), votes.labels(right)], ignore_index=True)
+            # As objects: numbers of two types would become floats, and ids their neighbours.
+            sides = [votes.labels(side).astype(object) for side in (left, right)]
+            for side, labels in zip((left, right), sides, strict=True):
+                votes.refuse_odd(labels, side)
+            both = pd.concat(sides, ignore_index=True)
             # Row by row, so that items are in order of first appearance.
             both = both.take(np.arange(2 * len(votes.frame)).reshape(2, -1).ravel(order="F"))
-            codes, labels = Table(both.to_frame("item"), votes.name).codes("item")
-            catalogue = catalogue_of(labels)
+            codes, known = Table(both.to_frame("item"), votes.name).codes("item")
+            refuse_size(len(known), len(votes.frame), len(known))
+            catalogue = catalogue_of(known)
             made = cls(catalogue, codes[::2], codes[1::2])
         else:
             catalogue = catalogue_of(items)
@@ -200,9 +214,7 @@ class ItemPairs:
 
     def difference(self) -> FloatArray:
         """(n, k) attributes of the left item minus those of the right."""
-        attributes: FloatArray = self.catalogue.to_numpy(np.float64)
-        difference: FloatArray = attributes[self.left] - attributes[self.right]
-        return difference
+        return differences(self.catalogue, self.left, self.right)
 
     def labels(self) -> tuple[list[bytes], list[bytes]]:
         """(n,) labels of the left and of the right items, as bytes."""

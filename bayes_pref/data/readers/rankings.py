@@ -17,10 +17,16 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.outcome import Ranking
-from bayes_pref.data.readers.catalogue import catalogue_of, item_features, item_positions
+from bayes_pref.data.readers.catalogue import (
+    catalogue_of,
+    differences,
+    item_features,
+    item_positions,
+    refuse_size,
+)
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.sides import SidesReader
-from bayes_pref.data.table import Table, TableLike, column_names
+from bayes_pref.data.table import Table, TableLike, column_names, missing_in
 from bayes_pref.messages import shown
 from bayes_pref.types import FloatArray, IntArray
 
@@ -158,6 +164,7 @@ class Stages:
         """Look up the items and validate the rankings."""
         if items is None:
             code, labels = table.codes(item)
+            refuse_size(len(labels), len(table.frame), len(labels))
             catalogue = catalogue_of(labels)
         else:
             catalogue = catalogue_of(items)
@@ -183,14 +190,12 @@ class Stages:
 
     def difference(self) -> FloatArray:
         """(n, k) attributes of the chosen item minus those of the other."""
-        attributes: FloatArray = self.catalogue.to_numpy(np.float64)
-        difference: FloatArray = attributes[self.chosen] - attributes[self.other]
-        return difference
+        return differences(self.catalogue, self.chosen, self.other)
 
 
 def _places(table: Table, rank: str) -> FloatArray:
     """(n,) ranks, infinite where an item is shown and not ranked."""
-    missing = table.frame[rank].isna().to_numpy()
+    missing = missing_in(table.frame[rank])
     filled = Table(table.frame.assign(**{rank: table.frame[rank].where(~missing, 1)}), table.name)
     place = filled.numbers([rank])[:, 0]
     whole = (place >= 1) & (place == np.round(place))

@@ -1,0 +1,107 @@
+"""Comparisons from a table of their own, brought to the features of others by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bayes_pref.data.comparisons import Comparisons
+from bayes_pref.data.features import Features
+from bayes_pref.errors import DataError
+from bayes_pref.messages import listed, suggestion
+from bayes_pref.types import FloatArray
+
+
+def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: bool) -> Comparisons:
+    """Return comparisons whose features are those of others, in their order.
+
+    Columns and items may come in another order, and items of the others may be missing.
+
+    Parameters
+    ----------
+    new
+        The comparisons to bring into order.
+    fitted
+        Those whose features they get.
+    what
+        The argument that they came in as, for messages.
+    all_contexts
+        Whether every context of `fitted` is needed, or only those that are part of a feature.
+
+    Raises
+    ------
+    DataError
+        If a feature, a context or an item is in one of them only; names it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_pref as bp
+    >>> columns = {"user": "who", "left": "a", "right": "b", "choice": "won"}
+    >>> votes = pd.DataFrame({"who": 1, "a": ["tea", "milk"], "b": "mate", "won": [1, 0]})
+    >>> fitted = bp.Comparisons.from_items(votes, **columns)
+    >>> new = bp.Comparisons.from_items(votes[::-1], **columns)
+    >>> new.feature_names, aligned(new, fitted, "held_out", all_contexts=True).feature_names
+    (('milk', 'mate', 'tea'), ('tea', 'mate', 'milk'))
+    """
+    ours, theirs = fitted.features, new.features
+    if theirs == ours:
+        return new
+    if theirs.indicators != ours.indicators:
+        kinds = {True: "one reward an item", False: "features"}
+        raise DataError(
+            f"{what} has {kinds[theirs.indicators]} and the posterior {kinds[ours.indicators]}",
+            "read both in the same way",
+        )
+    n_attributes = len(theirs.attributes)
+    attributes = _columns(new.difference[:, :n_attributes], theirs.attributes, ours, f"{what}: ")
+    used = {context for _, context in ours.interactions}
+    absent = [name for name in ours.contexts if name not in theirs.contexts]
+    needed = [name for name in absent if all_contexts or name in used]
+    if needed:
+        raise DataError(
+            f"{what} has no context {listed(needed)}, which the posterior was fitted to",
+            suggestion(needed[0], theirs.contexts) or "name it in context=[...]",
+        )
+    contexts = tuple(name for name in ours.contexts if name not in absent)
+    context = new.context[:, [theirs.contexts.index(name) for name in contexts]]
+    features = Features(ours.attributes, contexts, ours.interactions, ours.indicators)
+    right = None
+    if new.right is not None:
+        right = _columns(new.right, theirs.attributes, ours, f"{what}: ")
+    return replace(
+        new,
+        features=features,
+        difference=features.expand(attributes, context),
+        context=context,
+        right=right,
+        catalogue=fitted.catalogue if ours.indicators else new.catalogue,
+    )
+
+
+def _columns(values: FloatArray, names: Sequence[str], ours: Features, start: str) -> FloatArray:
+    """(n, k) the columns in the order of the fitted ones; items that were not compared are 0."""
+    known = {name: column for column, name in enumerate(ours.attributes)}
+    strange = [name for k, name in enumerate(names) if name not in known and values[:, k].any()]
+    if not ours.indicators:
+        strange = [name for name in names if name not in known]
+        absent = [name for name in ours.attributes if name not in names]
+        if absent:
+            raise DataError(
+                f"{start}there is no feature {listed(absent)}, which the posterior was fitted to",
+                suggestion(absent[0], strange) or "read both with the same columns",
+            )
+    if strange:
+        what = "item" if ours.indicators else "feature"
+        raise DataError(
+            f"{start}the posterior was fitted to no {what} {listed(strange)}",
+            suggestion(strange[0], known)
+            or ("leave out their rows" if ours.indicators else "read both with the same columns"),
+        )
+    made = np.zeros((len(values), len(known)))
+    for column, name in enumerate(names):
+        if name in known:
+            made[:, known[name]] = values[:, column]
+    return made
