@@ -56,7 +56,7 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
             "read both in the same way",
         )
     n_attributes = len(theirs.attributes)
-    attributes = _columns(new.difference[:, :n_attributes], theirs.attributes, ours, f"{what}: ")
+    attributes = _columns(new.difference[:, :n_attributes], theirs.attributes, ours, what)
     used = {context for _, context in ours.interactions}
     absent = [name for name in ours.contexts if name not in theirs.contexts]
     needed = [name for name in absent if all_contexts or name in used]
@@ -70,7 +70,7 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
     features = Features(ours.attributes, contexts, ours.interactions, ours.indicators)
     right = None
     if new.right is not None:
-        right = _columns(new.right, theirs.attributes, ours, f"{what}: ")
+        right = _columns(new.right, theirs.attributes, ours, what)
     return replace(
         new,
         features=features,
@@ -81,27 +81,32 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
     )
 
 
-def _columns(values: FloatArray, names: Sequence[str], ours: Features, start: str) -> FloatArray:
+def _columns(values: FloatArray, names: Sequence[str], ours: Features, what: str) -> FloatArray:
     """(n, k) the columns in the order of the fitted ones; items that were not compared are 0."""
     known = {name: column for column, name in enumerate(ours.attributes)}
-    strange = [name for k, name in enumerate(names) if name not in known and values[:, k].any()]
-    if not ours.indicators:
-        strange = [name for name in names if name not in known]
-        absent = [name for name in ours.attributes if name not in names]
-        if absent:
-            raise DataError(
-                f"{start}there is no feature {listed(absent)}, which the posterior was fitted to",
-                suggestion(absent[0], strange) or "read both with the same columns",
-            )
-    if strange:
-        what = "item" if ours.indicators else "feature"
+    kind, remedy = "feature", "read both with the same columns"
+    strange = [name for name in names if name not in known]
+    absent = [name for name in ours.attributes if name not in names]
+    if ours.indicators:  # an item of which no row tells does not matter
+        kind, remedy, absent = "item", "leave out their rows", []
+        compared = dict(zip(names, values.any(axis=0), strict=True))
+        strange = [name for name in strange if compared[name]]
+    if absent:
         raise DataError(
-            f"{start}the posterior was fitted to no {what} {listed(strange)}",
-            suggestion(strange[0], known)
-            or ("leave out their rows" if ours.indicators else "read both with the same columns"),
+            f"{what} has no {_several(kind, absent)}, which the posterior was fitted to",
+            suggestion(absent[0], strange) or remedy,
+        )
+    if strange:
+        raise DataError(
+            f"{what}: the posterior was fitted to no {_several(kind, strange)}",
+            suggestion(strange[0], known) or remedy,
         )
     made = np.zeros((len(values), len(known)))
     for column, name in enumerate(names):
         if name in known:
             made[:, known[name]] = values[:, column]
     return made
+
+
+def _several(kind: str, names: Sequence[str]) -> str:
+    return f"{kind}{'s' * (len(names) > 1)} {listed(names)}"

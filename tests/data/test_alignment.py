@@ -73,7 +73,7 @@ def test_features_of_one_of_both_are_named() -> None:
     fitted = made_comparisons(interactions=True)
     frame = fitted.to_frame()
     for columns, message in (
-        (["length", "tone"], "there is no feature 'tact', which the posterior was fitted to"),
+        (["length", "tone"], "has no feature 'tact', which the posterior was fitted to"),
         (["length", "tone", "tact", "hard"], "fitted to no feature 'hard'"),
     ):
         new = bp.Comparisons.from_frame(frame, user="user", choice="chosen", difference=columns)

@@ -7,6 +7,7 @@ own. What the oracle cannot read, the library has to refuse.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections import Counter
@@ -68,7 +69,7 @@ def objects(cells: list[Any]) -> pd.Series:
     made = np.empty(len(cells), dtype=object)
     for place, cell in enumerate(cells):
         made[place] = cell
-    return pd.Series(made)
+    return pd.Series(made, dtype=object)
 
 
 @st.composite
@@ -195,7 +196,8 @@ def test_frames() -> None:
         columns = {name: objects(cells) for name, cells in table.items()}
         frame = pd.DataFrame(columns)
         if not as_objects:
-            frame = frame.infer_objects()
+            with contextlib.suppress(UnicodeEncodeError):  # of pandas: half a character
+                frame = frame.infer_objects()
         rows = expected_rows({name: frame[name].tolist() for name in frame})
         judged("from_frame", rows, lambda: bp.Comparisons.from_frame(frame, **ROLES))
 

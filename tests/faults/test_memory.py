@@ -20,7 +20,7 @@ except BayesPrefError as error:
     print("refused:", error)
 """
 CASES = {
-    "levels": "bp.GradedChoice(10**9)",
+    "levels": "from bayes_pref.data.outcome import GradedChoice; GradedChoice(10**9)",
     "levels of a table": "bp.Comparisons.from_frame(pd.DataFrame({'u': [1, 1], 'x': [1., 2.], "
     "'y': [1, 2]}), user='u', choice='y', difference=['x'], levels=10**9)",
     "items": "n = np.arange(10**4); bp.Comparisons.from_items(pd.DataFrame({'a': n, 'b': n + 10**4,"
