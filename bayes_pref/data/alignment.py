@@ -89,7 +89,7 @@ def _columns(values: FloatArray, names: Sequence[str], ours: Features, what: str
     absent = [name for name in ours.attributes if name not in names]
     if ours.indicators:  # an item of which no row tells does not matter
         kind, remedy, absent = "item", "leave out their rows", []
-        compared = dict(zip(names, values.any(axis=0), strict=True))
+        compared = dict(zip(names, np.asarray(values.any(axis=0)), strict=True))
         strange = [name for name in strange if compared[name]]
     if absent:
         raise DataError(
