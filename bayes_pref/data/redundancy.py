@@ -48,11 +48,11 @@ def doubtful_features(difference: FloatArray, features: Features) -> str:
     few = (differs > 0) & (differs < min(_FEW, _SHARE * len(difference)))
     if few.any():
         names = listed([features.names[column] for column in np.flatnonzero(few)])
-        most = int(differs[few].max())
+        most, several = int(differs[few].max()), bool(few.sum() > 1)
         reasons.append(
-            f"{names} {'differs' if few.sum() == 1 else 'differ'} in {'at most ' * (few.sum() > 1)}"
+            f"{names} {'differ in at most' if several else 'differs in'} "
             f"{most} of {len(difference):,} pairs, so that the prior tells nearly all of the "
-            f"{'weight' if few.sum() == 1 else 'weights'}; leave out what hardly ever differs"
+            f"{'weights' if several else 'weight'}; leave out what hardly ever differs"
         )
     return "; and ".join(reasons)
 

@@ -55,7 +55,7 @@ def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
 def _one_reward_each(labels: pd.Index[Any]) -> pd.DataFrame:
     names = [str(label) for label in labels]
     refuse_names(names, "item")
-    return pd.DataFrame(np.eye(len(names)), index=labels, columns=names)
+    return pd.DataFrame(np.eye(len(names)), index=labels, columns=names, copy=False)
 
 
 def _catalogue(items: TableLike) -> pd.DataFrame:

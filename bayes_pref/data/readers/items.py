@@ -120,7 +120,8 @@ class ItemsReader:
             {"user": [user], "choice": [choice], "left": [left], "right": [right]}
             | {"context": contexts}
         )
-        pairs = ItemPairs.read(table, left, right, items)
+        products = len(contexts) if interactions == "all" else 0
+        pairs = ItemPairs.read(table, left, right, items, rewards=1 + products)
         features = item_features(
             pairs.catalogue, contexts, interactions, one_reward_each=items is None
         )
@@ -184,8 +185,18 @@ class ItemPairs:
     right: IntArray
 
     @classmethod
-    def read(cls, votes: Table, left: str, right: str, items: TableLike | None) -> ItemPairs:
-        """Look up both items of every row; refuse unknown ids and an item against itself."""
+    def read(
+        cls, votes: Table, left: str, right: str, items: TableLike | None, *, rewards: int = 1
+    ) -> ItemPairs:
+        """Look up both items of every row; refuse unknown ids and an item against itself.
+
+        Parameters
+        ----------
+        votes, left, right, items
+            As in `from_items`.
+        rewards
+            How many features an item has where each has a reward of its own.
+        """
         if items is None:
             # As objects: numbers of two types would become floats, and ids their neighbours.
             sides = [votes.labels(side).astype(object) for side in (left, right)]
@@ -195,7 +206,7 @@ class ItemPairs:
             # Row by row, so that items are in order of first appearance.
             both = both.take(np.arange(2 * len(votes.frame)).reshape(2, -1).ravel(order="F"))
             codes, known = Table(both.to_frame("item"), votes.name).codes("item")
-            refuse_size(len(known), len(votes.frame), len(known))
+            refuse_size(len(known), len(votes.frame), rewards * len(known))
             catalogue = catalogue_of(known)
             made = cls(catalogue, codes[::2], codes[1::2])
         else:
