@@ -51,7 +51,9 @@ def of_arviz(statistic: str, draws: Array) -> Array:
     data = xr.Dataset({"x": (("chain", "draw", "parameter"), draws)})
     if statistic == "rhat":
         return np.asarray(arviz.rhat(data)["x"])
-    return np.asarray(arviz.ess(data, method=statistic)["x"])
+    # The tails of a 90 % interval; ArviZ 1.x has others by default.
+    tails = {"prob": (0.05, 0.95)} if statistic == "tail" else {}
+    return np.asarray(arviz.ess(data, method=statistic, **tails)["x"])
 
 
 # Not 21, 101, 201, ...: there a quantile falls on a draw exactly, and ArviZ's rounding of its
