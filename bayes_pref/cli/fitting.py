@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bayes_pref import plots, settings
@@ -16,7 +18,7 @@ from bayes_pref.cli.pictures import draw_into
 from bayes_pref.cli.reading import prepare
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.cli.summary_text import summary_text
-from bayes_pref.errors import ConvergenceWarning
+from bayes_pref.errors import ConvergenceWarning, DataError
 from bayes_pref.inference.engine import first_prepared
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
@@ -63,6 +65,7 @@ def fit_table(options: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # printed beside the numbers
         posterior = fit(model, comparisons, engine, seed=options.seed)
+    posterior = _saved(folder, posterior)
     _write(folder, posterior, options.interval)
     say(summary_text(posterior, options.interval))
     _draw(folder, posterior, options.interval)  # last: neither draws nor numbers depend on pictures
@@ -73,9 +76,31 @@ def fit_table(options: argparse.Namespace) -> int:
     return stop(f"interrupted; the {kept:,} draws so far of each chain are written", INTERRUPTED)
 
 
-def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
+def _saved(folder: OutputFolder, posterior: Posterior) -> Posterior:
+    """Save a posterior and return it as the file has it, of which `show` prints the same.
+
+    Raises
+    ------
+    DataError
+        If the folder has no room left; the draws are then among the system's temporary files, if
+        there is room for them.
+    """
     # What the rounding costs is below the Monte Carlo error, and a big study fits on any disk.
-    folder.saved(SAVED, partial(posterior.save, compact=True))
+    save = partial(posterior.save, compact=True)
+    try:
+        folder.saved(SAVED, save)
+    except DataError as err:
+        elsewhere = Path(tempfile.mkdtemp(prefix="bayes-pref-"))
+        try:
+            save(elsewhere / SAVED)
+        except DataError:
+            elsewhere.rmdir()
+            raise err from None
+        raise DataError(str(err), f"the draws were saved to {elsewhere / SAVED} instead") from err
+    return Posterior.load(folder.path / SAVED)
+
+
+def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
     folder.table("weights.csv", posterior.weights(interval=interval), index=False)
     folder.table("population.csv", posterior.summary(interval=interval), index=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bayes_pref.cli import fitting, main
 from bayes_pref.cli.screen import WIDTH, grid
 from bayes_pref.cli.summary_text import summary_text
 from bayes_pref.inference.runtime import threads as chains
+from bayes_pref.posterior import storage
 from bayes_pref.reporting.folder import OutputFolder
 from conftest import ROOT
 
@@ -80,12 +82,12 @@ def test_a_fit_writes_results_that_say_the_same(run: Run, folder: Path) -> None:
     engine = bp.Gibbs(draws=60, warmup=60, chains=2, progress=False)
     with pytest.warns(bp.ConvergenceWarning):
         again = bp.fit(bp.HierarchicalReward(), frame, engine, seed=4)
-    # The file holds users' draws rounded to half of the Monte Carlo error; the tables are exact.
+    # The file holds users' draws rounded to half of the Monte Carlo error, and the tables are those of the file.
     again.save("again.nc", compact=True)
     xr.testing.assert_identical(posterior.draws, bp.Posterior.load("again.nc").draws)
     assert posterior.comparisons.users.tolist() == [3, 1, 2, 12]
     assert posterior.comparisons.rows.tolist() == list(range(2, 26))
-    pd.testing.assert_frame_equal(pd.read_csv("run/weights.csv"), again.weights())
+    pd.testing.assert_frame_equal(pd.read_csv("run/weights.csv"), posterior.weights())
     summary = pd.read_csv("run/population.csv", index_col="parameter")
     assert np.allclose(summary, posterior.summary(), rtol=1e-12)
     assert "features (every other column): length, tone" in out
@@ -462,6 +464,26 @@ def test_ctrl_c_before_any_draw_is_one_line(run: Run, monkeypatch: pytest.Monkey
     status, _, err = run(*fit_votes())
     assert status == 130
     assert err == "bayes-pref: interrupted; what was not written yet is lost\n"
+
+
+def test_draws_that_find_no_room_are_saved_elsewhere(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = storage.write_whole
+
+    def full(target: Path, produce: Any) -> None:
+        if target.parent.name == "run":
+            raise OSError(28, "No space left on device")
+        write(target, produce)
+
+    monkeypatch.setattr(storage, "write_whole", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    status, _, err = run(*fit_votes())
+    assert status != 0
+    assert "No space left on device" in err
+    [kept] = tmp_path.glob("bayes-pref-*/posterior.nc")
+    assert f"the draws were saved to {kept} instead" in " ".join(err.split())
+    assert bp.Posterior.load(kept).draws.sizes["draw"] == 60
 
 
 def test_a_file_is_written_whole_or_not_at_all(
