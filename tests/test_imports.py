@@ -167,7 +167,9 @@ def test_rooms_that_import_pyro_import_the_progress_bars_first() -> None:
         if any(name.split(".")[0] == "pyro" for name in imported_names(file, source))
     }
     assert "models" in rooms
-    late = {room for room in rooms if not imports_progress_first(SOURCES[f"{room}/__init__.py"])}
+    # A module of its own, such as `seeding`, sees Pyro in functions that a fit calls.
+    inits = {room: SOURCES.get(f"{room}/__init__.py") for room in rooms}
+    late = {room for room, init in inits.items() if init and not imports_progress_first(init)}
     assert late == set()
     assert not imports_progress_first("from bayes_pref.models.base import RewardModel")
 

@@ -82,7 +82,7 @@ def test_a_fit_writes_results_that_say_the_same(run: Run, folder: Path) -> None:
     engine = bp.Gibbs(draws=60, warmup=60, chains=2, progress=False)
     with pytest.warns(bp.ConvergenceWarning):
         again = bp.fit(bp.HierarchicalReward(), frame, engine, seed=4)
-    # The file holds users' draws rounded to half of the Monte Carlo error, and the tables are those of the file.
+    # The file holds users' draws rounded to half of the Monte Carlo error; the tables are its own.
     again.save("again.nc", compact=True)
     xr.testing.assert_identical(posterior.draws, bp.Posterior.load("again.nc").draws)
     assert posterior.comparisons.users.tolist() == [3, 1, 2, 12]

@@ -193,7 +193,7 @@ def test_candidates_that_cannot_be_read_are_refused(
 
 def test_candidates_of_other_features_are_refused(posterior: bp.Posterior) -> None:
     other = bp.simulate(users=3, features=["length", "warmth"], seed=0).comparisons
-    with pytest.raises(bp.DataError, match=r"'warmth'.*'tone'"):
+    with pytest.raises(bp.DataError, match="has no feature 'tone'"):
         bp.diagnose(posterior, other)
 
 

@@ -104,9 +104,11 @@ def labels() -> list[str]:
 def groups(size: int = 20) -> Iterator[list[str]]:
     """The labels in groups, each of which is the users or features of one data set.
 
-    Without those that no table can hold: half a character, and what is empty but for spaces.
+    Without those that no table can hold: half a character, NUL, and what is empty but for spaces.
     """
-    found = [label for label in labels() if not has_half(label) and label.strip()]
+    found = [
+        label for label in labels() if not has_half(label) and "\0" not in label and label.strip()
+    ]
     return (found[start : start + size] for start in range(0, len(found), size))
 
 

@@ -116,5 +116,5 @@ def test_the_samplers_of_the_package_are_asked_first(tmp_path: Any) -> None:
             for one in (engine, bp.Gibbs(draws=20, chains=1, progress=False))
         ]
     assert draws[0].identical(draws[1])
-    with pytest.raises(bp.Unsupported, match=r"here is .*lapse.*; it is for pooled choices"):
+    with pytest.raises(bp.Unsupported, match=r"not the probit.*lapse.*; it is for pooled choices"):
         bp.fit(bp.PooledReward(link="probit", lapse=True), comparisons, engine)

@@ -46,7 +46,7 @@ def test_which_rows_are_whose_is_found_for_any_model() -> None:
             width = 2.0 if true[at] < 100 else 1.0  # torch cannot batch a branch
             pyro.sample(f"sale_{k}", dist.Normal(true[at], width), obs=sales[k])
 
-    with double_precision(), seeded(0):
+    with seeded(0), double_precision():
         by_loop = read(unbatched, SALES, SHOP)
         assert by_loop is not None
         at = {"mean": torch.tensor(1.0)}
@@ -68,7 +68,7 @@ def shop_guide() -> PerUserGuide:
 
 
 def test_candidates_of_a_normal_model_weigh_the_same_and_give_its_exact_evidence() -> None:
-    with double_precision(), seeded(0), pyro.get_param_store().scope():
+    with seeded(0), double_precision(), pyro.get_param_store().scope():
         guide = shop_guide()
         count = torch.bincount(SHOP, minlength=6)
         total = torch.zeros(6).index_add(0, SHOP, SALES)
@@ -95,7 +95,7 @@ def test_candidates_of_a_normal_model_weigh_the_same_and_give_its_exact_evidence
 
 
 def test_users_moments_are_learned() -> None:
-    with double_precision(), seeded(0), pyro.get_param_store().scope(), torch.no_grad():
+    with seeded(0), double_precision(), pyro.get_param_store().scope(), torch.no_grad():
         guide = shop_guide()
         for _ in range(100):
             guide._learn(guide._candidates())
@@ -143,7 +143,7 @@ def test_curvature_is_that_of_each_user_s_own_rows() -> None:
         with pyro.plate("row", len(choice)):
             pyro.sample("choice", dist.Bernoulli(logits=eta), obs=choice)
 
-    with double_precision(), seeded(0):
+    with seeded(0), double_precision():
         difference, user = torch.randn(9, 2), torch.arange(9) % 3
         choice = (torch.rand(9) < 0.5).double()
         users = read(model, difference, user, choice)
