@@ -3,7 +3,7 @@
     PairedChoice    1 left, 0 right, 0.5 a tie
     GradedChoice    k / (K - 1) for level k = 0 ... K - 1, "right is much better" first
     Ranking         1: the item on the left is chosen over the one on the right; the rows of a
-                    stage are one choice among several items
+                    stage are one choice among several items; in `data.ranking`
 
 1 is the strongest preference for left and 0 for right throughout.
 """
@@ -108,13 +108,15 @@ class Outcome(ABC):
         if name is None:
             name = "Ranking" if "stage" in arrays else "PairedChoice"
             name = "GradedChoice" if settings.get("levels") else name
-        if name == "Ranking":
-            return Ranking(arrays["stage"])
-        if name == "GradedChoice":
-            return GradedChoice(tuple(settings["levels"]))
-        if name == "PairedChoice":
-            return PairedChoice(ties=settings.get("ties", False))
+        known = {outcome.__name__: outcome for outcome in Outcome.__subclasses__()}
+        if name in known:
+            return known[name]._with_state(settings, arrays)
         raise DataError(f"unknown outcome {name!r}; upgrade bayes_pref to read it")
+
+    @classmethod
+    def _with_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, Any]) -> Outcome:
+        """Build the outcome whose `state` this is."""
+        return cls()
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,10 @@ class PairedChoice(Outcome):
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the settings and arrays that `Outcome.from_state` reads."""
         return {"outcome": "PairedChoice", "ties": self.ties}, {}
+
+    @classmethod
+    def _with_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, Any]) -> PairedChoice:
+        return cls(ties=settings.get("ties", False))
 
 
 @dataclass(frozen=True)
@@ -269,80 +275,13 @@ class GradedChoice(Outcome):
         """Return the settings and arrays that `Outcome.from_state` reads."""
         return {"outcome": "GradedChoice", "levels": list(self.levels)}, {}
 
+    @classmethod
+    def _with_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, Any]) -> GradedChoice:
+        return cls(tuple(settings["levels"]))
+
     def _codes(self, choice: FloatArray) -> IntArray:
         """(n,) places of the levels, 0 to K - 1."""
         return np.rint(choice * (len(self.levels) - 1)).astype(np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking(Outcome):
-    """The best of several items is chosen, then the best of those that are left, and so on.
-
-    Parameters
-    ----------
-    stage
-        (n,) nondecreasing codes of the stages, from 0. The rows of a stage compare the item chosen
-        with each of the others.
-
-    Raises
-    ------
-    DataError
-        If `stage` is anything else.
-
-    Examples
-    --------
-    >>> Ranking([0, 0, 1]).take(np.array([2])).stage
-    array([0])
-    """
-
-    stage: IntArray
-
-    name: ClassVar[str] = "rankings"
-    rowwise: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        """Validate and freeze the codes."""
-        stage = np.array(self.stage, dtype=np.int64)
-        first = np.flatnonzero(np.diff(stage, prepend=-1))
-        if stage.ndim != 1 or not np.array_equal(stage[first], np.arange(len(first))):
-            raise DataError("stage must hold codes from 0, row by row, in nondecreasing order")
-        stage.flags.writeable = False
-        object.__setattr__(self, "stage", stage)
-
-    def observed(self, choice: FloatArray) -> Ranking:
-        """Validate choices: a row is 0 where a simulated choice is the item on the right."""
-        if self.stage.shape != choice.shape:
-            raise DataError(
-                f"stage has shape {self.stage.shape}, but {choice.shape} fits the other parts"
-            )
-        if not np.isin(choice, (0.0, 1.0)).all():
-            raise DataError("choice must hold 1 or 0 only where there are rankings")
-        return self
-
-    def take(self, rows: IntArray) -> Ranking:
-        """Return the outcome of some rows, which must hold whole stages.
-
-        Raises
-        ------
-        DataError
-            If a stage is taken in part or out of order.
-        """
-        codes, kept = pd.factorize(self.stage[rows])
-        size = np.bincount(self.stage)
-        if (np.diff(codes) < 0).any() or (np.bincount(codes) != size[kept]).any():
-            raise DataError(
-                "the rows of one choice in a ranking belong together, in order; select users, or "
-                "rows by comparisons.outcome.stage"
-            )
-        return Ranking(codes)
-
-    def describe(self, choice: FloatArray) -> str:
-        """Summarise choices."""
-        return f"{self.stage[-1] + 1:,}, each of the best of those that are left"
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the settings and arrays that `Outcome.from_state` reads."""
-        return {"outcome": "Ranking"}, {"stage": self.stage}
 
 
 def paired_or_graded(levels: Levels | None) -> Outcome:

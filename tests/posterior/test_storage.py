@@ -27,7 +27,8 @@ from made_posteriors import (
 )
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.outcome import GradedChoice, PairedChoice, Ranking
+from bayes_pref.data.outcome import GradedChoice, PairedChoice
+from bayes_pref.data.ranking import Ranking
 from bayes_pref.errors import DataError
 from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import ElboRecord, Finding, Posterior, Run, storage

@@ -16,7 +16,7 @@ from typing import Literal, Self
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.outcome import Ranking
+from bayes_pref.data.ranking import Ranking
 from bayes_pref.data.readers.catalogue import (
     catalogue_of,
     differences,
@@ -117,7 +117,7 @@ class RankingsReader:
             choice=rank,
             catalogue=stages.catalogue,
             covariates=covariates,
-            outcome=Ranking(stages.stage),
+            outcome=Ranking(stages.stage, stages.task),
             sides=SidesReader(),  # a choice among several has no sides
         )
         made = cls(**parts)
@@ -137,6 +137,8 @@ class Stages:
         (n,) positions of both items in the catalogue.
     stage
         (n,) code of each row's stage, nondecreasing.
+    task
+        (s,) code of each stage's ranking, nondecreasing.
     first
         (n,) position in the caller's table of a row of the same ranking.
     label
@@ -154,6 +156,7 @@ class Stages:
     chosen: IntArray
     other: IntArray
     stage: IntArray
+    task: IntArray
     first: IntArray
     label: pd.MultiIndex
 
@@ -181,12 +184,13 @@ class Stages:
         better = np.repeat(np.arange(len(of)), others)
         within = np.arange(len(better)) - np.repeat(np.cumsum(others) - others, others)
         worse = better + 1 + within
-        stage = np.unique(better, return_inverse=True)[1].astype(np.int64)
+        winners, stage = np.unique(better, return_inverse=True)
         label = pd.MultiIndex.from_arrays(
             [names[of[better]], catalogue.index[code[better]], catalogue.index[code[worse]]],
             names=["ranking", "better", "worse"],
         )
-        return cls(catalogue, code[better], code[worse], stage, order[better], label)
+        chosen, other, task = code[better], code[worse], pd.factorize(of[winners])[0]
+        return cls(catalogue, chosen, other, stage, task, order[better], label)
 
     def difference(self) -> FloatArray:
         """(n, k) attributes of the chosen item minus those of the other."""
