@@ -38,9 +38,8 @@ def refuse_size(items: int, rows: int, columns: int) -> None:
         )
 
 
-def differences(catalogue: pd.DataFrame, left: IntArray, right: IntArray) -> FloatArray:
-    """(n, k) attributes of the left items minus those of the right, given by position."""
-    attributes = catalogue.to_numpy(np.float64)
+def differences(attributes: FloatArray, left: IntArray, right: IntArray) -> FloatArray:
+    """(n, k) attributes (m, k) of the left items minus those of the right, given by position."""
     difference: FloatArray = attributes[left]
     with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
         difference -= attributes[right]

@@ -225,7 +225,7 @@ class ItemPairs:
 
     def difference(self) -> FloatArray:
         """(n, k) attributes of the left item minus those of the right."""
-        return differences(self.catalogue, self.left, self.right)
+        return differences(self.catalogue.to_numpy(np.float64), self.left, self.right)
 
     def labels(self) -> tuple[list[bytes], list[bytes]]:
         """(n,) labels of the left and of the right items, as bytes."""
