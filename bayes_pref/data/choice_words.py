@@ -1,4 +1,4 @@
-"""Words for the side that was preferred, as tables of votes have them: "left", "B", "model_a"."""
+"""Words for answers in tables of votes: for the side preferred ("left", "B"), and for yes or no."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _WORDS = {"left": 1.0, "right": 0.0, "first": 1.0, "second": 0.0, "a": 1.0, "b":
 _WORDS |= {f"{noun}_{mark}": side for noun in _NOUNS for mark, side in (("a", 1.0), ("b", 0.0))}
 _WORDS |= {f"{noun}_{mark}": side for noun in _NOUNS for mark, side in (("1", 1.0), ("2", 0.0))}
 _WORDS |= dict.fromkeys(_TIES, 0.5)
+_TRUTHS = {"yes": True, "no": False, "true": True, "false": False, "y": True, "n": False}
 _NUMBERS = (bool, int, float, Decimal, np.bool_, np.number)
 
 
@@ -45,6 +46,20 @@ def side_of(value: object, sides: Sequence[str] = ()) -> float | None:
     except (ArithmeticError, ValueError, TypeError):  # too large, or no number in spite of its type
         return None
     return number if number in (0.0, 0.5, 1.0) else None
+
+
+def truth_of(value: object) -> bool | None:
+    """Read whether something holds, such as that a row is chosen; None if the value does not say.
+
+    Examples
+    --------
+    >>> [truth_of(answer) for answer in (1, False, "Yes", "n", 0.5, "1")]
+    [True, False, True, False, None, None]
+    """
+    if isinstance(value, str):
+        return _TRUTHS.get(_plain(value))
+    side = side_of(value)
+    return None if side is None or side == 0.5 else bool(side)
 
 
 def _plain(word: str) -> str:

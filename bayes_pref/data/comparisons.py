@@ -27,6 +27,8 @@ from bayes_pref.data.read_only import read_only, read_only_copy
 from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.rankings import RankingsReader
+from bayes_pref.data.readers.tasks import TasksReader
+from bayes_pref.data.readers.wide import WideReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.sides import AS_SHOWN
 from bayes_pref.data.table import find
@@ -45,10 +47,11 @@ _RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "o
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparisons(FrameReader, ItemsReader, RankingsReader):
+class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideReader):
     """Pairwise choices of many users.
 
-    Make one with `from_frame`, `from_items` or `from_rankings`. All arrays are read-only.
+    Make one with `from_frame`, `from_items`, `from_tasks`, `from_wide` or `from_rankings`. All
+    arrays are read-only.
 
     Parameters
     ----------
@@ -135,7 +138,10 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, read_only_copy(getattr(self, name), dtype))
         for name in ("users", "rows"):
-            object.__setattr__(self, name, pd.Index(getattr(self, name)))
+            labels = getattr(self, name)  # an index of several levels stays what it is
+            object.__setattr__(
+                self, name, labels if isinstance(labels, pd.MultiIndex) else pd.Index(labels)
+            )
         check_parts(vars(self))
         object.__setattr__(self, "outcome", self.outcome.observed(self.choice))
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from bayes_pref.data.choice_words import SOME, side_of
+from bayes_pref.data.choice_words import SOME, side_of, truth_of
 from bayes_pref.data.plain_labels import REMEDY, odd_label
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import listed, shown, suggestion
@@ -180,6 +180,27 @@ class Table:
                 expected += f", or a word such as {SOME}"
             self.refuse(column, row, f"{what} outcome {shown(value)}", expected)
         return values
+
+    def truths(self, column: str) -> Mask:
+        """(n,) whether a column holds 1, True or yes, and not 0, False or no."""
+        found = self.read_truths(column)
+        if np.isnan(found).any():
+            row = int(np.argmax(np.isnan(found)))
+            value = self.frame[column].iloc[row]
+            what = "missing value" if _is_missing(value) else f"unknown value {shown(value)}"
+            self.refuse(column, row, what, "expected 1, True or 'yes', or 0, False or 'no'")
+        return np.asarray(found == 1.0)
+
+    def read_truths(self, column: str) -> FloatArray:
+        """(n,) 1 and 0 as `truths` reads them, NaN where an entry is neither."""
+        series = self.frame[column]
+        values = _floats(series)
+        if values is None:
+            codes, entries = pd.factorize(series.astype(object))
+            read = [truth_of(entry) for entry in entries]
+            each = [np.nan if truth is None else float(truth) for truth in read]
+            return np.array([*each, np.nan])[codes]  # missing entries have the code -1
+        return np.where(np.isin(values, (0.0, 1.0)), values, np.nan)
 
     def _words(self, series: pd.Series[Any]) -> FloatArray:
         """(n,) outcomes of a column that is not numbers alone, NaN where an entry is none."""

@@ -126,9 +126,7 @@ class RankingsReader:
         return made
 
 
-def _items(
-    table: Table, item: str, items: TableLike | None
-) -> tuple[pd.DataFrame, IntArray]:
+def _items(table: Table, item: str, items: TableLike | None) -> tuple[pd.DataFrame, IntArray]:
     """Attributes of the items, and (n,) positions of a column of items among them."""
     if items is None:
         code, labels = table.codes(item)

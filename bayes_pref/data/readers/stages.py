@@ -18,7 +18,7 @@ import pandas as pd
 
 from bayes_pref.data.ranking import Ranking
 from bayes_pref.data.table import Table, missing_in
-from bayes_pref.messages import shown
+from bayes_pref.messages import listed, shown
 from bayes_pref.types import FloatArray, IntArray, Mask
 
 
@@ -138,13 +138,16 @@ class TaskRefusal:
     noun
         What a task is called.
     user
-        The column of users, where tasks are numbered within users.
+        The column of users.
+    shared
+        (n,) whether the id of a row's task is given to tasks of several users; None: it never is.
     """
 
     table: Table
     task: str
     noun: str = "task"
-    user: str | None = None
+    user: str = ""
+    shared: Mask | None = None
 
     def __call__(self, column: str, rows: IntArray, found: str, remedy: str) -> None:
         """Refuse the first of some rows, if there are any.
@@ -167,9 +170,29 @@ class TaskRefusal:
         """Name the task of a row."""
         frame = self.table.frame
         name = f"{self.noun} {shown(frame[self.task].iloc[row])}"
-        if self.user is None:
+        if self.shared is None or not self.shared[row]:
             return name
         return f"{name} of user {shown(frame[self.user].iloc[row])}"
+
+    def broken(self, column: str, rows: IntArray, found: str, remedy: str) -> None:
+        """Refuse the first of some rows of a task that may be one task of several users.
+
+        Tasks are numbered within users, so that a task that spans users reads as one of each, of
+        which some lack a choice or alternatives.
+
+        Parameters
+        ----------
+        column, rows, found, remedy
+            As in a call.
+        """
+        if self.shared is not None and self.shared[rows].any():
+            rows = rows[self.shared[rows]]
+            ids = self.table.frame[self.task]
+            same = (ids == ids.iloc[int(np.min(rows))]).to_numpy(bool)
+            users = pd.unique(self.table.frame[self.user].astype(object)[same])
+            found += f", and this id spans the users {listed(users, limit=3)}"
+            remedy = "a task is one user's: mend the ids, or leave it out"
+        self(column, rows, found, remedy)
 
     def changes(self, codes: IntArray, columns: list[str]) -> None:
         """Refuse tasks that change the value of a column from row to row.
@@ -214,8 +237,8 @@ class TaskRefusal:
         lowest = frame["place"].where(ranked).groupby(frame["of"]).transform("max")
         count = ranked.groupby(frame["of"]).transform("sum")
         none = (count == 0).to_numpy()
-        self(column, rows[none], "nothing is ranked in {where}", "leave it out")
-        self(
+        self.broken(column, rows[none], "nothing is ranked in {where}", "leave it out")
+        self.broken(
             column,
             rows[((lowest != count) & ranked).to_numpy()],
             "ranks in {where} leave a gap",

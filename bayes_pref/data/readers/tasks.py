@@ -1,0 +1,230 @@
+"""Comparisons from choice tasks: one row an alternative with its attributes, sets of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data.features import Features, interaction_pairs
+from bayes_pref.data.outcome import Outcome, PairedChoice
+from bayes_pref.data.readers.catalogue import (
+    catalogue_of,
+    differences,
+    item_features,
+    refuse_size,
+)
+from bayes_pref.data.readers.choice_sets import NONE, ChoiceSets, TaskColumns
+from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.readers.stages import Stages
+from bayes_pref.data.sides import SidesOption, SidesReader
+from bayes_pref.data.table import Table, TableLike, column_names, missing_in
+from bayes_pref.types import FloatArray, IntArray, Mask
+
+
+class TasksReader:
+    """The constructor `from_tasks` of `Comparisons`."""
+
+    @classmethod
+    def from_tasks(
+        cls,
+        frame: TableLike,
+        *,
+        user: str,
+        task: str,
+        choice: str | None = None,
+        best: str | None = None,
+        worst: str | None = None,
+        rank: str | None = None,
+        alternative: str | None = None,
+        attributes: Sequence[str] | None = None,
+        none: Any = None,
+        availability: str | None = None,
+        context: Sequence[str] | None = None,
+        interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
+        covariates: TableLike | None = None,
+        sides: SidesOption = "as shown",
+        seed: int = 0,
+    ) -> Self:
+        """Read choice tasks from a table with one row for every alternative that a task shows.
+
+        Where all tasks show two alternatives and `choice` is given, the result is that of
+        `from_frame`: the first row of a task is left. Else the rows are stages of `bp.PlackettLuce`
+        (`outcome` is a `Ranking`): a choice is one stage, the best and the worst are two.
+
+        Parameters
+        ----------
+        frame
+            One row an alternative; tasks may show different numbers of them.
+        user, task
+            Columns of the users' labels and of the tasks' ids, which are numbered within users or
+            over all of them.
+        choice
+            Column of the choice: 1, True or "yes" in the row that was chosen and 0, False or "no"
+            in the others; or, in every row of a task, the id of the alternative chosen.
+        best, worst
+            Instead of `choice`: columns of the best and of the worst, written like it.
+        rank
+            Instead of these: column of ranks, as in `from_rankings`.
+        alternative
+            Column of the alternatives' ids, which differ within a task.
+        attributes
+            Columns of the attributes. None: every alternative has a reward of its own.
+        none
+            The id of the outside option ("none of them"), whose missing attributes count as 0; or
+            True, if it has no rows: it is then added to every task, and chosen where no row is.
+            Its reward is the weight of a further feature, ``none``.
+        availability
+            Column that is 1 or True where an alternative could be chosen; other rows are left out.
+        context, interactions, covariates
+            As in `from_frame`; contexts are the same in all rows of a task.
+        sides, seed
+            As in `from_frame`, for choices between two.
+
+        Returns
+        -------
+        comparisons: labelled by task where a choice is between two, else by task, the better and
+            the worse alternative
+
+        Raises
+        ------
+        DataError
+            As `from_frame`, and for tasks with no choice or several, a single alternative, or one
+            that is shown twice.
+
+        Warns
+        -----
+        DataWarning
+            As `from_frame`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayes_pref as bp
+        >>> frame = pd.DataFrame(
+        ...     {
+        ...         "who": ["ann"] * 3 + ["bob"] * 5,
+        ...         "task": [1, 1, 1, 2, 2, 2, 3, 3],
+        ...         "price": [2.0, 3.0, 4.0, 1.0, 2.0, 5.0, 4.0, 3.0],
+        ...         "bought": [0, 1, 0, 1, 0, 0, 0, 0],
+        ...     }
+        ... )
+        >>> comparisons = bp.Comparisons.from_tasks(
+        ...     frame, user="who", task="task", choice="bought", attributes=["price"], none=True
+        ... )
+        >>> comparisons.feature_names
+        ('price', 'none')
+        >>> comparisons.difference[:3]  # the second minus the first, the third, and none
+        array([[ 1.,  0.],
+               [-1.,  0.],
+               [ 3., -1.]])
+        >>> comparisons.rows[-2:].tolist()  # in the last task, none was better than either
+        [(3, 'none', 1), (3, 'none', 2)]
+        """
+        columns = TaskColumns(
+            user=str(user),
+            task=str(task),
+            attributes=column_names(attributes),
+            context=column_names(context),
+            choice=choice,
+            best=best,
+            worst=worst,
+            rank=rank,
+            alternative=alternative,
+            availability=availability,
+            none=none,
+        )
+        parts = task_parts(
+            Table.read(frame), columns, interactions, covariates, SidesReader(sides, seed)
+        )
+        made = cls(**parts)
+        warn_of_limits(parts, stacklevel=3)
+        return made
+
+
+def task_parts(
+    table: Table,
+    columns: TaskColumns,
+    interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+    covariates: TableLike | None,
+    sides: SidesReader,
+) -> dict[str, Any]:
+    """Return the fields of `Comparisons` by name, as `from_tasks` reads them."""
+    table.require_roles(columns.roles())
+    sets = ChoiceSets.read(table, columns)
+    values, of, features, catalogue = _values(table, columns, sets, interactions)
+    pairs = columns.choice is not None and (np.bincount(sets.task) == 2).all()
+    right: FloatArray | None = None
+    task_ids = pd.Index(table.labels(columns.task))[sets.row]
+    if pairs:
+        first, second = np.arange(len(of)).reshape(-1, 2).T
+        outcome: Outcome = PairedChoice()
+        choice = sets.best[first].astype(np.float64)
+        label = task_ids[first]
+        right = None if features.indicators else values[of[second]]
+    else:
+        stages = _stages(columns, sets)
+        first, second = stages.better, stages.worse
+        outcome, sides = stages.outcome(), SidesReader()  # a choice among several has no sides
+        choice = np.ones(len(first))
+        label = stages.labels(task_ids, sets.label, columns.task)
+    kept = table.frame[[columns.user, *columns.context]].iloc[sets.row[first]].set_axis(label)
+    return group_rows(
+        Table(kept.assign(**{columns.answer: choice}), table.name),
+        features,
+        differences(values, of[first], of[second]),
+        user=columns.user,
+        choice=columns.answer,
+        right=right,
+        catalogue=catalogue,
+        covariates=covariates,
+        outcome=outcome,
+        sides=sides,
+    )
+
+
+def _stages(columns: TaskColumns, sets: ChoiceSets) -> Stages:
+    if columns.worst is not None:
+        return Stages.best_worst(sets.task, sets.best, sets.worst)
+    if columns.rank is not None:
+        return Stages.ranked(sets.task, sets.place)
+    return Stages.ranked(sets.task, np.where(sets.best, 1.0, np.inf))
+
+
+def _values(
+    table: Table,
+    columns: TaskColumns,
+    sets: ChoiceSets,
+    interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+) -> tuple[FloatArray, IntArray, Features, pd.DataFrame | None]:
+    """Attributes (a, k), which of them each alternative has (m,), features and catalogue."""
+    if not columns.attributes:
+        code, labels = pd.factorize(sets.label)
+        refuse_size(len(labels), len(sets.row), len(labels))
+        catalogue = catalogue_of(labels.rename(columns.alternative))
+        values = catalogue.to_numpy(np.float64)
+        features = item_features(catalogue, columns.context, interactions, one_reward_each=True)
+        return values, code.astype(np.int64), features, catalogue
+    needed = np.zeros(len(table.frame), dtype=bool)
+    needed[sets.row[~sets.outside]] = True
+    values = _numbers(table, columns.attributes, needed)[sets.row]
+    values[sets.added] = 0.0
+    names = columns.attributes
+    if columns.has_none_feature:
+        names = (*names, NONE)
+        values = np.column_stack([values, sets.outside])
+    features = Features(
+        names, columns.context, interaction_pairs(interactions, names, columns.context)
+    )
+    return values, np.arange(len(values)), features, None
+
+
+def _numbers(table: Table, attributes: Sequence[str], needed: Mask) -> FloatArray:
+    """(n, k) attributes; 0 where one is missing that is not needed."""
+    columns = {
+        name: table.frame[name].where(needed | ~missing_in(table.frame[name]), 0)
+        for name in attributes
+    }
+    return Table(table.frame.assign(**columns), table.name).numbers(attributes)
