@@ -266,7 +266,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
     def split(
         self,
         *,
-        by: Literal["user", "comparison"] = "user",
+        by: Literal["user", "comparison", "task"] = "user",
         test: float = 0.2,
         seed: int | np.random.Generator = 0,
     ) -> tuple[Self, Self]:
@@ -276,9 +276,11 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
         ----------
         by
             ``"user"`` holds out whole users; ``"comparison"`` holds out some comparisons of each
-            user, of whom at least one stays in the training part.
+            user, of whom at least one stays in the training part. Of choices among several these
+            are whole tasks, for which ``"task"`` is another name: all places of a ranking, and the
+            best and the worst of a set, stay together.
         test
-            Share held out, between 0 and 1: of the users, or of each user's comparisons.
+            Share held out, between 0 and 1: of the users, or of each user's comparisons or tasks.
         seed
             Seed or generator; the same seed gives the same split.
 
@@ -300,11 +302,14 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
         (8, 2)
         """
         test = settings.argument("test", test, settings.fraction)
-        settings.argument("by", by, settings.one_of("user", "comparison"))
-        if by == "comparison" and not self.outcome.rowwise:
-            raise DataError(f"{self.outcome.name} cannot be split by comparison", "use by='user'")
-        hold_out = hold_out_users if by == "user" else hold_out_rows
-        held = hold_out(self.offsets, test, np.random.default_rng(seed))
+        settings.argument("by", by, settings.one_of("user", "comparison", "task"))
+        rng = np.random.default_rng(seed)
+        if by == "user":
+            held = hold_out_users(self.offsets, test, rng)
+        else:
+            task = self.outcome.tasks(len(self))
+            first = np.flatnonzero(np.diff(task, prepend=-1))
+            held = hold_out_rows(np.searchsorted(first, self.offsets), test, rng)[task]
         return self.take(~held), self.take(held)
 
     def to_frame(self) -> pd.DataFrame:

@@ -75,6 +75,16 @@ class Outcome(ABC):
         """Return the outcome of a selection of rows, given by position."""
         return self
 
+    def tasks(self, n_rows: int) -> IntArray:
+        """(n,) nondecreasing codes of the rows' tasks: a choice between two is a task of its own.
+
+        Examples
+        --------
+        >>> PairedChoice().tasks(3)
+        array([0, 1, 2])
+        """
+        return np.arange(n_rows)
+
     def mirrored(self, choice: FloatArray) -> FloatArray:
         """Return choices (n,) as they read with the sides exchanged."""
         return 1.0 - choice

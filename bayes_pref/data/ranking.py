@@ -72,6 +72,10 @@ class Ranking(Outcome):
         assert self.task is not None  # as validated
         return self.task[self.stage]
 
+    def tasks(self, n_rows: int) -> IntArray:
+        """(n,) code of each row's task, as `task_of_rows`."""
+        return self.task_of_rows
+
     def observed(self, choice: FloatArray) -> Ranking:
         """Validate choices: a row is 0 where a simulated choice is the item on the right."""
         if self.stage.shape != choice.shape:

@@ -29,7 +29,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayes_pref.models.importance_points import importance_points
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Samples
 
 _POINTS = 1024  # for the normalising constants of categories and for draws
 _STEPS = 60  # of Newton's method, at most; half a dozen is the rule
@@ -50,7 +50,7 @@ class Scores(NamedTuple):
 
     mean: FloatArray
     root: FloatArray
-    log_ratio: Callable[[FloatArray, slice], FloatArray] | None = None
+    log_ratio: Callable[[FloatArray, Samples], FloatArray] | None = None
 
 
 class ContextScores(ABC):
@@ -133,7 +133,7 @@ class CategoricalContextScores(ContextScores):
         # s = between v, v = mode + lower'^-1 z, where lower lower' is the curvature in v.
         inverse = np.linalg.inv(lower).swapaxes(1, 2)
 
-        def unnormalised(z: FloatArray, part: slice) -> FloatArray:
+        def unnormalised(z: FloatArray, part: Samples) -> FloatArray:
             own = z[..., : mode.shape[1]]
             v = mode[part, None] + own @ inverse[part].swapaxes(1, 2)
             found = self._log_joint(user, v, part) + 0.5 * (own**2).sum(axis=2)
@@ -144,7 +144,7 @@ class CategoricalContextScores(ContextScores):
         weights = unnormalised(at, slice(None)) + _log_normal(points) - log_density
         constant = logsumexp(weights, axis=1, keepdims=True) - np.log(len(points))
 
-        def log_ratio(z: FloatArray, part: slice) -> FloatArray:
+        def log_ratio(z: FloatArray, part: Samples) -> FloatArray:
             return np.asarray(unnormalised(z, part) - constant[part])
 
         mean = (self.between @ mode[:, :, None])[:, :, 0]
@@ -163,7 +163,7 @@ class CategoricalContextScores(ContextScores):
         z = points[below.sum(axis=1).clip(max=len(points) - 1)]
         return np.asarray(mean + (root @ z[:, :, None])[:, :, 0])
 
-    def _log_joint(self, user: int, v: FloatArray, part: slice) -> FloatArray:
+    def _log_joint(self, user: int, v: FloatArray, part: Samples) -> FloatArray:
         """Log density of v (sample, point, context) and the user's contexts, but for a constant."""
         eta = self.a[part, None] + v @ self.between[part].swapaxes(1, 2)
         total = logsumexp(eta, axis=2)

@@ -20,10 +20,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from bayes_pref.models.context_scores import ContextScores
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, Samples
 
 # z (sample, point, r) and which samples these are -> (sample, point)
-LogRatio: TypeAlias = Callable[[FloatArray, slice], FloatArray]
+LogRatio: TypeAlias = Callable[[FloatArray, Samples], FloatArray]
 
 
 class UserDistribution(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from scipy.special import expit
 
 from bayes_pref.seeding import standard_torch
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, Samples
 
 Tensor = torch.Tensor
 LogOutcomes = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
@@ -59,7 +59,7 @@ class ChoiceDistribution:
         shapes = [values.shape[-1] for values in self.parameters.values()]
         return len(self._log(np.zeros((1, *shapes[:1]))))
 
-    def take(self, samples: slice) -> ChoiceDistribution:
+    def take(self, samples: Samples) -> ChoiceDistribution:
         """Return the distribution at some of the samples."""
         chosen = {name: values[..., samples] for name, values in self.parameters.items()}
         return replace(self, parameters=chosen)

@@ -8,8 +8,8 @@ the multinomial logit model of Luce (1959); a ranking is the product of its stag
 J. R. Stat. Soc. C 24). Breaking rankings into pairs would count the same answer several times and
 give standard errors that are too small.
 
-As data, a stage is 1 in all of its rows. A replication in which the j-th other item is chosen
-is 0 in row j, so that log P(y) = sum_j (y_j - 1) eta_j - log(1 + sum_j exp(-eta_j)).
+As data, a stage is 1 in all of its rows, and 0 in row j where a replication chooses the j-th other
+item; see `stage_choices`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.links import log_cdf
+from bayes_pref.models.choice.stage_choices import log_stages, stage_starts
 from bayes_pref.types import FloatArray, IntArray, Mask
 
 Tensor = torch.Tensor
@@ -72,7 +73,8 @@ class PlackettLuce(ChoiceModel):
         outcome: Outcome,
     ) -> FloatArray:
         """Log probability of all stages together, (sample, point), at eta (sample, point, row)."""
-        return np.asarray(log_stages(eta, _stage(outcome)).sum(axis=-1))
+        by_row = np.moveaxis(eta, -1, 0)
+        return np.asarray(log_stages(by_row, _stage(outcome), choice).sum(axis=0))
 
 
 def stage_likelihood(stage: IntArray) -> Callable[[Tensor], StageDistribution]:
@@ -87,53 +89,6 @@ def stage_likelihood(stage: IntArray) -> Callable[[Tensor], StageDistribution]:
         return StageDistribution(eta, torch.tensor(table), torch.tensor(there))
 
     return likelihood
-
-
-def log_stages(eta: FloatArray, stage: IntArray) -> FloatArray:
-    """Log probability of stages, (..., stage), at eta (..., row).
-
-    Examples
-    --------
-    >>> best_of_three = np.array([0, 0])
-    >>> np.exp(log_stages(np.zeros(2), best_of_three)).round(3)
-    array([0.333])
-    """
-    table, there = _by_stage(stage)
-    against = np.where(there, -eta[..., table], -np.inf)
-    top = np.maximum(against.max(axis=-1), 0.0)
-    total = np.exp(-top) + np.exp(against - top[..., None]).sum(axis=-1)
-    return np.asarray(-(top + np.log(total)))
-
-
-def stage_derivatives(
-    eta: FloatArray, stage: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log probability of stages, and its first two derivatives with respect to eta.
-
-    Parameters
-    ----------
-    eta
-        (..., row)
-    stage
-        (row,) nondecreasing codes of the stages, from 0.
-
-    Returns
-    -------
-    log probability (..., stage), gradient (..., row), and Hessian (..., row, row), which is zero
-    between rows of different stages
-
-    Examples
-    --------
-    >>> stage_derivatives(np.zeros(2), np.array([0, 0]))[1].round(3)
-    array([0.333, 0.333])
-    """
-    found = log_stages(eta, stage)
-    # The gradient is the probability of the other item of the row.
-    gradient = np.exp(found[..., stage] - eta)
-    together = stage[:, None] == stage
-    hessian = together * gradient[..., None] * gradient[..., None, :]
-    hessian -= np.eye(len(stage)) * gradient[..., None]
-    return found, gradient, hessian
 
 
 class StageDistribution(dist.TorchDistribution):  # type: ignore[misc]
@@ -199,7 +154,7 @@ def _stage(outcome: Outcome) -> IntArray:
 
 def _by_stage(stage: IntArray) -> tuple[IntArray, Mask]:
     """Rows (s, most) of each stage, padded by its first row, and where there is one."""
-    first = np.flatnonzero(np.diff(stage, prepend=-1))
+    first = stage_starts(stage)
     counts = np.diff(np.append(first, len(stage)))
     nth = np.arange(counts.max(initial=1))
     there = nth < counts[:, None]

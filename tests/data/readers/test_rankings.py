@@ -15,7 +15,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import bayes_pref as bp
-from bayes_pref.models.choice.plackett_luce import log_stages, stage_likelihood
+from bayes_pref.models.choice.plackett_luce import stage_likelihood
+from bayes_pref.models.choice.stage_choices import log_stages
 
 COLUMNS = {"user": "who", "ranking": "id", "item": "drink", "rank": "place"}
 
@@ -204,8 +205,6 @@ def test_unknown_items_and_halves_of_a_choice_are_refused() -> None:
         read(table(), items=known)
     with pytest.raises(bp.DataError, match="belong together"):
         read(table()).take([0, 2])
-    with pytest.raises(bp.DataError, match="by='user'"):
-        read(table()).split(by="comparison")
 
 
 def test_what_is_for_choices_between_two_says_so() -> None:

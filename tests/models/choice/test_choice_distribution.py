@@ -14,7 +14,12 @@ from scipy.stats import chi2, norm
 import bayes_pref as bp
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.outcome_distribution import OutcomeDistribution
-from bayes_pref.models.choice.plackett_luce import log_stages, stage_derivatives
+from bayes_pref.models.choice.stage_choices import (
+    log_stages,
+    others,
+    stage_derivatives,
+    stage_information,
+)
 from bayes_pref.seeding import seeded
 
 CASES: dict[str, tuple[bp.ChoiceModel, dict[str, Any]]] = {
@@ -146,22 +151,25 @@ def test_derivatives_are_those_of_finite_differences(name: str, scale: float) ->
 @pytest.mark.parametrize("scale", [0.01, 1.0, 10.0, 100.0])
 def test_derivatives_of_stages_are_those_of_finite_differences(scale: float) -> None:
     stage = np.array([0, 0, 0, 1, 2, 2])
-    eta = np.random.default_rng(2).uniform(-scale, scale, (4, 6))
-    value, gradient, hessian = stage_derivatives(eta, stage)
-    np.testing.assert_array_equal(value, log_stages(eta, stage))
+    eta = np.random.default_rng(2).uniform(-scale, scale, (6, 4))
+    choice = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])  # of the first stage, the second other one
+    value, gradient = stage_derivatives(eta, stage, choice)
+    np.testing.assert_array_equal(value, log_stages(eta, stage, choice))
+    design = np.broadcast_to(np.eye(6)[:, None], (6, 4, 6))
+    hessian = -stage_information(others(eta, stage), design, stage)
     step = 1e-3
     # As above: rounding over the step, and the error of the differences.
     allowed = 20e-15 * (1.0 + scale) / step + 100 * step**4
     for row in range(6):
-        shift = step * np.eye(6)[row]
+        shift = step * np.eye(6)[row][:, None]
 
         def total(by: float, shift: np.ndarray = shift) -> np.ndarray:
-            return log_stages(eta + by * shift, stage).sum(axis=-1)
+            return log_stages(eta + by * shift, stage, choice).sum(axis=0)
 
         def slopes(by: float, shift: np.ndarray = shift) -> np.ndarray:
-            return stage_derivatives(eta + by * shift, stage)[1]
+            return stage_derivatives(eta + by * shift, stage)[1].T
 
-        for function, found in ((total, gradient[:, row]), (slopes, hessian[:, row])):
+        for function, found in ((total, gradient[row]), (slopes, hessian[:, row])):
             near, far = (function(k) - function(-k) for k in (1, 2))
             expected = (8 * near - far) / (12 * step)
             np.testing.assert_allclose(found, expected, rtol=1e-7, atol=allowed)
