@@ -171,6 +171,22 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
         return read_only(np.diff(self.offsets))
 
     @cached_property
+    def tasks(self) -> pd.Index[Any]:
+        """Labels of the tasks: those of the rows, or of choices among several the tasks' own.
+
+        Tasks that are numbered within users are labelled by user and task.
+        """
+        if self.outcome.rowwise:
+            return self.rows
+        first = np.flatnonzero(np.diff(self.outcome.tasks(len(self)), prepend=-1))
+        named = [row[0] if isinstance(row, tuple) else row for row in self.rows[first].tolist()]
+        labels: pd.Index[Any] = pd.Index(named)
+        if labels.is_unique:
+            return labels
+        both = zip(self.users[self.user[first]].tolist(), labels.tolist(), strict=True)
+        return pd.Index([str(label) for label in both])
+
+    @cached_property
     def constant(self) -> tuple[str, ...]:
         """Names of the features that never differ within a pair."""
         return constant_features(self.difference, self.features)

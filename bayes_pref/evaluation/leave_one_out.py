@@ -1,6 +1,7 @@
 """Leave-one-out cross-validation by Pareto-smoothed importance sampling (PSIS-LOO).
 
-By comparison: the posterior without comparison n is the full posterior with weights
+By comparison, which of choices among several is a whole task, all stages together: the posterior
+without comparison n is the full posterior with weights
 1 / p(y_n | w_i). This is the conditional LOO of Vehtari, Gelman & Gabry (2017, Statistics and
 Computing 27), with weights smoothed as in Vehtari et al. (2024, J. Mach. Learn. Res. 25). It
 estimates how well the next choice of a *known* user is predicted.
@@ -33,15 +34,16 @@ from bayes_pref.convergence.statistics import effective_sample_size
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import parameters, thin
 from bayes_pref.errors import ConvergenceWarning
-from bayes_pref.evaluation.choices import expect_population, expect_posterior, refuse_rankings
+from bayes_pref.evaluation.choices import expect_population, expect_posterior
 from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.evaluation.scores import clustered_error
 from bayes_pref.messages import shown
+from bayes_pref.models.choice.task_choices import log_tasks
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.types import FloatArray
 
-By: TypeAlias = Literal["comparison", "user"]
+By: TypeAlias = Literal["comparison", "task", "user"]
 
 _MOST_DRAWS = 1000  # of the population, when users are left out
 
@@ -53,12 +55,13 @@ class LeaveOneOut:
     Attributes
     ----------
     by
-        What was left out, one at a time: "comparison" or "user".
+        What was left out, one at a time: "comparison", which of choices among several is a task, or
+        "user".
     pointwise
-        One row for each unit left out: `user`; `comparison`, the row's label, or the number of the
-        user's comparisons where users are left out; `elpd`, the log probability of the unit given
-        the rest; `p_loo`, its log probability given all data less `elpd`; `pareto_k`, above 0.7
-        where the estimate is unreliable.
+        One row for each unit left out: `user`; `comparison`, the label of the row or of the task,
+        or the number of the user's comparisons or tasks where users are left out; `elpd`, the log
+        probability of the unit given the rest; `p_loo`, its log probability given all data less
+        `elpd`; `pareto_k`, above 0.7 where the estimate is unreliable.
     comparisons
         The data.
 
@@ -103,14 +106,13 @@ class LeaveOneOut:
 
     def error(self, values: FloatArray) -> float:
         """Standard error of the sum of values (unit,), clustered by user."""
-        user = np.arange(len(values)) if self.by == "user" else self.comparisons.user
+        user = pd.factorize(self.pointwise["user"])[0]
         return len(values) * clustered_error(values, user)
 
     def __repr__(self) -> str:
         """Describe the sum, its standard error and the Pareto k."""
-        what = "comparisons" if self.by == "comparison" else "users"
         return (
-            f"LeaveOneOut: {len(self.pointwise):,} {what}, one at a time\n"
+            f"LeaveOneOut: {len(self.pointwise):,} {_unit(self)}s, one at a time\n"
             f"  elpd:     {self.elpd:.1f} (standard error {self.se:.1f}, clustered by user)\n"
             f"  p_loo:    {self.p_loo:.1f}\n"
             f"  Pareto k: largest {self.worst_k:.2f}, {self.bad:,} above {PARETO_K:g}"
@@ -126,15 +128,16 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
         What `bayes_pref.fit` returned.
     by
         "comparison": one comparison at a time, predicted from the rest, the user's own included;
-        "user": all comparisons of a user at a time, predicted for a new user with the same
-        covariates and contexts. For "user", at most 1,000 draws are used.
+        of choices among several one task, for which "task" is another name. "user": all comparisons
+        of a user at a time, predicted for a new user with the same covariates and contexts. For
+        "user", at most 1,000 draws are used.
 
     Raises
     ------
     ModelError
         If that is no posterior, or its model has no distribution of users' weights.
     DataError
-        If `by` is neither, or rankings are left out by comparison.
+        If `by` is neither.
 
     Warns
     -----
@@ -154,26 +157,33 @@ def loo(posterior: Posterior, by: By = "comparison") -> LeaveOneOut:
     ['user', 'comparison', 'elpd', 'p_loo', 'pareto_k']
     """
     posterior = expect_posterior(posterior)
-    by = settings.argument("by", by, settings.one_of("comparison", "user"))
-    if by == "comparison":
-        refuse_rankings(posterior.comparisons, "leaving out comparisons", "use by='user'")
+    by = one_unit(by)
     found = _comparisons(posterior) if by == "comparison" else _users(posterior)
     result = LeaveOneOut(by, found, posterior.comparisons)
     _warn(result)
     return result
 
 
+def one_unit(by: By) -> By:
+    """Validate what is left out; a task is called a comparison."""
+    by = settings.argument("by", by, settings.one_of("comparison", "task", "user"))
+    return "comparison" if by == "task" else by
+
+
 def _comparisons(posterior: Posterior) -> pd.DataFrame:
-    """Leave out one comparison at a time, given the weights of its user."""
+    """Leave out one comparison or task at a time, given the weights of its user."""
     comparisons, choices = posterior.comparisons, posterior.choice_distribution
+    task = comparisons.outcome.tasks(len(comparisons))
     weights = posterior.weights_draws()
     efficiency = _relative_efficiency(posterior)
     parts = []
     # A loop over blocks of rows: the log likelihood of all would be as large as the posterior.
-    for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        parts.append(_left_out(choices.log_likelihood(eta, comparisons.choice[part]), efficiency))
+    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, task):
+        own = comparisons.outcome.take(np.arange(part.start, part.stop))
+        parts.append(_left_out(log_tasks(choices, eta, comparisons.choice[part], own), efficiency))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    keys = {"user": comparisons.users[comparisons.user], "comparison": comparisons.rows}
+    first = np.flatnonzero(np.diff(task, prepend=-1))
+    keys = {"user": comparisons.users[comparisons.user[first]], "comparison": comparisons.tasks}
     return pd.DataFrame(keys | dict(zip(("elpd", "p_loo", "pareto_k"), columns, strict=True)))
 
 
@@ -184,7 +194,9 @@ def _users(posterior: Posterior) -> pd.DataFrame:
     population = expect_population(model, draws, comparisons, "use by='comparison'")
     log_likelihood = user_log_likelihood(model, population, draws, comparisons)
     columns = _left_out(log_likelihood, _relative_efficiency(posterior))
-    keys = {"user": comparisons.users, "comparison": comparisons.counts}
+    task = comparisons.outcome.tasks(len(comparisons))
+    counts = np.bincount(comparisons.user[np.flatnonzero(np.diff(task, prepend=-1))])
+    keys = {"user": comparisons.users, "comparison": counts}
     return pd.DataFrame(keys | dict(zip(("elpd", "p_loo", "pareto_k"), columns, strict=True)))
 
 
@@ -220,10 +232,10 @@ def _warn(result: LeaveOneOut) -> None:
     if not result.bad:
         return
     worst = int(result.pointwise["pareto_k"].to_numpy().argmax())
-    one = result.by == "comparison"
+    one, unit = result.by == "comparison", _unit(result)
     # Of the column, not of the row, in which a whole number becomes a float.
     label = result.pointwise["comparison" if one else "user"].iloc[worst]
-    what = f"{'row' if one else 'user'} {shown(label)}"
+    what = f"{'row' if unit == 'comparison' else unit} {shown(label)}"
     remedy = (
         "leave out users instead (by='user'), which integrates users' weights out"
         if one
@@ -231,9 +243,15 @@ def _warn(result: LeaveOneOut) -> None:
     )
     warnings.warn(
         f"Pareto k is above {PARETO_K:g} for {result.bad:,} of {len(result.pointwise):,} "
-        f"{result.by}s (the largest is {result.worst_k:.2f}, {what}): the posterior without them "
+        f"{unit}s (the largest is {result.worst_k:.2f}, {what}): the posterior without them "
         f"differs too much for a reliable elpd; {remedy}, or hold data out with "
-        f"comparisons.split(by={result.by!r}), fit and bp.evaluate",
+        f"comparisons.split(by={unit!r}), fit and bp.evaluate",
         ConvergenceWarning,
         stacklevel=3,
     )
+
+
+def _unit(result: LeaveOneOut) -> str:
+    """What was left out: a comparison, a task of several alternatives, or a user."""
+    rowwise = result.comparisons.outcome.rowwise
+    return result.by if rowwise or result.by == "user" else "task"

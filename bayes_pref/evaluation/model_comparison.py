@@ -17,7 +17,7 @@ from scipy.optimize import LinearConstraint, minimize
 
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation.choices import same_choices
-from bayes_pref.evaluation.leave_one_out import By, LeaveOneOut, loo
+from bayes_pref.evaluation.leave_one_out import By, LeaveOneOut, loo, one_unit
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray
 
@@ -30,8 +30,8 @@ def compare(models: Mapping[str, Posterior | LeaveOneOut], by: By = "comparison"
     models
         Posteriors of the same comparisons by name, or the results of `loo` for them.
     by
-        What is left out, as for `loo`: "comparison" is about predictions of known users, "user"
-        about predictions of new users.
+        What is left out, as for `loo`: "comparison", or "task", is about predictions of known
+        users, "user" about predictions of new users.
 
     Returns
     -------
@@ -69,6 +69,7 @@ def compare(models: Mapping[str, Posterior | LeaveOneOut], by: By = "comparison"
         raise DataError(
             'models: expected at least two posteriors by name, like {"pooled": a, "other": b}'
         )
+    by = one_unit(by)
     found: dict[str, LeaveOneOut] = {}
     first: Any = next(iter(models.values()))
     for name, model in models.items():

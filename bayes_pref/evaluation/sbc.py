@@ -281,7 +281,8 @@ def _quantities(
     weights = model.user_weights(draws)
     choices = model.choice_distribution(draws, comparisons)
     likelihood = predict(weights, choices, comparisons, np.random.default_rng(0))[LIKELIHOOD]
-    columns.append(likelihood["choice"].sum("comparison").to_numpy().reshape(-1, 1))
+    total = likelihood["choice"].sum(likelihood["choice"].dims[2:])
+    columns.append(total.to_numpy().reshape(-1, 1))
     return [*names, LIKELIHOOD], np.concatenate(columns, axis=1)
 
 

@@ -149,15 +149,15 @@ class PosteriorDraws:
 
         Groups `posterior`, `sample_stats`, and for every row of the comparisons `choice` in
         `log_likelihood`, `posterior_predictive` and `observed_data`. The last three are computed
-        when first asked for, and take 9 bytes a row and draw. Rankings lack them: the rows of one
-        choice in a ranking have no likelihood of their own.
+        when first asked for, and take 9 bytes a row and draw. Of choices among several,
+        `log_likelihood` has one entry a task, as the rows of a task have no likelihood of their
+        own, and a replication is 0 in the row of an alternative that is chosen instead.
         """
         from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
 
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
-        if self.comparisons.outcome.rowwise:
-            weights, rng = self._weights(None)[0], self._generator(_REPLICATION)
-            groups |= predict(weights, self.choice_distribution, self.comparisons, rng)
+        weights, rng = self._weights(None)[0], self._generator(_REPLICATION)
+        groups |= predict(weights, self.choice_distribution, self.comparisons, rng)
         return arviz_bridge.to_idata(groups)
 
     def reward_model(self, user: Hashable = POPULATION) -> TextReward:

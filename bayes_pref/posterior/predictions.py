@@ -8,6 +8,7 @@ row, and the zeros of effect-coded features cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,16 @@ from scipy.sparse import csr_array
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import stack_last
 from bayes_pref.models.choice import ChoiceDistribution
+from bayes_pref.models.choice.task_choices import draw_rows, log_tasks
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 from bayes_pref.types import FloatArray, IntArray
 
 
 def log_odds(
-    weights: xr.DataArray, users: IntArray, difference: FloatArray
+    weights: xr.DataArray,
+    users: IntArray,
+    difference: FloatArray,
+    together: IntArray | None = None,
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Yield rows and their log-odds (row, sample), a few rows at a time.
 
@@ -34,13 +39,18 @@ def log_odds(
         (n,) codes of the rows' users among them, nondecreasing.
     difference
         (n, d) left minus right.
+    together
+        (n,) nondecreasing codes from 0; rows of the same code are never apart. None: all may be.
     """
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     rows, features = difference.shape
     step = max(1, BLOCK_VALUES // (samples * features))
+    ends = np.append(np.arange(step, rows, step), rows)
+    if together is not None:
+        ends = np.unique(np.searchsorted(together, together[ends - 1], side="right"))
     # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
-    for start in range(0, rows, step):
-        part = slice(start, min(start + step, rows))
+    for start, end in pairwise([0, *ends.tolist()]):
+        part = slice(start, end)
         user = users[part]
         known = stack_last(weights.isel(user=slice(user[0], user[-1] + 1)), "user", "feature")
         columns = (user - user[0])[:, None] * features + np.arange(features)
@@ -83,7 +93,7 @@ def predict(
     comparisons: Comparisons,
     rng: np.random.Generator,
 ) -> dict[str, xr.Dataset]:
-    """Compute the log likelihood and replicated choices of every row, for ArviZ.
+    """Compute the log likelihood of every task and replicated choices of every row, for ArviZ.
 
     Parameters
     ----------
@@ -96,33 +106,41 @@ def predict(
 
     Returns
     -------
-    Datasets ``log_likelihood``, ``posterior_predictive`` (chain, draw, comparison) and
-    ``observed_data`` (comparison), each with the variable ``choice``.
+    Datasets ``log_likelihood`` (chain, draw, task), ``posterior_predictive`` (chain, draw,
+    comparison) and ``observed_data`` (comparison), each with the variable ``choice``. Where each
+    comparison is a task of its own, the dimension is ``comparison`` throughout.
     """
     chains, draws, rows = weights.sizes["chain"], weights.sizes["draw"], len(comparisons)
-    likelihood = np.empty((chains * draws, rows))
+    outcome, task = comparisons.outcome, comparisons.outcome.tasks(rows)
+    likelihood = np.empty((chains * draws, int(task[-1]) + 1))
     dtype = np.int8 if choices.n_outcomes == 2 else np.float32
     replicated = np.empty((chains * draws, rows), dtype=dtype)
-    for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        likelihood[:, part] = choices.log_likelihood(eta, comparisons.choice[part]).T
-        replicated[:, part] = choices.draw(eta, rng).T
-    dims, shape = ("chain", "draw", "comparison"), (chains, draws, rows)
-    sampled = {dim: weights.indexes[dim] for dim in dims[:2] if dim in weights.indexes}
-    labels = comparisons.rows
-    if isinstance(labels[0], tuple):  # ArviZ does not accept labels of several levels
-        labels = pd.Index([str(label) for label in labels])
+    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, task):
+        tasks = slice(task[part.start], task[part.stop - 1] + 1)
+        chosen, own = comparisons.choice[part], outcome.take(np.arange(part.start, part.stop))
+        likelihood[:, tasks] = log_tasks(choices, eta, chosen, own).T
+        replicated[:, part] = draw_rows(choices, eta, own, rng).T
+    sampled = {dim: weights.indexes[dim] for dim in ("chain", "draw") if dim in weights.indexes}
     # Renamed: xarray takes the name of an index for that of its dimension.
-    named = {"comparison": labels.rename("comparison")}
+    named = {"comparison": _plain(comparisons.rows).rename("comparison")}
+    unit = "comparison" if outcome.rowwise else "task"
+    units = _plain(comparisons.tasks).rename(unit)
     choice = comparisons.choice.astype(dtype)
+
+    def drawn(values: FloatArray, dim: str, labels: pd.Index) -> xr.Dataset:
+        each = values.reshape(chains, draws, -1)
+        return xr.Dataset({"choice": (("chain", "draw", dim), each)}, sampled | {dim: labels})
+
     return {
-        "log_likelihood": xr.Dataset(
-            {"choice": (dims, likelihood.reshape(shape))}, coords=sampled | named
-        ),
-        "posterior_predictive": xr.Dataset(
-            {"choice": (dims, replicated.reshape(shape))}, coords=sampled | named
-        ),
+        "log_likelihood": drawn(likelihood, unit, units),
+        "posterior_predictive": drawn(replicated, "comparison", named["comparison"]),
         "observed_data": xr.Dataset({"choice": ("comparison", choice)}, coords=named),
     }
+
+
+def _plain(labels: pd.Index) -> pd.Index:
+    """Labels as ArviZ accepts them, which are not of several levels."""
+    return pd.Index([str(label) for label in labels]) if isinstance(labels[0], tuple) else labels
 
 
 def marginal_effects(

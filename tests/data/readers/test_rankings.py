@@ -214,9 +214,7 @@ def test_what_is_for_choices_between_two_says_so() -> None:
     with pytest.raises(bp.ModelError, match="rankings cannot be fitted in mini-batches"):
         bp.fit(bp.HierarchicalReward(), data, bp.SVI(batch=1, progress=False))
     ranked = made_posterior(data, bp.PooledReward())
-    assert "log_likelihood" not in ranked.idata
     for refused in (
-        bp.loo,
         bp.posterior_predictive_check,
         bp.diagnose,
         lambda each: bp.evaluate(each, data),
