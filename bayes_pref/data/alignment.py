@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from bayes_pref.data.coding import Coding
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features
 from bayes_pref.errors import DataError
@@ -56,7 +57,8 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
             "read both in the same way",
         )
     n_attributes = len(theirs.attributes)
-    attributes = _columns(new.difference[:, :n_attributes], theirs.attributes, ours, what)
+    between, names = _recoded(new.difference[:, :n_attributes], theirs, ours, what, 0.0)
+    attributes = _columns(between, names, ours, what)
     used = {context for _, context in ours.interactions}
     absent = [name for name in ours.contexts if name not in theirs.contexts]
     needed = [name for name in absent if all_contexts or name in used]
@@ -67,10 +69,10 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
         )
     contexts = tuple(name for name in ours.contexts if name not in absent)
     context = new.context[:, [theirs.contexts.index(name) for name in contexts]]
-    features = Features(ours.attributes, contexts, ours.interactions, ours.indicators)
+    features = replace(ours, contexts=contexts)
     right = None
     if new.right is not None:
-        right = _columns(new.right, theirs.attributes, ours, what)
+        right = _columns(*_recoded(new.right, theirs, ours, what, 1.0), ours, what)
     return replace(
         new,
         features=features,
@@ -81,12 +83,45 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
     )
 
 
+def _recoded(
+    values: FloatArray, theirs: Features, ours: Features, what: str, total: float
+) -> tuple[FloatArray, list[str]]:
+    """(n, k) values in the codings of the fitted ones, of the same attributes, and their names.
+
+    The levels' indicators of an item sum to 1, those of the outside option to 0.
+    """
+    known = {coding.name: coding for coding in ours.codings}
+    sums = np.full(len(values), total)
+    for coding in theirs.codings:
+        if coding.kind == "outside":
+            sums -= values[:, theirs.attributes.index(coding.name)]
+    parts, names = [], []
+    of = {column: coding for coding in theirs.codings for column in coding.columns}
+    for name in theirs.columns:  # a loop over attributes
+        columns = [k for k, each in enumerate(theirs.attributes) if _raw(of, each) == name]
+        part, found = values[:, columns], [theirs.attributes[k] for k in columns]
+        one, other = known.get(name), of.get(found[0])
+        if one is not None and other is not None and one.translates(other):
+            try:
+                part, found = one.recoded(part, other, sums), list(one.columns)
+            except DataError as error:
+                raise DataError(f"{what}: {error.found}", error.remedy) from error
+        parts.append(part)
+        names += found
+    return np.hstack(parts), names
+
+
+def _raw(of: Mapping[str, Coding], name: str) -> str:
+    return of[name].name if name in of else name
+
+
 def _columns(values: FloatArray, names: Sequence[str], ours: Features, what: str) -> FloatArray:
     """(n, k) the columns in the order of the fitted ones; items that were not compared are 0."""
     known = {name: column for column, name in enumerate(ours.attributes)}
     kind, remedy = "feature", "read both with the same columns"
     strange = [name for name in names if name not in known]
-    absent = [name for name in ours.attributes if name not in names]
+    outside = [coding.name for coding in ours.codings if coding.kind == "outside"]
+    absent = [name for name in ours.attributes if name not in (*names, *outside)]
     if ours.indicators:  # an item of which no row tells does not matter
         kind, remedy, absent = "item", "leave out their rows", []
         compared = dict(zip(names, np.asarray(values.any(axis=0)), strict=True))

@@ -3,7 +3,8 @@
 Attributes are columns of a table, indicators of items (`Features.indicators`), what a `TextSource`
 makes of texts, or the output of a trained network (`data.network.Representation`). Contexts are
 the same for both sides. The features are the attributes and the products of attributes and contexts
-that were asked for.
+that were asked for. An attribute with levels has several features, and numbers may be entered on
+another scale (`Features.codings`).
 
 A reward is phi(x, y) . w, where x is the context (a prompt) and y the item (a response). A
 comparison depends on the difference of two rewards in the same context. Terms that depend on x
@@ -13,23 +14,20 @@ alone cancel, so that x acts through its products with the attributes of y.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.coding import Coding, coded_names, read_coded
 from bayes_pref.data.plain_labels import refuse_names
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, suggestion
 from bayes_pref.types import FloatArray
-
-# Words of a column name: left_length, leftLength, length.a and length1 all hold two.
-_WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 
 
 class TextSource(Protocol):
@@ -87,6 +85,9 @@ class Features:
         Pairs (attribute, context) whose products are features, too.
     indicators
         True where every item has its own reward: the attributes are the items' labels.
+    codings
+        Of columns that are levels, or numbers on another scale: their features, such as
+        ``brand[B]``, stand among `attributes`.
 
     Raises
     ------
@@ -109,11 +110,15 @@ class Features:
     contexts: tuple[str, ...] = ()
     interactions: tuple[tuple[str, str], ...] = ()
     indicators: bool = False
+    codings: tuple[Coding, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that are ambiguous or unknown."""
         if not self.attributes:
             raise DataError("no features: name at least one column that differs within a pair")
+        for coding in self.codings:
+            if not set(coding.columns) <= set(self.attributes):
+                raise DataError(f"the features of attribute {coding.name!r} are not all there")
         known = {"feature": dict.fromkeys(self.attributes), "context": dict.fromkeys(self.contexts)}
         for pair in self.interactions:
             for name, (role, names) in zip(pair, known.items(), strict=True):
@@ -135,6 +140,28 @@ class Features:
         """(d,) names of the columns: the attributes, then ``attribute:context`` products."""
         return self.attributes + tuple(":".join(pair) for pair in self.interactions)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the attributes as the caller's tables have them: one for each coding."""
+        of = {column: coding.name for coding in self.codings for column in coding.columns}
+        return tuple(dict.fromkeys(of.get(name, name) for name in self.attributes))
+
+    @property
+    def contrasts(self) -> FloatArray:
+        """(k, k) what one unit more of each attribute is: of a level, that level for the baseline.
+
+        Examples
+        --------
+        >>> brand = Coding(name="brand", kind="effect", levels=("A", "B"), baseline="A")
+        >>> Features(("brand[B]",), codings=(brand,)).contrasts
+        array([[2.]])
+        """
+        made = np.eye(len(self.attributes))
+        for coding in self.codings:
+            places = [self.attributes.index(column) for column in coding.columns]
+            made[np.ix_(places, places)] = coding.contrasts
+        return made
+
     def matrix(self, frame: TableLike, *, name: str = "") -> FloatArray:
         """Read the features of items (or of differences) from a table, by column name.
 
@@ -142,7 +169,9 @@ class Features:
         ----------
         frame
             m rows with a column for every attribute, and for every context that takes part in an
-            interaction; other columns are ignored.
+            interaction; other columns are ignored. A column of levels holds levels, and may be
+            replaced by those of its features; one for the outside option may be left out, and the
+            other attributes of that option may be missing.
         name
             The argument that the table came in as, which leads the messages.
 
@@ -153,7 +182,8 @@ class Features:
         Raises
         ------
         DataError
-            If a column is missing, or a value is missing, infinite or not a number.
+            If a column is missing, or a value is missing, infinite or not a number, or a level is
+            none of those in the fitted data.
 
         Examples
         --------
@@ -164,11 +194,70 @@ class Features:
                [2.]])
         """
         table = Table.read(frame, name)
+        self.require(table)
+        return self.expand(self._attributes(table), self._used_contexts(table))
+
+    def difference_matrix(self, frame: TableLike, *, name: str = "") -> FloatArray:
+        """Read differences of features from a table: as `matrix`, with columns of `differences`."""
+        table = Table.read(frame, name)
+        return self.expand(self.differences(table), self._used_contexts(table))
+
+    def _used_contexts(self, table: Table) -> FloatArray:
+        """(m, q) contexts that take part in an interaction, and 0 for the others."""
         used = tuple(dict.fromkeys(context for _, context in self.interactions))
-        table.require([*self.attributes, *used])
         contexts = np.zeros((len(table.frame), len(self.contexts)))
         contexts[:, [self.contexts.index(name) for name in used]] = table.numbers(used)
-        return self.expand(table.numbers(self.attributes), contexts)
+        return contexts
+
+    def require(self, table: Table) -> None:
+        """Refuse a table of items that lacks a column; see `matrix`."""
+        there = set(table.frame.columns)
+        whole = {each.name for each in self.codings if set(each.columns) <= there}
+        optional = whole | {each.name for each in self.codings if each.kind == "outside"}
+        used = dict.fromkeys(context for _, context in self.interactions)
+        table.require([*(name for name in self.columns if name not in optional - there), *used])
+
+    def _attributes(self, table: Table) -> FloatArray:
+        """(m, k) attributes of items."""
+        if not self.codings:
+            return table.numbers(self.attributes)
+        there = set(table.frame.columns)
+        outside = [each.name for each in self.codings if each.kind == "outside"]
+        given = table.numbers([name for name in outside if name in there])
+        skipped = np.asarray(given.any(axis=1)) if given.size else None
+        by_name = {each.name: each for each in self.codings}
+        parts = []
+        for name in self.columns:  # a loop over attributes
+            coding = by_name.get(name)
+            if name in outside:
+                found = table.numbers([name]) if name in there else np.zeros((len(table.frame), 1))
+            elif coding is not None and name not in there:  # its features are given instead
+                found = table.numbers(coding.columns)
+            else:
+                found = read_coded(table, [name], by_name, skipped=skipped)
+            parts.append(found)
+        return np.hstack(parts)
+
+    def differences(self, table: Table) -> FloatArray:
+        """(n, k) differences of attributes, from columns named as the features.
+
+        Raises
+        ------
+        DataError
+            As `matrix`, and for a column of levels, of which one is no difference.
+        """
+        there = set(table.frame.columns)
+        for coding in self.codings:
+            if coding.name in there and not set(coding.columns) <= there:
+                what = "levels" if coding.of_levels else "numbers on another scale"
+                raise DataError(
+                    f"column {coding.name!r} holds {what}, and a difference needs both sides",
+                    f"give left and right, or the columns {listed(coding.columns)}",
+                )
+        outside = [each.name for each in self.codings if each.kind == "outside"]
+        absent = [name for name in outside if name not in there]
+        table = Table(table.frame.assign(**dict.fromkeys(absent, 0.0)), table.name, table.sides)
+        return table.numbers(self.attributes)
 
     def expand(self, attributes: FloatArray, contexts: FloatArray) -> FloatArray:
         """Append the products of attributes and contexts.
@@ -263,59 +352,32 @@ def interaction_pairs(
     return tuple((attribute, context) for attribute, context in pairs)
 
 
-def shared_names(left: Sequence[str], right: Sequence[str]) -> tuple[str, ...]:
-    """Name features by what their left and right columns share.
-
-    The part that tells the sides apart must be the same in every pair, or else two lists in
-    different orders would silently subtract one feature from another.
+def coded_features(
+    names: Sequence[str],
+    codings: Mapping[str, Coding],
+    contexts: Sequence[str],
+    interactions: str | Sequence[tuple[str, str]] | None,
+) -> Features:
+    """Features of attributes as they are coded.
 
     Parameters
     ----------
-    left, right
-        Column names, paired by position.
-
-    Returns
-    -------
-    names: as many as there are pairs
-
-    Raises
-    ------
-    DataError
-        If a pair shares no word, or the sides are marked differently from pair to pair.
+    names, codings
+        The attributes, and codings of some of them by name.
+    contexts, interactions
+        As a caller gives them. An interaction with an attribute is one with all its features.
 
     Examples
     --------
-    >>> shared_names(["left_length", "left_tone"], ["right_length", "right_tone"])
-    ('length', 'tone')
-    >>> shared_names(["lengthA"], ["lengthB"])
-    ('length',)
+    >>> brand = Coding(name="brand", kind="effect", levels=("A", "B"), baseline="A")
+    >>> coded_features(["brand"], {"brand": brand}, ["old"], [("brand", "old")]).names
+    ('brand[B]', 'brand[B]:old')
     """
-    pairs = [_shared(*pair) for pair in zip(left, right, strict=True)]
-    for one, other, (name, marks) in zip(left, right, pairs, strict=True):
-        if not name or marks != pairs[0][1]:
-            reason = (
-                "share no word that could name the feature"
-                if not name
-                else f"do not differ as {left[0]!r} and {right[0]!r} do"
-            )
-            raise DataError(
-                f"left column {one!r} and right column {other!r} {reason}",
-                "check their order, or name the features with features=[...]",
-            )
-    return tuple(name for name, _ in pairs)
-
-
-def _shared(left: str, right: str) -> tuple[str, tuple[str, str]]:
-    """Find what two column names share, and the words that set them apart."""
-    ours, theirs = list(_WORD.finditer(left)), list(_WORD.finditer(right))
-    words, others = [m.group() for m in ours], [m.group() for m in theirs]
-    most = min(len(words), len(others))
-    head = next((k for k in range(most) if words[k] != others[k]), most)
-    most -= head
-    tail = next((k for k in range(most) if words[-1 - k] != others[-1 - k]), most)
-    marks = ("_".join(words[head : len(words) - tail]), "_".join(others[head : len(others) - tail]))
-    before = left[: ours[head - 1].end()] if head else ""
-    after = left[ours[-tail].start() :] if tail else ""
-    if before and after:  # keep the separator in front of what follows: x_left_len -> x_len
-        before += left[ours[-tail - 1].end() : ours[-tail].start()]
-    return before + after, marks
+    attributes = coded_names(names, codings)
+    pairs = interaction_pairs(interactions, attributes, contexts)
+    every = [
+        (column, context)
+        for name, context in pairs
+        for column in (codings[name].columns if name in codings else (name,))
+    ]
+    return Features(attributes, tuple(contexts), tuple(every), codings=tuple(codings.values()))

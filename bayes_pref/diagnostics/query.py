@@ -127,11 +127,11 @@ def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
     table = Table.read(candidates, "comparisons")
     features = fitted.features
     by_name = fitted.catalogue is not None and {"left", "right"} <= set(table.frame.columns)
-    table.require([*(["left", "right"] if by_name else features.attributes), *features.contexts])
+    table.require(["left", "right", *features.contexts] if by_name else features.contexts)
     if not len(table.frame):
         raise DataError("comparisons: the table has no rows; at least 1 is needed")
     context = table.numbers(features.contexts)
-    attributes = _of_items(table, fitted) if by_name else table.numbers(features.attributes)
+    attributes = _of_items(table, fitted) if by_name else features.differences(table)
     difference = features.expand(attributes, context)
     if fitted.user_name in table.frame.columns:
         codes, users = table.codes(fitted.user_name)

@@ -305,9 +305,10 @@ class Posterior(PosteriorDraws):
         """Estimate the average marginal component effect of each attribute.
 
         P(preferred) - P(the other preferred), from -1 to 1, of an item that has one raw unit more
-        of the attribute and is otherwise the same; averaged over its being shown on the left and on
-        the right, over users and, for an attribute that interacts with contexts, over the contexts
-        of each user's comparisons. A tie or a middle level is for neither.
+        of the attribute (or that level instead of the baseline) and is otherwise the same; averaged
+        over its being shown on the left and on the right, over users and, for an attribute that
+        interacts with contexts, over the contexts of each user's comparisons. A tie or a middle
+        level of the answers is for neither.
 
         Parameters
         ----------

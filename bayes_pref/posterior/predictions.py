@@ -148,24 +148,23 @@ def marginal_effects(
 ) -> FloatArray:
     """Compute average marginal component effects (sample, attribute), in [-1, 1].
 
-    P(preferred) - P(the other preferred) of an item that has one unit more of the attribute and is
-    otherwise equal, averaged over both sides, over each user's own contexts where the attribute
-    interacts with any, and over users.
+    P(preferred) - P(the other preferred) of an item that has one unit more of the attribute (or
+    that level instead of the baseline) and is otherwise equal, averaged over both sides, over each
+    user's own contexts where the attribute interacts with any, and over users.
     """
     features, samples = comparisons.features, weights.sizes["chain"] * weights.sizes["draw"]
     count = len(features.attributes)
     effects = np.zeros((samples, count))
     share = 1.0 / (comparisons.n_users * comparisons.counts[comparisons.user])
-    interacting = {attribute for attribute, _ in features.interactions}
+    interacting = np.isin(features.attributes, [name for name, _ in features.interactions])
+    own = weights.isel(feature=slice(count)).transpose("user", "feature", "chain", "draw")
     # A loop over attributes: with contexts, each takes log-odds of all rows and draws.
-    for k, attribute in enumerate(features.attributes):
-        if attribute in interacting:
-            unit = np.zeros((len(comparisons), count))
-            unit[:, k] = 1.0
-            unit = features.expand(unit, comparisons.context)
-            for part, eta in log_odds(weights, comparisons.user, unit):
+    for k, unit in enumerate(features.contrasts):
+        if interacting[unit != 0].any():
+            units = features.expand(np.tile(unit, (len(comparisons), 1)), comparisons.context)
+            for part, eta in log_odds(weights, comparisons.user, units):
                 effects[:, k] += share[part] @ choices.advantage(eta)
         else:
-            own = weights.isel(feature=k).transpose("user", "chain", "draw").to_numpy()
-            effects[:, k] = choices.advantage(own.reshape(len(own), -1)).mean(axis=0)
+            gain = np.einsum("j,uj...->u...", unit[unit != 0], own[:, unit != 0].to_numpy())
+            effects[:, k] = choices.advantage(gain.reshape(len(gain), -1)).mean(axis=0)
     return effects

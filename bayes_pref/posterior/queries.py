@@ -50,7 +50,7 @@ def user_positions(users: Users, known: pd.Index) -> NDArray[np.intp]:
 
 
 def item_matrix(
-    items: Items, comparisons: Comparisons, argument: str = "items"
+    items: Items, comparisons: Comparisons, argument: str = "items", *, differences: bool = False
 ) -> tuple[FloatArray, pd.Index]:
     """Features (m, d) of items, and their labels.
 
@@ -63,6 +63,8 @@ def item_matrix(
         The data, which hold the features and the catalogue.
     argument
         Name of the caller's argument, for messages.
+    differences
+        Whether a table holds differences of items.
 
     Raises
     ------
@@ -89,19 +91,19 @@ def item_matrix(
     """
     if _is_table(items):
         table = Table.read(cast(TableLike, items), argument)
-        used = dict.fromkeys(context for _, context in comparisons.features.interactions)
-        table.require([*comparisons.features.attributes, *used])
-        frame = table.frame
-        named = "item" in frame.columns and "item" not in comparisons.features.attributes
+        features, frame = comparisons.features, table.frame
+        features.require(table)
+        named = "item" in frame.columns and "item" not in features.columns
         labels = pd.Index(frame["item"]) if named else frame.index
-        return comparisons.features.matrix(frame), _flat(labels)
+        read = features.difference_matrix if differences else features.matrix
+        return read(frame), _flat(labels)
     catalogue = comparisons.catalogue
     if catalogue is None:
         asked = "are needed" if items is None else f"{shown(items)} cannot be looked up"
         raise DataError(
             f"{argument} {asked}: these comparisons have no catalogue of items; pass a frame with "
-            f"the columns {', '.join(comparisons.features.attributes[:5])}"
-            f"{', ...' if len(comparisons.features.attributes) > 5 else ''}"
+            f"the columns {', '.join(comparisons.features.columns[:5])}"
+            f"{', ...' if len(comparisons.features.columns) > 5 else ''}"
         )
     if comparisons.features.interactions:
         raise DataError(
@@ -111,7 +113,7 @@ def item_matrix(
     if items is not None:
         wanted = _as_list(items, catalogue.index)
         catalogue = catalogue.iloc[_positions(wanted, catalogue.index, "item")]
-    return comparisons.features.matrix(catalogue), _flat(catalogue.index)
+    return catalogue.to_numpy(np.float64), _flat(catalogue.index)
 
 
 def difference_matrix(
@@ -143,7 +145,7 @@ def difference_matrix(
     if right is None:
         if not _is_table(left):
             raise DataError("right is missing: without it, left must be a frame of differences")
-        return item_matrix(left, comparisons, "left")
+        return item_matrix(left, comparisons, "left", differences=True)
     if _is_table(left) and _is_table(right):
         return _table_differences(cast(TableLike, left), cast(TableLike, right), comparisons)
     ours, labels = item_matrix(left, comparisons, "left")
@@ -185,7 +187,7 @@ def row_users(left: Items, comparisons: Comparisons) -> tuple[NDArray[np.intp], 
         return None
     table = Table.read(cast(TableLike, left), "left")
     name = comparisons.user_name
-    if name not in table.frame.columns or name in comparisons.features.attributes:
+    if name not in table.frame.columns or name in comparisons.features.columns:
         return None
     labels = pd.Index(list(table.labels(name)), tupleize_cols=False)
     return comparisons.users.get_indexer(labels).astype(np.intp), labels

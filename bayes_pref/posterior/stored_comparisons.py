@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.data import Comparisons, Features, Outcome, Representation
+from bayes_pref.data.coding import Coding
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 from bayes_pref.text.text_features import TextFeatures
 
@@ -23,6 +24,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "contexts": comparisons.features.contexts,
         "interactions": comparisons.features.interactions,
         "indicators": comparisons.features.indicators,
+        "codings": [coding.state() for coding in comparisons.features.codings],
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
         "choice_name": comparisons.choice_name,
@@ -83,6 +85,8 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
             tuple(described["contexts"]),
             tuple((attribute, context) for attribute, context in described["interactions"]),
             described["indicators"],
+            # Files of earlier versions have none.
+            tuple(Coding.from_state(state) for state in described.get("codings", ())),
         ),
         context=dataset["context"].to_numpy(),
         covariates=dataset["covariates"].to_numpy(),

@@ -14,7 +14,7 @@ import sweep
 
 import bayes_pref as bp
 from bayes_pref.cli.screen import paragraph
-from bayes_pref.data.features import shared_names
+from bayes_pref.data.shared_names import shared_names
 from bayes_pref.messages import closest, printable, shown
 from bayes_pref.plots.style import wrapped
 from bayes_pref.text.conversations import turns

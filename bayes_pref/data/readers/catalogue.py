@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.features import Features, interaction_pairs
+from bayes_pref.data.coding import Coding, coded_names, read_coded
+from bayes_pref.data.coding_options import CodingOptions
+from bayes_pref.data.features import Features, coded_features, interaction_pairs
 from bayes_pref.data.plain_labels import REMEDY, odd_label, refuse_names
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
@@ -46,18 +49,80 @@ def differences(attributes: FloatArray, left: IntArray, right: IntArray) -> Floa
     return difference
 
 
-def catalogue_of(items: TableLike | pd.Index[Any]) -> pd.DataFrame:
-    """Attributes of the items of a table; of bare labels, one indicator each."""
-    return _one_reward_each(items) if isinstance(items, pd.Index) else _catalogue(items)
+@dataclass(frozen=True)
+class Catalogue:
+    """Attributes of items as features.
+
+    Parameters
+    ----------
+    frame
+        (m, k) features of the items, indexed by item label; text column names.
+    names
+        Names of the attributes, as the caller's table has them.
+    codings
+        Codings of some of them, by name.
+    indicators
+        Whether every item has its own reward.
+
+    Examples
+    --------
+    >>> drinks = pd.DataFrame({"item": ["tea", "milk"], "from": ["leaf", "cow"]})
+    >>> Catalogue.read(drinks, CodingOptions()).frame
+          from[leaf]
+    item
+    tea          1.0
+    milk        -1.0
+    """
+
+    frame: pd.DataFrame
+    names: tuple[str, ...]
+    codings: Mapping[str, Coding]
+    indicators: bool
+
+    @classmethod
+    def of_labels(cls, labels: pd.Index[Any], options: CodingOptions | None = None) -> Catalogue:
+        """Return the catalogue of items that have a reward each: one indicator an item."""
+        (options or CodingOptions()).require((), "the items have no attributes: give items=")
+        names = [str(label) for label in labels]
+        refuse_names(names, "item")
+        frame = pd.DataFrame(np.eye(len(names)), index=labels, columns=names, copy=False)
+        return cls(frame, tuple(names), {}, indicators=True)
+
+    @classmethod
+    def read(cls, items: TableLike, options: CodingOptions) -> Catalogue:
+        """Read a table with one row an item."""
+        frame = _attributes(items)
+        names, table = tuple(frame.columns), Table(frame, "items")
+        codings = options.learn_all(table, names)
+        values, columns = read_coded(table, names, codings), list(coded_names(names, codings))
+        index = frame.index.rename("item")
+        return cls(pd.DataFrame(values, index=index, columns=columns), names, codings, False)
+
+    def values(self) -> FloatArray:
+        """(m, k) features of the items."""
+        return self.frame.to_numpy(np.float64)
+
+    def features(
+        self,
+        contexts: Sequence[str],
+        interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+    ) -> Features:
+        """Features of comparisons of these items.
+
+        Examples
+        --------
+        >>> drinks = Catalogue.of_labels(pd.Index(["tea", "milk"]))
+        >>> drinks.features(["hot"], "all").names
+        ('tea', 'milk', 'tea:hot', 'milk:hot')
+        """
+        if not self.indicators:
+            return coded_features(self.names, self.codings, contexts, interactions)
+        pairs = interaction_pairs(interactions, self.names, contexts)
+        return Features(self.names, tuple(contexts), pairs, indicators=True)
 
 
-def _one_reward_each(labels: pd.Index[Any]) -> pd.DataFrame:
-    names = [str(label) for label in labels]
-    refuse_names(names, "item")
-    return pd.DataFrame(np.eye(len(names)), index=labels, columns=names, copy=False)
-
-
-def _catalogue(items: TableLike) -> pd.DataFrame:
+def _attributes(items: TableLike) -> pd.DataFrame:
+    """Columns of attributes, under the labels of the items."""
     table = Table.read(items, "items")
     frame = table.frame
     if "item" in frame.columns:
@@ -81,8 +146,7 @@ def _catalogue(items: TableLike) -> pd.DataFrame:
             place=Place("items"),
             subject=True,
         )
-    numbers = Table(frame, "items").numbers(columns)
-    return pd.DataFrame(numbers, index=index.rename("item"), columns=columns)
+    return frame
 
 
 def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
@@ -96,23 +160,3 @@ def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
         remedy = suggestion(label, known) or "add it to items"
         votes.refuse(column, row, f"unknown item {shown(label)}", remedy)
     return found.astype(np.int64)
-
-
-def item_features(
-    catalogue: pd.DataFrame,
-    contexts: Sequence[str],
-    interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
-    *,
-    one_reward_each: bool,
-) -> Features:
-    """Features of comparisons of the items of a catalogue.
-
-    Examples
-    --------
-    >>> drinks = catalogue_of(pd.Index(["tea", "milk"]))
-    >>> item_features(drinks, ["hot"], "all", one_reward_each=True).names
-    ('tea', 'milk', 'tea:hot', 'milk:hot')
-    """
-    names = tuple(catalogue.columns)
-    pairs = interaction_pairs(interactions, names, contexts)
-    return Features(names, tuple(contexts), pairs, indicators=one_reward_each)

@@ -97,7 +97,9 @@ class TaskColumns:
         """Columns of each role."""
         single = ("user", "task", "choice", "best", "worst", "rank", "alternative", "availability")
         found = {name: [str(column)] for name in single if (column := getattr(self, name))}
-        return found | {"attributes": list(self.attributes), "context": list(self.context)}
+        # An alternative's id may be an attribute, too: then each has a constant of its own.
+        attributes = [name for name in self.attributes if name != self.alternative]
+        return found | {"attributes": attributes, "context": list(self.context)}
 
 
 @dataclass(frozen=True)

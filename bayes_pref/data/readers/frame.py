@@ -6,14 +6,17 @@ Two ways to give the features of a row: `difference` names columns that hold lef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from bayes_pref.data.features import Features, interaction_pairs, shared_names
+from bayes_pref.data.coding import Coding, read_coded
+from bayes_pref.data.coding_options import CodingOptions
+from bayes_pref.data.features import coded_features
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.shared_names import shared_names
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
@@ -38,6 +41,10 @@ class FrameReader:
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
         levels: Levels | None = None,
+        coding: str | Mapping[str, str] = "effect",
+        baseline: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[Any]] | None = None,
+        transform: Mapping[str, str] | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -70,6 +77,20 @@ class FrameReader:
             is much better"; or their number K, for answers 1 to K. Three levels whose middle one is
             "no preference" can also be read as choices with ties (leave `levels` out, and code the
             tie as 0.5): ties have one parameter, levels have a cutpoint on each side.
+        coding
+            How columns of text or of pandas categories in `left` and `right` become features:
+            "effect" (the levels' part-worths sum to 0) or "reference" (that of the baseline is 0),
+            for all or by name, as in ``{"brand": "reference"}``; an attribute that is named here,
+            in `baseline` or in `order` has levels even where it holds numbers. Truth values are
+            numbers, 1 and 0.
+        baseline
+            The level without a feature of its own, by name; the first level of others.
+        order
+            The levels in order, by name: ``{"size": ["S", "M", "L"]}``. Else it is that of the
+            categories, or that of sorting.
+        transform
+            Numbers to enter on another scale, by name: "log", or "standardise" (minus the mean,
+            divided by the standard deviation).
         sides
             "as shown": left and right were settled before the answer. "toss": they were not, as in
             chosen minus rejected; which of the two is left is drawn at random, depending on the
@@ -143,10 +164,14 @@ class FrameReader:
             raise DataError(
                 f"features has {len(attributes)} names for {len(given or ours)} features"
             )
-        values, beside = _sides(table, given, ours, theirs)
+        options = CodingOptions(coding, baseline, order, transform)
+        if given:
+            options.require((), "differences are numbers: give left= and right= instead")
+        codings = options.learn_all(table, attributes, ours, theirs) if ours else {}
+        values, beside = _sides(table, given, attributes, codings, ours, theirs)
         parts = group_rows(
             table,
-            Features(attributes, contexts, interaction_pairs(interactions, attributes, contexts)),
+            coded_features(attributes, codings, contexts, interactions),
             values,
             user=user,
             choice=choice,
@@ -161,11 +186,16 @@ class FrameReader:
 
 
 def _sides(
-    table: Table, given: Sequence[str], left: Sequence[str], right: Sequence[str]
+    table: Table,
+    given: Sequence[str],
+    names: Sequence[str],
+    codings: Mapping[str, Coding],
+    left: Sequence[str],
+    right: Sequence[str],
 ) -> tuple[FloatArray, FloatArray | None]:
     """(n, k) left minus right, and (n, k) of the right side where both sides are columns."""
     with np.errstate(over="ignore"):  # Comparisons refuses a difference that overflows, by name
         if given:
             return table.numbers(given), None
-        beside = table.numbers(right)
-        return table.numbers(left) - beside, beside
+        beside = read_coded(table, names, codings, right)
+        return read_coded(table, names, codings, left) - beside, beside

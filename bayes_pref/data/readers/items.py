@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -12,11 +12,11 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import (
-    catalogue_of,
+    Catalogue,
     differences,
-    item_features,
     item_positions,
     refuse_size,
 )
@@ -47,6 +47,10 @@ class ItemsReader:
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
         levels: Levels | None = None,
+        coding: str | Mapping[str, str] = "effect",
+        baseline: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[Any]] | None = None,
+        transform: Mapping[str, str] | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -57,8 +61,8 @@ class ItemsReader:
         votes
             One row a comparison.
         items
-            The items' attributes, all of them numbers: one row an item, indexed by its id (or with
-            a column ``item`` that holds the ids). None: every item has a reward of its own.
+            The items' attributes, numbers or levels: one row an item, indexed by its id (or with a
+            column ``item`` that holds the ids). None: every item has a reward of its own.
         user, choice
             Columns as in `from_frame`; without a user column, all votes are of one user,
             ``"everyone"``. A choice may also be the name of the column `left` or `right`.
@@ -69,6 +73,8 @@ class ItemsReader:
             chosen and of the other. The sides are then tossed.
         context, interactions, covariates, levels
             As in `from_frame`; context columns are columns of `votes`.
+        coding, baseline, order, transform
+            As in `from_frame`, for the columns of `items`.
         sides, seed
             As in `from_frame`.
 
@@ -121,10 +127,13 @@ class ItemsReader:
             | {"context": contexts}
         )
         products = len(contexts) if interactions == "all" else 0
-        pairs = ItemPairs.read(table, left, right, items, rewards=1 + products)
-        features = item_features(
-            pairs.catalogue, contexts, interactions, one_reward_each=items is None
+        options = CodingOptions(coding, baseline, order, transform)
+        described = None if items is None else Catalogue.read(items, options)
+        pairs = ItemPairs.read(
+            table, left, right, None if described is None else described.frame, rewards=1 + products
         )
+        described = described or Catalogue.of_labels(pairs.catalogue.index, options)
+        features = described.features(contexts, interactions)
         parts = group_rows(
             table,
             features,
@@ -186,14 +195,16 @@ class ItemPairs:
 
     @classmethod
     def read(
-        cls, votes: Table, left: str, right: str, items: TableLike | None, *, rewards: int = 1
+        cls, votes: Table, left: str, right: str, items: pd.DataFrame | None, *, rewards: int = 1
     ) -> ItemPairs:
         """Look up both items of every row; refuse unknown ids and an item against itself.
 
         Parameters
         ----------
-        votes, left, right, items
+        votes, left, right
             As in `from_items`.
+        items
+            Attributes of the items, indexed by label; None: one reward an item.
         rewards
             How many features an item has where each has a reward of its own.
         """
@@ -207,19 +218,18 @@ class ItemPairs:
             both = both.take(np.arange(2 * len(votes.frame)).reshape(2, -1).ravel(order="F"))
             codes, known = Table(both.to_frame("item"), votes.name).codes("item")
             refuse_size(len(known), len(votes.frame), rewards * len(known))
-            catalogue = catalogue_of(known)
+            catalogue = Catalogue.of_labels(known).frame
             made = cls(catalogue, codes[::2], codes[1::2])
         else:
-            catalogue = catalogue_of(items)
             made = cls(
-                catalogue,
-                item_positions(votes, left, catalogue.index),
-                item_positions(votes, right, catalogue.index),
+                items,
+                item_positions(votes, left, items.index),
+                item_positions(votes, right, items.index),
             )
         same = made.left == made.right
         if same.any():
             row = int(np.argmax(same))
-            item = shown(catalogue.index[made.left[row]])
+            item = shown(made.catalogue.index[made.left[row]])
             votes.refuse(right, row, f"item {item} is compared with itself", "drop the row")
         return made
 

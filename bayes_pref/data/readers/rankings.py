@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.readers.catalogue import (
-    catalogue_of,
+    Catalogue,
     differences,
-    item_features,
     item_positions,
     refuse_size,
 )
@@ -41,6 +41,10 @@ class RankingsReader:
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
+        coding: str | Mapping[str, str] = "effect",
+        baseline: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[Any]] | None = None,
+        transform: Mapping[str, str] | None = None,
     ) -> Self:
         """Read rankings from a table with one row for every item that a ranking shows.
 
@@ -60,6 +64,8 @@ class RankingsReader:
             and not ranked, which are below all ranked items. Best-of-k: rank 1 alone.
         context, interactions, covariates
             As in `from_frame`; contexts are the same in all rows of a ranking.
+        coding, baseline, order, transform
+            As in `from_frame`, for the columns of `items`.
 
         Returns
         -------
@@ -103,20 +109,22 @@ class RankingsReader:
         refuse = TaskRefusal(table, ranking, "ranking")
         of, names = table.codes(ranking)
         refuse.changes(of, [user, *contexts])
-        catalogue, code = _items(table, item, items)
+        catalogue, code = _items(
+            table, item, items, CodingOptions(coding, baseline, order, transform)
+        )
         place = places(table, rank)
         _refuse_items(refuse, item, of, code)
         refuse.ranks(rank, np.arange(len(of)), of, place)
         stages = Stages.ranked(of, place)
-        label = stages.labels(names[of], catalogue.index[code], "ranking")
+        label = stages.labels(names[of], catalogue.frame.index[code], "ranking")
         rows = table.frame[[user, *contexts]].iloc[stages.better].set_axis(label)
         parts = group_rows(
             Table(rows.assign(**{rank: 1.0}), table.name),
-            item_features(catalogue, contexts, interactions, one_reward_each=items is None),
-            differences(catalogue.to_numpy(np.float64), code[stages.better], code[stages.worse]),
+            catalogue.features(contexts, interactions),
+            differences(catalogue.values(), code[stages.better], code[stages.worse]),
             user=user,
             choice=rank,
-            catalogue=catalogue,
+            catalogue=catalogue.frame,
             covariates=covariates,
             outcome=stages.outcome(),
             sides=SidesReader(),  # a choice among several has no sides
@@ -126,14 +134,16 @@ class RankingsReader:
         return made
 
 
-def _items(table: Table, item: str, items: TableLike | None) -> tuple[pd.DataFrame, IntArray]:
+def _items(
+    table: Table, item: str, items: TableLike | None, options: CodingOptions
+) -> tuple[Catalogue, IntArray]:
     """Attributes of the items, and (n,) positions of a column of items among them."""
     if items is None:
         code, labels = table.codes(item)
         refuse_size(len(labels), len(table.frame), len(labels))
-        return catalogue_of(labels), code
-    catalogue = catalogue_of(items)
-    return catalogue, item_positions(table, item, catalogue.index)
+        return Catalogue.of_labels(labels, options), code
+    catalogue = Catalogue.read(items, options)
+    return catalogue, item_positions(table, item, catalogue.frame.index)
 
 
 def _refuse_items(refuse: TaskRefusal, item: str, of: IntArray, code: IntArray) -> None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.features import Features, interaction_pairs
+from bayes_pref.data.coding import Coding, read_coded
+from bayes_pref.data.coding_options import CodingOptions
+from bayes_pref.data.features import Features, coded_features
 from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.readers.catalogue import (
-    catalogue_of,
+    Catalogue,
     differences,
-    item_features,
     refuse_size,
 )
 from bayes_pref.data.readers.choice_sets import NONE, ChoiceSets, TaskColumns
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.readers.stages import Stages
 from bayes_pref.data.sides import SidesOption, SidesReader
-from bayes_pref.data.table import Table, TableLike, column_names, missing_in
-from bayes_pref.types import FloatArray, IntArray, Mask
+from bayes_pref.data.table import Table, TableLike, column_names
+from bayes_pref.types import FloatArray, IntArray
 
 
 class TasksReader:
@@ -45,6 +46,10 @@ class TasksReader:
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
+        coding: str | Mapping[str, str] = "effect",
+        baseline: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[Any]] | None = None,
+        transform: Mapping[str, str] | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -80,6 +85,8 @@ class TasksReader:
             Column that is 1 or True where an alternative could be chosen; other rows are left out.
         context, interactions, covariates
             As in `from_frame`; contexts are the same in all rows of a task.
+        coding, baseline, order, transform
+            As in `from_frame`, for the attributes.
         sides, seed
             As in `from_frame`, for choices between two.
 
@@ -137,7 +144,12 @@ class TasksReader:
             none=none,
         )
         parts = task_parts(
-            Table.read(frame), columns, interactions, covariates, SidesReader(sides, seed)
+            Table.read(frame),
+            columns,
+            interactions,
+            covariates,
+            CodingOptions(coding, baseline, order, transform),
+            SidesReader(sides, seed),
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
@@ -149,12 +161,13 @@ def task_parts(
     columns: TaskColumns,
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
     covariates: TableLike | None,
+    options: CodingOptions,
     sides: SidesReader,
 ) -> dict[str, Any]:
     """Return the fields of `Comparisons` by name, as `from_tasks` reads them."""
     table.require_roles(columns.roles())
     sets = ChoiceSets.read(table, columns)
-    values, of, features, catalogue = _values(table, columns, sets, interactions)
+    values, of, features, catalogue = _values(table, columns, sets, interactions, options)
     pairs = columns.choice is not None and (np.bincount(sets.task) == 2).all()
     right: FloatArray | None = None
     task_ids = pd.Index(table.labels(columns.task))[sets.row]
@@ -198,33 +211,26 @@ def _values(
     columns: TaskColumns,
     sets: ChoiceSets,
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+    options: CodingOptions,
 ) -> tuple[FloatArray, IntArray, Features, pd.DataFrame | None]:
     """Attributes (a, k), which of them each alternative has (m,), features and catalogue."""
     if not columns.attributes:
         code, labels = pd.factorize(sets.label)
         refuse_size(len(labels), len(sets.row), len(labels))
-        catalogue = catalogue_of(labels.rename(columns.alternative))
-        values = catalogue.to_numpy(np.float64)
-        features = item_features(catalogue, columns.context, interactions, one_reward_each=True)
-        return values, code.astype(np.int64), features, catalogue
-    needed = np.zeros(len(table.frame), dtype=bool)
-    needed[sets.row[~sets.outside]] = True
-    values = _numbers(table, columns.attributes, needed)[sets.row]
-    values[sets.added] = 0.0
+        catalogue = Catalogue.of_labels(labels.rename(columns.alternative), options)
+        features = catalogue.features(columns.context, interactions)
+        return catalogue.values(), code.astype(np.int64), features, catalogue.frame
+    # Rows that nobody could choose are not read, and the outside option need not have attributes.
+    skipped = np.ones(len(table.frame), dtype=bool)
+    skipped[sets.row[~sets.outside]] = False
+    unread = skipped if skipped.any() else None
     names = columns.attributes
+    codings = options.learn_all(table, names, skipped=unread)
+    values = read_coded(table, names, codings, skipped=unread)[sets.row]
+    values[sets.added] = 0.0
     if columns.has_none_feature:
         names = (*names, NONE)
+        codings[NONE] = Coding(name=NONE, kind="outside")
         values = np.column_stack([values, sets.outside])
-    features = Features(
-        names, columns.context, interaction_pairs(interactions, names, columns.context)
-    )
+    features = coded_features(names, codings, columns.context, interactions)
     return values, np.arange(len(values)), features, None
-
-
-def _numbers(table: Table, attributes: Sequence[str], needed: Mask) -> FloatArray:
-    """(n, k) attributes; 0 where one is missing that is not needed."""
-    columns = {
-        name: table.frame[name].where(needed | ~missing_in(table.frame[name]), 0)
-        for name in attributes
-    }
-    return Table(table.frame.assign(**columns), table.name).numbers(attributes)

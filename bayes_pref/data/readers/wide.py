@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.readers.choice_sets import TaskColumns
 from bayes_pref.data.readers.grouping import warn_of_limits
 from bayes_pref.data.readers.tasks import task_parts
@@ -35,6 +36,10 @@ class WideReader:
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
+        coding: str | Mapping[str, str] = "effect",
+        baseline: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[Any]] | None = None,
+        transform: Mapping[str, str] | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -55,7 +60,7 @@ class WideReader:
         none
             The label of the outside option ("none of them") in the column `choice`; it is in every
             task. True: nothing stands there where it was chosen.
-        context, interactions, covariates, sides, seed
+        context, interactions, covariates, coding, baseline, order, transform, sides, seed
             As in `from_tasks`.
 
         Returns
@@ -114,7 +119,10 @@ class WideReader:
             alternative=alternative,
             none=none,
         )
-        parts = task_parts(Table(long), columns, interactions, covariates, SidesReader(sides, seed))
+        options = CodingOptions(coding, baseline, order, transform)
+        parts = task_parts(
+            Table(long), columns, interactions, covariates, options, SidesReader(sides, seed)
+        )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
         return made

@@ -159,7 +159,7 @@ def test_numbered_items_keep_numbers_as_labels() -> None:
         (votes(), ITEMS.iloc[:0], "items is empty: it has no rows"),
         (
             votes(),
-            ITEMS.assign(hot=["yes", "no", "yes"]),
+            ITEMS.assign(hot=["yes", 0, 1]),
             "items, column 'hot': text 'yes' in row 'cake'; a number is needed",
         ),
         (
