@@ -76,6 +76,7 @@ def made_posterior(
         "covariate": len(comparisons.covariate_names),
         "context": len(comparisons.features.contexts),
         "factor": getattr(model, "rank", 0),
+        "cutpoint": len(comparisons.outcome.boundaries),
     }
     variables = model.variables(comparisons)
     values: dict[str, Any] = {}
@@ -84,6 +85,10 @@ def made_posterior(
         values[name] = rng.normal(size=shape) + 0.5 * rng.normal(size=(chains, draws, *shape))
     if "tau" in values:
         values["tau"] = np.abs(values["tau"]) + 0.1
+    if "cutpoints" in values:
+        values["cutpoints"] = np.sort(values["cutpoints"], axis=-1)
+    if "lapse" in values:
+        values["lapse"] = 0.1 / (1.0 + np.exp(-values["lapse"]))
     if "correlation" in values:
         d = comparisons.n_features
         factor = rng.normal(size=(chains, draws, d, 3 * d))

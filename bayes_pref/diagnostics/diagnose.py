@@ -62,6 +62,12 @@ def diagnose(
 ) -> Report:
     """Give a verdict on each comparison: what the data can and cannot tell about it.
 
+    A pair is one row of the report. Of a choice among several every alternative of the set shown is
+    one, compared with the mean of the others; its probabilities are those of choosing it from the
+    set, of the first choice where a ranking or the best and the worst were asked for. Rewards are
+    stated in log-odds; with the probit link, a unit counts as 4 phi(0) = 1.596 of them, so that
+    thresholds mean the same change of a probability near one half.
+
     Confounding is assessed in a fit in which users' weights may depend on the contexts that they
     see. Where the posterior is no such fit and there are contexts, one is made; it is kept as
     `Report.exposure_posterior`.
@@ -74,13 +80,15 @@ def diagnose(
         None: those that were fitted. Others, answered or not, may be given as `Comparisons` or as a
         table with the attributes' differences (left minus right), the contexts and the user column
         of the fitted ones; of items, the columns ``left`` and ``right`` may name them instead of
-        attributes. Users without fitted comparisons are new users; without a user column
-        all are.
+        attributes. After choices among several the table has one row an alternative: the id of
+        its task in the column ``task``, its own attributes or its ``item``, and its label in
+        ``alternative``, if it is to have one. Users without fitted comparisons are new users;
+        without a user column all are.
     prompts
         Features of the prompts for the overlap, such as their whole embeddings, instead of the
         contexts: numbers, one row a fitted comparison in the order of `posterior.comparisons.rows`,
-        or a frame indexed by these labels. With `comparisons` a pair of them: for the fitted
-        comparisons, and for these.
+        or a frame indexed by these labels; of choices among several, one row a task. With
+        `comparisons` a pair of them: for the fitted comparisons, and for these.
     thresholds
         Numbers from which the verdicts hold.
     interval
@@ -109,9 +117,7 @@ def diagnose(
     DataError
         If `comparisons` lack a column, or hold what is not a number, or `prompts` do not fit them.
     ModelError
-        If `posterior` is no posterior, or its rewards are not log-odds of a choice between two: the
-        probit link, graded answers and rankings are refused. With ties or a lapse rate, all but
-        confounding is assessed.
+        If `posterior` is no posterior.
 
     Examples
     --------
@@ -121,7 +127,11 @@ def diagnose(
     >>> report.comparisons[["user", "verdict"]].shape
     (300, 2)
     """
-    _refuse_other_units(posterior)
+    if not isinstance(posterior, Posterior):
+        raise ModelError(
+            f"posterior: got {type(posterior).__name__} but expected a Posterior, "
+            "as bp.fit returns it"
+        )
     chosen = _entries("verdicts", verdicts, REGISTRY, Verdict)
     asked = _entries("assessments", assessments, _ASSESSMENTS, Assessment)
     query = read_query(posterior, comparisons)
@@ -140,12 +150,12 @@ def diagnose(
     found = [_assess(assessment, posterior, query, settings) for assessment in asked]
     given = [part.columns for part in found]
     further = [part.evidence for part in found if part.evidence is not None]
-    keys = pd.DataFrame({"row": query.rows, "user": query.labels})
+    keys = query.keys()
     table = pd.concat([keys, *given, *further], axis=1)
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise ModelError(f"two assessments returned the column {twice[0]!r}; rename one of them")
-    evidence = Evidence(table, thresholds, interval)
+    evidence = Evidence(table, thresholds, interval, query.wording)
     verdict = decide(evidence, chosen)
     sentence = joined(explain(evidence, verdict, chosen), *(_beside(part) for part in found))
     return Report(
@@ -158,29 +168,8 @@ def diagnose(
         verdicts=tuple(chosen),
         thresholds=thresholds,
         interval=interval,
+        wording=query.wording,
     )
-
-
-def _refuse_other_units(posterior: Posterior) -> None:
-    """Refuse rewards that are not log-odds of a choice between two, the unit of the thresholds."""
-    if not isinstance(posterior, Posterior):
-        raise ModelError(
-            f"posterior: got {type(posterior).__name__} but expected a Posterior, "
-            "as bp.fit returns it"
-        )
-    outcome = posterior.comparisons.outcome
-    if not outcome.rowwise:
-        raise ModelError(
-            f"diagnose is for choices between two, and these are {outcome.name}; "
-            "posterior.weights() and posterior.preference() answer for them"
-        )
-    choice_model = posterior.model.choice_model(posterior.comparisons)
-    if not choice_model.log_odds:
-        raise ModelError(
-            "diagnose judges choices between two in log-odds, which it cannot do with "
-            f"{choice_model.beyond_logistic}; fit bp.{type(posterior.model).__name__}() with "
-            "choice=bp.Logit() to choices of left or right"
-        )
 
 
 def _entries(

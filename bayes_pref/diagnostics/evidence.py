@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.diagnostics.thresholds import Thresholds
+from bayes_pref.diagnostics.wording import PAIRS, Wording
 from bayes_pref.types import FloatArray, IntArray, Mask
 
 Texts: TypeAlias = NDArray[Any]  # of str, one a comparison
@@ -28,6 +29,8 @@ class Evidence:
         Thresholds of the verdicts.
     interval
         Probability inside the intervals.
+    wording
+        What sentences call what is compared.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class Evidence:
     table: pd.DataFrame
     thresholds: Thresholds
     interval: float
+    wording: Wording = PAIRS
 
     def __len__(self) -> int:
         """Return the number of comparisons, n."""

@@ -1,4 +1,7 @@
-"""Preferences: each comparison's reward difference to its own user."""
+"""Preferences: each comparison's reward difference to its own user.
+
+Of a set it is the reward of the alternative minus the mean of the others.
+"""
 
 from __future__ import annotations
 
@@ -85,6 +88,7 @@ def describe_differences(
     >>> describe_differences(posterior, read_query(posterior), 0.9, small=0.2).shape
     (300, 6)
     """
+    unit = posterior.model.choice_model(posterior.comparisons).log_odds_per_unit
     order = np.argsort(query.user, kind="stable")  # new users, with code -1, come first
     new = int(np.count_nonzero(query.is_new))
     parts = []
@@ -96,12 +100,12 @@ def describe_differences(
         # A loop over blocks of rows: all at once would be as large as the posterior.
         for start in range(0, new, step):
             rows = order[start : min(start + step, new)]
-            parts.append(_describe(query.difference[rows] @ drawn, interval, small))
+            parts.append(_describe(unit * (query.difference[rows] @ drawn), interval, small))
     if new < len(query):
         rows = order[new:]
         weights = posterior.model.user_weights(posterior.draws)
         blocks = log_odds(weights, query.user[rows], query.difference[rows])
-        parts += [_describe(eta, interval, small) for _, eta in blocks]
+        parts += [_describe(unit * eta, interval, small) for _, eta in blocks]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return pd.DataFrame(found, index=order).sort_index()
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.diagnostics.tasks import one_row_a_task
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.types import FloatArray
@@ -27,7 +28,7 @@ class PromptFeatures:
     Attributes
     ----------
     fitted
-        (n_fitted, m) of the fitted comparisons.
+        (n_fitted, m) of the fitted comparisons; of choices among several, one row a task.
     asked
         (n, m) of the comparisons of a query.
     """
@@ -50,7 +51,8 @@ def read_prompts(
     ----------
     prompts
         Two arrays, (n_fitted, m) and (n, m), in the order of `comparisons.rows` and of
-        `query.rows`, or two frames indexed by these labels, in any order.
+        `query.rows`, or two frames indexed by these labels, in any order. Of choices among several,
+        one row a task.
     comparisons
         The fitted comparisons.
     query
@@ -87,14 +89,16 @@ def read_prompts(
             "prompts: expected two arrays, (of the fitted comparisons, of those to be judged), but "
             f"got {type(prompts).__name__}"
         )
-    fitted = _rows(prompts[0], comparisons.rows, "the fitted comparisons")
-    asked = _rows(prompts[1], query.rows, "the comparisons to be judged")
+    task = np.arange(len(query)) if query.task is None else query.task
+    rows = query.rows[np.flatnonzero(np.diff(task, prepend=-1))]
+    fitted = _rows(prompts[0], one_row_a_task(comparisons).rows, "the fitted comparisons")
+    asked = _rows(prompts[1], rows, "the comparisons to be judged")
     if fitted.shape[1] != asked.shape[1]:
         raise DataError(
             f"prompts: {fitted.shape[1]} columns for the fitted comparisons, but {asked.shape[1]} "
             "for those to be judged; describe both alike"
         )
-    return PromptFeatures(fitted, asked)
+    return PromptFeatures(fitted, asked[task])
 
 
 def _rows(values: ArrayLike | pd.DataFrame, rows: pd.Index[Any], whose: str) -> FloatArray:

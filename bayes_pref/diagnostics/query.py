@@ -1,4 +1,8 @@
-"""The comparisons that a diagnosis is about: those a posterior was fitted to, or new ones."""
+"""The comparisons that a diagnosis is about: those a posterior was fitted to, or new ones.
+
+A pair is one row. Of a choice among several every alternative of the set shown is a row, compared
+with the mean of the others; a set of two has the difference of the pair, and its opposite.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, GradedChoice, Ranking
 from bayes_pref.data.alignment import aligned
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
-from bayes_pref.errors import DataError, DataWarning
+from bayes_pref.diagnostics.set_table import TASK, SetTable
+from bayes_pref.diagnostics.tasks import shown_sets
+from bayes_pref.diagnostics.wording import GRADED, PAIRS, SETS, Wording
+from bayes_pref.errors import DataError, DataWarning, ModelError
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
@@ -30,7 +37,8 @@ class Query:
     Attributes
     ----------
     difference
-        (n, d) features of left minus those of right, raw units, interactions included.
+        (n, d) features of left minus those of right, raw units, interactions included; of a set,
+        those of the alternative minus the mean of the others.
     context
         (n, q) contexts, raw units.
     user
@@ -38,7 +46,13 @@ class Query:
     labels
         (n,) the users' labels.
     rows
-        (n,) the caller's row labels.
+        (n,) the caller's row labels; of sets, those of the tasks.
+    task
+        (n,) nondecreasing codes of the sets that the rows belong to, from 0; None for pairs.
+    alternatives
+        (n,) labels of the alternatives of sets; None for pairs.
+    wording
+        What sentences call what is compared.
     """
 
     difference: FloatArray
@@ -46,6 +60,9 @@ class Query:
     user: IntArray
     labels: pd.Index[Any]
     rows: pd.Index[Any]
+    task: IntArray | None = None
+    alternatives: pd.Index[Any] | None = None
+    wording: Wording = PAIRS
 
     def __len__(self) -> int:
         """Return the number of comparisons, n."""
@@ -55,6 +72,20 @@ class Query:
     def is_new(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """(n,) whether the user made none of the fitted comparisons."""
         return np.asarray(self.user == NEW_USER)
+
+    @property
+    def sizes(self) -> IntArray:
+        """(n,) number of alternatives that each row is chosen from: 2 for pairs."""
+        if self.task is None:
+            return np.full(len(self), 2)
+        return np.asarray(np.bincount(self.task)[self.task])
+
+    def keys(self) -> pd.DataFrame:
+        """Return the labels of the rows: `row`, of sets `alternative`, and `user`."""
+        keys = pd.DataFrame({"row": self.rows, "user": self.labels})
+        if self.alternatives is not None:
+            keys.insert(1, "alternative", self.alternatives)
+        return keys
 
     def by_user(self, values: FloatArray) -> pd.Series[float]:
         """Average values (n,) over the comparisons of each user; users in order of appearance."""
@@ -72,7 +103,9 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
         None: the comparisons that were fitted. `Comparisons` with the same features; their choices
         are not used. Or a table with the attributes' differences (left minus right), the contexts
         and, unless all users are new, the user column, named as in the fitted comparisons. Where
-        these came as items, the columns ``left`` and ``right`` may name the items instead.
+        these came as items, the columns ``left`` and ``right`` may name the items instead. After
+        choices among several, the table has one row an alternative: the id of its task in the
+        column ``task``, and its own attributes, or its ``item``.
 
     Returns
     -------
@@ -81,7 +114,10 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
     Raises
     ------
     DataError
-        If a column is missing, or a value is missing, infinite or not a number.
+        If a column is missing, or a value is missing, infinite or not a number; if a task has one
+        alternative, one twice, or several users or contexts.
+    ModelError
+        If sets are to be judged by a choice model that is about two alternatives.
 
     Warns
     -----
@@ -108,24 +144,67 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
         query = _from_comparisons(candidates, fitted)
     else:
         query = _from_table(candidates, fitted)
+    if query.task is not None and fitted.outcome.rowwise:
+        choice_model = posterior.model.choice_model(fitted)
+        if not choice_model.is_logistic:
+            raise ModelError(
+                f"comparisons: these are choices among several, and the posterior's choice model "
+                f"is about two ({choice_model.beyond_logistic}); ask about pairs"
+            )
     _warn_of_units(query, fitted)
     return query
 
 
 def _from_comparisons(comparisons: Comparisons, fitted: Comparisons) -> Query:
     codes = fitted.users.get_indexer(comparisons.users).astype(np.int64)
+    if isinstance(comparisons.outcome, Ranking):
+        sets = shown_sets(comparisons)
+        return Query(
+            sets.difference,
+            comparisons.context[sets.row],
+            codes[comparisons.user[sets.row]],
+            comparisons.users[comparisons.user[sets.row]],
+            sets.tasks,
+            sets.task,
+            sets.alternatives,
+            SETS,
+        )
     return Query(
         comparisons.difference,
         comparisons.context,
         codes[comparisons.user],
         comparisons.users[comparisons.user],
         comparisons.rows,
+        wording=_wording(fitted),
     )
+
+
+def _wording(fitted: Comparisons) -> Wording:
+    return GRADED if isinstance(fitted.outcome, GradedChoice) else PAIRS
 
 
 def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
     table = Table.read(candidates, "comparisons")
     features = fitted.features
+    if isinstance(fitted.outcome, Ranking):
+        if TASK not in table.frame.columns:
+            raise DataError(
+                f"comparisons: the posterior is about choices among several, and there is no "
+                f"column {TASK!r}",
+                "give one row an alternative, with the id of its task and its own attributes",
+            )
+        read = SetTable.read(table, fitted)
+        user, labels = _users(Table(read.frame, table.name), fitted)
+        return Query(
+            read.difference,
+            read.context,
+            user,
+            labels,
+            read.tasks,
+            read.task,
+            read.alternatives,
+            SETS,
+        )
     by_name = fitted.catalogue is not None and {"left", "right"} <= set(table.frame.columns)
     table.require(["left", "right", *features.contexts] if by_name else features.contexts)
     if not len(table.frame):
@@ -133,14 +212,17 @@ def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
     context = table.numbers(features.contexts)
     attributes = _of_items(table, fitted) if by_name else features.differences(table)
     difference = features.expand(attributes, context)
-    if fitted.user_name in table.frame.columns:
-        codes, users = table.codes(fitted.user_name)
-        labels = users[codes]
-        user = fitted.users.get_indexer(labels).astype(np.int64)
-    else:
+    user, labels = _users(table, fitted)
+    return Query(difference, context, user, labels, table.frame.index, wording=_wording(fitted))
+
+
+def _users(table: Table, fitted: Comparisons) -> tuple[IntArray, pd.Index[Any]]:
+    """(n,) codes among the fitted users, and labels; without a column of users all are new."""
+    if fitted.user_name not in table.frame.columns:
         labels = pd.Index(["population"] * len(table.frame))
-        user = np.full(len(table.frame), NEW_USER, dtype=np.int64)
-    return Query(difference, context, user, labels, table.frame.index)
+        return np.full(len(table.frame), NEW_USER, dtype=np.int64), labels
+    codes, users = table.codes(fitted.user_name)
+    return fitted.users.get_indexer(users[codes]).astype(np.int64), users[codes]
 
 
 def _of_items(table: Table, fitted: Comparisons) -> FloatArray:

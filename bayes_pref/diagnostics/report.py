@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from bayes_pref import settings
 from bayes_pref.diagnostics.thresholds import Thresholds
 from bayes_pref.diagnostics.verdicts import Verdict
+from bayes_pref.diagnostics.wording import PAIRS, SETS, Wording
 from bayes_pref.errors import DataError
 from bayes_pref.messages import closest, listed, printable, shown
 from bayes_pref.plots.style import PANEL, many_axes
@@ -45,9 +46,11 @@ class Report:
     Attributes
     ----------
     comparisons
-        One row a comparison: `row` (the caller's label), `user`; `mean`, `sd`, `lower`, `upper` of
-        that user's reward difference (log-odds, left minus right); `p_do`, `p_obs` (probability
-        that left is chosen, over all users and over the users who see such a pair), `shift` (their
+        One row a comparison, or of choices among several one row an alternative of each set:
+        `row` (the caller's label; of sets, the task's), of sets `alternative`, `user`; `mean`,
+        `sd`, `lower`, `upper` of that user's reward difference (log-odds: left minus right, or the
+        alternative minus the mean of the others); `p_do`, `p_obs` (probability that left, or the
+        alternative, is chosen, over all users and over the users who see such), `shift` (their
         difference), `shift_lower`, `shift_upper`, `p_confounded` (probability that the shift
         matters), with covariates `shift_unadjusted`; `prior_share` (share of the uncertainty due
         to the prior), `reference_sd` (log-odds); `borrowed` (share of the pair about which this
@@ -70,6 +73,8 @@ class Report:
         The thresholds used.
     interval
         Probability inside all intervals.
+    wording
+        What sentences and figures call what is compared.
 
     Examples
     --------
@@ -91,6 +96,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     thresholds: Thresholds
     interval: float
+    wording: Wording = PAIRS
 
     @property
     def directions(self) -> pd.DataFrame:
@@ -210,15 +216,16 @@ class Report:
         text: several lines
         """
         users = self.comparisons["user"].nunique()
-        lines = [f"Report on {len(self.comparisons):,} comparisons by {users:,} users", ""]
+        lines = [f"{self._title()} by {users:,} users", ""]
         for name, found in self.counts().iterrows():
             share = 100.0 * found["share"]
             lines.append(f"  {printable(name):<15}{found['comparisons']:>8,}  {share:>3.0f} %")
         for verdict in self._problems():
             lines += ["", f"{verdict.name}: {verdict.meaning}."]
             for _, row in self.examples(verdict.name).iterrows():
-                row_, user, said = (printable(row[key]) for key in ("row", "user", "sentence"))
-                lines.append(f"  row {row_}, user {user}: {said}")
+                *keys, said = (printable(row[key]) for key in (*self._keys(), "sentence"))
+                named = zip((self.wording.row, *self._keys()[1:]), keys, strict=True)
+                lines.append(f"  {', '.join(f'{what} {key}' for what, key in named)}: {said}")
         lines += ["", *(f"- {printable(note)}" for note in self.notes)] if self.notes else []
         return "\n".join(lines)
 
@@ -294,7 +301,7 @@ class Report:
             sections.append(pages.Section("Notes", (pages.items(self.notes),)))
         given = self.counts()["comparisons"]
         for verdict in self._problems():
-            rows = self.examples(verdict.name, _ROWS)[["row", "user", "sentence"]]
+            rows = self.examples(verdict.name, _ROWS)[[*self._keys(), "sentence"]]
             title = f"{verdict.name.capitalize()}: {len(rows):,} of {given[verdict.name]:,}"
             sections.append(pages.Section(title, (pages.table(rows),)))
         for name, frame in self.tables.items():
@@ -302,7 +309,15 @@ class Report:
                 sections.append(pages.Section(name.capitalize(), (pages.table(frame),)))
         files = "All rows are in comparisons.csv, all users in users.csv beside this page."
         sections.append(pages.Section("", (pages.paragraph(files),)))
-        return pages.page(f"Report on {len(self.comparisons):,} comparisons", sections)
+        return pages.page(self._title(), sections)
+
+    def _title(self) -> str:
+        what = "alternatives" if self.wording is SETS else "comparisons"
+        return f"Report on {len(self.comparisons):,} {what}"
+
+    def _keys(self) -> list[str]:
+        """Columns that say what a row is about."""
+        return [name for name in ("row", "alternative", "user") if name in self.comparisons]
 
     def _count_texts(self) -> list[list[str]]:
         """Name, number, share and meaning of each verdict that was given."""
@@ -317,6 +332,6 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return the counts and notes, for notebooks."""
-        title = pages.escaped(f"Report on {len(self.comparisons):,} comparisons")
+        title = pages.escaped(self._title())
         table = pages.plain_table(self._count_texts(), numbers=(1, 2))
         return f"<div><strong>{title}</strong>{table}{pages.items(self.notes)}</div>"

@@ -106,8 +106,9 @@ def _unidentifiable(evidence: Evidence) -> Texts:
 
 
 def _confounded(evidence: Evidence) -> Texts:
+    words = evidence.wording
     return joined(
-        "Users who see pairs like this would choose left ",
+        f"Users who see {words.shown} like this would {words.choose} ",
         percent(evidence["p_obs"]),
         " of the time; all users, ",
         percent(evidence["p_do"]),
@@ -123,20 +124,20 @@ def _separated(evidence: Evidence) -> Texts:
         evidence["separated_by"],
         "): its size, ",
         evidence.estimate("mean", "lower", "upper"),
-        " log-odds for left, is set by the prior.",
+        f" log-odds for {evidence.wording.this}, is set by the prior.",
     )
 
 
 def _prefers(evidence: Evidence) -> Texts:
-    left = evidence["p_left"]
+    left, words = evidence["p_left"], evidence.wording
     return joined(
         "This user prefers ",
-        np.where(left > 0.5, "left", "right"),
+        np.where(left > 0.5, words.this, words.others),
         " (probability ",
         percent(np.maximum(left, 1.0 - left)),
         "): ",
         evidence.estimate("mean", "lower", "upper"),
-        " log-odds for left.",
+        f" log-odds for {words.this}.",
     )
 
 
@@ -153,7 +154,7 @@ def _undecided(evidence: Evidence) -> Texts:
     return joined(
         "The sign is not known yet: ",
         evidence.estimate("mean", "lower", "upper"),
-        " log-odds for left; more answers will tell.",
+        f" log-odds for {evidence.wording.this}; more answers will tell.",
     )
 
 
@@ -178,8 +179,8 @@ def _size(rows: pd.DataFrame) -> pd.Series[float]:
 REGISTRY: tuple[Verdict, ...] = (
     Verdict(
         name="unidentifiable",
-        meaning="the data never separate what differs in this pair, so the prior decides; ask "
-        "pairs in which the features named differ one at a time",
+        meaning="the data never separate what differs here, so the prior decides; ask what "
+        "differs in one of the features named at a time",
         needs=("unidentifiable",),
         holds=lambda evidence: evidence["unidentifiable"],
         sentence=_unidentifiable,
@@ -188,8 +189,8 @@ REGISTRY: tuple[Verdict, ...] = (
     ),
     Verdict(
         name="confounded",
-        meaning="users who see such pairs differ in their preferences from all users; use p_do "
-        "instead of observed shares, and show the pair to users drawn at random",
+        meaning="users who see such comparisons differ in their preferences from all users; use "
+        "p_do instead of observed shares, and show them to users drawn at random",
         needs=("confounded",),
         holds=lambda evidence: evidence["confounded"],
         sentence=_confounded,
@@ -199,7 +200,7 @@ REGISTRY: tuple[Verdict, ...] = (
     Verdict(
         name="separated",
         meaning="some weights agree with every answer: the sign is identified but the magnitude "
-        "is not, its size is set by the prior; ask pairs that are harder to tell apart",
+        "is not, its size is set by the prior; ask what is harder to tell apart",
         needs=("separated",),
         holds=lambda evidence: evidence["separated"],
         sentence=_separated,
@@ -216,7 +217,7 @@ REGISTRY: tuple[Verdict, ...] = (
     ),
     Verdict(
         name="indifferent",
-        meaning="both sides are worth the same to this user",
+        meaning="what is compared is worth the same to this user",
         needs=("p_small",),
         holds=lambda evidence: evidence["p_small"] > evidence.thresholds.small_certainty,
         sentence=_indifferent,

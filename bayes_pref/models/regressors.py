@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.errors import DataWarning
 from bayes_pref.messages import callers_level, listed
 from bayes_pref.models.spec import Term
@@ -36,9 +36,16 @@ def centred_covariates(comparisons: Comparisons) -> FloatArray:
 
 
 def mean_contexts(comparisons: Comparisons) -> FloatArray:
-    """Mean context of each user's comparisons, (n_users, n_contexts), raw units."""
-    total = np.add.reduceat(comparisons.context, comparisons.offsets[:-1], axis=0)
-    return np.asarray(total / comparisons.counts[:, None])
+    """Mean context of each user's comparisons, (n_users, n_contexts), raw units.
+
+    Of choices among several every task counts once, whatever the number of its rows.
+    """
+    share, first = np.ones(len(comparisons)), comparisons.offsets[:-1]
+    if isinstance(comparisons.outcome, Ranking):
+        task = comparisons.outcome.task_of_rows
+        share /= np.bincount(task)[task]
+    total = np.add.reduceat(comparisons.context * share[:, None], first, axis=0)
+    return np.asarray(total / np.add.reduceat(share, first)[:, None])
 
 
 def constant_contexts(comparisons: Comparisons) -> list[str]:

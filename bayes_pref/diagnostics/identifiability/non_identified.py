@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.data.readers.items import ItemPairs
 from bayes_pref.diagnostics.identifiability.separation import Separation
+from bayes_pref.diagnostics.tasks import from_the_mean
 from bayes_pref.messages import listed
 from bayes_pref.types import FloatArray, IntArray, Mask
 
@@ -57,7 +58,7 @@ class NonIdentified:
         comparisons
             The fitted comparisons.
         scaled
-            (n, d) their differences on scaled features.
+            (n, d) what users compared, as `compared` gives it, on scaled features.
         space
             (d, m) orthonormal basis of the non-identified space.
         separation
@@ -100,6 +101,17 @@ class NonIdentified:
                 "reason": reasons[direction] if len(reasons) else reasons,
             }
         )
+
+
+def compared(comparisons: Comparisons) -> FloatArray:
+    """Return what users compared, raw units: the differences of pairs, (n, d).
+
+    Of choices among several these are the alternatives of every stage, minus their mean.
+    """
+    outcome = comparisons.outcome
+    if isinstance(outcome, Ranking):
+        return from_the_mean(comparisons.difference, outcome.stage)[0]
+    return comparisons.difference
 
 
 def sparse_basis(space: FloatArray) -> FloatArray:
@@ -242,6 +254,7 @@ def _reason(
     names = comparisons.feature_names
     taking = np.flatnonzero(_taking_part(vector))
     named = [names[k] for k in taking]
+    noun = "set" if isinstance(comparisons.outcome, Ranking) else "pair"
     values = scaled[:, taking] @ vector[taking]
     never = float(np.sqrt(np.mean(values**2))) <= _NEVER
     if comparisons.features.indicators and never:
@@ -249,7 +262,7 @@ def _reason(
         if apart:
             return apart
     if never and len(named) == 1:
-        return f"{listed(named)} never differs within a pair in your data"
+        return f"{listed(named)} never differs within a {noun} in your data"
     same = _single_context(comparisons, named) if never else ""
     if same:
         return same
@@ -261,12 +274,13 @@ def _reason(
     if len(named) == 2 and abs(correlation(scaled, *taking)) > _ALIKE:
         found = correlation(scaled, *taking)
         verb = "never" if never else "hardly"
-        return f"the data {verb} separate {listed(named)} (correlation {found:.2f} in your pairs)"
+        return f"the data {verb} separate {listed(named)} (correlation {found:.2f} in your {noun}s)"
     if never:
-        return f"the data never separate {listed(named)}: {_written(named, vector[taking])}"
+        return f"the data never separate {listed(named)}: {_written(named, vector[taking], noun)}"
     differing = int((np.abs(values) > _NEVER).sum())
+    what = "pairs" if noun == "pair" else "alternatives"
     return (
-        f"{differing:,} of {len(scaled):,} pairs are informative about {listed(named)}, and "
+        f"{differing:,} of {len(scaled):,} {what} are informative about {listed(named)}, and "
         "together they are less informative than the prior"
     )
 
@@ -294,14 +308,16 @@ def _single_context(comparisons: Comparisons, named: list[str]) -> str:
     return f"{only} in your data, so {listed(named)} cannot be told apart"
 
 
-def _written(named: list[str], loadings: FloatArray, limit: int = 5) -> str:
-    """Write the combination of features that is the same on both sides of every pair."""
+def _written(named: list[str], loadings: FloatArray, noun: str, limit: int = 5) -> str:
+    """Write the combination of features that is the same for all that is compared."""
+    where = "on both sides of a pair" if noun == "pair" else "for all of a set"
     if len(named) > limit:
-        return f"a combination of these {len(named):,} features is the same on both sides of a pair"
+        return f"a combination of these {len(named):,} features is the same {where}"
     relative = loadings / np.abs(loadings).max()
     terms = [
         f"{'-' if value < 0 else '+'} {'' if abs(value) > 0.995 else f'{abs(value):.2g} '}{name}"
         for name, value in zip(named, relative, strict=True)
     ]
+    equal = "0" if noun == "pair" else "the same"
     combination = " ".join(terms).removeprefix("+ ")
-    return f"{combination} (each scaled to its typical difference) is 0 in every pair"
+    return f"{combination} (each scaled to its typical difference) is {equal} in every {noun}"

@@ -13,9 +13,12 @@ directions dilute one that is not.
 
 S is estimated from draws, and where the data say little P is the difference of two nearly equal
 matrices. Two facts without error are therefore used first. Choices depend on mu through the
-differences alone, so P is 0 outside their row space. A logistic choice carries at most a quarter of
-d d' (p (1 - p) <= 1/4, and a spread of users only reduces it), so that 0 <= P <= D'D / 4. P is
-estimated within the row space, and its eigenvalues relative to D'D are truncated to that range.
+differences alone, so P is 0 outside their row space. And no choice carries more than its choice
+model allows (a logistic one d d' / 4; `most_information` has the others), and a spread of users
+only reduces it, so that 0 <= P <= E'E for rows E that the design gives. P is estimated within the
+row space, and its eigenvalues relative to E'E are truncated to [0, 1].
+
+All is in log-odds: with the probit, weights are multiplied by `log_odds_per_unit` first.
 """
 
 from __future__ import annotations
@@ -26,19 +29,21 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.diagnostics.identifiability.most_information import most_information
 from bayes_pref.diagnostics.identifiability.non_identified import (
     NonIdentified,
     against_most,
+    compared,
     item_groups,
 )
-from bayes_pref.diagnostics.identifiability.separation import Separation, row_space, separate
+from bayes_pref.diagnostics.identifiability.separable_rows import separate_answers
+from bayes_pref.diagnostics.identifiability.separation import Separation, row_space
 from bayes_pref.diagnostics.query import Query, typical_differences
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.errors import ModelError
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 
-_INFORMATION = 0.25  # most information of a logistic choice, as a share of d d'
 _DRAWS = 4  # least draws a feature: with fewer, the smallest eigenvalues are far too small
 
 
@@ -157,23 +162,24 @@ def assess(
         raise ModelError(reason)
     comparisons = posterior.comparisons
     units = typical_differences(comparisons, query.difference)
-    fitted, asked = comparisons.difference / units, query.difference / units
-    reference = _ReferencePosterior.of(_information(posterior, fitted, units), scale)
+    asked = query.difference / units
+    most = most_information(posterior, units)
+    reference = _ReferencePosterior.of(_information(posterior, most, units), scale)
     mean = posterior.draws["mu"].mean(("chain", "draw")).to_numpy() * units
-    separation = separate(fitted, comparisons.choice, mean)
+    separation = separate_answers(comparisons, units, mean)
 
     share, sd = reference.describe(asked)
     separated = separation.affects(asked)
     unidentifiable = (share > thresholds.prior_share) & (sd > thresholds.reference_sd)
     if separated.any():
         # With the largest information that other choices on the same pairs can carry.
-        best = _ReferencePosterior.of(_INFORMATION * fitted.T @ fitted, scale)
+        best = _ReferencePosterior.of(most.T @ most, scale)
         least, narrow = best.describe(asked)
         hopeless = (least > thresholds.prior_share) & (narrow > thresholds.reference_sd)
         unidentifiable &= ~separated | hopeless
     unidentifiable |= _never_compared(comparisons, asked)
     space = reference.directions(thresholds.prior_share)
-    directions = NonIdentified.of(comparisons, fitted, space, separation)
+    directions = NonIdentified.of(comparisons, compared(comparisons) / units, space, separation)
     frame = pd.DataFrame(
         {
             "prior_share": share,
@@ -218,22 +224,23 @@ class _ReferencePosterior:
         return self.vectors[:, self.spectrum > share]
 
 
-def _information(posterior: Posterior, fitted: FloatArray, units: FloatArray) -> FloatArray:
-    """P, the information of the data about mu on scaled features, (d, d)."""
-    basis, energy = row_space(fitted)
+def _information(posterior: Posterior, most: FloatArray, units: FloatArray) -> FloatArray:
+    """P, the information of the data about mu in log-odds on scaled features, (d, d)."""
+    basis, energy = row_space(most)
     if not energy.size:
         return np.zeros((len(units), len(units)))
     prior = posterior.model.spec(posterior.comparisons)
     assert prior is not None  # or `unsupported` had given a reason
     draws = posterior.draws["mu"].transpose("chain", "draw", "feature").to_numpy()
-    # Coordinates in which D'D is the identity.
+    sizes = units * posterior.model.choice_model(posterior.comparisons).log_odds_per_unit
+    # Coordinates in which E'E is the identity.
     towards = basis * np.sqrt(energy)
-    learned = draws.reshape(-1, len(units)) * units @ towards
+    learned = draws.reshape(-1, len(units)) * sizes @ towards
     precision = np.linalg.inv(np.atleast_2d(np.cov(learned.T)))
-    before = np.linalg.inv((towards * (prior.mean_sd * units)[:, None] ** 2).T @ towards)
+    before = np.linalg.inv((towards * (prior.mean_sd * sizes)[:, None] ** 2).T @ towards)
     values, vectors = np.linalg.eigh(precision - before)
     root = towards @ vectors
-    return np.asarray((root * values.clip(0.0, _INFORMATION)) @ root.T)
+    return np.asarray((root * values.clip(0.0, 1.0)) @ root.T)
 
 
 def _never_compared(comparisons: Comparisons, asked: FloatArray) -> Mask:

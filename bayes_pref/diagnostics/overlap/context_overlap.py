@@ -28,6 +28,7 @@ from bayes_pref.diagnostics.overlap.exposure_axes import ExposureAxes
 from bayes_pref.diagnostics.overlap.user_components import user_components
 from bayes_pref.diagnostics.prompts import PromptFeatures, contexts
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.diagnostics.tasks import one_row_a_task
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 
@@ -103,7 +104,7 @@ def assess(
     >>> (assess(posterior, read_query(posterior, asked)).overlap < 0.2).tolist()
     [True, False]
     """
-    comparisons = posterior.comparisons
+    comparisons = one_row_a_task(posterior.comparisons)
     allowed = settings.optional(settings.whole(1, comparisons.n_users))
     components = settings.argument("components", components, allowed)
     axes = ExposureAxes.of(comparisons)

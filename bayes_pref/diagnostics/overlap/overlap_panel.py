@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
+from bayes_pref.diagnostics.tasks import one_row_a_task
 from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.plots.style import CHOSEN, SMALL, blank, name_axes, panel_axes
 from bayes_pref.posterior import Posterior
@@ -61,7 +62,7 @@ def exposure_frame(posterior: Posterior, query: Query, overlap: FloatArray) -> p
     """Return what the figure draws, one row a comparison: `user`, the context, and `overlap`."""
     names = posterior.comparisons.features.contexts
     title = names[0] if len(names) == 1 else "leading combination of contexts"
-    along = query.context @ _leading(posterior.comparisons)
+    along = query.context @ _leading(one_row_a_task(posterior.comparisons))
     return pd.DataFrame({"user": query.labels, title: along, "overlap": overlap})
 
 

@@ -66,6 +66,15 @@ class ChoiceModel(settings.CheckedKeywords, ABC):
         return self.beyond_logistic is None
 
     @property
+    def log_odds_per_unit(self) -> float:
+        """Log-odds that a unit of eta is worth between equals, as diagnoses state rewards.
+
+        1 where eta is log-odds. Elsewhere a small difference has to change the probability of left
+        as much: 4 times the slope of P(left) at eta = 0.
+        """
+        return 1.0
+
+    @property
     def position_sd(self) -> float | None:
         """Prior sd of the position bias, log-odds; None in a model without."""
         return None

@@ -14,6 +14,9 @@ import torch
 Tensor = torch.Tensor
 Link: TypeAlias = Literal["logit", "probit"]
 LINKS = ("logit", "probit")
+# Log-odds that a unit of eta is worth between equals, where a small difference changes the
+# probability as much as so many log-odds do: 4 phi(0) = 1.596 for the probit.
+LOG_ODDS_PER_UNIT = {"logit": 1.0, "probit": 4.0 / math.sqrt(2.0 * math.pi)}
 
 
 def log_cdf(x: Tensor, link: Link) -> Tensor:

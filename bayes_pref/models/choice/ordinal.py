@@ -21,7 +21,13 @@ from bayes_pref import settings
 from bayes_pref.data import GradedChoice, Outcome
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.effects import lapsed, sample_lapse
-from bayes_pref.models.choice.links import LINKS, Link, cutpoints, log_cells
+from bayes_pref.models.choice.links import (
+    LINKS,
+    LOG_ODDS_PER_UNIT,
+    Link,
+    cutpoints,
+    log_cells,
+)
 
 Tensor = torch.Tensor
 
@@ -64,6 +70,11 @@ class Ordinal(ChoiceModel):
         """Graded answers, the probit link and a lapse rate, where there are any."""
         probit = " and the probit link" * (self.link == "probit")
         return "graded answers" + probit + " and a lapse rate" * self.lapse
+
+    @property
+    def log_odds_per_unit(self) -> float:
+        """Log-odds that a unit of eta is worth between equals: 1, or 1.596 with the probit."""
+        return LOG_ODDS_PER_UNIT[self.link]
 
     @property
     def reads_sides(self) -> str:

@@ -20,7 +20,7 @@ from bayes_pref.models.choice.effects import (
     sample_position,
     shifted,
 )
-from bayes_pref.models.choice.links import log_cdf
+from bayes_pref.models.choice.links import LOG_ODDS_PER_UNIT, log_cdf
 
 Tensor = torch.Tensor
 
@@ -56,6 +56,11 @@ class Probit(ChoiceModel):
     def beyond_logistic(self) -> str | None:
         """The probit link, and a lapse rate where there is one."""
         return "the probit link" + " and a lapse rate" * self.lapse
+
+    @property
+    def log_odds_per_unit(self) -> float:
+        """Log-odds that a unit of eta is worth between equals: 4 phi(0) = 1.596."""
+        return LOG_ODDS_PER_UNIT["probit"]
 
     @property
     def position_sd(self) -> float | None:

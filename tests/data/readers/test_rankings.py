@@ -216,7 +216,6 @@ def test_what_is_for_choices_between_two_says_so() -> None:
     ranked = made_posterior(data, bp.PooledReward())
     for refused in (
         bp.posterior_predictive_check,
-        bp.diagnose,
         lambda each: bp.evaluate(each, data),
     ):
         with pytest.raises(bp.BayesPrefError, match="these are rankings"):

@@ -201,12 +201,6 @@ def test_gibbs_names_what_it_cannot_run(name: str, reason: str) -> None:
         bp.fit(CHOICES[name], choice_comparisons(name), bp.Gibbs())
 
 
-@pytest.mark.parametrize(("name", "what"), [("probit", "probit"), ("graded", "graded answers")])
-def test_verdicts_on_other_scales_are_refused(name: str, what: str) -> None:
-    with pytest.raises(bp.ModelError, match=rf"diagnose judges .*{what}"):
-        bp.diagnose(made_posterior(name))
-
-
 @pytest.mark.parametrize(("name", "what"), [("ties", "ties"), ("lapse", "a lapse rate")])
 def test_confounding_is_not_assessed_where_choices_are_not_logistic(name: str, what: str) -> None:
     report = bp.diagnose(made_posterior(name), progress=False)

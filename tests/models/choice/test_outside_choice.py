@@ -104,12 +104,12 @@ def test_draws_are_those_of_its_likelihood_and_not_of_the_logistic() -> None:
         assert close.all() == (name == "cauchit")
 
 
-def test_engines_and_verdicts_refuse_what_they_cannot_know(posterior: bp.Posterior) -> None:
+def test_engines_refuse_what_they_cannot_know_and_verdicts_do_not(posterior: bp.Posterior) -> None:
     data = small_comparisons()
     model = bp.PooledReward(choice=Cauchit())
     with pytest.raises(bp.ModelError, match=r"Gibbs .* and not the choice model Cauchit"):
         bp.fit(model, data, bp.Gibbs())
-    with pytest.raises(bp.ModelError, match=r"diagnose judges .* the choice model Cauchit"):
-        bp.diagnose(posterior)
+    rows = bp.diagnose(posterior, assessments=["preference", "identifiability"]).comparisons
+    assert rows[["mean", "prior_share", "reference_sd"]].notna().all(axis=None)
     with pytest.raises(bp.ModelError, match="Cauchit has no graded answers"):
         bp.fit(model, graded(data))
