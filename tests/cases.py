@@ -37,12 +37,12 @@ VARIANTS = {
     *("one factor, position", "shared cause, full"),
 }
 
-# Whose sampler takes longest, and variants of two settings: compared and calibrated by
-# make test-long.
+# Whose sampler takes longest, and variants: compared and calibrated by make test-long. Every
+# time, their sweeps are tried on the prior and their gradients against autograd's.
 LONG = {
     *("mixture", "mixture, exposure", "shared cause", "shared cause, full"),
     *("two factors, no noise", "one factor, position", "full, exposure", "full, position"),
-    *("full", "full, strong prior"),  # "full, covariates" is compared every time
+    *("full", "full, strong prior", "full, covariates", "diagonal, raw scale"),
 }
 
 

@@ -198,6 +198,7 @@ def test_flagged_comparisons_stand_beside_the_truth(fits: Fits) -> None:
     assert f"{len(rows):,} comparisons are flagged as confounded; for {right:,}" in score
 
 
+@pytest.mark.long  # the README's test runs the command
 def test_a_run_tells_its_story_and_draws(tmp_path: Path) -> None:
     told: list[str] = []
     run_demo(OutputFolder(tmp_path / "demo"), seed=2, say=told.append, draws=40)

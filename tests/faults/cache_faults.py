@@ -87,7 +87,7 @@ def damages(folder: Path, count: int) -> Iterator[tuple[str, str]]:
 
 
 def homeless(folder: Path, count: int) -> Iterator[tuple[str, str]]:
-    """The package where nothing can be kept: import and plots and, in a whole sweep, a fit."""
+    """The package where nothing can be kept: import, a kernel and, in a whole sweep, a fit."""
     assert Path(bp.__file__).is_relative_to(folder), bp.__file__
     assert isinstance(hmc.hmc_move._cache, NullCache), "there is a cache"
     yield "import", "held"
@@ -102,7 +102,7 @@ def homeless(folder: Path, count: int) -> Iterator[tuple[str, str]]:
         bp.plots.trace(posterior)
         posterior.summary()
         yield "fit and plots", "held"
-    yield "what ArviZ compiles", of_arviz()
+        yield "what ArviZ compiles", of_arviz()
     assert arviz_bridge.arviz.__version__
     made = list(folder.rglob("*.nb?"))
     yield "nothing was written", str(made) if made else "held"

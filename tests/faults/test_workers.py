@@ -28,9 +28,9 @@ def tried(name: str, count: int) -> None:
     "fork" not in multiprocessing.get_all_start_methods(), reason="processes cannot be forked here"
 )
 def test_a_fit_in_a_worker_has_the_draws_of_the_main_process() -> None:
-    tried("pools", sweep.cases(4, 100))
+    tried("pools", sweep.cases(2, 100))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_child_outlives_a_parent_that_is_killed() -> None:
-    tried("kills", sweep.cases(4, 30))
+    tried("kills", sweep.cases(2, 30))

@@ -288,7 +288,7 @@ def test_a_target_allows_for_two_standard_errors_and_no_more() -> None:
     assert judged["verdict"].tolist() == ["ok", "missed", "ok", "missed"]
 
 
-@pytest.mark.slow
+@pytest.mark.long  # two worlds, each in a process that compiles its own
 def test_the_quick_benchmark_runs_in_processes_and_keeps_what_it_found(tmp_path: Path) -> None:
     names = ["null: unrelated", replicate.SEPARATION]
     script = str(ROOT / "benchmarks" / "flags.py")

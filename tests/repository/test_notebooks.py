@@ -14,13 +14,8 @@ from printed import disagreement
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TAKES_MINUTES = {"02_flags", "03_models", "04_latent_positivity", "05_confounding"}
 LARGEST = 600_000  # bytes: pictures are for looking at, not for printing
 
-RERUN = [
-    pytest.param(path, id=path.stem, marks=pytest.mark.long if path.stem in TAKES_MINUTES else ())
-    for path in NOTEBOOKS
-]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -69,8 +64,8 @@ def test_a_notebook_is_small_and_knows_no_folder_of_its_author(path: Path) -> No
     assert re.findall(r"(?<![\w.:/<])/(?:[\w.-]+/)+[\w.-]*", written) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", RERUN)
+@pytest.mark.long  # a minute or more each; every commit runs what the README shows
+@each_notebook
 def test_a_notebook_runs_and_shows_what_it_showed(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
