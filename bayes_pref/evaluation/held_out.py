@@ -7,6 +7,8 @@ accuracy are proper (Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102):
     accuracy   1 if the choice had the higher probability, 0.5 if both outcomes had the same
     log_score  log probability of the choice, in nats: 0 is perfect, log 0.5 = -0.69 a fair coin
     brier      (p_n - choice_n)^2: 0 is perfect, 0.25 a fair coin
+
+Tasks among several alternatives have scores of their own; see `held_out_tasks`.
 """
 
 from __future__ import annotations
@@ -16,30 +18,35 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp, ndtri
-from scipy.stats import t
+from scipy.special import logsumexp
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.alignment import aligned
 from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.evaluation.choices import expect_posterior, refuse_rankings
-from bayes_pref.evaluation.scores import mean_with_error, wilson
+from bayes_pref.evaluation.choices import expect_posterior
+from bayes_pref.evaluation.held_out_tasks import TASK_SCORES, predicted_shares, score_tasks
+from bayes_pref.evaluation.score_tables import (
+    in_bins,
+    observed_shares,
+    overall_scores,
+    scores_by_user,
+)
 from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.queries import POPULATION
-from bayes_pref.types import FloatArray, IntArray
 
 SCORES = ("accuracy", "log_score", "brier")
-RANGES = {"accuracy": (0.0, 1.0), "log_score": (-np.inf, 0.0), "brier": (0.0, 1.0)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What `evaluate` found.
+
+    Of tasks among several alternatives, `comparisons` are tasks, and there are two more tables.
 
     Attributes
     ----------
@@ -48,7 +55,7 @@ class Evaluation:
         where there are both): `mean`, its standard error `sd`, clustered by user, the bounds
         `lower` and `upper` of its confidence interval (of accuracy Wilson's, which stays between 0
         and 1; others are cut at the score's range), and the numbers of `comparisons` and of
-        users, `n_users`.
+        users, `n_users`. Of tasks, also the score by `chance`, that of equal probabilities.
     users
         One row for each `user` and `score`: whether the user is `known`; `mean`, `sd`, `lower` and
         `upper` over the user's own rows; the number of `comparisons`. The errors of a user with a
@@ -57,14 +64,27 @@ class Evaluation:
         One row for each bin of predictions, about equally many in each: the mean `predicted`
         probability of left, the observed share `mean` of left with its standard error `sd` and
         confidence interval, and the number of `comparisons`. Where `folded`, of the side that is
-        predicted with a probability above 0.5 instead of left.
+        predicted with a probability above 0.5 instead of left. Of tasks, of each alternative
+        offered, whether it was chosen; `comparisons` counts alternatives.
     rows
         One row a comparison, in the order of the held-out data: `user`, `comparison`, `known`,
-        the probability of left as `mean`, `sd`, `lower`, `upper`, the `choice`, and the scores.
+        the probability of left as `mean`, `sd`, `lower`, `upper`, the `choice`, and the scores. Of
+        a task, the number of its `stages` and of its `alternatives`, and the probability of all
+        that was chosen.
     folded
         Whether `calibration` is that of the side predicted to win. It is where the answers may have
         decided which side is left (see `Comparisons.sides`), since of a winner that is always
         written left, left is chosen whatever is predicted.
+    alternatives
+        Of tasks, one row for each alternative of each stage, the one chosen first: `user`,
+        `comparison`, `known`, the number of the `stage`, whether the `choice` is the "best" or the
+        "worst", the `alternative`, its predicted probability `mean`, and whether it was `chosen`.
+    shares
+        Of tasks, one row an `alternative` (and `choice`, where the worst is named, too): the mean
+        `predicted` probability and the observed share `mean`, with `sd`, `lower` and `upper`, of
+        the stages in which it was `offered`; their distance `error`, and the mean distance if the
+        predictions are right, `error_by_chance`. Where most alternatives are offered a few times
+        only, or have no names, of bins of the predicted probability.
 
     Examples
     --------
@@ -80,13 +100,31 @@ class Evaluation:
     calibration: pd.DataFrame
     rows: pd.DataFrame
     folded: bool = False
+    alternatives: pd.DataFrame | None = None
+    shares: pd.DataFrame | None = None
+
+    @property
+    def share_error(self) -> float | None:
+        """Mean absolute error of the predicted shares of alternatives; None of comparisons."""
+        return None if self.shares is None else float(self.shares["error"].mean())
+
+    def _about_shares(self) -> str:
+        if self.shares is None:
+            return ""
+        by_chance = self.shares["error_by_chance"].mean()
+        return (
+            f"Error of predicted shares: {self.share_error:.3f} on average; {by_chance:.3f} is "
+            "expected of right predictions"
+        )
 
     def __repr__(self) -> str:
         """The overall scores."""
-        return f"Evaluation\n{self.overall.round(3).to_string(index=False)}"
+        scores = f"Evaluation\n{self.overall.round(3).to_string(index=False)}"
+        return "\n".join(filter(None, (scores, self._about_shares())))
 
     def _repr_html_(self) -> str:
-        return f"<strong>Evaluation</strong>{self.overall.round(3).to_html(index=False)}"
+        scores = f"<strong>Evaluation</strong>{self.overall.round(3).to_html(index=False)}"
+        return scores + (f"<p>{self._about_shares()}</p>" if self._about_shares() else "")
 
 
 def evaluate(
@@ -115,7 +153,8 @@ def evaluate(
     ModelError
         If that is no posterior.
     DataError
-        If the features differ, there are ties, or `interval` or `bins` is out of range.
+        If the features differ, there are ties, `interval` or `bins` is out of range, or tasks
+        among several alternatives are predicted by a model of other than logit choices.
 
     Warns
     -----
@@ -135,14 +174,39 @@ def evaluate(
     interval = settings.interval(interval)
     bins = settings.argument("bins", bins, settings.whole(1))
     held_out = _checked(posterior, held_out)
+    if not held_out.outcome.rowwise:
+        return _of_tasks(posterior, held_out, interval, bins)
     rows = _rows(posterior, held_out, interval)
     user, folded = held_out.user, _one_sided(posterior.comparisons, held_out)
+    left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
+    if folded:  # where both sides have the same probability, half a choice is for either
+        left, choice = np.maximum(left, 1.0 - left), rows["accuracy"].to_numpy()
     return Evaluation(
-        _overall(rows, user, interval),
-        _by_user(rows, held_out, interval),
-        _calibration(rows, user, interval, bins, folded=folded),
+        overall_scores(rows, user, SCORES, interval),
+        scores_by_user(rows, user, held_out.users, SCORES, interval),
+        observed_shares(left, choice, user, in_bins(left, bins), interval).drop(columns="least"),
         rows,
         folded,
+    )
+
+
+def _of_tasks(
+    posterior: Posterior, held_out: Comparisons, interval: float, bins: int
+) -> Evaluation:
+    """Score tasks among several alternatives."""
+    scores = score_tasks(posterior, held_out, interval)
+    rows, frame = scores.rows, scores.alternatives
+    p, chosen = frame["mean"].to_numpy(), frame["chosen"].to_numpy()
+    calibration = observed_shares(
+        p, chosen, scores.user_of_alternatives, in_bins(p, bins), interval
+    )
+    return Evaluation(
+        overall_scores(rows, scores.user, TASK_SCORES, interval),
+        scores_by_user(rows, scores.user, held_out.users, TASK_SCORES, interval),
+        calibration.drop(columns="least"),
+        rows.drop(columns=[f"chance_{score}" for score in TASK_SCORES]),
+        alternatives=frame,
+        shares=predicted_shares(scores, interval, bins),
     )
 
 
@@ -165,8 +229,6 @@ def _checked(posterior: Posterior, held_out: Comparisons) -> Comparisons:
             f"held_out: got {type(held_out).__name__} but expected Comparisons, like the second "
             "part of comparisons.split()"
         )
-    instead = "use bp.loo(posterior, by='user')"
-    refuse_rankings(held_out, "evaluate", instead)
     fitted = posterior.comparisons
     held_out = aligned(held_out, fitted, "held_out", all_contexts=False)
     ties = np.flatnonzero(~np.isin(held_out.choice, (0.0, 1.0)))
@@ -175,6 +237,13 @@ def _checked(posterior: Posterior, held_out: Comparisons) -> Comparisons:
             f"held_out has {ties.size:,} choices that are neither left nor right, the first in row "
             f"{shown(held_out.rows[ties[0]])}; predictions of left and right are scored, so leave "
             "those rows out: held_out.take(held_out.choice != 0.5)"
+        )
+    if not (held_out.outcome.rowwise or posterior.choice_distribution.logistic):
+        beyond = posterior.model.choice_model(posterior.comparisons).beyond_logistic
+        raise DataError(
+            f"held_out has tasks among several alternatives, and the posterior has "
+            f"{beyond or 'a position bias'}, which says nothing of them",
+            "fit it to such tasks, too",
         )
     seen = _seen(fitted, held_out)
     if seen:
@@ -193,8 +262,9 @@ def _seen(fitted: Comparisons, held_out: Comparisons) -> int:
 
     def keyed(comparisons: Comparisons) -> pd.DataFrame:
         keys = {"user": comparisons.users[comparisons.user], "row": comparisons.rows}
+        flat = {name: labels.to_flat_index() for name, labels in keys.items()}
         return pd.DataFrame(
-            {name: pd.Series(labels, dtype=object).to_numpy() for name, labels in keys.items()}
+            {name: pd.Series(labels, dtype=object).to_numpy() for name, labels in flat.items()}
             | dict(enumerate(comparisons.difference.T))
             | {"choice": comparisons.choice}
         )
@@ -236,102 +306,3 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
             "brier": (left - choice) ** 2,
         }
     )
-
-
-def _overall(rows: pd.DataFrame, user: IntArray, interval: float) -> pd.DataFrame:
-    known = rows["known"].to_numpy()
-    groups = {"known": known, "new": ~known}
-    groups = {name: rows_in for name, rows_in in groups.items() if rows_in.any()}
-    if len(groups) > 1:
-        groups["all"] = np.ones_like(known)
-    return pd.DataFrame(
-        [
-            {
-                "users": group,
-                "score": score,
-                **_mean_within(score, rows[score].to_numpy()[which], user[which], interval),
-                "comparisons": int(which.sum()),
-                "n_users": len(np.unique(user[which])),
-            }
-            for group, which in groups.items()
-            for score in SCORES
-        ]
-    )
-
-
-def _mean_within(
-    score: str, scores: FloatArray, user: IntArray, interval: float
-) -> dict[str, float]:
-    """Mean of a score with an interval inside the score's range."""
-    found = mean_with_error(scores, user, interval)
-    if score == "accuracy" and np.isfinite(found["sd"]):
-        mean, error, groups = found["mean"], found["sd"], len(np.unique(user))
-        # As many independent comparisons as would have this error; at most all of them.
-        spread = mean * (1.0 - mean)
-        size = min(len(scores), spread / error**2) if error > 0 and spread > 0 else len(scores)
-        low, high = wilson(mean, size, float(t.ppf(0.5 + interval / 2, groups - 1)))
-        return found | {"lower": float(low), "upper": float(high)}
-    bounds = {name: float(np.clip(found[name], *RANGES[score])) for name in ("lower", "upper")}
-    return found | bounds
-
-
-def _by_user(rows: pd.DataFrame, held_out: Comparisons, interval: float) -> pd.DataFrame:
-    user, counts = held_out.user, held_out.counts
-    scores = rows[list(SCORES)].to_numpy(dtype=np.float64)
-    mean = np.add.reduceat(scores, held_out.offsets[:-1], axis=0) / counts[:, None]
-    square = np.add.reduceat((scores - mean[user]) ** 2, held_out.offsets[:-1], axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):  # nan for users with a single row
-        error = np.sqrt(square / (counts * (counts - 1))[:, None])
-    times = np.asarray(t.ppf(0.5 + interval / 2, counts - 1))[:, None]
-    bounds = (mean - times * error, mean + times * error)
-    low, high = (
-        np.stack([np.clip(bound[:, k], *RANGES[name]) for k, name in enumerate(SCORES)], axis=1)
-        for bound in bounds
-    )
-    hits = SCORES.index("accuracy")
-    z = np.where(counts > 1, -ndtri(0.5 - interval / 2), np.nan)
-    low[:, hits], high[:, hits] = wilson(mean[:, hits], counts, z)
-    columns = dict(zip(COLUMNS, (mean, error, low, high), strict=True))
-    each = len(SCORES)
-    return pd.DataFrame(
-        {
-            "user": np.repeat(held_out.users, each),
-            "score": np.tile(SCORES, len(counts)),
-            "known": np.repeat(rows["known"].to_numpy()[held_out.offsets[:-1]], each),
-            **{name: values.ravel() for name, values in columns.items()},
-            "comparisons": np.repeat(counts, each),
-        }
-    )
-
-
-def _calibration(
-    rows: pd.DataFrame, user: IntArray, interval: float, bins: int, *, folded: bool
-) -> pd.DataFrame:
-    """Observed shares of left, or of the side predicted to win, in bins of predicted probability.
-
-    Where both sides have the same predicted probability, half a choice is for either.
-    """
-    left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
-    if folded:
-        left, choice = np.maximum(left, 1.0 - left), rows["accuracy"].to_numpy()
-    order = np.argsort(left, kind="stable")
-    found = []
-    for part in np.array_split(order, min(bins, len(order))):
-        gap = choice[part] - left[part]
-        # At least the binomial error of the predictions, also where all choices are the same.
-        least = float(np.sqrt((left[part] * (1 - left[part])).sum()) / len(part))
-        about = mean_with_error(gap, user[part], interval)
-        error = np.fmax(about["sd"], least)
-        reach = (about["upper"] - about["mean"]) / about["sd"] if about["sd"] > 0 else np.nan
-        if not np.isfinite(reach):
-            reach = float(-ndtri(0.5 - interval / 2))
-        share = float(choice[part].mean())
-        low, high = np.clip([share - reach * error, share + reach * error], 0.0, 1.0)
-        found.append(
-            {
-                "predicted": float(left[part].mean()),
-                **dict(zip(COLUMNS, (share, error, low, high), strict=True)),
-                "comparisons": len(part),
-            }
-        )
-    return pd.DataFrame(found)

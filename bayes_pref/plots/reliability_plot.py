@@ -19,7 +19,8 @@ from bayes_pref.plots.style import (
 def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Draw a calibration curve: how often left was chosen, by its predicted probability.
 
-    Where the evaluation is folded, the curve is that of the side predicted to win.
+    Where the evaluation is folded, the curve is that of the side predicted to win; of tasks among
+    several alternatives, of each alternative.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     own, found = ax is None, evaluation.calibration
     ax = one_axes(ax, (4.4, 4.4))
     side = "the predicted side" if evaluation.folded else "left"
+    side = side if evaluation.alternatives is None else "the alternative"
     ax.plot([0, 1], [0, 1], color=USERS, linewidth=0.9, label="calibrated")
     ax.vlines(
         found["predicted"], found["lower"], found["upper"], color=POPULATION, label="interval"

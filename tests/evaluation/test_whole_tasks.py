@@ -20,7 +20,9 @@ with warnings.catch_warnings():
     import arviz
 
 
-def ranked(users: int, *, items: int = 4, places: int = 2, each: int = 5) -> bp.Comparisons:
+def ranked(
+    users: int, *, items: int = 4, places: int = 2, each: int = 5, first: int = 0
+) -> bp.Comparisons:
     """Rankings of the best `places` of `items` by each of `users`, who have one taste."""
     rng = np.random.default_rng(users)
     worth = np.linspace(-1, 1, items)
@@ -31,7 +33,7 @@ def ranked(users: int, *, items: int = 4, places: int = 2, each: int = 5) -> bp.
     frame = pd.DataFrame(
         {
             "who": task // each,
-            "id": task,
+            "id": task + first,
             "drink": np.tile([f"i{k}" for k in range(items)], users * each),
             "place": place.ravel(),
         }
@@ -184,3 +186,124 @@ def test_leaving_out_a_task_is_what_the_posterior_without_it_gives(best_worst: b
     apart = [logsumexp(joint) - logsumexp(joint - stage) for stage in stages]
     wrong = np.bincount(data.outcome.task, apart) if best_worst else tasks @ mass
     assert (np.abs(found - wrong) > allowed).any()
+
+
+@pytest.mark.filterwarnings("ignore:.*held-out comparisons are among those")
+def test_sets_of_two_have_the_scores_of_pairs(same: tuple[bp.Posterior, bp.Posterior]) -> None:
+    one, other = (bp.evaluate(each, each.comparisons) for each in same)
+    renamed = other.overall.replace({"score": {"hit_rate": "accuracy"}})
+    pd.testing.assert_frame_equal(one.overall, renamed[one.overall.columns], rtol=1e-9)
+    by_user = other.users.replace({"score": {"hit_rate": "accuracy"}})
+    pd.testing.assert_frame_equal(one.users, by_user, rtol=1e-9)
+    # Of a pair, the probability of left; of a task, of what was chosen.
+    left = one.rows["choice"] == 1.0
+    chosen = np.where(left, one.rows["mean"], 1.0 - one.rows["mean"])
+    np.testing.assert_allclose(other.rows["mean"], chosen)
+    assert other.overall["chance"].tolist() == pytest.approx([0.5, np.log(0.5), 0.25])
+    assert one.shares is None
+    assert one.share_error is None
+
+
+def predicted_by_hand(
+    data: bp.Comparisons, weights: np.ndarray
+) -> list[tuple[object, object, object, float, float]]:
+    """Task, alternative, "best" or "worst", probability and choice, written as for one stage."""
+    found = []
+    for stage in range(data.outcome.stage[-1] + 1):
+        rows = np.flatnonzero(data.outcome.stage == stage)
+        worst = bool(data.outcome.worst[stage])
+        labels = [data.rows[row] for row in rows]
+        utility = np.vstack([np.zeros(len(weights)), -(data.difference[rows] @ weights.T)])
+        p = np.exp(utility - logsumexp(utility, axis=0)).mean(axis=1)
+        names = [labels[0][2 if worst else 1], *(label[1 if worst else 2] for label in labels)]
+        how = "worst" if worst else "best"
+        found += [
+            (labels[0][0], name, how, float(chance), float(k == 0))
+            for k, (name, chance) in enumerate(zip(names, p, strict=True))
+        ]
+    return found
+
+
+@pytest.mark.parametrize("best_worst", [False, True])
+def test_scores_of_tasks_are_those_of_each_computed_by_hand(best_worst: bool) -> None:
+    data = chosen(30, alternatives=4, best_worst=best_worst)
+    train, held_out = data.split(by="task", test=0.4)
+    posterior = made_posterior(train, bp.PooledReward(), draws=100)
+    found = bp.evaluate(posterior, held_out)
+    weights = posterior.draws["mu"].to_numpy().reshape(-1, 2)
+    exact = predicted_by_hand(held_out, weights)
+    assert found.alternatives is not None
+    table = found.alternatives[["comparison", "alternative", "choice", "mean", "chosen"]]
+    for ours, theirs in zip(table.itertuples(index=False), exact, strict=True):
+        assert tuple(ours[:3]) == theirs[:3]
+        assert tuple(ours[3:]) == pytest.approx(theirs[3:])
+    frame = pd.DataFrame(exact, columns=["task", "alternative", "how", "p", "chosen"])
+    stages = frame.groupby(["task", "how"], sort=False)
+    hits = stages.apply(lambda part: part.loc[part["p"].idxmax(), "chosen"])
+    brier = stages.apply(lambda part: ((part["p"] - part["chosen"]) ** 2).sum() / 2)
+    overall = found.overall.set_index("score")
+    assert overall.loc["hit_rate", "mean"] == pytest.approx(hits.mean())
+    assert overall.loc["brier", "mean"] == pytest.approx(brier.mean())
+    each = 2 if best_worst else 1
+    assert overall.loc["log_score", "chance"] == pytest.approx(
+        -np.log(4) - (np.log(3) if best_worst else 0)
+    )
+    assert overall.loc["hit_rate", "chance"] == pytest.approx((0.25 + 1 / 3 * (each - 1)) / each)
+    stage = log_stages(held_out.difference @ weights.T, held_out.outcome.stage)
+    task = stage.reshape(-1, each, len(weights)).sum(axis=1)
+    score = logsumexp(task, axis=1) - np.log(len(weights))
+    np.testing.assert_allclose(found.rows["log_score"], score)
+    assert overall.loc["log_score", "comparisons"] == len(score) == len(found.rows)
+    assert found.calibration["comparisons"].sum() == len(frame)
+    assert "Error of predicted shares" in repr(found)
+
+
+def test_shares_of_items_are_compared_with_how_often_they_were_chosen(
+    places: bp.Posterior,
+) -> None:
+    fresh = ranked(8, first=1000)
+    found = bp.evaluate(places, fresh)
+    assert found.overall["users"].unique().tolist() == ["known", "new", "all"]
+    assert found.shares is not None
+    shares = found.shares.set_index("alternative")
+    assert sorted(shares.index) == ["i0", "i1", "i2", "i3"]
+    winners = pd.Series([label[1] for label in dict.fromkeys((r[0], r[1]) for r in fresh.rows)])
+    for item, row in shares.iterrows():
+        offered = fresh.difference[:, fresh.feature_names.index(str(item))] != 0
+        stages = len(np.unique(fresh.outcome.stage[offered]))
+        assert row["offered"] == stages
+        assert row["mean"] == pytest.approx((winners == item).sum() / stages)
+    assert found.share_error == pytest.approx((shares["mean"] - shares["predicted"]).abs().mean())
+    # Where sets have alternatives of their own, bins of the probability.
+    few = bp.evaluate(places, fresh.take(fresh.user == 0), bins=4)
+    assert few.shares is not None
+    assert few.shares["bin"].tolist() == [1, 2, 3, 4]
+
+
+def test_right_predictions_of_shares_err_by_chance_alone() -> None:
+    data = chosen(4000, alternatives=4)
+    made = made_posterior(data, bp.PooledReward(scale="raw"), chains=1, draws=2)
+    truth = np.broadcast_to([1.0, -0.5], (1, 2, 2))
+    errors = {}
+    for name, mu in (("true", truth), ("wrong", -truth)):
+        posterior = replace(made, draws=made.draws.assign(mu=made.draws["mu"].copy(data=mu)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bp.DataWarning)  # scored on the data of the fit
+            errors[name] = bp.evaluate(posterior, data)
+    right = errors["true"]
+    table = right.calibration
+    # Observed shares lie within 4.5 errors of right predictions, in every bin, and others do not.
+    assert (np.abs(table["mean"] - table["predicted"]) < 4.5 * table["sd"]).all()
+    wrong = errors["wrong"].calibration
+    assert (np.abs(wrong["mean"] - wrong["predicted"]) > 10 * wrong["sd"]).any()
+    assert right.shares is not None
+    assert right.share_error < 4.5 * right.shares["error_by_chance"].mean()
+    scores = right.overall.set_index("score")
+    assert (scores.loc[["hit_rate", "log_score"], "lower"] > scores["chance"].iloc[:2]).all()
+
+
+def test_tasks_are_not_predicted_by_other_choice_models() -> None:
+    pairs = made_posterior(as_stages(made_comparisons()))
+    lapsed = made_posterior(made_comparisons(), bp.HierarchicalReward(lapse=True))
+    with pytest.raises(bp.DataError, match="several alternatives, and the posterior has a lapse"):
+        bp.evaluate(lapsed, pairs.comparisons)

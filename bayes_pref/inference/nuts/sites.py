@@ -79,6 +79,9 @@ def _batched_sites(
 
     try:
         graph = make_fx(functionalize(listed))(point)
+        # Not what sites do without, such as the log-odds of all rows, in each of many draws.
+        graph.graph.eliminate_dead_code()
+        graph.recompile()
         outputs = cast(list[torch.fx.Node], graph.graph.output_node().args[0])
         together = vmap(graph, randomness="different")
         together(point[None])
