@@ -11,6 +11,7 @@ from bayes_pref import settings
 from bayes_pref.data.features import Features
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
+from bayes_pref.simulation.choice_tasks import COLUMNS, TaskDesign
 
 
 def named_columns(
@@ -18,7 +19,8 @@ def named_columns(
     contexts: int | Sequence[str],
     covariates: int | Sequence[str],
     interactions: object,
-) -> tuple[Features, tuple[str, ...]]:
+    design: TaskDesign | None = None,
+) -> tuple[Features, tuple[str, ...], tuple[str, ...]]:
     """Name the columns of a simulated table.
 
     Parameters
@@ -27,10 +29,13 @@ def named_columns(
         How many, or their names.
     interactions
         Whether all feature-by-context products are features, too.
+    design
+        What a task shows; None: two alternatives.
 
     Returns
     -------
-    features, covariates: the features, and names of the covariates
+    features, numbers, covariates: the features, and names of the attributes that are numbers and
+        of the covariates
 
     Raises
     ------
@@ -43,15 +48,16 @@ def named_columns(
     ('feature_1', 'feature_1:hard')
     """
     products = settings.argument("interactions", interactions, settings.boolean)
-    attributes = _names("feature", features, least=1)
+    design = design or TaskDesign()
+    numbers = _names("feature", features, least=0 if design.categories else 1)
     of_contexts = _names("context", contexts)
     of_covariates = _names("covariate", covariates)
-    taken = ["user", "choice", *attributes, *of_contexts, *of_covariates]
+    taken = ["user", "choice", *numbers, *design.codings(), *of_contexts, *of_covariates]
+    taken += [] if design.pairs else COLUMNS
     doubled = [name for name in taken if taken.count(name) > 1]
     if doubled:
         raise DataError(f"two columns would be named {doubled[0]!r}", "give each its own name")
-    pairs = tuple((feature, context) for feature in attributes for context in of_contexts)
-    return Features(attributes, of_contexts, pairs if products else ()), of_covariates
+    return design.features(numbers, of_contexts, products), numbers, of_covariates
 
 
 def user_labels(users: int) -> pd.Index[str]:

@@ -12,23 +12,30 @@ who see such an x. Ties follow Davidson (1970, J. Am. Stat. Assoc. 65).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.features import Features
 from bayes_pref.errors import DataError
 from bayes_pref.simulation.answers import draw_answers
+from bayes_pref.simulation.choice_tasks import (
+    TaskDesign,
+    draw_alternatives,
+    draw_task_answers,
+    read_tasks,
+)
 from bayes_pref.simulation.columns import named_columns, user_labels
 from bayes_pref.simulation.counts import draw_counts
-from bayes_pref.simulation.true_population import draw_true_population
+from bayes_pref.simulation.true_population import TruePopulation, draw_true_population
 from bayes_pref.simulation.world import Truth, World
-from bayes_pref.types import IntArray
+from bayes_pref.types import FloatArray, IntArray
 
 _RENAMED = {"tastes": "factors=", "taste_sd": "factor_sd="}
 
@@ -57,9 +64,17 @@ def simulate(
     ties: float = 0.0,
     lapses: float = 0.0,
     position: float = 0.0,
+    alternatives: int = 2,
+    none: bool = False,
+    best_worst: bool = False,
+    rankings: bool | int = False,
+    categories: Mapping[str, Sequence[Any]] | None = None,
     seed: int = 0,
 ) -> World:
     """Simulate comparisons of users, and keep the true parameters.
+
+    Choices are between two unless `alternatives`, `none`, `best_worst`, `rankings` or `categories`
+    ask for choice tasks; `ties` and `position` are for choices between two without these.
 
     Every part of a world has its own random stream: a change of one argument leaves the draws of
     the others as they are.
@@ -103,6 +118,17 @@ def simulate(
         Expected share of ties, and of choices made by tossing a coin (never a tie), 0 to 1.
     position
         Position bias: log-odds in favour of the left side.
+    alternatives
+        Number of alternatives that a task shows. Differences of their numbers are standard normal.
+    none
+        Whether a task has an outside option, too, whose reward is the weight of ``none``.
+    best_worst
+        Whether the best and the worst are named instead of a choice.
+    rankings
+        Whether alternatives are ranked: True, or how many of the first places are.
+    categories
+        Levels of further attributes, by name, as in ``{"brand": ["A", "B", "C"]}``: balanced over
+        the alternatives, and effect coded, with the first level as the baseline.
     seed
         Random seed, a whole number of at least 0.
 
@@ -123,15 +149,25 @@ def simulate(
     750
     >>> list(world.truth.comparisons)
     ['probability', 'p_do', 'p_obs', 'shift', 'kind']
+    >>> levels = {"brand": ["A", "B", "C"]}
+    >>> bp.simulate(features=["price"], categories=levels, alternatives=3, none=True).comparisons
+    Comparisons: 9,000 comparisons by 200 users (45 each)
+      4 features: price, brand[B], brand[C], none
+      context: context_1
+      choices: 3,000, each of the best of those that are left
     """
+    asked = TaskDesign(alternatives, none, best_worst, rankings, categories or {})
+    if not asked.pairs and (ties or position):
+        unsuited = f"ties={ties}" if ties else f"position={position}"
+        raise DataError(f"{unsuited} is for choices between two", "leave it out of choice tasks")
     shares = {"confounding": confounding, "intraclass": intraclass, "overlap": overlap}
     for name, share in (shares | {"ties": ties, "lapses": lapses}).items():
         settings.argument(name, share, settings.number(0, 1))
     settings.argument("position", position, settings.number())
     users = settings.argument("users", users, settings.whole(1))
     seed = settings.seed(seed, error=DataError)
-    coding, traits = named_columns(features, contexts, covariates, interactions)
-    k, q = len(coding.attributes), len(coding.contexts)
+    coding, numbers, traits = named_columns(features, contexts, covariates, interactions, asked)
+    k, q = len(numbers), len(coding.contexts)
     factors = settings.argument("factors", factors, settings.whole(0, len(coding.names)))
     settings.argument("factor_sd", factor_sd, settings.number(0))
     aliased = settings.argument("aliased", aliased, settings.whole(0, k // 2))
@@ -139,10 +175,10 @@ def simulate(
         cause = f"confounding={confounding}" if confounding else "interactions=True"
         raise DataError(f"{cause} needs at least one context, got contexts={contexts!r}")
 
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(9)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(10)]
     counts = draw_counts(users, comparisons, unequal, streams[0])
     population = draw_true_population(
-        (k, len(coding.names), q, len(traits)),
+        (len(coding.attributes), len(coding.names), q, len(traits)),
         mean=mean,
         heterogeneity=heterogeneity,
         correlation=correlation,
@@ -160,22 +196,17 @@ def simulate(
     user, within = np.repeat(np.arange(users), counts), (1 - intraclass) * overlap**2
     context = np.sqrt(intraclass) * exposure[user]
     context += np.sqrt(within) * streams[5].standard_normal(context.shape)
-    difference = streams[6].standard_normal((len(user), k))
-    difference[:, k - aliased :] = difference[:, :aliased]
-    design = coding.expand(difference, context)
-    log_odds = np.einsum("nf,nf->n", design, weights[user])
-    answers = draw_answers(log_odds + position, ties, lapses, streams[7])
-
     labels = user_labels(users)
     people = pd.DataFrame(covariate, labels, traits) if traits else None
-    frame = pd.DataFrame(difference, columns=coding.attributes)
-    frame[list(coding.contexts)] = context
-    frame.insert(0, "user", labels[user])
-    frame.insert(1, "choice", answers.choice if ties else answers.choice.astype(np.int64))
-    data = _comparisons(frame, coding, people)
-    p_do, p_obs = population.preferred(design, context, intraclass, within)
-    rows = pd.DataFrame({"probability": expit(log_odds), "p_do": p_do, "p_obs": p_obs})
-    rows = rows.assign(shift=p_obs - p_do, kind=answers.kind).loc[data.rows]
+    shown = pd.DataFrame(context, columns=list(coding.contexts))
+    shown.insert(0, "user", labels[user])
+    seen = Seen(shown, context, weights[user], (intraclass, within))
+    if asked.pairs:
+        chances = (ties, lapses, position)
+        made = _pairs(coding, people, seen, population, chances, aliased, streams[6:8])
+    else:
+        made = _tasks(asked, numbers, coding, people, seen, population, lapses, aliased, streams)
+    data, frame, rows, nu = made
     names, factor_names = coding.names, [f"factor_{number + 1}" for number in range(factors)]
     truth = Truth(
         weights=pd.DataFrame(weights, labels, names),
@@ -186,12 +217,89 @@ def simulate(
         coupling=pd.DataFrame(population.coupling, names, coding.contexts),
         exposure=pd.DataFrame(exposure, labels, coding.contexts),
         comparisons=rows,
-        nu=answers.nu,
+        nu=nu,
         V=pd.DataFrame(population.loadings, names, factor_names),
         scores=pd.DataFrame(scores, labels, factor_names),
         position=float(position),
     )
     return World(data, frame, people, truth)
+
+
+class Seen(NamedTuple):
+    """Users, contexts and weights of n comparisons or tasks.
+
+    Attributes
+    ----------
+    people
+        One row each: the user and the contexts.
+    context, weights
+        (n, q) and (n, d).
+    between, within
+        Variance of contexts between users and within a user.
+    """
+
+    people: pd.DataFrame
+    context: FloatArray
+    weights: FloatArray
+    variances: tuple[float, float]
+
+
+def _pairs(
+    coding: Features,
+    covariates: pd.DataFrame | None,
+    seen: Seen,
+    population: TruePopulation,
+    chances: tuple[float, float, float],
+    aliased: int,
+    rngs: Sequence[np.random.Generator],
+) -> tuple[Comparisons, pd.DataFrame, pd.DataFrame, float]:
+    """Comparisons of two, the raw table, the truth of every row, and the tie parameter."""
+    k, (ties, lapses, position) = len(coding.attributes), chances
+    difference = rngs[0].standard_normal((len(seen.people), k))
+    difference[:, k - aliased :] = difference[:, :aliased]
+    design = coding.expand(difference, seen.context)
+    log_odds = np.einsum("nf,nf->n", design, seen.weights)
+    answers = draw_answers(log_odds + position, ties, lapses, rngs[1])
+    frame = pd.DataFrame(difference, columns=coding.attributes)
+    frame[list(coding.contexts)] = seen.context
+    frame.insert(0, "user", seen.people["user"])
+    frame.insert(1, "choice", answers.choice if ties else answers.choice.astype(np.int64))
+    data = _comparisons(frame, coding, covariates)
+    p_do, p_obs = population.preferred(design, seen.context, *seen.variances)
+    rows = pd.DataFrame({"probability": expit(log_odds), "p_do": p_do, "p_obs": p_obs})
+    rows = rows.assign(shift=p_obs - p_do, kind=answers.kind).loc[data.rows]
+    return data, frame, rows, answers.nu
+
+
+def _tasks(
+    asked: TaskDesign,
+    numbers: Sequence[str],
+    coding: Features,
+    covariates: pd.DataFrame | None,
+    seen: Seen,
+    population: TruePopulation,
+    lapses: float,
+    aliased: int,
+    streams: Sequence[np.random.Generator],
+) -> tuple[Comparisons, pd.DataFrame, pd.DataFrame, float]:
+    """Choice tasks, the raw table, the truth of every alternative, and no ties."""
+    tasks, count = len(seen.people), asked.shown
+    alternatives = draw_alternatives(asked, numbers, tasks, aliased, (streams[6], streams[9]))
+    context = np.repeat(seen.context, count, axis=0)
+    design = coding.expand(alternatives.attributes.reshape(tasks * count, -1), context)
+    design = design.reshape(tasks, count, -1)
+    reward = np.einsum("nkf,nf->nk", design, seen.weights)
+    answers = draw_task_answers(reward, lapses, streams[7])
+    data, frame = read_tasks(asked, alternatives, answers, seen.people, coding, covariates)
+    p_do, p_obs = population.shares(design, seen.context, *seen.variances)
+    each = {"probability": softmax(reward, axis=1), "p_do": p_do, "p_obs": p_obs}
+    index = pd.MultiIndex.from_frame(frame[["task", "alternative"]])
+    rows = pd.DataFrame({name: value.ravel() for name, value in each.items()}, index)
+    kind = np.repeat(np.where(answers.lapsed, "lapse", "choice"), count)
+    rows = rows.assign(shift=rows["p_obs"] - rows["p_do"], kind=kind)
+    if data.outcome.rowwise:  # a set of two is a comparison, whose first alternative is left
+        rows = rows.iloc[::2].droplevel("alternative")
+    return data, frame, rows, 0.0
 
 
 def assistant_world(*, seed: int = 0) -> World:

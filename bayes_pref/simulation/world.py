@@ -34,7 +34,9 @@ class Truth:
         One row a comparison, in the order of `world.comparisons.rows`: `probability` (that this
         user chooses left, without ties, lapses and position bias), `p_do` and `p_obs` (the same
         over all users, and over those who see such a context), `shift` (p_obs - p_do) and `kind`
-        (how the answer came about: "choice", "tie" or "lapse").
+        (how the answer came about: "choice", "tie" or "lapse"). Of tasks with more than two
+        alternatives, or other questions than which of two is better, one row an alternative,
+        labelled by task and alternative: the same of its being the best.
     nu
         Davidson's tie parameter; 0 without ties.
     V
@@ -69,7 +71,8 @@ class World:
     comparisons
         The comparisons, ready for a model.
     frame
-        The same rows as a raw table: user, choice, differences (left minus right), contexts.
+        The same rows as a raw table: user, choice, differences (left minus right), contexts; of
+        choice tasks, one row an alternative, as `Comparisons.from_tasks` reads them.
     covariates
         One row a user, indexed by user; None without covariates.
     truth
@@ -100,10 +103,14 @@ class World:
     def _headline(self) -> str:
         rows = self.truth.comparisons
         ties, lapses = (100 * (rows["kind"] == kind).mean() for kind in ("tie", "lapse"))
+        count, what, each = len(rows), "comparisons", "comparisons"
+        if rows.index.nlevels > 1:
+            count = rows.index.get_level_values("task").nunique()
+            what, each = f"tasks of {len(rows) // count} alternatives", "alternatives"
         return (
-            f"World: {len(self.truth.weights):,} users, {len(rows):,} comparisons "
+            f"World: {len(self.truth.weights):,} users, {count:,} {what} "
             f"({ties:.0f} % ties, {lapses:.0f} % lapses); true shift beyond 0.03 in "
-            f"{100 * (rows['shift'].abs() > 0.03).mean():.0f} % of comparisons"
+            f"{100 * (rows['shift'].abs() > 0.03).mean():.0f} % of {each}"
         )
 
     def _population(self) -> pd.DataFrame:
