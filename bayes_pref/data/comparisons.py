@@ -26,8 +26,8 @@ from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.read_only import read_only, read_only_copy
 from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
+from bayes_pref.data.readers.long import TasksReader
 from bayes_pref.data.readers.rankings import RankingsReader
-from bayes_pref.data.readers.tasks import TasksReader
 from bayes_pref.data.readers.wide import WideReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.sides import AS_SHOWN

@@ -11,7 +11,7 @@ import pandas as pd
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.readers.choice_sets import TaskColumns
 from bayes_pref.data.readers.grouping import warn_of_limits
-from bayes_pref.data.readers.tasks import task_parts
+from bayes_pref.data.readers.long import task_parts
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names, missing_in
 from bayes_pref.errors import DataError
