@@ -85,6 +85,10 @@ class Outcome(ABC):
         """
         return np.arange(n_rows)
 
+    def observations(self, n_rows: int) -> IntArray:
+        """(m + 1,) where each observation begins, and the end: rows of one are one choice."""
+        return np.arange(n_rows + 1)
+
     def mirrored(self, choice: FloatArray) -> FloatArray:
         """Return choices (n,) as they read with the sides exchanged."""
         return 1.0 - choice

@@ -76,6 +76,10 @@ class Ranking(Outcome):
         """(n,) code of each row's task, as `task_of_rows`."""
         return self.task_of_rows
 
+    def observations(self, n_rows: int) -> IntArray:
+        """(s + 1,) where each stage begins, and the end."""
+        return np.append(np.flatnonzero(np.diff(self.stage, prepend=-1)), n_rows)
+
     def observed(self, choice: FloatArray) -> Ranking:
         """Validate choices: a row is 0 where a simulated choice is the item on the right."""
         if self.stage.shape != choice.shape:

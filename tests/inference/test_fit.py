@@ -71,14 +71,16 @@ def test_fit_takes_the_first_engine_that_prepares_and_reads_the_data_once() -> N
     comparisons = small_comparisons()
     quiet(Counting(draws=20, chains=1, progress=False), bp.PooledReward(), comparisons)
     assert len(read) == 1
-    probit = bp.PooledReward(link="probit")
+    probit = bp.MixtureReward(2, link="probit")
     engine, _ = first_prepared((bp.Gibbs(), bp.NUTS()), probit, comparisons)
     assert isinstance(engine, bp.NUTS)
 
 
 def test_an_engine_that_cannot_run_a_model_says_why() -> None:
-    comparisons, model = small_comparisons(), bp.PooledReward(link="probit")
-    with pytest.raises(bp.Unsupported, match=r"^Gibbs cannot run PooledReward: .*probit") as caught:
+    comparisons, model = small_comparisons(), bp.LowRankReward(1, link="probit")
+    with pytest.raises(
+        bp.Unsupported, match=r"^Gibbs cannot run LowRankReward: .*probit"
+    ) as caught:
         bp.fit(model, comparisons, bp.Gibbs())
     assert caught.value.reason == bp.Gibbs().unsupported(model, comparisons)
     assert "Gibbs cannot run" not in caught.value.reason

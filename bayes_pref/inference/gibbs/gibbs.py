@@ -25,6 +25,7 @@ from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
+from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralSampler
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SamplerProblem
@@ -84,6 +85,7 @@ class Gibbs(MCMC):
         FactorSampler(),
         MixtureSampler(),
         SharedCauseSampler(),
+        GeneralSampler(),
     )
 
     checkpoint: str | os.PathLike[str] | None = None

@@ -51,33 +51,10 @@ class Problem:
         cls, spec: PopulationSpec, comparisons: Comparisons, position_sd: float | None = None
     ) -> Problem:
         """Scale the data, and the priors with them."""
-        scale, n_users = comparisons.feature_scale, comparisons.n_users
         signs = 2 * comparisons.choice - 1
-        signed = signs[:, None] * comparisons.difference / scale
-        prior_sd, columns, regressors = [spec.mean_sd * scale], [np.ones(n_users)], []
-        rank = 0
-        for term in spec.terms:
-            if term.values is None:
-                rank = term.size
-                prior_sd += [row * scale for row in term.prior_sd.T]
-                columns.append(np.zeros((n_users, rank)))
-                continue
-            unit = np.ones(term.size)
-            if term.dim == "covariate":
-                unit = term.values.std(axis=0)
-            prior_sd.append(term.prior_sd.T * np.outer(unit, scale))
-            columns.append(term.values / unit)
-            regressors.append((term.name, unit))
-        population = PopulationPrior(
-            design=np.column_stack(columns),
-            precision=1 / np.vstack(prior_sd) ** 2,
-            spread=spec.spread_sd * scale if spec.spread_sd.size else np.ones_like(scale),
-            concentration=float(spec.concentration),
-            full=spec.covariance == "full",
-        )
+        signed = signs[:, None] * comparisons.difference / comparisons.feature_scale
         rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
-        known = tuple(regressors)
-        return cls(rows, population, spec.covariance, scale, known, position_sd, rank)
+        return cls(rows=rows, position_sd=position_sd, **scaled_population(spec, comparisons))
 
     @property
     def n_means(self) -> int:
@@ -198,3 +175,36 @@ class Problem:
         weights /= self.feature_scale  # in place: these are most of the memory
         values["weights"] = weights
         return values
+
+
+def scaled_population(spec: PopulationSpec, comparisons: Comparisons) -> dict[str, Any]:
+    """Return the fields of `Problem` that describe the population, on scaled features."""
+    scale, n_users = comparisons.feature_scale, comparisons.n_users
+    prior_sd, columns, regressors = [spec.mean_sd * scale], [np.ones(n_users)], []
+    rank = 0
+    for term in spec.terms:
+        if term.values is None:
+            rank = term.size
+            prior_sd += [row * scale for row in term.prior_sd.T]
+            columns.append(np.zeros((n_users, rank)))
+            continue
+        unit = np.ones(term.size)
+        if term.dim == "covariate":
+            unit = term.values.std(axis=0)
+        prior_sd.append(term.prior_sd.T * np.outer(unit, scale))
+        columns.append(term.values / unit)
+        regressors.append((term.name, unit))
+    population = PopulationPrior(
+        design=np.column_stack(columns),
+        precision=1 / np.vstack(prior_sd) ** 2,
+        spread=spec.spread_sd * scale if spec.spread_sd.size else np.ones_like(scale),
+        concentration=float(spec.concentration),
+        full=spec.covariance == "full",
+    )
+    return {
+        "population": population,
+        "covariance": spec.covariance,
+        "feature_scale": scale,
+        "regressors": tuple(regressors),
+        "rank": rank,
+    }

@@ -19,6 +19,7 @@ from bayes_pref import settings
 from bayes_pref.data import Outcome
 from bayes_pref.errors import DataError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
+from bayes_pref.models.choice.kernel_form import KernelForm
 from bayes_pref.models.choice.outcome_distribution import OutcomeDistribution
 from bayes_pref.types import FloatArray
 
@@ -135,6 +136,10 @@ class ChoiceModel(settings.CheckedKeywords, ABC):
             return np.asarray(values.reshape(*values.shape[:-2], -1))
 
         return self.at(**{name: stacked(name) for name in self.variables(outcome)})
+
+    def kernel_form(self, outcome: Outcome) -> KernelForm | None:
+        """Return the model as `Gibbs` reads it where it is not logistic; None: it cannot."""
+        return None
 
     def joint_log_likelihood(
         self,

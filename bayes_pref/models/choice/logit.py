@@ -27,6 +27,7 @@ from bayes_pref import settings
 from bayes_pref.data import Outcome, PairedChoice
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.effects import (
+    LAPSE_SHAPE,
     POSITION_SD,
     double,
     lapsed,
@@ -34,6 +35,7 @@ from bayes_pref.models.choice.effects import (
     sample_position,
     shifted,
 )
+from bayes_pref.models.choice.kernel_form import CELLS, TIES, KernelForm
 from bayes_pref.models.choice.links import log_cdf
 
 Tensor = torch.Tensor
@@ -130,6 +132,17 @@ class Logit(ChoiceModel):
         else:
             found = torch.stack([log_cdf(-eta, "logit"), log_cdf(eta, "logit")])
         return lapsed(found, parameters)
+
+    def kernel_form(self, outcome: Outcome) -> KernelForm | None:
+        """Return the model as `Gibbs` reads it where it is not logistic."""
+        tied = bool(self.resolve(outcome).ties)
+        return KernelForm(
+            family=TIES if tied else CELLS,
+            n_outcomes=3 if tied else 2,
+            tie=(TIE_MEAN, TIE_SD) if tied else None,
+            lapse=LAPSE_SHAPE if self.lapse else None,
+            position=self.position_sd,
+        )
 
     def likelihood(self, outcome: Outcome) -> Callable[[Tensor], Any]:
         """Sample the parameters, and return the Pyro distribution of choices given eta."""

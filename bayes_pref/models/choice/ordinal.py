@@ -20,7 +20,8 @@ import torch
 from bayes_pref import settings
 from bayes_pref.data import GradedChoice, Outcome
 from bayes_pref.models.choice.choice_model import ChoiceModel
-from bayes_pref.models.choice.effects import lapsed, sample_lapse
+from bayes_pref.models.choice.effects import LAPSE_SHAPE, lapsed, sample_lapse
+from bayes_pref.models.choice.kernel_form import CELLS, KernelForm
 from bayes_pref.models.choice.links import (
     LINKS,
     LOG_ODDS_PER_UNIT,
@@ -101,6 +102,16 @@ class Ordinal(ChoiceModel):
         made = cutpoints(between_equals, self.link)
         found = {"cutpoints": pyro.deterministic("cutpoints", made, event_dim=1)}
         return found | sample_lapse() if self.lapse else found
+
+    def kernel_form(self, outcome: Outcome) -> KernelForm | None:
+        """Return the model as `Gibbs` reads it."""
+        return KernelForm(
+            family=CELLS,
+            n_outcomes=len(outcome.boundaries) + 1,
+            probit=self.link == "probit",
+            lapse=LAPSE_SHAPE if self.lapse else None,
+            cutpoints=True,
+        )
 
     def log_outcomes(self, eta: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Log probability of every level, "right is much better" first: (level, ...)."""

@@ -27,6 +27,7 @@ from bayes_pref.data import Outcome, Ranking
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.choice.kernel_form import STAGES, KernelForm
 from bayes_pref.models.choice.links import log_cdf
 from bayes_pref.models.choice.stage_choices import log_stages, stage_starts
 from bayes_pref.types import FloatArray, IntArray, Mask
@@ -56,6 +57,10 @@ class PlackettLuce(ChoiceModel):
         if isinstance(outcome, Ranking):
             return None
         return f"PlackettLuce is for rankings, and these are {outcome.name}"
+
+    def kernel_form(self, outcome: Outcome) -> KernelForm | None:
+        """Return the model as `Gibbs` reads it."""
+        return KernelForm(family=STAGES, n_outcomes=2)
 
     def log_outcomes(self, eta: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Log probability of right and of left where there are only these two: (2, ...)."""

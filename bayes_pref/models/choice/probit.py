@@ -14,12 +14,14 @@ import torch
 from bayes_pref.data import Outcome, PairedChoice
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.effects import (
+    LAPSE_SHAPE,
     POSITION_SD,
     lapsed,
     sample_lapse,
     sample_position,
     shifted,
 )
+from bayes_pref.models.choice.kernel_form import CELLS, KernelForm
 from bayes_pref.models.choice.links import LOG_ODDS_PER_UNIT, log_cdf
 
 Tensor = torch.Tensor
@@ -87,6 +89,16 @@ class Probit(ChoiceModel):
         """Sample the parameters as sites of a Pyro model."""
         found = sample_position() if self.position else {}
         return found | sample_lapse() if self.lapse else found
+
+    def kernel_form(self, outcome: Outcome) -> KernelForm | None:
+        """Return the model as `Gibbs` reads it."""
+        return KernelForm(
+            family=CELLS,
+            n_outcomes=2,
+            probit=True,
+            lapse=LAPSE_SHAPE if self.lapse else None,
+            position=self.position_sd,
+        )
 
     def log_outcomes(self, eta: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Log probability of right and of left: (2, ...)."""

@@ -209,8 +209,6 @@ def test_unknown_items_and_halves_of_a_choice_are_refused() -> None:
 
 def test_what_is_for_choices_between_two_says_so() -> None:
     data = read(table())
-    with pytest.raises(bp.ModelError, match="Gibbs samples logistic choices, and not rankings"):
-        bp.fit(bp.PooledReward(), data, bp.Gibbs())
     with pytest.raises(bp.ModelError, match="rankings cannot be fitted in mini-batches"):
         bp.fit(bp.HierarchicalReward(), data, bp.SVI(batch=1, progress=False))
     ranked = made_posterior(data, bp.PooledReward())

@@ -197,8 +197,9 @@ def test_choices_that_a_choice_model_cannot_describe_are_refused(
     ],
 )
 def test_gibbs_names_what_it_cannot_run(name: str, reason: str) -> None:
-    with pytest.raises(bp.ModelError, match=rf"Gibbs cannot run PooledReward: .*{reason}"):
-        bp.fit(CHOICES[name], choice_comparisons(name), bp.Gibbs())
+    model = bp.LowRankReward(1, **CHOICES[name].choice_keywords())
+    with pytest.raises(bp.ModelError, match=rf"Gibbs cannot run LowRankReward: .*{reason}"):
+        bp.fit(model, choice_comparisons(name), bp.Gibbs())
 
 
 @pytest.mark.parametrize(("name", "what"), [("ties", "ties"), ("lapse", "a lapse rate")])

@@ -1,0 +1,90 @@
+"""Data and priors as the general sampler reads them: raw rows, and the choice model's form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
+from bayes_pref.inference.gibbs.problem import Problem, scaled_population
+from bayes_pref.inference.runtime.checkpoint import digest
+from bayes_pref.models.choice.kernel_form import PLAIN, KernelForm
+from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class ChoiceProblem(Problem):
+    """Comparisons of any choice model with a `KernelForm`, and a Gaussian population.
+
+    Where everyone has the same weights all rows are those of one user. A draw holds theta, as
+    `Problem` has it, and then the choice model's unconstrained parameters.
+
+    Attributes
+    ----------
+    rows
+        `ChoiceRows`: what the kernels read.
+    form
+        The choice model's form.
+    """
+
+    rows: ChoiceRows  # type: ignore[assignment]
+    form: KernelForm = field(default=PLAIN)
+
+    @classmethod
+    def read(
+        cls, spec: PopulationSpec, comparisons: Comparisons, form: KernelForm
+    ) -> ChoiceProblem:
+        """Scale the data, and the priors with them."""
+        fields = scaled_population(spec, comparisons)
+        offsets = comparisons.offsets
+        if spec.pooled:
+            offsets = np.array([0, len(comparisons)])
+            one = fields["population"].design[:1]
+            fields["population"] = fields["population"]._replace(design=one)
+        return cls(rows=_choice_rows(comparisons, offsets, form), form=form, **fields)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of draws kept beside the weights: theta, and the choice model's parameters."""
+        return self.n_parameters + self.form.size
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the posterior, ready for JSON."""
+        population = self.population
+        rows = [np.asarray(part) for part in self.rows]
+        return {
+            "covariance": self.covariance,
+            "concentration": population.concentration,
+            "choice": repr(self.form),
+            "data and priors": digest(
+                *rows, population.design, population.precision, population.spread
+            ),
+        }
+
+    def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
+        """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
+        own = self.form.draws(theta[..., self.n_parameters :])
+        return super().raw(theta[..., : self.n_parameters], weights) | own
+
+
+def _choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) -> ChoiceRows:
+    """Rows of all comparisons, of users that begin at `offsets`."""
+    by_row = sparse.csr_matrix(comparisons.difference / comparisons.feature_scale)
+    stages = comparisons.outcome.observations(len(comparisons))
+    return ChoiceRows(
+        offsets=offsets.astype(np.int64),
+        starts=by_row.indptr.astype(np.int64),
+        columns=by_row.indices.astype(np.int64),
+        values=by_row.data,
+        outcome=np.rint(comparisons.choice * (form.n_outcomes - 1)).astype(np.int64),
+        stages=stages.astype(np.int64),
+        stage_offsets=np.searchsorted(stages, offsets).astype(np.int64),
+        family=form.family,
+        n_outcomes=form.n_outcomes,
+        probit=form.probit,
+    )

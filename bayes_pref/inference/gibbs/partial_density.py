@@ -1,0 +1,260 @@
+"""The posterior density of the population in the partially non-centred parametrisation.
+
+The population's parameters are one vector theta: gamma (p + 1, d) by rows; tau (d), of either sign;
+with a full covariance the unconstrained partial correlations y of `correlation_root`, row after
+row; then the choice model's parameters. L is diag(tau) R(y). The density is the same when tau_k,
+the entries of y that belong to feature k, and all zeta_ik change signs together, so that tau = 0 is
+no boundary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.kernels.correlation_root import (
+    correlation_root,
+    correlation_slope,
+)
+from bayes_pref.inference.gibbs.kernels.partial_centring import (
+    BATCH,
+    expand_likelihoods,
+    population_log_density,
+    zeta_from_deviations,
+)
+from bayes_pref.types import FloatArray
+
+_STEP = 1e-5  # of differences of slopes, where parameters have size one
+
+
+@dataclass(frozen=True)
+class Population:
+    """The population at one theta.
+
+    Attributes
+    ----------
+    gamma, tau, y, phi
+        Views of theta.
+    mean
+        (n_batches, d, batch): gamma' f_i.
+    root, lower
+        (d, d): R and L.
+    values
+        Values of the choice model that the kernels read.
+    """
+
+    gamma: FloatArray
+    tau: FloatArray
+    y: FloatArray
+    phi: FloatArray
+    mean: FloatArray
+    root: FloatArray
+    lower: FloatArray
+    values: FloatArray
+
+
+class PartialDensity:
+    """Log density of theta and zeta, with the expansion of users' likelihoods as it is now.
+
+    Parameters
+    ----------
+    problem
+        Data and priors.
+
+    Attributes
+    ----------
+    information, linear
+        (n_batches, d, d, batch) and (n_batches, d, batch): H and h of the expansion.
+    size
+        Length of theta, m.
+    """
+
+    def __init__(self, problem: ChoiceProblem) -> None:
+        self.problem = problem
+        population = problem.population
+        self.n_regressors, self.d = population.precision.shape
+        self.n_users = len(population.design)
+        self.n_batches = -(-self.n_users // BATCH)
+        self.design = np.zeros((self.n_batches * BATCH, self.n_regressors))
+        self.design[: self.n_users] = population.design
+        n_tau = 0 if problem.pooled else self.d
+        n_y = self.d * (self.d - 1) // 2 if population.full else 0
+        ends = np.cumsum([problem.n_means, n_tau, n_y, problem.form.size])
+        self.places = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        self.size = int(ends[-1])
+        shape = (self.n_batches, self.d, BATCH)
+        self.information = np.zeros((self.n_batches, self.d, self.d, BATCH))
+        self.linear = np.zeros(shape)
+        n_values = problem.form.values(np.zeros(problem.form.size)).size
+        self._mean_slope = np.zeros(shape)
+        self._lower_slope = np.zeros_like(self.information)
+        self._value_slope = np.zeros((self.n_batches, n_values, BATCH))
+
+    def start(self, rng: np.random.Generator) -> FloatArray:
+        """Return a theta far from those of other chains, tau never near zero."""
+        gamma, tau, y, phi = (np.zeros(place.stop - place.start) for place in self.places)
+        gamma[: self.d] = rng.normal(0, 0.5, self.d)
+        tau[:] = np.exp(rng.normal(np.log(0.5), 0.5, tau.size))
+        y[:] = rng.normal(0, 0.1, y.size)
+        return np.concatenate([gamma, tau, y, phi + self.problem.form.start(rng)])
+
+    def at(self, theta: FloatArray) -> Population:
+        """Return the population at theta."""
+        gamma, tau, y, phi = (theta[place] for place in self.places)
+        gamma = gamma.reshape(self.n_regressors, self.d)
+        root = np.zeros((self.d, self.d))
+        if self.problem.population.full:
+            correlation_root(np.ascontiguousarray(y), root)
+        elif tau.size:
+            np.fill_diagonal(root, 1.0)
+        lower = tau[:, None] * root if tau.size else root
+        values = self.problem.form.values(phi)
+        return Population(
+            gamma, tau, y, phi, self._batched(self.design @ gamma), root, lower, values
+        )
+
+    def weights(self, theta: FloatArray, v: FloatArray) -> FloatArray:
+        """(n_users, d) weights at deviations v (n_batches, d, batch)."""
+        here = self.at(theta)
+        return self._by_user(here.mean + np.einsum("jk,bkw->bjw", here.lower, v))
+
+    def expand(self, theta: FloatArray, weights: FloatArray) -> None:
+        """Expand users' likelihoods at theta and weights (n_users, d)."""
+        values = self.at(theta).values
+        expand_likelihoods(self.problem.rows, values, weights, self.information, self.linear)
+
+    def standardised(self, theta: FloatArray, v: FloatArray) -> FloatArray:
+        """(n_batches, d, batch) zeta of the deviations v, in the expansion as it is."""
+        here, zeta = self.at(theta), np.empty_like(v)
+        full, expansion = self.problem.population.full, (self.information, self.linear)
+        zeta_from_deviations(here.lower, full, *expansion, here.mean, v, zeta)
+        return zeta
+
+    def log_density(
+        self, theta: FloatArray, zeta: FloatArray, v: FloatArray
+    ) -> tuple[float, FloatArray]:
+        """Log density given zeta, up to a constant, and its gradient (m,); fills v."""
+        problem, population = self.problem, self.problem.population
+        here, gradient = self.at(theta), np.empty(self.size)
+        total = population_log_density(
+            problem.rows,
+            here.values,
+            here.lower,
+            population.full,
+            self.information,
+            self.linear,
+            here.mean,
+            zeta,
+            v,
+            self._mean_slope,
+            self._lower_slope,
+            self._value_slope,
+        )
+        means, scales, correlations, choice = (gradient[place] for place in self.places)
+        slope = self.design.T @ self._mean_slope.swapaxes(1, 2).reshape(-1, self.d)
+        means[:] = (slope - population.precision * here.gamma).ravel()
+        total -= 0.5 * float((population.precision * here.gamma**2).sum())
+        if scales.size:
+            prior = here.tau / population.spread**2
+            lower_slope = self._lower_slope.sum(axis=(0, 3))
+            scales[:] = (lower_slope * here.root).sum(axis=1) - prior
+            total -= 0.5 * float((here.tau * prior).sum())
+        if correlations.size:
+            root_slope = here.tau[:, None] * lower_slope
+            total += correlation_slope(
+                here.y, here.root, root_slope, population.concentration, correlations
+            )
+        if choice.size:
+            log_prior, prior_slope = problem.form.log_prior(here.phi)
+            slope = self._value_slope.sum(axis=(0, 2))
+            choice[:] = problem.form.pulled_back(here.phi, slope) + prior_slope
+            total += log_prior
+        return total, gradient
+
+    def prior_precision(self) -> FloatArray:
+        """(m,) precision of the prior of each parameter, about."""
+        population = self.problem.population
+        made = [
+            population.precision.ravel(),
+            1 / population.spread**2,
+            np.full(self.d**2, 2 * population.concentration + self.d - 2),
+            np.ones(self.problem.form.size),
+        ]
+        sizes = (place.stop - place.start for place in self.places)
+        return np.concatenate([part[:size] for part, size in zip(made, sizes, strict=True)])
+
+    def fisher(self, theta: FloatArray) -> FloatArray:
+        """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.
+
+        Of users whose likelihood is Gaussian, with information H and any location. The choice
+        model's parameters have the precision of their prior alone.
+        """
+        here, d = self.at(theta), self.d
+        total = np.diag(self.prior_precision())
+        information = self.information.transpose(0, 3, 1, 2).reshape(-1, d, d)[: self.n_users]
+        scaled = here.lower.T @ information
+        within = np.linalg.solve(np.eye(d) + scaled @ here.lower, scaled)
+        inverse = information - scaled.swapaxes(1, 2) @ within  # (Sigma + H^-1)^-1
+        means, scales, correlations, _ = self.places
+        design = self.design[: self.n_users]
+        of_means = np.einsum("na,nb,njk->ajbk", design, design, inverse, optimize=True)
+        total[means, means] += of_means.reshape(means.stop, means.stop)
+        if scales.stop == scales.start:
+            return total
+        # Of L_jk and L_lm: sum over users of K_jl (L' K L)_km + (K L)_jm (K L)_lk, K the inverse.
+        j, k = np.tril_indices(d) if self.problem.population.full else np.diag_indices(d)
+        half = inverse @ here.lower
+        flat = (part.reshape(self.n_users, -1) for part in (inverse, here.lower.T @ half, half))
+        outer, inner, mixed = flat
+        first = (outer.T @ inner).reshape(d, d, d, d)
+        second = (mixed.T @ mixed).reshape(d, d, d, d)
+        of_lower = first[j[:, None], j, k[:, None], k] + second[j[:, None], k, j, k[:, None]]
+        both = slice(scales.start, correlations.stop)
+        jacobian = np.stack(
+            [
+                (self.at(theta + step).lower - self.at(theta - step).lower)[j, k] / (2 * _STEP)
+                for step in _STEP * np.eye(self.size)[both]
+            ]
+        )
+        total[both, both] += jacobian @ of_lower @ jacobian.T
+        return total
+
+    def curvature(self, theta: FloatArray, zeta: FloatArray) -> FloatArray:
+        """(m, m) minus the Hessian in theta of the log density given zeta."""
+        v = np.empty_like(zeta)
+        here = self.log_density(theta, zeta, v)[1]
+        steps = _STEP * np.eye(self.size)
+        slopes = [self.log_density(theta + step, zeta, v)[1] - here for step in steps]
+        matrix = -np.array(slopes) / _STEP
+        return np.asarray((matrix + matrix.T) / 2)
+
+    def lower_entries(self, theta: FloatArray) -> FloatArray:
+        """Return gamma, the entries of L by rows and the choice model's parameters."""
+        here = self.at(theta)
+        full = self.problem.population.full
+        entries = np.tril_indices(self.d) if full else np.diag_indices(self.d)
+        lower = here.lower[entries] if here.tau.size else here.tau
+        return np.concatenate([here.gamma.ravel(), lower, here.phi])
+
+    def make_positive(self, theta: FloatArray, zeta: FloatArray, v: FloatArray) -> None:
+        """Change signs, in place, so that tau is positive and the density the same."""
+        _, tau, y, _ = (theta[place] for place in self.places)
+        signs = np.where(tau < 0, -1.0, 1.0)
+        if (signs > 0).all():
+            return
+        tau *= signs
+        if y.size:
+            row, column = np.tril_indices(self.d, -1)
+            y *= signs[row] * signs[column]
+        zeta *= signs[:, None]
+        v *= signs[:, None]
+
+    def _batched(self, values: FloatArray) -> FloatArray:
+        """(n_batches, d, batch) of (n_batches * batch, d)."""
+        return np.ascontiguousarray(values.reshape(self.n_batches, BATCH, -1).swapaxes(1, 2))
+
+    def _by_user(self, values: FloatArray) -> FloatArray:
+        """(n_users, d) of (n_batches, d, batch)."""
+        return np.ascontiguousarray(values.swapaxes(1, 2).reshape(-1, self.d)[: self.n_users])

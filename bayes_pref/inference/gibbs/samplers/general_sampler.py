@@ -1,0 +1,224 @@
+"""Sampler of Gaussian users for every choice model with a `KernelForm`.
+
+A sweep moves, by Hamiltonian trajectories,
+
+1. every user's zeta given the population: users are apart, accepted one by one;
+2. the population and the choice model's parameters given all zeta.
+
+zeta is nearly standard normal and nearly independent of the population (`partial_centring`), so
+both moves go far. In warm-up the expansion of users' likelihoods is renewed, first at their
+weights and then at the mean of these, and the metric of the second move is the mean of the
+density's curvature over states of the chain. Both are then fixed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayes_pref.data import Comparisons
+from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.kernels.partial_centring import move_users
+from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.partial_density import PartialDensity
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler
+from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import FloatArray
+
+# Shares of warm-up at which the expansion and the metric are renewed: from Fisher information while
+# the chain comes from far, then from curvature; afresh once, when the start is forgotten.
+_FAR = (0.01, 0.02, 0.04, 0.07, 0.1)
+_NEAR = (0.15, 0.2, 0.25, 0.3, 0.35)
+_FINAL = (0.4, 0.45, 0.5, 0.6, 0.7)
+_MANY = 60  # parameters from which every other look at the curvature is left out
+_ANGLE = 0.75  # radians: two of them turn zeta into its momentum
+_LEAPS_OF_USERS = 2
+
+
+class GeneralSampler(Sampler[ChoiceProblem]):
+    """Gaussian users, or one for all, with any choice model that kernels can read."""
+
+    position_bias = True
+
+    def matches(self, spec: PopulationSpec) -> bool:
+        """Whether users are Gaussian around a mean that known regressors give, or all alike."""
+        return spec.pooled or (spec.gaussian and spec.covariance != "none")
+
+    def unsupported(
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> str | None:
+        """Return why it cannot sample the posterior, or None if it can."""
+        if not self.matches(spec):
+            return f"{type(self).__name__} is for another structure of the population"
+        if choice_model.kernel_form(comparisons.outcome) is None:
+            return f"Gibbs has no kernel for {choice_model.beyond_logistic}; use bp.NUTS()"
+        return None
+
+    def problem(
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> ChoiceProblem:
+        """Read the data and the priors; called where nothing is `unsupported`."""
+        form = choice_model.kernel_form(comparisons.outcome)
+        assert form is not None  # or it would be unsupported
+        return ChoiceProblem.read(spec, comparisons, form)
+
+    def chain(
+        self, problem: ChoiceProblem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> Chain:
+        """Make a chain with an overdispersed start."""
+        return GeneralChain(problem, warmup, thin, rng, store)
+
+
+class GeneralChain(Chain):
+    """A chain of the general sampler.
+
+    Parameters
+    ----------
+    problem
+        Data and priors.
+    warmup, thin, rng, store
+        See `Chain`.
+    """
+
+    def __init__(
+        self, problem: ChoiceProblem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> None:
+        super().__init__(warmup, thin, rng, store)
+        self.problem = problem
+        self.density = PartialDensity(problem)
+        size = self.density.size
+        self.theta = self.density.start(rng)
+        self.v = rng.standard_normal(self.density.linear.shape) * (not problem.pooled)
+        self.density.expand(self.theta, self.density.weights(self.theta, self.v))
+        self.zeta = self.density.standardised(self.theta, self.v)
+        self.mean_weights = np.zeros((self.density.n_users, self.density.d))
+        self.curvature = np.zeros((size, size))
+        self.whiten = np.zeros((size, size))
+        self.counts = np.zeros(2)  # of states in the mean of weights, of curvatures
+        self.log_step = np.full(1, np.log(0.5))
+        self.log_turn = np.zeros(1)  # of users' angle, relative to the largest
+        self.leaps = 6 if problem.population.full else 3
+        every = 2 if size > _MANY else 1
+        self.looks = {
+            int(share * warmup): stage
+            for stage, shares in enumerate((_FAR, _NEAR, _FINAL))
+            for share in (shares if stage == 0 else shares[::every])
+        }
+        self._whiten(self.density.fisher(self.theta))
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the arrays that the next sweep depends on."""
+        return {
+            "theta": self.theta,
+            "v": self.v,
+            "zeta": self.zeta,
+            "information": self.density.information,
+            "linear": self.density.linear,
+            "mean_weights": self.mean_weights,
+            "curvature": self.curvature,
+            "whiten": self.whiten,
+            "counts": self.counts,
+            "log_step": self.log_step,
+            "log_turn": self.log_turn,
+        }
+
+    def advance(self) -> int:
+        """Run one more sweep."""
+        of_users = self._move_users()
+        acceptance, log_density = self._move_population()
+        if self.keeps:
+            draw, store = self.kept, self.store
+            store.theta[draw] = self.density.lower_entries(self.theta)
+            if not self.problem.pooled:
+                store.weights[draw] = self.density.weights(self.theta, self.v)
+            store.stats[draw] = acceptance, log_density
+        self.done += 1
+        if self.done <= self.warmup:
+            self._adapt(of_users, acceptance)
+        return 1
+
+    def _move_users(self) -> float:
+        """Move all zeta; returns the mean acceptance."""
+        if self.problem.pooled:
+            return 1.0
+        here, density = self.density.at(self.theta), self.density
+        return float(
+            move_users(
+                self.problem.rows,
+                here.values,
+                here.lower,
+                self.problem.population.full,
+                density.information,
+                density.linear,
+                here.mean,
+                self.zeta,
+                self.v,
+                _ANGLE * float(np.exp(self.log_turn[0])),
+                _LEAPS_OF_USERS,
+                self.rng,
+            )
+        )
+
+    def _move_population(self) -> tuple[float, float]:
+        """Move theta given all zeta; returns the acceptance and the log density it ends at."""
+        rng, density = self.rng, self.density
+        step = float(np.exp(self.log_step[0])) * (0.9 + 0.2 * rng.random())
+        momentum = rng.standard_normal(density.size)
+        new, v = self.theta.copy(), np.empty_like(self.v)
+        start, gradient = density.log_density(new, self.zeta, v)
+        end, kinetic = start, 0.5 * float(momentum @ momentum)
+        momentum += 0.5 * step * (self.whiten.T @ gradient)
+        for leap in range(self.leaps):
+            new += step * (self.whiten @ momentum)
+            end, gradient = density.log_density(new, self.zeta, v)
+            if not np.isfinite(end):
+                return 0.0, start
+            last = leap == self.leaps - 1
+            momentum += (0.5 if last else 1.0) * step * (self.whiten.T @ gradient)
+        kinetic -= 0.5 * float(momentum @ momentum)
+        acceptance = float(np.exp(min(0.0, end - start + kinetic)))
+        if not rng.random() < acceptance:
+            return acceptance, start
+        self.theta[...] = new
+        self.v[...] = v
+        density.make_positive(self.theta, self.zeta, self.v)
+        return acceptance, end
+
+    def _adapt(self, of_users: float, acceptance: float) -> None:
+        """Adapt the moves after a sweep of warm-up."""
+        gain = 0.5 / (1 + 0.05 * max(0, self.done - self.warmup // 5))
+        self.log_step += gain * ((acceptance if acceptance == acceptance else 0.0) - 0.8)
+        self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
+        if self.done > self.warmup // 5:
+            self.counts[0] += 1
+            weights = self.density.weights(self.theta, self.v)
+            self.mean_weights += (weights - self.mean_weights) / self.counts[0]
+        stage = self.looks.get(self.done)
+        if stage is not None:
+            self._look(stage)
+
+    def _look(self, stage: int) -> None:
+        """Renew the expansion and the metric."""
+        final = stage == 2 and self.counts[0]
+        weights = self.mean_weights if final else self.density.weights(self.theta, self.v)
+        self.density.expand(self.theta, weights)
+        self.zeta[...] = self.density.standardised(self.theta, self.v)
+        if stage == 0:
+            self._whiten(self.density.fisher(self.theta))
+            return
+        if self.done == min(place for place, of in self.looks.items() if of == stage):
+            self.curvature[...] = 0.0
+            self.counts[1] = 0
+        self.counts[1] += 1
+        new = self.density.curvature(self.theta, self.zeta)
+        if np.isfinite(new).all():
+            self.curvature += (new - self.curvature) / self.counts[1]
+            self._whiten(self.curvature)
+            self.log_step[...] = np.maximum(self.log_step, np.log(0.4))
+
+    def _whiten(self, curvature: FloatArray) -> None:
+        """Use a curvature as the metric; directions without any have that of a weak prior."""
+        values, vectors = np.linalg.eigh(curvature)
+        values = np.maximum(np.abs(values), 1e-3)
+        self.whiten[...] = (vectors / np.sqrt(values)) @ vectors.T

@@ -1,0 +1,146 @@
+"""The general sampler's density, slopes and curvature, against formulas and differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from choice_cases import choice_comparisons, outcome_probabilities
+from scipy.special import log_ndtr
+from stage_cases import stage_comparisons
+
+import bayes_pref as bp
+from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.partial_density import PartialDensity
+
+MODELS = {
+    "stages": bp.HierarchicalReward(),
+    "ties, lapse, position": bp.HierarchicalReward(lapse=True, position=True),
+    "lapse": bp.HierarchicalReward(lapse=True, position=True),
+    "probit": bp.HierarchicalReward(link="probit", position=True),
+    "graded": bp.HierarchicalReward(),
+    "graded, probit, lapse": bp.HierarchicalReward(link="probit", lapse=True),
+}
+
+
+def density(name: str, covariance: str) -> tuple[PartialDensity, bp.Comparisons]:
+    """The density of a small problem, with users' likelihoods expanded at some weights."""
+    rng = np.random.default_rng(3)
+    model = bp.HierarchicalReward(covariance=covariance, **MODELS[name].choice_keywords())
+    data = (
+        stage_comparisons() if name == "stages" else choice_comparisons(name.split(", probit")[0])
+    )
+    form = model.choice_model(data).kernel_form(data.outcome)
+    assert form is not None
+    made = PartialDensity(ChoiceProblem.read(model.spec(data), data, form))
+    made.expand(made.start(rng), 0.5 * rng.standard_normal((made.n_users, made.d)))
+    return made, data
+
+
+def log_likelihood(
+    made: PartialDensity,
+    data: bp.Comparisons,
+    theta: np.ndarray,
+    w: np.ndarray,
+) -> float:
+    """Log likelihood at weights (n_users, d) of scaled features, by the textbook's formulas."""
+    eta = (data.difference / data.feature_scale * w[data.user]).sum(axis=1)
+    if not data.outcome.rowwise:
+        starts = data.outcome.observations(len(data))[:-1]
+        return -float(np.log(1 + np.add.reduceat(np.exp(-eta), starts)).sum())
+    form = made.problem.form
+    sites = form.draws(made.at(theta).phi)
+    chance = outcome_probabilities(eta, "probit" if form.probit else "logit", sites)
+    outcome = np.rint(data.choice * (form.n_outcomes - 1)).astype(int)
+    return float(np.log(chance[outcome, np.arange(len(eta))]).sum())
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+@pytest.mark.parametrize("name", MODELS)
+def test_density_and_slopes_are_those_of_the_formulas(name: str, covariance: str) -> None:
+    made, data = density(name, covariance)
+    rng = np.random.default_rng(1)
+    theta, zeta = made.start(rng), rng.standard_normal(made.linear.shape)
+    theta[made.places[1]] *= [1.0, -1.0]  # no boundary at zero
+    v = np.empty_like(zeta)
+    value, gradient = made.log_density(theta, zeta, v)
+    moved = made.log_density(theta + 0.1, zeta, np.empty_like(v))[0]
+    difference = [0.0, 0.0]
+    for place, point in enumerate((theta, theta + 0.1)):
+        here = made.at(point)
+        total, weights = 0.0, np.zeros((made.n_users, made.d))
+        for i in range(made.n_batches * 8):
+            b, u = divmod(i, 8)
+            information, lower = made.information[b, :, :, u], here.lower
+            root = np.linalg.cholesky(np.eye(made.d) + lower.T @ information @ lower)
+            score = lower.T @ (made.linear[b, :, u] - information @ here.mean[b, :, u])
+            deviation = np.linalg.solve(root.T, np.linalg.solve(root, score) + zeta[b, :, u])
+            total -= 0.5 * deviation @ deviation + np.log(np.diag(root)).sum()
+            if i < made.n_users:
+                weights[i] = here.mean[b, :, u] + lower @ deviation
+        population = made.problem.population
+        total -= 0.5 * float((population.precision * here.gamma**2).sum())
+        total -= 0.5 * float((here.tau**2 / population.spread**2).sum())
+        if here.y.size:  # d = 2: (1 + tanh y) / 2 is Beta(concentration, concentration)
+            total += population.concentration * float(np.log(1 - np.tanh(here.y) ** 2).sum())
+        total += made.problem.form.log_prior(here.phi)[0]
+        difference[place] = total + log_likelihood(made, data, point, weights)
+    assert value == pytest.approx(difference[0], abs=1e-9)
+    assert moved == pytest.approx(difference[1], abs=1e-9)
+    for k in range(made.size):
+        step = 1e-5 * np.eye(made.size)[k]
+        ends = [made.log_density(theta + sign * step, zeta, v)[0] for sign in (1, -1)]
+        assert gradient[k] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "lapse" not in name])
+def test_expansions_have_the_curvature_of_the_likelihood(name: str) -> None:
+    made, _ = density(name, "diagonal")
+    theta, rng = made.start(np.random.default_rng(3)), np.random.default_rng(2)
+    weights = 0.5 * rng.standard_normal((made.n_users, made.d))
+
+    def slope(at: np.ndarray) -> np.ndarray:
+        made.expand(theta, at)
+        information = made.information.transpose(0, 3, 1, 2).reshape(-1, made.d, made.d)
+        linear = made.linear.swapaxes(1, 2).reshape(-1, made.d)
+        return (
+            linear
+            - (information @ np.pad(at, ((0, len(linear) - len(at)), (0, 0)))[..., None])[..., 0]
+        )[: len(at)]
+
+    for k in range(made.d):
+        step = 1e-5 * np.eye(made.d)[k]
+        change = (slope(weights + step) - slope(weights - step)) / 2e-5
+        made.expand(theta, weights)
+        information = made.information.transpose(0, 3, 1, 2).reshape(-1, made.d, made.d)
+        np.testing.assert_allclose(change, -information[: made.n_users, k], atol=1e-6)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_the_density_is_the_same_when_signs_change_together(covariance: str) -> None:
+    made, _ = density("stages", covariance)
+    rng = np.random.default_rng(1)
+    theta, zeta = made.start(rng), rng.standard_normal(made.linear.shape)
+    theta[made.places[1]] *= [1.0, -1.0]
+    v = np.empty_like(zeta)
+    before, weights = made.log_density(theta, zeta, v)[0], made.weights(theta, v)
+    made.make_positive(theta, zeta, v)
+    assert (theta[made.places[1]] > 0).all()
+    np.testing.assert_allclose(made.weights(theta, v), weights)
+    assert made.log_density(theta, zeta, v)[0] == pytest.approx(before)
+    np.testing.assert_allclose(made.standardised(theta, v), zeta)
+
+
+def test_probabilities_are_exact_far_in_the_tails() -> None:
+    data = choice_comparisons("probit")
+    form = bp.Probit().kernel_form(data.outcome)
+    assert form is not None
+    made = PartialDensity(ChoiceProblem.read(bp.HierarchicalReward().spec(data), data, form))
+    theta = np.zeros(made.size)
+    theta[: made.d] = 40.0
+    v = np.zeros(made.linear.shape)
+    value, slope = made.log_density(theta, v.copy(), v)
+    eta = 40.0 * (data.difference / data.feature_scale).sum(axis=1)
+    expected = log_ndtr((2 * data.choice - 1) * eta).sum()
+    prior = 0.5 * (made.problem.population.precision * 40.0**2).sum()
+    assert value == pytest.approx(expected - prior, rel=1e-9)
+    assert np.isfinite(slope).all()
