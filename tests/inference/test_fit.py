@@ -71,13 +71,13 @@ def test_fit_takes_the_first_engine_that_prepares_and_reads_the_data_once() -> N
     comparisons = small_comparisons()
     quiet(Counting(draws=20, chains=1, progress=False), bp.PooledReward(), comparisons)
     assert len(read) == 1
-    probit = bp.MixtureReward(2, link="probit")
+    probit = bp.MixtureReward(components=2, link="probit")
     engine, _ = first_prepared((bp.Gibbs(), bp.NUTS()), probit, comparisons)
     assert isinstance(engine, bp.NUTS)
 
 
 def test_an_engine_that_cannot_run_a_model_says_why() -> None:
-    comparisons, model = small_comparisons(), bp.LowRankReward(1, link="probit")
+    comparisons, model = small_comparisons(), bp.LowRankReward(rank=1, link="probit")
     with pytest.raises(
         bp.Unsupported, match=r"^Gibbs cannot run LowRankReward: .*probit"
     ) as caught:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
 from bayes_pref.inference.gibbs.kernels.correlation_root import (
     correlation_root,
     correlation_slope,
 )
 from bayes_pref.inference.gibbs.kernels.partial_centring import (
-    BATCH,
     expand_likelihoods,
     population_log_density,
     zeta_from_deviations,
@@ -30,7 +30,7 @@ _STEP = 1e-5  # of differences of slopes, where parameters have size one
 
 
 @dataclass(frozen=True)
-class Population:
+class PopulationPoint:
     """The population at one theta.
 
     Attributes
@@ -100,7 +100,7 @@ class PartialDensity:
         y[:] = rng.normal(0, 0.1, y.size)
         return np.concatenate([gamma, tau, y, phi + self.problem.form.start(rng)])
 
-    def at(self, theta: FloatArray) -> Population:
+    def at(self, theta: FloatArray) -> PopulationPoint:
         """Return the population at theta."""
         gamma, tau, y, phi = (theta[place] for place in self.places)
         gamma = gamma.reshape(self.n_regressors, self.d)
@@ -111,7 +111,7 @@ class PartialDensity:
             np.fill_diagonal(root, 1.0)
         lower = tau[:, None] * root if tau.size else root
         values = self.problem.form.values(phi)
-        return Population(
+        return PopulationPoint(
             gamma, tau, y, phi, self._batched(self.design @ gamma), root, lower, values
         )
 

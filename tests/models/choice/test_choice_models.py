@@ -197,7 +197,7 @@ def test_choices_that_a_choice_model_cannot_describe_are_refused(
     ],
 )
 def test_gibbs_names_what_it_cannot_run(name: str, reason: str) -> None:
-    model = bp.LowRankReward(1, **CHOICES[name].choice_keywords())
+    model = bp.LowRankReward(rank=1, **CHOICES[name].choice_keywords())
     with pytest.raises(bp.ModelError, match=rf"Gibbs cannot run LowRankReward: .*{reason}"):
         bp.fit(model, choice_comparisons(name), bp.Gibbs())
 

@@ -22,6 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from bayes_pref.inference.gibbs.kernels.centred_batches import (
+    BATCH,
+    factor_batch,
+    solve_upper_batch,
+    weights_of_batch,
+    zeta_slope,
+)
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import (
     add_user_information,
     user_log_likelihood,
@@ -31,138 +38,6 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering_part,
 )
 from bayes_pref.types import FloatArray
-
-BATCH = 8
-
-
-@compiled_reordering_part
-def _factor(
-    lower: FloatArray,
-    full: bool,
-    information: FloatArray,
-    linear: FloatArray,
-    mean: FloatArray,
-    scaled: FloatArray,
-    score: FloatArray,
-    root: FloatArray,
-    centre: FloatArray,
-) -> None:
-    """Fill what does not depend on zeta, for a batch.
-
-    scaled = L' H (d, d, batch), score = h - H m (d, batch), root = C (d, d, batch) with its
-    diagonal inverted, and centre = u (d, batch).
-    """
-    d = mean.shape[0]
-    for k in range(d):
-        for w in range(BATCH):
-            score[k, w] = linear[k, w]
-        for j in range(d):
-            for w in range(BATCH):
-                score[k, w] -= information[k, j, w] * mean[j, w]
-    for m in range(d):
-        for k in range(d):
-            if full:
-                for w in range(BATCH):
-                    scaled[m, k, w] = 0.0
-                for j in range(m, d):
-                    a = lower[j, m]
-                    for w in range(BATCH):
-                        scaled[m, k, w] += a * information[j, k, w]
-            else:
-                a = lower[m, m]
-                for w in range(BATCH):
-                    scaled[m, k, w] = a * information[m, k, w]
-        for k in range(m + 1):
-            one = 1.0 if k == m else 0.0
-            for w in range(BATCH):
-                root[m, k, w] = one
-            for j in range(k, d if full else k + 1):
-                a = lower[j, k]
-                for w in range(BATCH):
-                    root[m, k, w] += scaled[m, j, w] * a
-        for w in range(BATCH):
-            centre[m, w] = 0.0
-        for j in range(m, d if full else m + 1):
-            a = lower[j, m]
-            for w in range(BATCH):
-                centre[m, w] += a * score[j, w]
-    for j in range(d):
-        for k in range(j):
-            for w in range(BATCH):
-                root[j, j, w] -= root[j, k, w] * root[j, k, w]
-        for w in range(BATCH):
-            root[j, j, w] = 1.0 / np.sqrt(root[j, j, w])
-        for i in range(j + 1, d):
-            for k in range(j):
-                for w in range(BATCH):
-                    root[i, j, w] -= root[i, k, w] * root[j, k, w]
-            for w in range(BATCH):
-                root[i, j, w] *= root[j, j, w]
-    _solve_lower(root, centre)
-
-
-@compiled_reordering_part
-def _solve_lower(root: FloatArray, vector: FloatArray) -> None:
-    """Replace the vectors (d, batch) by C^-1 vector."""
-    for i in range(vector.shape[0]):
-        for k in range(i):
-            for w in range(BATCH):
-                vector[i, w] -= root[i, k, w] * vector[k, w]
-        for w in range(BATCH):
-            vector[i, w] *= root[i, i, w]
-
-
-@compiled_reordering_part
-def _solve_upper(root: FloatArray, vector: FloatArray) -> None:
-    """Replace the vectors (d, batch) by C'^-1 vector."""
-    for i in range(vector.shape[0] - 1, -1, -1):
-        for k in range(i + 1, vector.shape[0]):
-            for w in range(BATCH):
-                vector[i, w] -= root[k, i, w] * vector[k, w]
-        for w in range(BATCH):
-            vector[i, w] *= root[i, i, w]
-
-
-@compiled_reordering_part
-def _weights(
-    lower: FloatArray,
-    full: bool,
-    mean: FloatArray,
-    root: FloatArray,
-    centre: FloatArray,
-    zeta: FloatArray,
-    v: FloatArray,
-    weights: FloatArray,
-) -> None:
-    """Fill v = C'^-1 (u + zeta) and the weights m + L v, each (d, batch)."""
-    d = mean.shape[0]
-    for k in range(d):
-        for w in range(BATCH):
-            v[k, w] = centre[k, w] + zeta[k, w]
-    _solve_upper(root, v)
-    for k in range(d):
-        for w in range(BATCH):
-            weights[k, w] = mean[k, w]
-        for m in range(0 if full else k, k + 1):
-            a = lower[k, m]
-            for w in range(BATCH):
-                weights[k, w] += a * v[m, w]
-
-
-@compiled_reordering_part
-def _zeta_slope(
-    lower: FloatArray, full: bool, root: FloatArray, v: FloatArray, slope: FloatArray, q: FloatArray
-) -> None:
-    """Fill q = C^-1 (L' slope - v), the gradient of log likelihood - |v|^2 / 2 in zeta."""
-    d = v.shape[0]
-    for m in range(d):
-        for w in range(BATCH):
-            q[m, w] = -v[m, w]
-        for j in range(m, d if full else m + 1):
-            a = lower[j, m]
-            for w in range(BATCH):
-                q[m, w] += a * slope[j, w]
-    _solve_lower(root, q)
 
 
 @compiled_reordering_part
@@ -252,9 +127,9 @@ def population_log_density(
     found, cell, each = np.empty(values.size + 3), np.empty(4), np.empty(BATCH)
     total = 0.0
     for b in range(n_batches):
-        _factor(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
+        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
         vb = v[b]
-        _weights(lower, full, mean[b], root, centre, zeta[b], vb, weights)
+        weights_of_batch(lower, full, mean[b], root, centre, zeta[b], vb, weights)
         _likelihoods(
             rows,
             values,
@@ -273,11 +148,11 @@ def population_log_density(
         for k in range(d):
             for w in range(BATCH):
                 each[w] += np.log(root[k, k, w]) - 0.5 * vb[k, w] * vb[k, w]
-        _zeta_slope(lower, full, root, vb, slope, q)
+        zeta_slope(lower, full, root, vb, slope, q)
         for k in range(d):
             for w in range(BATCH):
                 r[k, w] = q[k, w]
-        _solve_upper(root, r)
+        solve_upper_batch(root, r)
         # P (lower): -(x_i q_j + q_i u_j), with halves on the diagonal, x = u + zeta.
         for i in range(d):
             for j in range(d):
@@ -366,7 +241,7 @@ def move_users(
     n_users = rows.offsets.size - 1
     total = 0.0
     for b in range(n_batches):
-        _factor(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
+        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
         turn = angle * (0.9 + 0.2 * rng.random())
         cosine, sine = np.cos(turn), np.sin(turn)
         for k in range(d):
@@ -374,7 +249,7 @@ def move_users(
                 new[k, w] = zeta[b, k, w]
                 momentum[k, w] = rng.standard_normal()
         for leap in range(leaps + 1):
-            _weights(lower, full, mean[b], root, centre, new, new_v, weights)
+            weights_of_batch(lower, full, mean[b], root, centre, new, new_v, weights)
             _likelihoods(
                 rows,
                 values,
@@ -390,7 +265,7 @@ def move_users(
                 cell,
                 own_values,
             )
-            _zeta_slope(lower, full, root, new_v, slope, q)
+            zeta_slope(lower, full, root, new_v, slope, q)
             if leap == 0 or leap == leaps:
                 sign = -1.0 if leap == 0 else 1.0
                 for w in range(BATCH):
@@ -444,7 +319,7 @@ def zeta_from_deviations(
     scaled, root = np.empty((d, d, BATCH)), np.empty((d, d, BATCH))
     score, centre = np.empty((d, BATCH)), np.empty((d, BATCH))
     for b in range(n_batches):
-        _factor(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
+        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
         for k in range(d):
             for w in range(BATCH):
                 zeta[b, k, w] = v[b, k, w] / root[k, k, w] - centre[k, w]
