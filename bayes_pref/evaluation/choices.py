@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref.errors import ModelError
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.population import Population
 from bayes_pref.posterior import Posterior
@@ -19,15 +19,6 @@ def expect_posterior(value: object, argument: str = "posterior") -> Posterior:
             f"{argument}: got {type(value).__name__} but expected a Posterior, as bp.fit returns it"
         )
     return value
-
-
-def refuse_rankings(comparisons: Comparisons, what: str, instead: str) -> None:
-    """Refuse rankings, whose rows are no observations of their own."""
-    outcome = comparisons.outcome
-    if not outcome.rowwise:
-        raise DataError(
-            f"{what} is for choices between two, and these are {outcome.name}; {instead}"
-        )
 
 
 def expect_population(

@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayes_pref.data import Comparisons, Ranking
+from bayes_pref.evaluation.alternatives import Alternatives
 from bayes_pref.evaluation.score_tables import in_bins, observed_shares
 from bayes_pref.models.choice.stage_choices import log_stages, others, stage_starts
 from bayes_pref.models.choice.task_choices import log_tasks
@@ -61,20 +62,12 @@ def score_tasks(posterior: Posterior, held_out: Comparisons, interval: float) ->
     outcome = held_out.outcome
     assert isinstance(outcome, Ranking)  # as asked for
     assert outcome.task is not None  # as validated
-    assert outcome.worst is not None
-    starts = stage_starts(outcome.stage)
+    listed = Alternatives.of(held_out)
+    own, stage = listed.own, listed.stage
     first = stage_starts(outcome.task)  # the first stage of each task
-    chances, columns = _predicted(posterior, held_out, outcome, len(starts), len(first), interval)
-    row_chance, stage_chance = chances
-    # An alternative of a stage has a place of its own: the one of the data, then the others.
-    own, other = starts + np.arange(len(starts)), np.arange(len(held_out)) + outcome.stage + 1
-    size = len(own) + len(other)
-    p, chosen, stage = np.empty(size), np.empty(size), np.empty(size, dtype=np.int64)
-    p[own], p[other] = stage_chance, row_chance
-    chosen[own] = np.minimum.reduceat(held_out.choice, starts)
-    chosen[other] = 1.0 - held_out.choice
-    stage[own], stage[other] = np.arange(len(own)), outcome.stage
-    top = p >= np.maximum.reduceat(p, own)[stage] * (1.0 - 1e-12)
+    chances, columns = _predicted(posterior, held_out, outcome, len(own), len(first), interval)
+    p, chosen = listed.listed(*chances), listed.chosen(held_out.choice)
+    top = listed.highest(p)
     count = np.bincount(stage)
     hit = np.add.reduceat(top * chosen, own) / np.add.reduceat(top, own)
     brier = 0.5 * np.add.reduceat((p - chosen) ** 2, own)
@@ -83,7 +76,7 @@ def score_tasks(posterior: Posterior, held_out: Comparisons, interval: float) ->
     def of_task(values: FloatArray) -> FloatArray:
         return np.asarray(np.add.reduceat(values, first) / each)
 
-    user = held_out.user[starts[first]]
+    user = held_out.user[listed.starts[first]]
     known = held_out.users.isin(posterior.comparisons.users)
     rows = pd.DataFrame(
         {
@@ -100,20 +93,20 @@ def score_tasks(posterior: Posterior, held_out: Comparisons, interval: float) ->
             "chance_brier": of_task(0.5 - 0.5 / count),
         }
     )
-    task = outcome.task[stage]
+    task = listed.task
     frame = pd.DataFrame(
         {
             "user": held_out.users[user[task]],
             "comparison": held_out.tasks[task],
             "known": known[user[task]],
             "stage": stage - first[task] + 1,
-            "choice": np.where(outcome.worst[stage], "worst", "best"),
-            "alternative": alternative_labels(held_out, outcome, own, other),
+            "choice": np.where(listed.worst, "worst", "best"),
+            "alternative": listed.label,
             "mean": p,
             "chosen": chosen,
         }
     )
-    return TaskScores(rows, user, frame, user[task])
+    return TaskScores(rows, user, frame, listed.user)
 
 
 def _predicted(
@@ -124,7 +117,7 @@ def _predicted(
     n_tasks: int,
     interval: float,
 ) -> tuple[tuple[FloatArray, FloatArray], dict[str, FloatArray]]:
-    """Mean probabilities of the others (row,) and of what was chosen (stage,), and of tasks."""
+    """Mean probabilities of what was chosen (stage,) and of the others (row,), and of tasks."""
     row_chance, stage_chance = np.empty(len(held_out)), np.empty(n_stages)
     columns = {name: np.empty(n_tasks) for name in (*COLUMNS, "log_score")}
     tasks = outcome.task_of_rows
@@ -152,34 +145,7 @@ def _predicted(
             columns["log_score"][where] = logsumexp(made, axis=1) - np.log(made.shape[1])
             for name, values in describe(np.exp(made), interval).items():
                 columns[name][where] = values
-    return (row_chance, stage_chance), columns
-
-
-def alternative_labels(
-    comparisons: Comparisons, outcome: Ranking, own: IntArray, other: IntArray
-) -> FloatArray:
-    """Labels of the alternatives of all stages; None where the rows name no alternatives.
-
-    Parameters
-    ----------
-    comparisons, outcome
-        The tasks.
-    own, other
-        (s,) and (n,) places of the alternative chosen and of the others of each row.
-    """
-    assert outcome.worst is not None  # as validated
-    labels = np.full(len(own) + len(other), None, dtype=object)
-    rows = comparisons.rows
-    if isinstance(rows[0], tuple) and not isinstance(rows, pd.MultiIndex):
-        rows = pd.MultiIndex.from_tuples(rows)
-    if rows.nlevels != 3:  # task, better and worse alternative
-        return labels
-    better, worse = (rows.get_level_values(level).to_numpy(dtype=object) for level in (1, 2))
-    worst = outcome.worst[outcome.stage]
-    starts = stage_starts(outcome.stage)
-    labels[own] = np.where(worst, worse, better)[starts]
-    labels[other] = np.where(worst, better, worse)
-    return labels
+    return (stage_chance, row_chance), columns
 
 
 def predicted_shares(scores: TaskScores, interval: float, bins: int) -> pd.DataFrame:

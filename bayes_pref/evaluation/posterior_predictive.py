@@ -9,6 +9,9 @@ therefore not uniform but concentrate around 1, and p < 0.05 occurs in fewer tha
 1994, Annals of Statistics 22). With users="new", weights are drawn from the population (the mixed
 check of Marshall & Spiegelhalter 2003, Statistics in Medicine 22). This detects a population of the
 wrong shape, to which each user's own weights would adapt.
+
+Of tasks among several alternatives, each stage is replicated for the alternatives that it offers in
+the data: the places of a ranking given the places before them.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from bayes_pref import settings
 from bayes_pref.data.sides import ONE_SIDED
 from bayes_pref.draws import thin
 from bayes_pref.errors import DataError
+from bayes_pref.evaluation.alternatives import Alternatives
 from bayes_pref.evaluation.choice_statistics import (
     Statistic,
     cyclic_triads,
@@ -30,7 +34,9 @@ from bayes_pref.evaluation.choice_statistics import (
     repeated_pairs,
     spread_of_users,
 )
-from bayes_pref.evaluation.choices import expect_population, expect_posterior, refuse_rankings
+from bayes_pref.evaluation.choices import expect_population, expect_posterior
+from bayes_pref.evaluation.task_statistics import task_statistics
+from bayes_pref.models.choice.task_choices import draw_rows
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
@@ -70,16 +76,24 @@ def posterior_predictive_check(
         where pairs are repeated, the agreement of a user's own answers and that of different users;
         where items have a reward each, the share of triads with cyclic majorities. What counts
         choices for the left side is left out where the answers are one-sided (see
-        `Comparisons.sides`), and says nothing where sides were tossed. A small `p`
-        means that the model does not reproduce the statistic; where the model is right, p < 0.05
-        occurs in fewer than 1 in 20 checks.
+        `Comparisons.sides`), and says nothing where sides were tossed.
+
+        Of tasks among several alternatives: the hit rate, which is the share of choices of the
+        alternative with the highest mean reward to the user; where alternatives have labels and
+        are shown often, the share of each (best and worst apart); the users' spread of the share of
+        choices of the alternative with the highest mean reward to all users, and of what is chosen
+        less the mean of the set, in each feature; where sets are repeated, the agreement of a
+        user's own answers and that of different users.
+
+        A small `p` means that the model does not reproduce the statistic; where the model is right,
+        p < 0.05 occurs in fewer than 1 in 20 checks.
 
     Raises
     ------
     ModelError
         If that is no posterior, or users="new" and the model has no distribution of users' weights.
     DataError
-        If an argument is out of range, or there are ties, graded answers or rankings.
+        If an argument is out of range, or there are ties or graded answers.
 
     Examples
     --------
@@ -95,17 +109,27 @@ def posterior_predictive_check(
     users = settings.argument("users", users, settings.one_of("same", "new"))
     draws = settings.argument("draws", draws, settings.whole(1))
     comparisons = posterior.comparisons
-    refuse_rankings(comparisons, "posterior_predictive_check", "use bp.loo(posterior, by='user')")
     if not np.isin(comparisons.choice, (0.0, 1.0)).all():
         raise DataError(
             "posterior_predictive_check is for choices of left or right, and these comparisons "
             "have other answers, too; use bp.loo(posterior)"
         )
     replicated = _replicate(posterior, users, draws, np.random.default_rng(seed))
+    choice = comparisons.choice
+    if comparisons.outcome.rowwise:
+        statistics = _statistics(posterior)
+    else:
+        listed, weights = Alternatives.of(comparisons), posterior.weights_draws()
+        own = weights.mean(("chain", "draw")).transpose("user", "feature").to_numpy()
+        mean = own.mean(axis=0)
+        own = own if users == "same" else np.broadcast_to(mean, own.shape)
+        statistics = task_statistics(comparisons, listed, own, mean)
+        replicated, choice = listed.chosen(replicated), listed.chosen(choice)
     return pd.DataFrame(
         [
-            {"statistic": name, **_compared(statistic, comparisons.choice, replicated, interval)}
-            for name, statistic in _statistics(posterior).items()
+            {"statistic": name, **_compared(statistic, choice, replicated, interval)}
+            for name, statistic in statistics.items()
+            if statistic is not None
         ]
     )
 
@@ -127,8 +151,8 @@ def _compared(
     }
 
 
-def _statistics(posterior: Posterior) -> dict[str, Statistic]:
-    """The statistics that are defined for these comparisons, by name."""
+def _statistics(posterior: Posterior) -> dict[str, Statistic | None]:
+    """Statistics of choices between two, by name; None where these comparisons have none."""
     comparisons = posterior.comparisons
     mean = posterior.weights_draws().mean(("chain", "draw", "user")).to_numpy()
     # Where the answers decided the sides, how many are for left is no finding.
@@ -142,8 +166,7 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic]:
     found: dict[str, Statistic | None] = {"share of left": left_share} if sided else {}
     found |= {name: spread_of_users(comparisons, sign) for name, sign in signs.items()}
     found |= repeated_pairs(comparisons)
-    found["cyclic triads of items"] = cyclic_triads(comparisons)
-    return {name: statistic for name, statistic in found.items() if statistic is not None}
+    return found | {"cyclic triads of items": cyclic_triads(comparisons)}
 
 
 def _replicate(
@@ -162,6 +185,8 @@ def _replicate(
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     out = np.empty((samples, len(comparisons)))
     # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
-    for part, eta in log_odds(weights, comparisons.user, comparisons.difference):
-        out[:, part] = choices.draw(eta, rng).T
+    outcome, together = comparisons.outcome, comparisons.outcome.tasks(len(comparisons))
+    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, together):
+        own = outcome.take(np.arange(part.start, part.stop))
+        out[:, part] = draw_rows(choices, eta, own, rng).T
     return out

@@ -307,3 +307,74 @@ def test_tasks_are_not_predicted_by_other_choice_models() -> None:
     lapsed = made_posterior(made_comparisons(), bp.HierarchicalReward(lapse=True))
     with pytest.raises(bp.DataError, match="several alternatives, and the posterior has a lapse"):
         bp.evaluate(lapsed, pairs.comparisons)
+
+
+def repeated(users: int, *, same_answers: bool) -> bp.Comparisons:
+    """Two sets of three, each shown four times to each user, in two orders."""
+    rng = np.random.default_rng(1)
+    sets = np.array([[0.1, 0.7, 1.3], [0.2, 0.5, 2.2]])
+    rows = []
+    for task in range(users * 8):
+        prices = sets[task % 2]
+        picked = task // 8 % 3 if same_answers else rng.integers(3)
+        order = rng.permutation(3)
+        rows += [(task // 8, task, prices[k] + task // 2, float(k == picked)) for k in order]
+    frame = pd.DataFrame(rows, columns=["who", "task", "price", "taken"])
+    return bp.Comparisons.from_tasks(
+        frame, user="who", task="task", choice="taken", attributes=["price"]
+    )
+
+
+def test_answers_to_a_set_that_is_repeated_agree_as_often_as_they_do() -> None:
+    """Sets are told by how their alternatives differ, whatever was chosen and in which order."""
+    found = {}
+    for same_answers in (True, False):
+        posterior = made_posterior(repeated(9, same_answers=same_answers), draws=50)
+        table = bp.posterior_predictive_check(posterior).set_index("statistic")
+        found[same_answers] = table["observed"]
+    within, across = (
+        f"agreement of {which} same set"
+        for which in ("a user's answers to the", "different users about the")
+    )
+    assert found[True][within] == 1.0
+    # Three users give each of the three answers: of the pairs of others, 6 of 24 are alike.
+    assert found[True][across] == pytest.approx(6 / 24)
+    assert 0.1 < found[False][within] < 0.6
+
+
+def test_statistics_of_tasks_are_those_counted_by_hand(places: bp.Posterior) -> None:
+    data = places.comparisons
+    table = bp.posterior_predictive_check(places).set_index("statistic")
+    mean = places.draws["mu"].mean(("chain", "draw")).to_numpy()
+    hits, users, chosen = [], [], []
+    for stage in range(data.outcome.stage[-1] + 1):
+        rows = data.outcome.stage == stage
+        hits.append(bool((data.difference[rows] @ mean > 0).all()))
+        users.append(data.user[rows][0])
+        offered = [data.rows[np.flatnonzero(rows)[0]][1], *(row[2] for row in data.rows[rows])]
+        chosen.append((offered[0], "i3" in offered))
+    assert table.loc["hit rate", "observed"] == pytest.approx(np.mean(hits))
+    by_user = pd.Series(hits).groupby(users).mean()
+    spread = table.loc["users' spread: highest mean reward", "observed"]
+    assert spread == pytest.approx(by_user.std(ddof=0))
+    share = np.mean([winner == "i3" for winner, there in chosen if there])
+    assert table.loc["share of i3", "observed"] == pytest.approx(share)
+    assert "agreement of different users about the same set" in table.index
+
+
+@pytest.mark.parametrize("best_worst", [False, True])
+def test_checks_of_tasks_find_weights_of_the_wrong_sign_and_accept_the_true_ones(
+    best_worst: bool,
+) -> None:
+    data = chosen(600, alternatives=4, best_worst=best_worst)
+    made = made_posterior(data, bp.PooledReward(scale="raw"), chains=1, draws=200)
+    p = {}
+    for name, mu in (("true", [1.0, -0.5]), ("wrong", [-1.0, 0.5])):
+        draws = made.draws["mu"].copy(data=np.broadcast_to(mu, (1, 200, 2)))
+        posterior = replace(made, draws=made.draws.assign(mu=draws))
+        table = bp.posterior_predictive_check(posterior, seed=3).set_index("statistic")
+        p[name] = table["p"]
+    assert p["true"].min() > 1e-3
+    assert p["wrong"]["hit rate"] < 0.02
+    shares = [name for name in p["true"].index if name.startswith("share of ")]
+    assert len(shares) == (8 if best_worst else 4)  # by place in the set

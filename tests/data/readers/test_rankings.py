@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_posteriors import made_posterior
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
@@ -211,9 +210,6 @@ def test_what_is_for_choices_between_two_says_so() -> None:
     data = read(table())
     with pytest.raises(bp.ModelError, match="rankings cannot be fitted in mini-batches"):
         bp.fit(bp.HierarchicalReward(), data, bp.SVI(batch=1, progress=False))
-    ranked = made_posterior(data, bp.PooledReward())
-    with pytest.raises(bp.BayesPrefError, match="these are rankings"):
-        bp.posterior_predictive_check(ranked)
 
 
 def maximum(frame: pd.DataFrame, *, pairs: bool) -> np.ndarray:
