@@ -105,6 +105,11 @@ class Coding:
         return self.kind in OF_LEVELS
 
     @property
+    def has_range(self) -> bool:
+        """Whether it is an attribute of what is offered, and not the outside option."""
+        return self.kind != "outside"
+
+    @property
     def featured(self) -> tuple[Any, ...]:
         """(L - 1,) levels with a feature of their own."""
         return tuple(level for level in self.levels if level != self.baseline)

@@ -25,7 +25,7 @@ from bayes_pref.posterior.estimates import (
     estimate_frame,
     parameter_frame,
 )
-from bayes_pref.posterior.posterior_draws import PosteriorDraws
+from bayes_pref.posterior.part_worths import PartWorths
 from bayes_pref.posterior.predictions import describe_rows
 from bayes_pref.posterior.queries import (
     Items,
@@ -39,7 +39,7 @@ from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(PosteriorDraws):
+class Posterior(PartWorths):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,

@@ -1,0 +1,210 @@
+"""Part-worths of attributes' levels, and the importance of attributes, as in conjoint analysis.
+
+The part-worth of a level is its part of the reward. The importance of an attribute to a user is the
+range of its part-worths, as a share of the sum of the ranges of all attributes (Green & Rao 1971,
+J. Mark. Res. 8); it is computed draw by draw, and then averaged over users. An attribute that is a
+number has a range of its largest difference in the data, times the size of its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import DataError
+from bayes_pref.posterior.estimates import describe, describer, estimate, user_blocks
+from bayes_pref.posterior.posterior_draws import PosteriorDraws
+from bayes_pref.posterior.queries import Users
+from bayes_pref.settings import interval as valid_interval
+from bayes_pref.types import FloatArray
+
+AVERAGE = "average"
+_UNITS = {"log": "unit of the logarithm", "standardise": "standard deviation", "outside": "chosen"}
+
+
+@dataclass(frozen=True)
+class AttributeLevels:
+    """The levels of an attribute, or a unit of a number, as features.
+
+    Attributes
+    ----------
+    name
+        The attribute, as the caller's tables have it.
+    levels
+        (L,) labels.
+    matrix
+        (L, d) features, interactions at the mean of the contexts.
+    ends
+        (e, d) features among which the range of rewards is that of the attribute.
+    """
+
+    name: str
+    levels: Sequence[Any]
+    matrix: FloatArray
+    ends: FloatArray
+
+
+def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
+    """List the attributes of comparisons, the outside option last.
+
+    Raises
+    ------
+    DataError
+        If items have a reward each and no attributes.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=5, features=["price"], categories={"brand": ["A", "B"]}, seed=0)
+    >>> [(each.name, each.levels) for each in attribute_levels(world.comparisons)]
+    [('price', ['unit']), ('brand', ['A', 'B'])]
+    """
+    features = comparisons.features
+    if features.indicators:
+        raise DataError(
+            "every item has a reward of its own here, and no attributes", "use posterior.reward()"
+        )
+    context = comparisons.context.mean(axis=0)
+    codings = {coding.name: coding for coding in features.codings}
+    found = []
+    for name in features.columns:  # a loop over attributes
+        coding = codings.get(name)
+        columns = (name,) if coding is None else coding.columns
+        places = [features.attributes.index(column) for column in columns]
+        plain = coding is None or not coding.of_levels
+        basis = np.eye(1) if coding is None or plain else coding.basis
+        labels: list[Any] = ["unit"]
+        if coding is not None:
+            labels = [_UNITS[coding.kind]] if plain else list(coding.levels)
+        attributes = np.zeros((len(basis), len(features.attributes)))
+        attributes[:, places] = basis
+        matrix = features.expand(attributes, np.tile(context, (len(basis), 1)))
+        ends = matrix
+        if plain:
+            span = np.abs(comparisons.difference[:, places]).max()
+            ends = np.vstack([0.0 * matrix, span * matrix])
+        found.append(AttributeLevels(name, labels, matrix, ends))
+    return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PartWorths(PosteriorDraws):
+    """Base of `Posterior`: part-worths and importances."""
+
+    def part_worths(self, users: Users = AVERAGE, *, interval: float = 0.9) -> pd.DataFrame:
+        """Estimate the part-worth of every level of every attribute, baselines included.
+
+        Parameters
+        ----------
+        users
+            ``"average"``: the mean over these users, with the interval of that mean; or as for
+            `weights`.
+        interval
+            Probability inside the central credible interval.
+
+        Returns
+        -------
+        frame: `user`, `attribute`, `level`, `mean`, `sd`, `lower`, `upper`, log-odds; of a number,
+            the level is its unit. Where attributes interact with contexts, at the contexts' mean
+
+        Raises
+        ------
+        DataError
+            If a user is unknown, or items have no attributes.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> levels = {"brand": ["A", "B", "C"]}
+        >>> world = bp.simulate(users=20, features=0, contexts=0, categories=levels, seed=0)
+        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
+        >>> posterior.part_worths()[["user", "attribute", "level"]].values.tolist()
+        [['average', 'brand', 'A'], ['average', 'brand', 'B'], ['average', 'brand', 'C']]
+        >>> bool(abs(posterior.part_worths()["mean"].sum()) < 1e-9)  # effect coded
+        True
+        """
+        described = attribute_levels(self.comparisons)
+        weights, labels = self._weights(None if _is_average(users) else users)
+        if _is_average(users):
+            weights = weights.mean("user").expand_dims(user=[AVERAGE])
+            labels = pd.Index([AVERAGE])
+        matrix = np.vstack([each.matrix for each in described])
+        columns = estimate(weights, matrix, describer(interval))
+        rows = [(each.name, level) for each in described for level in each.levels]
+        attributes, levels = zip(*rows, strict=True)
+        keys = {
+            "user": labels.repeat(len(rows)),
+            "attribute": list(attributes) * len(labels),
+            "level": pd.Series(list(levels) * len(labels), dtype=object),
+        }
+        return pd.DataFrame(keys | columns)
+
+    def importance(self, users: Users = AVERAGE, *, interval: float = 0.9) -> pd.DataFrame:
+        """Estimate how important attributes are: the range of their part-worths, as a share.
+
+        Parameters
+        ----------
+        users
+            ``"average"``: the mean over these users, with the interval of that mean; or as for
+            `weights`.
+        interval
+            Probability inside the central credible interval.
+
+        Returns
+        -------
+        frame: `user`, `attribute`, `mean`, `sd`, `lower`, `upper`; the means of a user sum to 1
+
+            The range of a number is that of its largest difference in the data. Ranges are not
+            below 0, so that an attribute about which the data say little has a share, too. The
+            outside option is no attribute.
+
+        Raises
+        ------
+        DataError
+            As `part_worths`.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+        >>> posterior.importance()["attribute"].tolist()
+        ['feature_1', 'feature_2', 'feature_3', 'feature_4']
+        >>> round(float(posterior.importance()["mean"].sum()), 6)
+        1.0
+        """
+        interval = valid_interval(interval)
+        outside = {each.name for each in self.comparisons.features.codings if not each.has_range}
+        every = attribute_levels(self.comparisons)
+        described = [each for each in every if each.name not in outside]
+        weights, labels = self._weights(None if _is_average(users) else users)
+        shares = (_shares(block, described) for block in user_blocks(weights))
+        if _is_average(users):
+            total = sum(block.sum(axis=0) for block in shares) / len(labels)
+            parts, labels = [describe(np.asarray(total)[None], interval)], pd.Index([AVERAGE])
+        else:
+            parts = [describe(block, interval) for block in shares]
+        columns = {
+            name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]
+        }
+        keys = {
+            "user": labels.repeat(len(described)),
+            "attribute": [each.name for each in described] * len(labels),
+        }
+        return pd.DataFrame(keys | columns)
+
+
+def _is_average(users: Users) -> bool:
+    return isinstance(users, str) and users == AVERAGE
+
+
+def _shares(weights: FloatArray, described: Sequence[AttributeLevels]) -> FloatArray:
+    """(user, attribute, sample) shares of the ranges of attributes, at draws of users' weights."""
+    ranges = np.stack([np.ptp(each.ends @ weights, axis=1) for each in described], axis=1)
+    total = ranges.sum(axis=1, keepdims=True)
+    equal = np.full_like(ranges, 1.0 / len(described))  # where no attribute matters at all
+    return np.asarray(np.divide(ranges, total, out=equal, where=total > 0))
