@@ -76,9 +76,10 @@ def _globals_restored() -> Iterator[None]:
     try:
         torch.set_default_dtype(torch.float32)
         torch.set_num_threads(1)  # sums then depend on no number of threads
-        torch.use_deterministic_algorithms(False)
+        _use_deterministic(False)
         torch.autograd.set_detect_anomaly(False)
-        _pyro()["stack"].clear()
+        for stack in _pyro()["stacks"]:
+            stack.clear()
         for module in _pyro()["checked"]:
             module.enable_validation(True)
         yield
@@ -95,7 +96,7 @@ def _pyro() -> dict[str, Any]:
     from pyro.poutine import runtime
 
     return {
-        "stack": runtime._PYRO_STACK,
+        "stacks": (runtime._PYRO_STACK, runtime._DIM_ALLOCATOR._stack),  # handlers, plates
         "store": pyro.get_param_store(),
         "checked": (pyro.distributions, pyro.infer, pyro.poutine),
     }
@@ -109,7 +110,7 @@ def _read() -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
         "anomaly": (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
-        "stack": list(found["stack"]),
+        "stacks": [list(stack) for stack in found["stacks"]],
         "parameters": found["store"].get_state(),
         "checks": [module.is_validation_enabled() for module in found["checked"]],
     }
@@ -119,13 +120,23 @@ def _write(before: dict[str, Any]) -> None:
     found = _pyro()
     torch.set_default_dtype(before["dtype"])
     torch.set_num_threads(before["threads"])
-    torch.use_deterministic_algorithms(before["deterministic"], warn_only=before["warn_only"])
+    _use_deterministic(before["deterministic"], before["warn_only"])
     torch.autograd.set_detect_anomaly(*before["anomaly"])
-    found["stack"][:] = before["stack"]
+    for stack, content in zip(found["stacks"], before["stacks"], strict=True):
+        stack[:] = content
     found["store"].clear()
     found["store"].set_state(before["parameters"])
     for module, checks in zip(found["checked"], before["checks"], strict=True):
         module.enable_validation(checks)
+
+
+def _use_deterministic(mode: bool, warn_only: bool = False) -> None:
+    # torch's own setter imports its compiler: seconds, and an error in a folder that is removed.
+    found = torch.are_deterministic_algorithms_enabled()
+    if mode != found or (
+        mode and warn_only != torch.is_deterministic_algorithms_warn_only_enabled()
+    ):
+        torch.use_deterministic_algorithms(mode, warn_only=warn_only)
 
 
 def standard_numpy() -> np.errstate:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, ParamSpec, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -141,7 +141,12 @@ def check_keywords(
 
 
 class CheckedKeywords:
-    """Base of classes that answer a misspelt keyword with the right one, where there is one.
+    """Base of classes that answer a misspelt or renamed keyword with the right one.
+
+    Attributes
+    ----------
+    renamed_keywords
+        Old keyword -> what to write instead.
 
     Examples
     --------
@@ -151,12 +156,15 @@ class CheckedKeywords:
     bayes_pref.errors.KeywordError: ... unexpected keyword argument 'covarience'; did you mean ...
     """
 
+    renamed_keywords: ClassVar[Mapping[str, str]] = {}
+
     def __new__(cls, *_: Any, **kwargs: Any) -> Self:
         """Check the keywords before the class's own `__init__` reads them."""
         if kwargs:
             known = inspect.signature(cls.__init__).parameters
             if not any(each.kind is each.VAR_KEYWORD for each in known.values()):
-                check_keywords(cls.__name__, kwargs, [name for name in known if name != "self"])
+                names = [name for name in known if name != "self"]
+                check_keywords(cls.__name__, kwargs, names, cls.renamed_keywords)
         return super().__new__(cls)
 
 

@@ -63,5 +63,7 @@ def test_an_unknown_keyword_is_answered_with_the_right_one() -> None:
         bp.simulate(feature=["a"])  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="'tastes'; write factors="):
         bp.simulate(tastes=2)  # type: ignore[call-arg]
+    with pytest.raises(KeywordError, match="'types'; write components="):
+        bp.MixtureReward(types=2)  # type: ignore[call-arg]
     with pytest.raises(KeywordError, match="'weight'; it takes 'length' and 'tone'"):
         settings.check_keywords("cut", ["weight"], ["length", "tone"])

@@ -28,7 +28,9 @@ normal site on which nothing else depends.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyro
@@ -107,6 +109,8 @@ class MixtureReward(RewardModel):
     >>> model.variables(world.comparisons)["mu"]
     ('component', 'feature')
     """
+
+    renamed_keywords: ClassVar[Mapping[str, str]] = {"types": "components="}
 
     components: int
     exposure: bool = False

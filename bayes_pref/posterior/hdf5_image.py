@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -28,7 +31,8 @@ from bayes_pref.posterior.seal import DamagedFile
 
 _LABELS = "_labels"
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable."
-_CHUNK_BYTES = 4 * 2**20
+_CHUNK_BYTES = 2**20
+_THREADS = 8
 # Rounded draws shrink to a third. A small file must not fill the memory: what shrinks more than
 # this is neither written compressed nor read.
 _MOST_COMPRESSED = 16
@@ -135,28 +139,55 @@ def _add_dimension(group: h5py.Group, dim: str, size: int, index: pd.Index[Any] 
         group[dim].make_scale(dim)
 
 
-def _add(
-    group: h5py.Group, name: str, values: NDArray[Any], dims: list[str], **options: Any
-) -> h5py.Dataset:
+def _add(group: h5py.Group, name: str, values: NDArray[Any], dims: list[str]) -> None:
     truth = values.dtype == np.bool_
-    added = group.create_dataset(name, data=values.astype(np.int8) if truth else values, **options)
+    added = group.create_dataset(name, data=values.astype(np.int8) if truth else values)
     if truth:
         added.attrs["dtype"] = "bool"  # xarray's convention
+    _label(group, added, dims)
+
+
+def _label(group: h5py.Group, added: h5py.Dataset, dims: list[str]) -> None:
     for axis, dim in enumerate(dims):
         added.dims[axis].attach_scale(group[dim])
-    return added
 
 
 def _add_compressed(group: h5py.Group, name: str, values: NDArray[Any], dims: list[str]) -> bool:
     """Add rounded draws; False if they shrink so much that they could not be read."""
-    added = _add(
-        group, name, values, dims, chunks=_chunks(values), compression=1, shuffle=True
-    )  # fmt: skip
+    added = group.create_dataset(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=_chunks(values),
+        compression=1,
+        shuffle=True,
+    )
+    places = list(added.iter_chunks())
+    # HDF5 compresses one chunk after another, and looks for repetitions that draws do not have.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
+        for place, chunk in zip(
+            places,
+            pool.map(lambda place: _packed(values[place], added.chunks), places),
+            strict=True,
+        ):
+            added.id.write_direct_chunk(tuple(part.start for part in place), chunk)
+    _label(group, added, dims)
     added.attrs[NOTE] = NOTE_TEXT
     if added.id.get_storage_size() * _MOST_COMPRESSED >= values.nbytes:
         return True
     del group[name]
     return False
+
+
+def _packed(values: NDArray[Any], shape: tuple[int, ...]) -> bytes:
+    """Return a chunk as HDF5's filters store it: bytes of the same place together, deflated."""
+    whole = values
+    if values.shape != shape:  # the last one of a dimension
+        whole = np.zeros(shape, values.dtype)
+        whole[tuple(map(slice, values.shape))] = values
+    octets = np.ascontiguousarray(whole).view(np.uint8).reshape(-1, whole.itemsize)
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    return packer.compress(octets.T.tobytes()) + packer.flush()
 
 
 def _chunks(values: NDArray[Any]) -> tuple[int, ...]:
@@ -196,6 +227,12 @@ def _values(array: h5py.Dataset, size: int) -> NDArray[Any]:
     needed = math.prod(array.shape) * array.dtype.itemsize  # NumPy's product may overflow
     if needed > most or stored > size or max(array.shape, default=0) > size:
         raise DamagedFile(f"{array.name} is larger than the file")
+    if NOTE in array.attrs and array.chunks:
+        # Chunk by chunk: all of them as they are stored would need half as much memory again.
+        found = np.empty(array.shape)
+        for place in array.iter_chunks():
+            found[place] = array[place]
+        return found
     values: NDArray[Any] = array[()]
     if NOTE in array.attrs:
         return values.astype(np.float64)

@@ -9,6 +9,9 @@ standard error of the mean, and the mean itself by far less.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -17,6 +20,7 @@ NOTE = "rounded"
 NOTE_TEXT = "to half of the Monte Carlo standard error of the mean, or finer"
 _PARTS = 2.0  # steps in a Monte Carlo standard error of the mean
 _DIGITS = 2.0**24  # whole numbers below this are exact as 32-bit floats
+_BLOCK = 2**17  # draws at a time: more would leave the processor's cache
 _RANGE = 1e-30, 1e30  # well within that of 32-bit floats, and of their squares
 
 
@@ -45,9 +49,13 @@ def rounded(draws: xr.Variable) -> NDArray[np.float32] | None:
         return None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         mean = values.mean(axis=(0, 1))
-        # Loops over chains, here and below: a copy of all draws would double the memory.
-        variance = sum(((chain - mean) ** 2).mean(axis=0) for chain in values) / len(values)
-        error = np.sqrt(variance / (values.shape[0] * values.shape[1]))
+        count = values.shape[0] * values.shape[1]
+        squares = np.zeros_like(mean)
+        for block, _ in _blocks(values, values):
+            away = block - mean
+            away *= away
+            squares += away.sum(axis=0)
+        error = np.sqrt(squares) / count
         step = np.exp2(np.floor(np.log2(error / _PARTS)))
         varies = error != 0
         step = np.where(varies, step, 1.0)
@@ -57,6 +65,20 @@ def rounded(draws: xr.Variable) -> NDArray[np.float32] | None:
     if not np.where(varies, fits, exact).all():  # NaN fits nowhere
         return None
     found = np.empty(values.shape, dtype=np.float32)
-    for chain, out in zip(values, found, strict=True):
-        out[:] = np.where(varies, np.rint(chain / step) * step, chain)
+    for block, out in _blocks(values, found):
+        whole = block / step
+        np.rint(whole, out=whole)
+        whole *= step
+        out[:] = whole
+    if not varies.all():
+        found[:, :, ~varies] = values[:, :, ~varies]
     return found
+
+
+def _blocks(values: NDArray[Any], found: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Parts of two arrays (chain, draw, ...): some draws of one chain."""
+    draws = values.shape[1]
+    step = max(_BLOCK * draws * len(values) // values.size, 1)
+    for chain, out in zip(values, found, strict=True):
+        for start in range(0, draws, step):
+            yield chain[start : start + step], out[start : start + step]

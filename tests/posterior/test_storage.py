@@ -35,6 +35,7 @@ from bayes_pref.posterior import ElboRecord, Finding, Posterior, Run, storage
 from bayes_pref.posterior import format_1 as format_1_names
 from bayes_pref.posterior.estimates import COLUMNS
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
+from bayes_pref.posterior.rounded_draws import rounded
 from bayes_pref.posterior.seal import seal
 from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
 from bayes_pref.text.text_features import Projection, TextFeatures
@@ -440,6 +441,19 @@ def test_a_compact_file_moves_no_draw_by_more_than_a_quarter_of_its_monte_carlo_
     posterior.save(tmp_path / "plain.nc")
     share = (tmp_path / "compact.nc").stat().st_size / (tmp_path / "plain.nc").stat().st_size
     assert share < (0.7 if draws == 1000 else 1.0)  # the weights are 6 tenths of the larger one
+
+
+def test_draws_of_several_chunks_are_those_that_were_rounded(tmp_path: Path) -> None:
+    posterior = made_posterior(chains=2, draws=25_000)  # a chunk and a part of one for each chain
+    weights = posterior.draws["weights"]
+    posterior.save(tmp_path / "compact.nc", compact=True)
+    with h5py.File(tmp_path / "compact.nc") as file:  # as any program reads it
+        stored = file["posterior/weights"]
+        found = stored[()]
+        assert 1 < 25_000 / stored.chunks[1] < 2
+    assert np.array_equal(found, rounded(weights.variable))
+    again = Posterior.load(tmp_path / "compact.nc").draws["weights"]
+    assert np.array_equal(again, found)
 
 
 @pytest.mark.parametrize("change", ["far from zero", "tiny", "constant", "no spread but one"])
