@@ -6,6 +6,8 @@ truth does not come from the model that is to recover it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bayes_pref.types import FloatArray
@@ -15,6 +17,8 @@ _STEPS = (0.65, 0.325, 0.1625, 0.08, 0.05)  # distances of the nodes, in sds
 # The largest sd of each step; the last is used beyond the sd for which its error is 1e-8.
 _LIMITS = np.array([*(2 * np.pi**2 / (22.0 * step) for step in _STEPS[:-1]), 50.0])
 _BLOCK = 2**14  # values
+# The same for an error of 6e-6, which other functions than the sigmoid are integrated to.
+_ROUGH_LIMITS = 2 * np.pi**2 / (12.0 * np.array(_STEPS[:-1]))
 
 
 def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
@@ -45,6 +49,33 @@ def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
         part = slice(start, start + _BLOCK)
         out[part] = _integrated(centre[part], sd[part])
     return out.reshape(shape)
+
+
+def expected_value(
+    function: Callable[[FloatArray], FloatArray], mean: FloatArray, variance: FloatArray
+) -> FloatArray:
+    """E f(Normal(mean, variance)) for a function f of log-odds as smooth as the sigmoid.
+
+    Parameters
+    ----------
+    function
+        Of an array like `mean`; may add axes before the others.
+    mean, variance
+        Arrays of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, variance = np.array([2.0]), np.array([4.0])
+    >>> expected_value(lambda eta: 1 / (1 + np.exp(-eta)), mean, variance).round(3)
+    array([0.775])
+    """
+    sd = np.sqrt(variance)
+    level = int(np.searchsorted(_ROUGH_LIMITS, sd.max(initial=0.0)))
+    total: FloatArray | float = 0.0
+    for node, mass in zip(*_nodes(_STEPS[level]), strict=True):
+        total = total + mass * function(mean + sd * node)
+    return np.asarray(total)
 
 
 def _integrated(mean: FloatArray, sd: FloatArray) -> FloatArray:

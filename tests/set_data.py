@@ -69,7 +69,7 @@ def chosen_sets(
         context=context[list(where)][:, None],
         covariates=np.empty((users, 0)),
         covariate_names=(),
-        rows=pd.MultiIndex.from_tuples(names, names=["task", "better", "worse"]),
+        rows=pd.Index(names, dtype=object, tupleize_cols=False),
         outcome=Ranking(np.array(stages), np.array(task), np.array(is_worst)),
     )
 
@@ -85,5 +85,5 @@ def as_pairs(comparisons: bp.Comparisons) -> bp.Comparisons:
         context=comparisons.context,
         covariates=comparisons.covariates,
         covariate_names=(),
-        rows=comparisons.rows.get_level_values(0),
+        rows=pd.Index([label[0] for label in comparisons.rows]),
     )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.query import Query
-from bayes_pref.diagnostics.tasks import one_row_a_task
+from bayes_pref.diagnostics.task_sets import one_row_a_task
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.types import FloatArray

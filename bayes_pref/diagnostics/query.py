@@ -18,7 +18,7 @@ from bayes_pref.data.alignment import aligned
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.diagnostics.set_table import TASK, SetTable
-from bayes_pref.diagnostics.tasks import shown_sets
+from bayes_pref.diagnostics.task_sets import shown_sets
 from bayes_pref.diagnostics.wording import GRADED, PAIRS, SETS, Wording
 from bayes_pref.errors import DataError, DataWarning, ModelError
 from bayes_pref.posterior import Posterior

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from bayes_pref import settings
 from bayes_pref.diagnostics.thresholds import Thresholds
 from bayes_pref.diagnostics.verdicts import Verdict
-from bayes_pref.diagnostics.wording import PAIRS, SETS, Wording
+from bayes_pref.diagnostics.wording import PAIRS, Wording
 from bayes_pref.errors import DataError
 from bayes_pref.messages import closest, listed, printable, shown
 from bayes_pref.plots.style import PANEL, many_axes
@@ -312,8 +312,7 @@ class Report:
         return pages.page(self._title(), sections)
 
     def _title(self) -> str:
-        what = "alternatives" if self.wording is SETS else "comparisons"
-        return f"Report on {len(self.comparisons):,} {what}"
+        return f"Report on {len(self.comparisons):,} {self.wording.rows}"
 
     def _keys(self) -> list[str]:
         """Columns that say what a row is about."""

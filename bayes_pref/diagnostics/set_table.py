@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from bayes_pref.data import Comparisons
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table
-from bayes_pref.diagnostics.tasks import from_the_others
+from bayes_pref.diagnostics.task_sets import from_the_others
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.types import FloatArray, IntArray
@@ -53,23 +54,26 @@ class SetTable:
         """
         features, columns = fitted.features, table.frame.columns
         by_name = fitted.catalogue is not None and ITEM in columns
-        table.require([TASK, *([ITEM] if by_name else features.attributes), *features.contexts])
+        table.require([TASK, *([ITEM] if by_name else []), *features.contexts])
         if not len(table.frame):
             raise DataError("comparisons: the table has no rows; at least 2 are needed")
         codes, labels = table.codes(TASK)
+        ids, named_by = codes, fitted.user_name
+        if named_by in columns:  # tasks are numbered within users, as when they are read
+            codes = pd.factorize(table.codes(named_by)[0] * (int(codes.max()) + 1) + codes)[0]
         order = np.argsort(codes, kind="stable")
         table = Table(table.frame.iloc[order], table.name)
-        codes, frame = codes[order], table.frame
+        codes, labels, frame = codes[order], labels[ids[order]], table.frame
         named = [name for name in (ALTERNATIVE, ITEM) if name in columns]
-        _refuse(table, codes, [fitted.user_name, *features.contexts], named)
+        _refuse(table, codes, features.contexts, named)
         context = table.numbers(features.contexts)
         if by_name:
             assert fitted.catalogue is not None  # or items have no names
             known = fitted.catalogue.to_numpy(np.float64)
             attributes = known[item_positions(table, ITEM, fitted.catalogue.index)]
+            values = features.expand(np.asarray(attributes), context)
         else:
-            attributes = table.numbers(features.attributes)
-        values = features.expand(np.asarray(attributes), context)
+            values = features.matrix(frame, name=table.name)
         first = np.flatnonzero(np.diff(codes, prepend=-1))
         values = (
             values - (np.add.reduceat(values, first, axis=0) / np.bincount(codes)[:, None])[codes]
@@ -80,13 +84,13 @@ class SetTable:
             from_the_others(values, codes),
             context,
             codes,
-            labels[codes],
+            labels,
             alternatives.rename(None),
         )
 
 
-def _refuse(table: Table, codes: IntArray, same: list[str], named: list[str]) -> None:
-    """Refuse tasks of one alternative, with an alternative twice, of two users or two contexts."""
+def _refuse(table: Table, codes: IntArray, same: Sequence[str], named: Sequence[str]) -> None:
+    """Refuse tasks of one alternative, with an alternative twice, or with two contexts."""
     frame = table.frame
     alone = np.bincount(codes)[codes] < 2
     if alone.any():
@@ -101,8 +105,6 @@ def _refuse(table: Table, codes: IntArray, same: list[str], named: list[str]) ->
             found = f"{shown(frame[column].iloc[row])} is twice in task {task}"
             table.refuse(column, row, found, "keep one row")
     for column in same:
-        if column not in frame.columns:  # of users, who are then all new
-            continue
         values = table.labels(column)
         apart = (values != values.groupby(codes).transform("first")).to_numpy()
         if apart.any():

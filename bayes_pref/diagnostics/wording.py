@@ -19,6 +19,8 @@ class Wording:
         What a user does who prefers it.
     row
         What the label of a row counts.
+    rows, probability
+        What figures call the rows, and what p_do and p_obs are of them.
 
     Examples
     --------
@@ -31,6 +33,8 @@ class Wording:
     others: str = "right"
     choose: str = "choose left"
     row: str = "row"
+    rows: str = "comparisons"
+    probability: str = "P(left preferred)"
 
 
 PAIRS = Wording()
@@ -41,4 +45,6 @@ SETS = Wording(
     others="the others of its set",
     choose="choose this alternative",
     row="task",
+    rows="alternatives",
+    probability="P(alternative chosen)",
 )

@@ -9,11 +9,8 @@ from scipy.special import expit
 from scipy.stats import kstest
 
 import bayes_pref as bp
-from bayes_pref.diagnostics.confounding.permutation import (
-    EfficientScores,
-    null_scores,
-    permutation_p_value,
-)
+from bayes_pref.diagnostics.confounding.null_scores import EfficientScores, null_scores
+from bayes_pref.diagnostics.confounding.permutation import permutation_p_value
 from bayes_pref.models.regressors import exposures
 
 Array = np.ndarray

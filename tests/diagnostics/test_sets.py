@@ -15,7 +15,7 @@ from set_data import as_pairs, chosen_sets
 import bayes_pref as bp
 from bayes_pref.diagnostics.identifiability.separable_rows import separate_answers
 from bayes_pref.diagnostics.query import read_query
-from bayes_pref.diagnostics.tasks import chosen_rows, one_row_a_task
+from bayes_pref.diagnostics.task_sets import chosen_rows, one_row_a_task
 from bayes_pref.models.regressors import exposures
 
 LINEAR = ["preference", "identifiability", "borrowing", "overlap"]
@@ -141,7 +141,7 @@ def test_candidate_sets_come_as_one_row_an_alternative() -> None:
         (lambda f: f.drop(columns="task"), r"no column 'task'.*one row an alternative"),
         (lambda f: f.iloc[:3], "task 'q' has a single alternative"),
         (lambda f: f.assign(alternative="a"), "'a' is twice in task 'p'"),
-        (lambda f: f.assign(user=list("abcde")), "'c' beside another value in task 'p'"),
+        (lambda f: f.assign(user=list("abcde")), "task 'p' has a single alternative"),
         (lambda f: f.assign(hard=[0, 1, 2, 3, 4.0]), "2.0 beside another value in task 'p'"),
         (lambda f: f.drop(columns="polite"), "polite"),
         (lambda f: f.iloc[:0], "no rows"),

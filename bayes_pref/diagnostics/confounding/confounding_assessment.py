@@ -38,7 +38,7 @@ class ConfoundingAssessment(Assessment):
 
     def unsupported(self, posterior: Posterior) -> str | None:
         """Say why confounding cannot be assessed, such as without contexts; None if it can."""
-        return unsupported(posterior.comparisons, posterior.model)
+        return unsupported(posterior.comparisons)
 
     def run(self, posterior: Posterior, query: Query, settings: Settings) -> Assessed:
         """Return both probabilities and their shift for every comparison.

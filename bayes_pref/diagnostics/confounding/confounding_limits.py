@@ -9,19 +9,16 @@ import numpy as np
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.confounding.exposure_distribution import collinear, varying
 from bayes_pref.messages import listed
-from bayes_pref.models.base import RewardModel
 from bayes_pref.models.regressors import exposures
 
 
-def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> str | None:
+def unsupported(comparisons: Comparisons) -> str | None:
     """Say why confounding cannot be assessed with these comparisons; None if it can.
 
     Parameters
     ----------
     comparisons
         The fitted comparisons.
-    model
-        Their model; None: its choice model is not looked at.
 
     Examples
     --------
@@ -32,12 +29,6 @@ def unsupported(comparisons: Comparisons, model: RewardModel | None = None) -> s
     True
     """
     start, names = "confounding cannot be assessed: ", comparisons.features.contexts
-    beyond = None if model is None else model.choice_model(comparisons).beyond_logistic
-    if beyond is not None:
-        return (
-            f"{start}its test and its probabilities are those of logistic choices, and not of "
-            f"{beyond}; to assess it, fit a model without, to choices without ties"
-        )
     if not names:
         return (
             f"{start}no context was recorded; record with every comparison what it was about "

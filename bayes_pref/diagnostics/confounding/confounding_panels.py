@@ -36,7 +36,7 @@ def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
     -------
     ax
     """
-    own, ax = ax is None, panel_axes(ax, "Confounding shift of each comparison")
+    own, ax = ax is None, panel_axes(ax, f"Confounding shifts of {report.wording.rows}")
     found = report.comparisons.dropna(subset="shift").sort_values("shift", kind="stable")
     if found.empty:
         return blank(ax, _NOTHING)
@@ -53,7 +53,8 @@ def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
         if len(rows):
             ax.vlines(place[rows.index], *bounds, color=colour, linewidth=wide, label=label)
     ax.plot(place, found["shift"], color=TRUTH, linewidth=1.2, label="posterior mean")
-    name_axes(ax, "comparisons, sorted by shift", "shift in P(left preferred)")
+    words = report.wording
+    name_axes(ax, f"{words.rows}, sorted by shift", f"shift in {words.probability}")
     legend(ax, own=own, above=True)
     return ax
 
@@ -70,7 +71,8 @@ def draw_observed(report: Report, ax: Axes | None = None) -> Axes:
     -------
     ax
     """
-    own, ax = ax is None, panel_axes(ax, "Users who see a pair, and all users")
+    title = f"Users who see such {report.wording.shown}, and all users"
+    own, ax = ax is None, panel_axes(ax, title)
     found = report.comparisons.dropna(subset="shift")
     if found.empty:
         return blank(ax, _NOTHING)
@@ -78,13 +80,14 @@ def draw_observed(report: Report, ax: Axes | None = None) -> Axes:
     flagged = found["verdict"] == "confounded"
     size = float(np.clip(70.0 / np.sqrt(len(found)), 1.5, 4.0))
     for rows, colour, label in (
-        (found[~flagged], USERS_INTERVAL, "other comparisons"),
+        (found[~flagged], USERS_INTERVAL, f"other {report.wording.rows}"),
         (found[flagged], CHOSEN, "confounded"),
     ):
         if len(rows):
             (dots,) = ax.plot(rows["p_do"], rows["p_obs"], "o", label=label, color=colour)
             dots.set(markersize=size, markeredgewidth=0.0)
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    name_axes(ax, "P(left preferred), all users", "P(left preferred), users who see it")
+    chance = report.wording.probability
+    name_axes(ax, f"{chance}, all users", f"{chance}, users who see it")
     legend(ax, own=own, above=False)
     return ax

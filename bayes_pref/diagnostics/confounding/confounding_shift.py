@@ -20,9 +20,11 @@ A comparison is confounded when P(|delta| > shift | data) exceeds the certainty 
 test of `permutation` rejects. The deltas of all rows share G; without the test, one unlucky G would
 flag many of them.
 
-With position bias, d . w and both probabilities are those of a pair whose sides do not matter.
-Choices that are not logistic in the weights (ties, lapses, the probit link, graded answers) are not
-assessed.
+With position bias, d . w and both probabilities are those of a pair whose sides do not matter. With
+other choice models sigmoid is replaced by the probability that left is chosen, lapses included;
+with ties, that it is preferred, and of graded answers that they find it better. Among several, it
+is the probability that the alternative is chosen from its set; what users were shown counts by
+task.
 
 Preferences that depend on the square of exposure cannot be seen, nor confounders that leave no
 trace in contexts or covariates.
@@ -48,8 +50,10 @@ from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
     adjusted_share,
     describe_shifts,
+    most_draws,
 )
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.diagnostics.task_sets import one_row_a_task
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.posterior import Posterior
@@ -146,7 +150,7 @@ def assess(
             f"{type(model).__name__} has no exposure term: fit "
             "bp.HierarchicalReward(exposure=True), or let refit_with_exposure(posterior) do it"
         )
-    reason = unsupported(comparisons, model)
+    reason = unsupported(comparisons)
     if reason is not None:
         raise DataError(reason)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2)]
@@ -154,8 +158,8 @@ def assess(
     if joint:
         frame = joint_shifts(posterior, query, smallest=thresholds.shift, interval=interval)
     else:
-        population = PopulationDraws.read(posterior)
-        exposure = draw_exposure(comparisons, len(population.mu), streams[0])
+        population = PopulationDraws.read(posterior, most_draws(posterior, query))
+        exposure = draw_exposure(one_row_a_task(comparisons), len(population.mu), streams[0])
         frame = describe_shifts(
             population, exposure, query, smallest=thresholds.shift, interval=interval
         )
@@ -164,7 +168,7 @@ def assess(
     cores = posterior.run.settings.get("cores")
     p = permutation_test(
         comparisons,
-        *fit_without_exposure(model, comparisons, seed=seed, cores=cores),
+        fit_without_exposure(model, comparisons, seed=seed, cores=cores),
         permutations=permutations,
         rng=streams[1],
     )

@@ -7,17 +7,22 @@ with c_i the covariates of user i, and z_i the user's mean context, standardised
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
-from bayes_pref.inference.engine import Engine
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.fit import fit
 from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
+from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
+from bayes_pref.seeding import standard_numpy
 from bayes_pref.types import FloatArray
 
 
@@ -35,7 +40,8 @@ def refit_with_exposure(
     progress
         Whether to show its progress.
     engine
-        How to draw from it; None: `Gibbs`, with as many draws as shifts need.
+        How to draw from it; None: `Gibbs`, with as many draws as shifts need, or `NUTS` where the
+        choice model has no Gibbs sampler.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def refit_with_exposure(
     Raises
     ------
     ModelError
-        If the comparisons have no contexts, or choices are not logistic, as with ties.
+        If the comparisons have no contexts.
 
     Examples
     --------
@@ -58,13 +64,38 @@ def refit_with_exposure(
     if with_exposure is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
         return posterior
     # Enough draws for the population, which is all that shifts depend on.
-    engine = Gibbs(draws=600, warmup=400, progress=progress) if engine is None else engine
+    if engine is None:
+        engines = (
+            Gibbs(draws=600, warmup=400, progress=progress),
+            NUTS(draws=400, warmup=300, progress=progress),
+        )
+        engine, _ = first_prepared(engines, with_exposure, posterior.comparisons)
     return fit(with_exposure, posterior.comparisons, engine, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class NullFit:
+    """Posterior means of the model in which weights do not depend on exposure.
+
+    Attributes
+    ----------
+    centre, covariance
+        (u, d) mu + B c_i and (d, d) Sigma, in units of eta per raw unit.
+    choices
+        Distribution of choices at the choice model's parameters (one sample), without position.
+    position
+        Position bias; 0 without.
+    """
+
+    centre: FloatArray
+    covariance: FloatArray
+    choices: ChoiceDistribution
+    position: float
 
 
 def fit_without_exposure(
     model: RewardModel, comparisons: Comparisons, *, seed: int, cores: int | None
-) -> tuple[FloatArray, FloatArray, float]:
+) -> NullFit:
     """Fit the null model of the permutation test, in which weights do not depend on exposure.
 
     Parameters
@@ -80,21 +111,28 @@ def fit_without_exposure(
 
     Returns
     -------
-    centre, covariance, position: (u, d) posterior mean of mu + B c_i, (d, d) posterior mean of
-        Sigma, log-odds per raw unit; posterior mean of the position bias, 0 without
+    NullFit
     """
     # Few draws: the level of the test does not depend on their number, and posterior means are
     # accurate long before intervals are.
-    engine = Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False)
-    drawn = engine.prepare(model.without_exposure(), comparisons).run(seed).sites
+    null = model.without_exposure()
+    engines = (
+        Gibbs(draws=200, warmup=200, chains=2, cores=cores, progress=False),
+        NUTS(draws=200, warmup=200, chains=2, cores=cores, progress=False),
+    )
+    with standard_numpy():
+        drawn = first_prepared(engines, null, comparisons)[1].run(seed).sites
     mu, tau = drawn["mu"].mean(axis=(0, 1)), drawn["tau"]
     correlation = drawn.get("correlation", np.eye(len(mu)))
     centre = np.tile(mu, (comparisons.n_users, 1))
     if "B" in drawn:
         centre += centred_covariates(comparisons) @ drawn["B"].mean(axis=(0, 1)).T
     covariance = (tau[..., :, None] * tau[..., None, :] * correlation).mean(axis=(0, 1))
-    position = float(drawn["position"].mean()) if "position" in drawn else 0.0
-    return centre, covariance, position
+    choice_model = null.choice_model(comparisons)
+    names = choice_model.variables(comparisons.outcome)
+    means = {name: drawn[name].mean(axis=(0, 1))[..., None] for name in names}
+    position = float(means.pop("position", np.zeros(1))[0])
+    return NullFit(centre, covariance, choice_model.at(**means), position)
 
 
 def describe_exposure_effects(posterior: Posterior, interval: float) -> pd.DataFrame:
@@ -117,9 +155,10 @@ def describe_exposure_effects(posterior: Posterior, interval: float) -> pd.DataF
     else:  # per standard deviation of the shared cause over users
         draws = posterior.draws["Gamma"] * posterior.draws["between"]
     values = draws.transpose("chain", "draw", "feature", "context").to_numpy()
+    unit = posterior.model.choice_model(posterior.comparisons).log_odds_per_unit
     keys = pd.MultiIndex.from_product(
         [posterior.comparisons.feature_names, posterior.comparisons.features.contexts],
         names=["feature", "context"],
     ).to_frame(index=False)
-    described = describe_parameters(values.reshape(*values.shape[:2], -1), interval)
+    described = describe_parameters(unit * values.reshape(*values.shape[:2], -1), interval)
     return keys.assign(**described)

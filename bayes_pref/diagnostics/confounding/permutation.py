@@ -1,12 +1,8 @@
 """Permutation test of whether preferences depend on exposure, from a fit without exposure.
 
-Under the null, w_i ~ Normal(mu + B c_i, Sigma) whatever the exposure z_i. The answer to row n is
-then left with probability p_n = E sigmoid(d_n . w), and user i's score D_i' (y - p) has mean 0 and
-variance
-    A_i = D_i' diag(p (1 - p) - k^2 v) D_i + M_i Sigma M_i,   M_i = D_i' diag(k) D_i,
-with k = E sigmoid'(d . w) and v = d' Sigma d. A shift of w_i by delta moves it by M_i delta: the
-efficient score is u_i = M_i A_i^-1 D_i' (y - p), its information I_i = M_i A_i^-1 M_i. For
-w_i = ... + G z_i, with nuisance f_i = (1, c_i), the score of G and its information are
+`null_scores` gives the efficient score u_i of each user's weights under the null, and its
+information I_i. For w_i = ... + G z_i, with nuisance f_i = (1, c_i), the score of G and its
+information are
     U = sum_i u_i z_i',   W = sum_i I_i (x) z_i z_i' minus its projection on f_i,   T = U' W^-1 U.
 The reference distribution is T with the residuals of z_i after regression on c_i permuted over
 users (Freedman & Lane 1983, J. Bus. Econ. Stat. 1).
@@ -21,72 +17,15 @@ equal I_i and one context T is tr(A^-1 C' Z Z' C) / Z'Z, C the users' scores.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from bayes_pref.data import Comparisons
-from bayes_pref.logistic_normal import expected_choice
+from bayes_pref.diagnostics.confounding.exposure_posterior import NullFit
+from bayes_pref.diagnostics.confounding.null_scores import EfficientScores, null_scores, ridged
 from bayes_pref.models.regressors import centred_covariates, exposures
 from bayes_pref.types import FloatArray as Array
-from bayes_pref.types import IntArray
 
 _BLOCK = 2**22  # values held at once
-_RIDGE = 1e-9  # relative to the trace; directions without information contribute nothing
-
-
-@dataclass(frozen=True, eq=False)
-class EfficientScores:
-    """Efficient scores of each user's weights under the null.
-
-    Attributes
-    ----------
-    score
-        (u, d), per scaled unit of the features.
-    information
-        (u, d, d) variance of the score, which is minus its mean derivative.
-    """
-
-    score: Array
-    information: Array
-
-
-def null_scores(
-    comparisons: Comparisons, centre: Array, covariance: Array, position: float = 0.0
-) -> EfficientScores:
-    """Efficient scores of the users' weights.
-
-    Parameters
-    ----------
-    comparisons
-        The fitted comparisons.
-    centre
-        (u, d) mu + B c_i of a fit without exposure, log-odds per raw unit.
-    covariance
-        (d, d) Sigma of that fit.
-    position
-        Position bias of that fit, log-odds for left.
-
-    Returns
-    -------
-    EfficientScores
-    """
-    scale = comparisons.feature_scale
-    rows, sigma = comparisons.difference / scale, covariance * np.outer(scale, scale)
-    mean = position + np.einsum("nf,nf->n", comparisons.difference, centre[comparisons.user])
-    variance = np.einsum("nf,fg,ng->n", rows, sigma, rows)
-    p = expected_choice(mean, variance)
-    step = 0.01  # central difference; its error, step^2 f''' / 6, is at most 1e-6
-    slope = expected_choice(mean + step, variance) - expected_choice(mean - step, variance)
-    slope /= 2 * step
-    raw = np.add.reduceat(rows * (comparisons.choice - p)[:, None], comparisons.offsets[:-1])
-    moved = _grams(rows, slope, comparisons.offsets)
-    # Never negative: the variance of a function of a Gaussian is at least v (E f')^2.
-    noise = _grams(rows, (p * (1 - p) - slope**2 * variance).clip(0.0), comparisons.offsets)
-    total = _ridged(noise + moved @ sigma @ moved)
-    solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
-    both = moved @ solved
-    return EfficientScores(both[:, :, -1], both[:, :, :-1])
 
 
 def permutation_p_value(
@@ -118,7 +57,7 @@ def permutation_p_value(
     within = np.einsum("ufdm,ug->fdgm", weighted, nuisance).reshape(size, size)
     left = np.einsum("uf,ud->fd", nuisance, scores.score).ravel()
     # One Newton step of mu and B, after which their score is zero.
-    moved = np.linalg.solve(_ridged(within[None]), left[None, :, None])[0, :, 0]
+    moved = np.linalg.solve(ridged(within[None]), left[None, :, None])[0, :, 0]
     score = scores.score - np.einsum("ufdm,fm->ud", weighted, moved.reshape(-1, d))
     problem = (score, scores.information, weighted, within)
     found = float(_statistics(problem, z[None])[0])
@@ -145,34 +84,11 @@ def _statistics(problem: tuple[Array, Array, Array, Array], z: Array) -> Array:
     cross = z.swapaxes(1, 2).reshape(-1, u) @ weighted.reshape(u, -1)
     # Information is symmetric, so either of its axes can be that of z.
     cross = cross.reshape(k, q, f, d, d).swapaxes(2, 3).reshape(k, q * d, f * d)
-    taken = np.linalg.solve(_ridged(within[None])[0], cross.swapaxes(1, 2))
-    matrix = _ridged(own - cross @ taken)
+    taken = np.linalg.solve(ridged(within[None])[0], cross.swapaxes(1, 2))
+    matrix = ridged(own - cross @ taken)
     return np.asarray(
         np.einsum("ki,ki->k", value, np.linalg.solve(matrix, value[..., None])[..., 0])
     )
-
-
-def _ridged(matrix: Array) -> Array:
-    """Matrices (..., m, m) with a ridge that makes them regular."""
-    size = matrix.shape[-1]
-    trace = np.trace(matrix, axis1=-2, axis2=-1)[..., None, None]
-    return np.asarray(matrix + np.eye(size) * (_RIDGE * trace / size + 1e-300))
-
-
-def _grams(rows: Array, weight: Array, offsets: IntArray) -> Array:
-    """(u, d, d): sum over each user's rows of weight d d'."""
-    u, d = len(offsets) - 1, rows.shape[1]
-    out = np.empty((u, d, d))
-    step = max(1, _BLOCK // (d * d))
-    # A loop over blocks of users, each of about `step` rows: memory.
-    first = 0
-    while first < u:
-        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + step, "right")) - 1)
-        part = rows[offsets[first] : offsets[last]]
-        outer = np.einsum("n,nf,ng->nfg", weight[offsets[first] : offsets[last]], part, part)
-        out[first:last] = np.add.reduceat(outer, offsets[first:last] - offsets[first])
-        first = last
-    return out
 
 
 def _sd(values: Array) -> Array:
@@ -181,13 +97,7 @@ def _sd(values: Array) -> Array:
 
 
 def permutation_test(
-    comparisons: Comparisons,
-    centre: Array,
-    covariance: Array,
-    position: float = 0.0,
-    *,
-    permutations: int,
-    rng: np.random.Generator,
+    comparisons: Comparisons, null: NullFit, *, permutations: int, rng: np.random.Generator
 ) -> float:
     """P-value of the test, given a fit without exposure.
 
@@ -195,17 +105,16 @@ def permutation_test(
     ----------
     comparisons
         The fitted comparisons.
-    centre, covariance
-        (u, d) mu + B c_i and (d, d) Sigma of the fit.
-    position
-        Its position bias, log-odds for left.
+    null
+        That fit.
     permutations
         Number of permutations.
     rng
         Generator of the permutations.
     """
+    scores = null_scores(comparisons, null.centre, null.covariance, null.position, null.choices)
     return permutation_p_value(
-        null_scores(comparisons, centre, covariance, position),
+        scores,
         exposures(comparisons),
         centred_covariates(comparisons),
         permutations=permutations,

@@ -6,7 +6,8 @@ and among the users who see x, the cause s has its distribution given x. Where x
 x ~ Normal(a + s, W), that distribution is Normal(K (x - a), V - K V) with K = V (V + W)^-1. Where x
 is an indicator of a category, it has no closed form: p_do and p_obs are means over the same draws
 of s, weighted by P(x | s) for p_obs, so that most of their Monte Carlo error is common. V_c is the
-variance of the covariates over users, which the model takes to be independent of s.
+variance of the covariates over users, which the model takes to be independent of s. Sigmoid stands
+for the choice model's probability; for sets of several, `choice_shares` says how it is found.
 """
 
 from __future__ import annotations
@@ -15,16 +16,23 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp, softmax
 
+from bayes_pref.diagnostics.confounding.choice_shares import (
+    ChoiceShares,
+    choices_of_pairs,
+    preferred,
+    root,
+    softmax_of_sets,
+)
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
-from bayes_pref.logistic_normal import expected_choice
+from bayes_pref.logistic_normal import expected_choice, expected_value
 from bayes_pref.models.population_from_spec import covariance_factor
 from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray as Array
 
-_MOST_DRAWS = {False: 1000, True: 200}  # of the posterior; fewer for categories
+_MOST_DRAWS = {False: 1000, True: 200}  # of the posterior; fewer where users are simulated
 _CAUSES = 200  # draws of s, and as many antithetic ones
 _BLOCK = 2**21  # values held at once
 
@@ -71,16 +79,15 @@ def joint_shifts(
             "bp.SharedCauseReward()"
         )
     categories = spec.contexts.categories
-    draws = _SharedCauseDraws(posterior, _MOST_DRAWS[categories])
+    simulated = categories or bool((query.sizes > 2).any())
+    draws = _SharedCauseDraws(posterior, query, _MOST_DRAWS[simulated])
     d, q = draws.coupling.shape[1:]
     each = len(draws.mu) * (2 * _CAUSES if categories else max(q, d))
-    step = max(1, _BLOCK // each)
     tail = (1 - interval) / 2
     parts = []
-    for start in range(0, len(query), step):
-        part = slice(start, start + step)
+    for part in draws.shares.blocks(_BLOCK // each):
         choices = draws.given_categories if categories else draws.given_numbers
-        p_do, p_obs = choices(query.difference[part], query.context[part])
+        p_do, p_obs = choices(part)
         delta = p_obs - p_do
         lower, upper = np.quantile(delta, [tail, 1 - tail], axis=0)
         sure = (np.abs(delta) > smallest).mean(axis=0)
@@ -93,7 +100,7 @@ def joint_shifts(
 class _SharedCauseDraws:
     """Evenly spaced draws of the population and of the distribution of its contexts."""
 
-    def __init__(self, posterior: Posterior, most: int) -> None:
+    def __init__(self, posterior: Posterior, query: Query, most: int) -> None:
         draws, comparisons = posterior.draws, posterior.comparisons
         chains, length = draws.sizes["chain"], draws.sizes["draw"]
         draws = draws.drop_vars(["weights", "s"]).isel(
@@ -107,7 +114,9 @@ class _SharedCauseDraws:
             found = covariance_factor(draws, sd, correlation, dim)
             return found.reshape(-1, *found.shape[2:])
 
+        self.query = query
         self.mu = read("mu", "feature")
+        self.shares = ChoiceShares.of(choices_of_pairs(posterior, draws), query, len(self.mu))
         self.coupling = read("Gamma", "feature", "context")
         self.a = read("a", "context")
         lower = factor("tau", "correlation", "feature")
@@ -121,8 +130,13 @@ class _SharedCauseDraws:
             self.within = factor("within", "within_correlation", "context")
         self.rest = bool((comparisons.context.sum(axis=1) == 0).any())
 
-    def given_numbers(self, difference: Array, context: Array) -> tuple[Array, Array]:
+    def spread(self, variance: Array) -> Array:
+        """Return the covariance of the weights, (draw, d, d), given that of the cause."""
+        return np.asarray(self.own + self.coupling @ variance @ self.coupling.swapaxes(1, 2))
+
+    def given_numbers(self, part: slice) -> tuple[Array, Array]:
         """Return p_do and p_obs, (draw, row) each."""
+        difference, context = self.query.difference[part], self.query.context[part]
         own = _quadratic(difference, self.own)
         loadings = np.einsum("rd,sdq->srq", difference, self.coupling)
         variance = self.between @ self.between.swapaxes(1, 2)
@@ -134,13 +148,15 @@ class _SharedCauseDraws:
         over_all = ((loadings @ variance) * loadings).sum(axis=2)
         among = ((loadings @ left) * loadings).sum(axis=2).clip(0.0)
         moved = (loadings * away).sum(axis=2)
+        factors = (self.shares.factor(self, each) for each in (variance, left))
         return (
-            expected_choice(centre, own + over_all),
-            expected_choice(centre + moved, own + among),
+            self.shares.chosen(part, centre, own + over_all, next(factors)),
+            self.shares.chosen(part, centre + moved, own + among, next(factors)),
         )
 
-    def given_categories(self, difference: Array, context: Array) -> tuple[Array, Array]:
+    def given_categories(self, part: slice) -> tuple[Array, Array]:
         """Return p_do and p_obs, (draw, row) each."""
+        difference, context = self.query.difference[part], self.query.context[part]
         own = _quadratic(difference, self.own)
         noise = np.random.default_rng(0).standard_normal((_CAUSES, self.a.shape[1]))
         noise = np.concatenate([noise, -noise])
@@ -154,8 +170,22 @@ class _SharedCauseDraws:
         )  # P(x | s) as shares over causes
         along = np.einsum("rd,sdq,smq->srm", difference, self.coupling, causes, optimize=True)
         centre = (self.mu @ difference.T)[:, :, None] + along
-        chance = expected_choice(centre, own[:, :, None])
+        chance = self._chosen(part, centre, own[:, :, None])
         return chance.mean(axis=2), (weight * chance).sum(axis=2)
+
+    def _chosen(self, part: slice, centre: Array, variance: Array) -> Array:
+        """(draw, row, cause) probability of being chosen by users with that cause."""
+        choices = self.shares.choices
+        if self.shares.points is not None:  # one user a cause
+            noise = np.random.default_rng(1).standard_normal((self.mu.shape[1], _CAUSES))
+            users = np.hstack([noise, -noise])
+            assert self.query.task is not None  # or no set had several
+            eta = centre + self.query.difference[part] @ root(self.own) @ users
+            return softmax_of_sets(eta, self.query.task[part])
+        if choices.logistic:
+            return expected_choice(centre, variance)
+        wide = np.broadcast_to(variance, centre.shape)
+        return expected_value(lambda eta: preferred(choices, eta), centre, wide)
 
 
 def _quadratic(difference: Array, matrix: Array) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.diagnostics.confounding.choice_shares import ChoiceShares, choices_of_pairs
 from bayes_pref.diagnostics.confounding.exposure_distribution import (
     ExposureDistribution,
     ExposureDraws,
@@ -16,11 +17,12 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
 )
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.draws import evenly_spaced, stacked
-from bayes_pref.logistic_normal import expected_choice
+from bayes_pref.models.choice import ChoiceDistribution, Logit
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray as Array
 
-_MOST_DRAWS = 1000  # of the posterior
+# Of the posterior: fewer where every draw takes a numerical integral, or simulated users.
+_MOST_DRAWS, _MOST_INTEGRATED, _MOST_SIMULATED = 1000, 400, 300
 _BLOCK = 2**21  # values held at once
 
 
@@ -38,18 +40,21 @@ class PopulationDraws:
         (draw, d) standard deviations of the weights given covariates and exposures.
     covariance
         (draw, d, d) Sigma, None where it is diagonal.
+    choices
+        Distribution of choices at the draws, without position bias.
     """
 
     mu: Array
     slopes: Array
     tau: Array
     covariance: Array | None
+    choices: ChoiceDistribution = field(default_factory=Logit().at)
 
     @classmethod
-    def read(cls, posterior: Posterior) -> PopulationDraws:
-        """Read them from a posterior of the exposure model."""
+    def read(cls, posterior: Posterior, most: int = _MOST_DRAWS) -> PopulationDraws:
+        """Read at most so many of them from a posterior of the exposure model."""
         draws = posterior.draws
-        kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], _MOST_DRAWS)
+        kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], most)
 
         def read(name: str, *dims: str) -> Array:
             return stacked(draws, name, *dims)[kept]
@@ -60,7 +65,8 @@ class PopulationDraws:
         if "correlation" in draws:
             correlation = read("correlation", "feature", "feature_bis")
             covariance = correlation * tau[:, :, None] * tau[:, None, :]
-        return cls(read("mu", "feature"), np.concatenate(slopes, axis=2), tau, covariance)
+        choices = choices_of_pairs(posterior, draws, kept)
+        return cls(read("mu", "feature"), np.concatenate(slopes, axis=2), tau, covariance, choices)
 
     def own(self, difference: Array) -> Array:
         """Return the variance d' Sigma d, (draw, n), for differences (n, d)."""
@@ -68,6 +74,21 @@ class PopulationDraws:
             return np.asarray(self.tau**2 @ (difference**2).T)
         outer = np.einsum("rf,rg->rfg", difference, difference).reshape(len(difference), -1)
         return np.asarray(self.covariance.reshape(len(self.tau), -1) @ outer.T)
+
+    def spread(self, variance: Array) -> Array:
+        """Return the covariance of the weights, (draw, d, d), given that of the regressors."""
+        own = self.covariance
+        if own is None:
+            own = self.tau[:, :, None] ** 2 * np.eye(self.tau.shape[1])
+        return np.asarray(self.slopes @ variance @ self.slopes.swapaxes(1, 2) + own)
+
+
+def most_draws(posterior: Posterior, query: Query) -> int:
+    """Return of how many draws, at most, shifts are computed."""
+    if (query.sizes > 2).any():
+        return _MOST_SIMULATED
+    logistic = choices_of_pairs(posterior, posterior.draws).logistic
+    return _MOST_DRAWS if logistic else _MOST_INTEGRATED
 
 
 def describe_shifts(
@@ -123,31 +144,40 @@ def _choices(
     draws, d, k = population.slopes.shape
     adjusts = exposure.adjusted is not exposure.observed
     wide = 1 if population.covariance is None else d * d // draws
-    step = max(1, _BLOCK // (draws * max(k, wide)))
-    for start in range(0, len(query), step):
-        part = slice(start, min(start + step, len(query)))
+    shares = ChoiceShares.of(population.choices, query, draws)
+    everyone = shares.factor(population, exposure.variance)
+    adjusted = shares.factor(population, exposure.adjusted.variance)
+    seeing = shares.factor(population, exposure.observed.variance) if adjusts else None
+    for part in shares.blocks(_BLOCK // (draws * max(k, wide))):
         difference, context = query.difference[part], query.context[part]
         loadings = difference @ population.slopes
         centre = population.mu @ difference.T + _along(loadings, exposure.mean[:, None])
         own = population.own(difference)
 
-        p_do = expected_choice(centre, (quadratic(loadings, exposure.variance) + own).clip(0.0))
-        block = (loadings, centre, own, context)
-        observed = _choices_of_shown(exposure.observed, *block) if adjusts else None
-        yield part, p_do, _choices_of_shown(exposure.adjusted, *block), observed
+        variance = (quadratic(loadings, exposure.variance) + own).clip(0.0)
+        p_do = shares.chosen(part, centre, variance, everyone)
+        rows = _Rows(shares, part, loadings, centre, own, context)
+        observed = rows.of_shown(exposure.observed, seeing) if adjusts else None
+        yield part, p_do, rows.of_shown(exposure.adjusted, adjusted), observed
 
 
-def _choices_of_shown(
-    shown: ExposureDistribution,
-    loadings: Array,
-    centre: Array,
-    own: Array,
-    context: Array,
-) -> Array:
-    """(draw, row) probability of left among the users who see the context of each row."""
-    variance = (quadratic(loadings, shown.variance) + own).clip(0.0)
-    moved = shown.offset[:, None] + context @ shown.slope.swapaxes(1, 2)
-    return expected_choice(centre + _along(loadings, moved), variance)
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A block of rows, and what the choices of all users have in common with those of some."""
+
+    shares: ChoiceShares
+    part: slice
+    loadings: Array
+    centre: Array
+    own: Array
+    context: Array
+
+    def of_shown(self, shown: ExposureDistribution, factor: Array | None) -> Array:
+        """(draw, row) probability of left among the users who see the context of each row."""
+        variance = (quadratic(self.loadings, shown.variance) + self.own).clip(0.0)
+        moved = shown.offset[:, None] + self.context @ shown.slope.swapaxes(1, 2)
+        centre = self.centre + _along(self.loadings, moved)
+        return self.shares.chosen(self.part, centre, variance, factor)
 
 
 def _along(loadings: Array, moved: Array) -> Array:

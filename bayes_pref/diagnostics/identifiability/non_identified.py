@@ -10,7 +10,7 @@ import pandas as pd
 from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.data.readers.items import ItemPairs
 from bayes_pref.diagnostics.identifiability.separation import Separation
-from bayes_pref.diagnostics.tasks import from_the_mean
+from bayes_pref.diagnostics.task_sets import from_the_mean
 from bayes_pref.messages import listed
 from bayes_pref.types import FloatArray, IntArray, Mask
 

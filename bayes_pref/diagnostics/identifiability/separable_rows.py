@@ -19,7 +19,7 @@ import numpy as np
 
 from bayes_pref.data import Comparisons, GradedChoice, Ranking
 from bayes_pref.diagnostics.identifiability.separation import Separation, separate
-from bayes_pref.diagnostics.tasks import chosen_rows
+from bayes_pref.diagnostics.task_sets import chosen_rows
 from bayes_pref.types import FloatArray, IntArray
 
 _NOTHING = 1e-7  # length of the part of a unit vector that is rounding

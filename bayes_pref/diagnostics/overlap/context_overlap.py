@@ -28,7 +28,7 @@ from bayes_pref.diagnostics.overlap.exposure_axes import ExposureAxes
 from bayes_pref.diagnostics.overlap.user_components import user_components
 from bayes_pref.diagnostics.prompts import PromptFeatures, contexts
 from bayes_pref.diagnostics.query import Query
-from bayes_pref.diagnostics.tasks import one_row_a_task
+from bayes_pref.diagnostics.task_sets import one_row_a_task
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 

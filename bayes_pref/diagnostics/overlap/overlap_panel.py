@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
-from bayes_pref.diagnostics.tasks import one_row_a_task
+from bayes_pref.diagnostics.task_sets import one_row_a_task
 from bayes_pref.models.regressors import mean_contexts
 from bayes_pref.plots.style import CHOSEN, SMALL, blank, name_axes, panel_axes
 from bayes_pref.posterior import Posterior

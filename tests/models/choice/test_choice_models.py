@@ -202,14 +202,6 @@ def test_gibbs_names_what_it_cannot_run(name: str, reason: str) -> None:
         bp.fit(model, choice_comparisons(name), bp.Gibbs())
 
 
-@pytest.mark.parametrize(("name", "what"), [("ties", "ties"), ("lapse", "a lapse rate")])
-def test_confounding_is_not_assessed_where_choices_are_not_logistic(name: str, what: str) -> None:
-    report = bp.diagnose(made_posterior(name), progress=False)
-    assert any(re.match(rf"Confounding cannot be assessed: .*{what}", n) for n in report.notes)
-    assert report.comparisons["shift"].isna().all()
-    assert report.comparisons["prior_share"].notna().all()
-
-
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -1,0 +1,168 @@
+"""Shares of a population that choose: E P(choice | w) over weights w that are Gaussian.
+
+Between two, P depends on d . w alone, and the expectation is an integral over one normal variable.
+From a set of k alternatives it is an integral over k - 1, for which users are simulated:
+quasi-random points, the same for all sets and for p_do and p_obs, and shifted at random from draw
+to draw, so that errors cancel in the shift and average out over draws. With x_a - mean of the
+others in the rows, P(a) = softmax over the set of (k - 1) / k d . w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from bayes_pref.diagnostics.query import Query
+from bayes_pref.draws import evenly_spaced
+from bayes_pref.logistic_normal import expected_choice, expected_value
+from bayes_pref.models.choice import ChoiceDistribution
+from bayes_pref.posterior import Posterior
+from bayes_pref.types import FloatArray, IntArray
+
+_USERS = 64  # simulated in each draw
+_BLOCK = 2**22  # values of simulated users held at once
+
+
+class _Spread(Protocol):
+    def spread(self, variance: FloatArray) -> FloatArray: ...
+
+
+def choices_of_pairs(
+    posterior: Posterior, draws: xr.Dataset, kept: IntArray | None = None
+) -> ChoiceDistribution:
+    """Return the distribution of choices at some of the draws, without position bias."""
+    choice_model = posterior.model.choice_model(posterior.comparisons)
+    found = choice_model.distribution(draws, posterior.comparisons.outcome).parameters
+    if kept is None:
+        kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], 2**31)
+    return choice_model.at(**{k: v[..., kept] for k, v in found.items() if k != "position"})
+
+
+def preferred(choices: ChoiceDistribution, eta: FloatArray) -> FloatArray:
+    """Return the probability that left is preferred, for eta whose first axis is the draw."""
+    return np.moveaxis(choices.preferred(np.moveaxis(eta, 0, -1)), -1, 0)
+
+
+def quasi_random_users(users: int, d: int, draws: int) -> FloatArray:
+    """Standard normal points, (draw, d, user): a Sobol sequence, shifted in every draw anew.
+
+    The number of users is a power of two.
+
+    Examples
+    --------
+    >>> points = quasi_random_users(64, 2, 10)
+    >>> points.shape, bool(abs(points.mean()) < 0.05), bool(abs(points.std() - 1) < 0.05)
+    ((10, 2, 64), True, True)
+    """
+    even = qmc.Sobol(d, scramble=False).random(users).T
+    shift = np.random.default_rng(0).random((draws, d, 1))
+    inside = (even + shift) % 1.0
+    return np.asarray(ndtri(inside.clip(1e-12, 1.0 - 1e-12)))
+
+
+def softmax_of_sets(eta: FloatArray, code: IntArray) -> FloatArray:
+    """Probabilities of the alternatives of sets.
+
+    Parameters
+    ----------
+    eta
+        (draw, row, user) rewards minus the mean of those of the others of the set.
+    code
+        (row,) nondecreasing codes of the sets.
+    """
+    first = np.flatnonzero(np.diff(code, prepend=code[:1] - 1))
+    size = np.diff(np.append(first, len(code)))
+    place = np.repeat(np.arange(len(first)), size)
+    scaled = eta * ((size - 1.0) / size)[place, None].astype(eta.dtype)
+    scaled -= np.maximum.reduceat(scaled, first, axis=1)[:, place]
+    np.exp(scaled, out=scaled)
+    scaled /= np.add.reduceat(scaled, first, axis=1)[:, place]
+    return scaled
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceShares:
+    """Probabilities that the rows of a query are chosen, by draw.
+
+    Attributes
+    ----------
+    choices
+        Distribution of choices between two at the draws.
+    query
+        The rows.
+    points
+        (draw, d, user) simulated users; None where no set has more than two alternatives.
+    """
+
+    choices: ChoiceDistribution
+    query: Query
+    points: np.ndarray[Any, np.dtype[np.float32]] | None
+
+    @classmethod
+    def of(cls, choices: ChoiceDistribution, query: Query, draws: int) -> ChoiceShares:
+        """Simulate users for as many draws, where the query needs them."""
+        if not (query.sizes > 2).any():
+            return cls(choices, query, None)
+        points = quasi_random_users(_USERS, query.difference.shape[1], draws)
+        return cls(choices, query, points.astype(np.float32))
+
+    def factor(self, population: _Spread, variance: FloatArray) -> FloatArray | None:
+        """Return a square root (draw, d, d) of the weights' covariance, if users are simulated."""
+        return None if self.points is None else root(population.spread(variance))
+
+    def blocks(self, rows: int) -> Iterator[slice]:
+        """Yield slices of about so many rows, of whole sets."""
+        task, n = self.query.task, len(self.query)
+        if self.points is not None:
+            draws, d, users = self.points.shape
+            rows = min(rows, _BLOCK // (draws * max(users, d)))
+        start = 0
+        while start < n:
+            stop = min(start + max(1, rows), n)
+            if task is not None:
+                stop = int(np.searchsorted(task, task[stop - 1], side="right"))
+            yield slice(start, stop)
+            start = stop
+
+    def chosen(
+        self, part: slice, centre: FloatArray, variance: FloatArray, factor: FloatArray | None
+    ) -> FloatArray:
+        """Probability that each row is chosen, (draw, row).
+
+        Parameters
+        ----------
+        part
+            The rows: whole sets.
+        centre, variance
+            (draw, row) mean and variance of d . w.
+        factor
+            As `factor` returns it.
+        """
+        if factor is None or self.points is None:
+            if self.choices.logistic:
+                return expected_choice(centre, variance)
+            return expected_value(lambda eta: preferred(self.choices, eta), centre, variance)
+        several = np.flatnonzero(self.query.sizes[part] > 2)
+        out = np.empty_like(centre)
+        two = np.setdiff1d(np.arange(centre.shape[1]), several)
+        out[:, two] = expected_choice(centre[:, two], variance[:, two])
+        if several.size:
+            assert self.query.task is not None  # or no set had several
+            away = (self.query.difference[part][several] @ factor).astype(np.float32)
+            eta = away @ self.points
+            eta += centre[:, several, None].astype(np.float32)
+            chance = softmax_of_sets(eta, self.query.task[part][several])
+            out[:, several] = chance.mean(axis=2, dtype=np.float64)
+        return out
+
+
+def root(covariance: FloatArray) -> FloatArray:
+    """Square roots F with F F' the covariance (..., d, d), which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(values.clip(0.0))[..., None, :])
