@@ -12,9 +12,9 @@ multivariate t with the same centre and scale. The tails of the t are heavier th
 prior, so that the weights are bounded. The likelihood of a user's choices is the same at all draws
 of the population, and so its expansion at the mode of a few draws gives z* and H of all the others
 in one step of Newton's method; how far mean and covariance of the integrand are from mode and
-H^-1 is found at these few draws, too (`importance_sets`). Where a user has fewer comparisons than
-r, the integral is over the span of the comparisons. Where the prior of z is not Gaussian, its
-density ratio relative to Normal(0, I) multiplies the integrand.
+H^-1 is found at these few draws, too (`importance_sets`). The integral is over the span of the
+user's comparisons, which may be of items of which few were shown. Where the prior of z is not
+Gaussian, its density ratio relative to Normal(0, I) multiplies the integrand.
 """
 
 from __future__ import annotations
@@ -77,11 +77,12 @@ def user_log_likelihood(
         ) -> FloatArray:
             return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
 
+        normal = prior.log_ratio is None
         components = [
             prior.log_share[:, component]
             + log_marginal(
                 prior.mean[:, component] @ difference.T,
-                difference @ prior.of_component(component),
+                _design(difference, prior.of_component(component), normal=normal),
                 LogisticChoices(choice, stage),
                 of_rows,
                 log_ratio=prior.log_ratio,
@@ -91,6 +92,21 @@ def user_log_likelihood(
         ]
         out[user] = logsumexp(components, axis=0)
     return out
+
+
+def _design(rows: FloatArray, factor: FloatArray, *, normal: bool) -> FloatArray:
+    """A (sample, row, r) of rows (row, d) and factors (sample, d, size): of as few z as it takes.
+
+    Where z is Normal(0, I), so is Q' z with rows F = X V' F = X R' Q', V' a basis of the rows.
+    """
+    if not normal:
+        return rows @ factor
+    left, scale, basis = np.linalg.svd(rows, full_matrices=False)
+    kept = scale > scale[0] * max(rows.shape) * np.finfo(np.float64).eps
+    within = basis[kept] @ factor
+    if within.shape[2] > within.shape[1]:
+        within = np.linalg.qr(within.swapaxes(1, 2))[1].swapaxes(1, 2)
+    return np.asarray((left[:, kept] * scale[kept]) @ within)
 
 
 def log_marginal(
@@ -129,10 +145,6 @@ def log_marginal(
     samples, rows, size = design.shape
     if not size or not design.any():
         return log_likelihood(centre[:, None], slice(None))[:, 0]
-    if size > rows and log_ratio is None:
-        # A = R' Q', and Q' z has the same distribution as z.
-        design = np.linalg.qr(design.swapaxes(1, 2))[1].swapaxes(1, 2)
-        size = rows
 
     def log_ratios(
         mode: FloatArray, precision: FloatArray, part: Samples, points: Points

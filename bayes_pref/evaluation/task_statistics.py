@@ -38,7 +38,9 @@ def task_statistics(
     found |= _shares(listed)
     common = _favourites(listed, comparisons.difference @ mean)
     found["users' spread: highest mean reward"] = _spread_of_users(listed, common)
-    for k, name in enumerate(comparisons.feature_names):
+    # Of many items, whose shares are left out, too, only what is common to all.
+    few = len(comparisons.feature_names) <= _MOST_LABELS or not comparisons.features.indicators
+    for k, name in enumerate(comparisons.feature_names if few else ()):
         values = listed.listed(0.0, -comparisons.difference[:, k])
         found[f"users' spread: {name}"] = _spread_of_users(listed, _less_mean(listed, values))
     return found | _repeated_sets(comparisons, listed)

@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 
 import bayes_pref as bp
 from bayes_pref.data import Ranking
+from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.models.choice.stage_choices import log_stages
 
 with warnings.catch_warnings():
@@ -378,3 +379,28 @@ def test_checks_of_tasks_find_weights_of_the_wrong_sign_and_accept_the_true_ones
     assert p["wrong"]["hit rate"] < 0.02
     shares = [name for name in p["true"].index if name.startswith("share of ")]
     assert len(shares) == (8 if best_worst else 4)  # by place in the set
+
+
+def test_users_who_saw_few_of_the_items_are_integrated_over_what_they_saw() -> None:
+    """With a reward each for 30 items, by brute force over draws of the population."""
+    rng = np.random.default_rng(4)
+    rows = [
+        (task // 2, task, f"i{item}", 1.0 if place == 0 else None)
+        for task in range(40)
+        for place, item in enumerate(rng.permutation(30)[:3])
+    ]
+    frame = pd.DataFrame(rows, columns=["who", "id", "item", "place"])
+    data = bp.Comparisons.from_rankings(frame, user="who", ranking="id", item="item", rank="place")
+    posterior = made_posterior(data, bp.HierarchicalReward(), chains=1, draws=3)
+    population = posterior.model.population(posterior.draws, data)
+    assert population is not None
+    found = user_log_likelihood(posterior.model, population, posterior.draws, data)
+    for user in (0, 7):
+        own = population.of_user(user)
+        mine, z = data.user == user, rng.standard_normal((200_000, data.n_features))
+        for sample in range(3):
+            weights = own.mean[sample, 0] + z @ own.of_component(0)[sample].T
+            stages = log_stages(data.difference[mine] @ weights.T, data[user].outcome.stage)
+            p = np.exp(stages.sum(axis=0))
+            error = p.std() / np.sqrt(len(p)) / p.mean()
+            assert abs(found[user, sample] - np.log(p.mean())) < 4 * np.hypot(error, 0.1)
