@@ -284,7 +284,8 @@ class RewardModel(ChoiceSettings, ABC):
             data = data.assign_coords(context=list(comparisons.features.contexts))
         found = {name: (("chain", "draw", *dims), values[name]) for name, dims in observed.items()}
         found["probability"] = (("chain", "draw", "comparison"), chance)
-        return data.assign_coords(comparison=comparisons.rows).assign(found)
+        # Labels of several levels, which choices among several have, are one label each here.
+        return data.assign_coords(comparison=comparisons.rows.to_flat_index()).assign(found)
 
 
 def _check_sizes(comparisons: Comparisons) -> None:

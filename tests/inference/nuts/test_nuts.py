@@ -13,14 +13,17 @@ import pytest
 import torch
 from cases import MODELS, small_comparisons
 from interrupting import interrupt_after
+from made_posteriors import made_comparisons
 from monte_carlo import mean_and_error
 from scipy.stats import norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import bayes_pref as bp
 from bayes_pref.inference.nuts import gradient as compiled_gradient
 from bayes_pref.inference.nuts import nutpie_program
 from bayes_pref.inference.nuts.density import flatten
 from bayes_pref.inference.nuts.gradient import check_gradient, compile_gradient
+from bayes_pref.inference.nuts.sites import site_draws
 from bayes_pref.inference.pyro_posterior import PyroPosterior
 from bayes_pref.inference.runtime import processes as forked
 
@@ -310,3 +313,27 @@ def test_settings_that_no_run_can_have_are_refused() -> None:
         bp.NUTS(target_accept=1)
     with pytest.raises(bp.ModelError, match=r"NUTS\(max_tree_depth=0\)"):
         bp.NUTS(max_tree_depth=0)
+
+
+class Largest(TorchDispatchMode):
+    """Number of entries of the largest tensor that torch makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.entries = max(self.entries, made.numel())
+        return made
+
+
+def test_draws_of_sites_take_the_memory_of_sites_and_not_of_the_rows_of_data() -> None:
+    comparisons = made_comparisons(rows=200)
+    flat = flatten(bp.PooledReward(), (comparisons,))
+    z = np.random.default_rng(0).normal(size=(2, 300, 3))
+    with Largest() as largest:
+        found = site_draws(flat, z, ["mu"])
+    assert found["mu"].shape == (2, 300, 3)
+    assert largest.entries < 600 * 20  # rows of 400 comparisons would be 20 times as many
