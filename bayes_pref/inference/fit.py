@@ -19,6 +19,7 @@ from bayes_pref.inference.pyro_posterior import PyroPosterior
 from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models.base import RewardModel
+from bayes_pref.models.item_level import without_item_level
 from bayes_pref.posterior import Posterior
 from bayes_pref.seeding import standard_numpy
 
@@ -100,8 +101,10 @@ def fit(
         drawn = program.run(seed)
         seconds = time.perf_counter() - start
         comparisons = drawn.comparisons or comparisons
+        sites = model.variables(comparisons)
         values = model.align(drawn.sites, comparisons)
-        draws = label(values, model.variables(comparisons), comparisons)
+        values = without_item_level(values, sites, model.spec(comparisons), comparisons.features)
+        draws = label(values, sites, comparisons)
         stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
     convergence.warn(findings)
     return Posterior(

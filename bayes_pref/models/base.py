@@ -26,6 +26,7 @@ from bayes_pref.draws import label
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.choice_settings import ChoiceSettings
+from bayes_pref.models.item_level import level_free
 from bayes_pref.models.population import Population
 from bayes_pref.models.population_from_spec import draw_new_user, population_of
 from bayes_pref.models.spec import PopulationSpec, Sites
@@ -120,7 +121,8 @@ class RewardModel(ChoiceSettings, ABC):
 
         Their covariates and exposures are those of one of these users, drawn at random.
         """
-        return draw_new_user(self._spec(comparisons, "new_user_weights"), draws, rng)
+        spec = self._spec(comparisons, "new_user_weights")
+        return level_free(draw_new_user(spec, draws, rng), spec, comparisons.features)
 
     def population(self, draws: xr.Dataset, comparisons: Comparisons) -> Population | None:
         """Return the distribution of these users' weights before any of their choices.

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.covariance import draw_wishart, precision_of, solve
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
@@ -38,8 +39,11 @@ from bayes_pref.inference.gibbs.marginal import Marginal, move_population
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Calls, Sweeps, Trajectory
+from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray
+
+MANY_ITEMS = 16  # from here on the population has too many parameters for the general sampler
 
 
 class FullSampler(GaussianSampler):
@@ -48,6 +52,20 @@ class FullSampler(GaussianSampler):
     def matches(self, spec: PopulationSpec) -> bool:
         """Whether users are Gaussian with a full covariance and no latent factors."""
         return spec.gaussian and spec.covariance == "full"
+
+    def unsupported(
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> str | None:
+        """Return why it cannot sample the posterior, or None if it can.
+
+        Few items are left to `GeneralSampler`, whose moves have no trouble with their common level.
+        """
+        few_items = comparisons.features.indicators and comparisons.n_features <= MANY_ITEMS
+        if few_items and choice_model.kernel_form(comparisons.outcome) is not None:
+            return (
+                "items with rewards of their own have a common level, along which it moves slowly"
+            )
+        return super().unsupported(spec, choice_model, comparisons)
 
     def chain(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
