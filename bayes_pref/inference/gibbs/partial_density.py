@@ -21,6 +21,7 @@ from bayes_pref.inference.gibbs.kernels.correlation_root import (
 )
 from bayes_pref.inference.gibbs.kernels.partial_centring import (
     expand_likelihoods,
+    move_users,
     population_log_density,
     zeta_from_deviations,
 )
@@ -138,27 +139,14 @@ class PartialDensity:
         """Log density given zeta, up to a constant, and its gradient (m,); fills v."""
         problem, population = self.problem, self.problem.population
         here, gradient = self.at(theta), np.empty(self.size)
-        total = population_log_density(
-            problem.rows,
-            here.values,
-            here.lower,
-            population.full,
-            self.information,
-            self.linear,
-            here.mean,
-            zeta,
-            v,
-            self._mean_slope,
-            self._lower_slope,
-            self._value_slope,
-        )
+        total = self.without_prior(here, zeta, v)
         means, scales, correlations, choice = (gradient[place] for place in self.places)
         slope = self.design.T @ self._mean_slope.swapaxes(1, 2).reshape(-1, self.d)
         means[:] = (slope - population.precision * here.gamma).ravel()
         total -= 0.5 * float((population.precision * here.gamma**2).sum())
         if scales.size:
             prior = here.tau / population.spread**2
-            lower_slope = self._lower_slope.sum(axis=(0, 3))
+            lower_slope = self.lower_slope()
             scales[:] = (lower_slope * here.root).sum(axis=1) - prior
             total -= 0.5 * float((here.tau * prior).sum())
         if correlations.size:
@@ -172,6 +160,32 @@ class PartialDensity:
             choice[:] = problem.form.pulled_back(here.phi, slope) + prior_slope
             total += log_prior
         return total, gradient
+
+    def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
+        """Log density without the prior of theta; fills v and each user's slopes."""
+        full, expansion = self.problem.population.full, (self.information, self.linear)
+        slopes = (self._mean_slope, self._lower_slope, self._value_slope)
+        state = (here.lower, full, *expansion, here.mean, zeta, v)
+        return population_log_density(self.problem.rows, here.values, *state, *slopes)
+
+    def lower_slope(self) -> FloatArray:
+        """(d, d) slope in L, of all users."""
+        return np.asarray(self._lower_slope.sum(axis=(0, 3)))
+
+    def move_users(
+        self,
+        theta: FloatArray,
+        zeta: FloatArray,
+        v: FloatArray,
+        angle: float,
+        leaps: int,
+        rng: np.random.Generator,
+    ) -> float:
+        """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
+        here, full = self.at(theta), self.problem.population.full
+        expansion = (self.information, self.linear)
+        state = (here.lower, full, *expansion, here.mean, zeta, v)
+        return move_users(self.problem.rows, here.values, *state, angle, leaps, rng)
 
     def prior_precision(self) -> FloatArray:
         """(m,) precision of the prior of each parameter, about."""

@@ -10,6 +10,7 @@ from stage_cases import stage_comparisons
 
 import bayes_pref as bp
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
 
 MODELS = {
@@ -113,6 +114,32 @@ def test_expansions_have_the_curvature_of_the_likelihood(name: str) -> None:
         made.expand(theta, weights)
         information = made.information.transpose(0, 3, 1, 2).reshape(-1, made.d, made.d)
         np.testing.assert_allclose(change, -information[: made.n_users, k], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["stages", "ties, lapse, position"])
+def test_feature_by_feature_the_density_is_that_of_diagonal_expansions(name: str) -> None:
+    made, _ = density(name, "diagonal")
+    apart = DiagonalDensity(made.problem)
+    rng = np.random.default_rng(3)
+    apart.expand(apart.start(rng), 0.5 * rng.standard_normal((made.n_users, made.d)))
+    made.information[...] *= np.eye(made.d)[:, :, None]
+    made.linear[...] = apart.linear
+    np.testing.assert_allclose(made.information[:, [0, 1], [0, 1]], apart.information)
+    theta, zeta = made.start(rng), rng.standard_normal(made.linear.shape)
+    v, other = np.empty_like(zeta), np.empty_like(zeta)
+    value, gradient = made.log_density(theta, zeta, v)
+    found, slope = apart.log_density(theta, zeta, other)
+    assert found == pytest.approx(value)
+    np.testing.assert_allclose(other, v)
+    np.testing.assert_allclose(slope, gradient, atol=1e-9)
+    np.testing.assert_allclose(apart.standardised(theta, v), zeta)
+    np.testing.assert_allclose(apart.fisher(theta), made.fisher(theta), atol=1e-9)
+    ends = []
+    for each in (made, apart):
+        moved, at = zeta.copy(), v.copy()
+        each.move_users(theta, moved, at, 0.7, 2, np.random.default_rng(1))
+        ends.append(moved)
+    np.testing.assert_allclose(*ends)
 
 
 @pytest.mark.parametrize("covariance", ["diagonal", "full"])

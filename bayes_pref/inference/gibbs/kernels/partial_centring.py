@@ -41,7 +41,7 @@ from bayes_pref.types import FloatArray
 
 
 @compiled_reordering_part
-def _likelihoods(
+def likelihoods_of_batch(
     rows: Any,
     values: FloatArray,
     first: int,
@@ -130,7 +130,7 @@ def population_log_density(
         factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
         vb = v[b]
         weights_of_batch(lower, full, mean[b], root, centre, zeta[b], vb, weights)
-        _likelihoods(
+        likelihoods_of_batch(
             rows,
             values,
             b * BATCH,
@@ -250,7 +250,7 @@ def move_users(
                 momentum[k, w] = rng.standard_normal()
         for leap in range(leaps + 1):
             weights_of_batch(lower, full, mean[b], root, centre, new, new_v, weights)
-            _likelihoods(
+            likelihoods_of_batch(
                 rows,
                 values,
                 b * BATCH,

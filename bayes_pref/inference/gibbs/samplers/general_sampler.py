@@ -18,7 +18,7 @@ import numpy as np
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
-from bayes_pref.inference.gibbs.kernels.partial_centring import move_users
+from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
@@ -32,6 +32,7 @@ _FAR = (0.01, 0.02, 0.04, 0.07, 0.1)
 _NEAR = (0.15, 0.2, 0.25, 0.3, 0.35)
 _FINAL = (0.4, 0.45, 0.5, 0.6, 0.7)
 _MANY = 60  # parameters from which every other look at the curvature is left out
+_MANY_FEATURES = 24  # from here on a diagonal covariance has a diagonal expansion
 _ANGLE = 0.75  # radians: two of them turn zeta into its momentum
 _LEAPS_OF_USERS = 2
 
@@ -86,7 +87,9 @@ class GeneralChain(Chain):
     ) -> None:
         super().__init__(warmup, thin, rng, store)
         self.problem = problem
-        self.density = PartialDensity(problem)
+        many = problem.population.precision.shape[1] > _MANY_FEATURES
+        apart = many and not problem.population.full
+        self.density = DiagonalDensity(problem) if apart else PartialDensity(problem)
         size = self.density.size
         self.theta = self.density.start(rng)
         self.v = rng.standard_normal(self.density.linear.shape) * (not problem.pooled)
@@ -142,23 +145,9 @@ class GeneralChain(Chain):
         """Move all zeta; returns the mean acceptance."""
         if self.problem.pooled:
             return 1.0
-        here, density = self.density.at(self.theta), self.density
-        return float(
-            move_users(
-                self.problem.rows,
-                here.values,
-                here.lower,
-                self.problem.population.full,
-                density.information,
-                density.linear,
-                here.mean,
-                self.zeta,
-                self.v,
-                _ANGLE * float(np.exp(self.log_turn[0])),
-                _LEAPS_OF_USERS,
-                self.rng,
-            )
-        )
+        angle = _ANGLE * float(np.exp(self.log_turn[0]))
+        state = (self.theta, self.zeta, self.v)
+        return self.density.move_users(*state, angle, _LEAPS_OF_USERS, self.rng)
 
     def _move_population(self) -> tuple[float, float]:
         """Move theta given all zeta; returns the acceptance and the log density it ends at."""
