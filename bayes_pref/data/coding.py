@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.plain_labels import why_not_plain
-from bayes_pref.data.table import Table, missing_in
+from bayes_pref.data.table import Table, missing_in, positions_in
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown, suggestion
 from bayes_pref.types import FloatArray, IntArray, Mask
@@ -185,13 +185,13 @@ class Coding:
         if lost.any():
             row = int(np.argmax(lost))
             table.refuse(column, row, "missing value", "drop the row or mend it")
-        code = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(series, dtype=object))
+        code = positions_in(series, pd.Index(self.levels, dtype=object))
         unseen = (code < 0) & ~missing if skipped is None else (code < 0) & ~missing & ~skipped
         if unseen.any():
             row = int(np.argmax(unseen))
             found = f"level {shown(series.iloc[row])} was not in the fitted data"
             table.refuse(column, row, found, f"its levels are {listed(self.levels, limit=20)}")
-        return np.asarray(code, dtype=np.int64)
+        return code
 
     def translates(self, other: Coding) -> bool:
         """Whether values in another coding of the attribute can be given in this one."""

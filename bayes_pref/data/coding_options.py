@@ -182,13 +182,15 @@ def _has_levels(series: Sequence[pd.Series[Any]]) -> bool:
         return True
     if not all(types.is_object_dtype(each) or types.is_string_dtype(each) for each in series):
         return False
-    entries = pd.unique(pd.concat([each.astype(object) for each in series], ignore_index=True))
-    words = [entry for entry in entries if isinstance(entry, str)]
-    rest = [entry for entry in entries if not isinstance(entry, str)]
-    if not words or not missing_in(pd.Series(rest, dtype=object)).all():
-        return False
+    words: set[str] = set()
+    for each in series:
+        entries = each[~missing_in(each)]
+        if not all(isinstance(entry, str) for entry in entries):
+            return False
+        words.update(entries)
     # Numbers written as text are a mistake to be told of, and not a level each.
-    return bool(pd.to_numeric(pd.Series(words), errors="coerce").isna().all())
+    read = pd.to_numeric(pd.Series(list(words), dtype=object), errors="coerce")
+    return bool(words) and bool(read.isna().all())
 
 
 def _levels(
@@ -208,7 +210,8 @@ def _levels(
         odd = odd_label(series[~missing_in(series)])
         if odd is not None:
             raise DataError(f"column {column!r}: levels must be plain values, {odd[1]}", REMEDY)
-        found |= dict.fromkeys(pd.unique(series[taken].dropna().astype(object)))
+        present = series[taken & ~missing_in(series)]
+        found |= dict.fromkeys(pd.unique(present.astype(object)))
         if isinstance(series.dtype, pd.CategoricalDtype):
             given += [level for level in series.dtype.categories if level not in given]
             ordered |= bool(series.dtype.ordered)

@@ -196,10 +196,13 @@ class Table:
         series = self.frame[column]
         values = _floats(series)
         if values is None:
-            codes, entries = pd.factorize(series.astype(object))
+            try:
+                codes, entries = cast(Any, pd.factorize(series.astype(object)))
+            except (TypeError, ArithmeticError):  # an entry without a hash
+                codes, entries = np.arange(len(series)), list(series)
             read = [truth_of(entry) for entry in entries]
             each = [np.nan if truth is None else float(truth) for truth in read]
-            return np.array([*each, np.nan])[codes]  # missing entries have the code -1
+            return np.asarray(np.array([*each, np.nan])[codes])  # missing entries have the code -1
         return np.where(np.isin(values, (0.0, 1.0)), values, np.nan)
 
     def _words(self, series: pd.Series[Any]) -> FloatArray:
@@ -287,6 +290,29 @@ def find(labels: Sequence[object], known: pd.Index[Any], what: str) -> IntArray:
         remedy = suggestion(label, known) or f"known are {listed(known)}"
         raise DataError(f"unknown {what} {shown(label)}", remedy)
     return found.astype(np.int64)
+
+
+def positions_in(entries: pd.Series[Any], known: pd.Index[Any]) -> IntArray:
+    """(n,) positions of entries of any type among labels, -1 where one is none of them.
+
+    Examples
+    --------
+    >>> positions_in(pd.Series(["b", [1], None]), pd.Index(["a", "b"]))
+    array([ 1, -1, -1])
+    """
+    try:
+        wanted = pd.Index(entries.astype(object), dtype=object, tupleize_cols=False)
+        return np.asarray(known.astype(object).get_indexer(wanted), dtype=np.int64)
+    except (TypeError, ArithmeticError):  # an entry without a hash: a loop over entries
+        places = {label: place for place, label in enumerate(known)}
+        return np.array([_place(entry, places) for entry in entries], dtype=np.int64)
+
+
+def _place(entry: Any, places: Mapping[Any, int]) -> int:
+    try:
+        return places.get(entry, -1)
+    except (TypeError, ArithmeticError):
+        return -1
 
 
 def _pandas(table: TableLike, name: str) -> pd.DataFrame:

@@ -106,7 +106,7 @@ class TaskDesign:
         )
 
 
-class Alternatives(NamedTuple):
+class DrawnAlternatives(NamedTuple):
     """The alternatives of n tasks.
 
     Attributes
@@ -127,7 +127,7 @@ def draw_alternatives(
     tasks: int,
     aliased: int,
     rngs: tuple[np.random.Generator, np.random.Generator],
-) -> Alternatives:
+) -> DrawnAlternatives:
     """Draw alternatives: numbers whose differences are standard normal, and balanced levels.
 
     Parameters
@@ -160,7 +160,7 @@ def draw_alternatives(
         attributes[:, -1, -1] = 1.0
         every = np.arange(tasks * design.shown)
         frame = frame.set_axis(every.reshape(tasks, -1)[:, :-1].ravel()).reindex(every)
-    return Alternatives(attributes, frame)
+    return DrawnAlternatives(attributes, frame)
 
 
 class TaskAnswers(NamedTuple):
@@ -209,7 +209,7 @@ def draw_task_answers(reward: FloatArray, lapses: float, rng: np.random.Generato
 
 def read_tasks(
     design: TaskDesign,
-    alternatives: Alternatives,
+    alternatives: DrawnAlternatives,
     answers: TaskAnswers,
     people: pd.DataFrame,
     features: Features,

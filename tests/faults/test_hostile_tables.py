@@ -324,6 +324,94 @@ def test_rankings() -> None:
     finished("rankings")
 
 
+def test_tasks() -> None:
+    marks = st.one_of(st.sampled_from([0, 1]), st.sampled_from(["yes", "No", True]), odd_cells)
+
+    @sweep.settings(40, 500)
+    @given(st.data(), st.integers(2, 3), st.sampled_from(["", "x", "c", "i", "u", "t", "all"]))
+    def tried(data: st.DataObject, size: int, odd: str) -> None:
+        n = 2 * size
+        tame: dict[str, list[Any]] = {
+            "u": ["ann"] * size + ["bob"] * size,
+            "t": [1] * size + [2] * size,
+            "i": list(range(size)) * 2,
+            "x": data.draw(st.lists(good_numbers, min_size=n, max_size=n)),
+            "c": ([1] + [0] * (size - 1)) * 2,
+        }
+        wild = {"u": labels, "t": labels, "i": labels, "x": numbers, "c": marks}
+        cells = {
+            name: column(data.draw, wild[name], n) if odd in (name, "all") else values
+            for name, values in tame.items()
+        }
+        frame = pd.DataFrame({name: objects(values) for name, values in cells.items()})
+        none = data.draw(st.sampled_from([None, True]))
+        options = {"alternative": "i"} if data.draw(st.booleans()) else {}
+        read, refusal = attempt(
+            "tasks",
+            lambda: bp.Comparisons.from_tasks(
+                frame, user="u", task="t", choice="c", attributes=["x"], none=none, **options
+            ),
+        )
+        if not odd:
+            assert read is not None, refusal
+            x = [float(value) for value in tame["x"]]
+            want = [[x[k] - x[k + j]] for k in (0, size) for j in range(1, size)]
+            if none is None:
+                assert read.difference.tolist() == want
+            else:
+                assert len(read) == 2 * size
+        COUNTS["tasks, held"] += 1
+
+    tried()
+    finished("tasks")
+
+
+def test_wide_tasks_and_levels() -> None:
+    levels = st.one_of(st.sampled_from(["A", "B", "C"]), odd_cells)
+    marks = st.one_of(st.sampled_from(["car", "bus"]), odd_cells)
+
+    @sweep.settings(30, 400)
+    @given(st.data(), st.sampled_from(["", "b_car", "x_bus", "c", "asked", "all"]))
+    def tried(data: st.DataObject, odd: str) -> None:
+        tame: dict[str, list[Any]] = {
+            "b_car": ["A", "B", "A", "B"],
+            "b_bus": ["B", "A", "A", "B"],
+            "x_car": data.draw(st.lists(good_numbers, min_size=4, max_size=4)),
+            "x_bus": data.draw(st.lists(good_numbers, min_size=4, max_size=4)),
+            "c": ["car", "bus", "car", "car"],
+        }
+        wild = {"b_car": levels, "b_bus": levels, "x_car": numbers, "x_bus": numbers, "c": marks}
+        cells = {
+            name: column(data.draw, wild[name], 4) if odd in (name, "all") else values
+            for name, values in tame.items()
+        }
+        frame = pd.DataFrame({name: objects(values) for name, values in cells.items()})
+        read, refusal = attempt(
+            "wide",
+            lambda: bp.Comparisons.from_wide(
+                frame.assign(u=[1, 1, 2, 2]),
+                user="u",
+                choice="c",
+                attributes=["b", "x"],
+                alternatives=["car", "bus"],
+                none=data.draw(st.sampled_from([None, True, "home"])),
+            ),
+        )
+        if odd in ("", "asked"):
+            assert read is not None, refusal
+        if odd == "asked":
+            asked = objects(column(data.draw, levels, 4))
+            with contextlib.suppress(BayesPrefError):
+                made = read.features.matrix(pd.DataFrame({"b": asked, "x": 1.0}))
+                assert set(asked) <= {"A", "B"}
+                want = [1.0 if level == "B" else -1.0 for level in asked]
+                assert made[:, 0].tolist() == want
+        COUNTS["wide, held"] += 1
+
+    tried()
+    finished("wide")
+
+
 def words(text: str) -> int:
     """How many pieces between spaces hold a letter or a digit."""
     return sum(any(sign.isalnum() for sign in piece) for piece in text.split())

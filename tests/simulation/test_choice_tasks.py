@@ -100,7 +100,7 @@ def test_p_do_and_p_obs_are_those_of_many_users() -> None:
         "interactions": True,
         "covariates": 1,
     }
-    world = bp.simulate(users=5_000, comparisons=1, seed=3, **knobs)
+    world = bp.simulate(users=2_500, comparisons=1, seed=3, **knobs)
     frame = world.frame[world.frame["task"] <= 20]
     rows = world.truth.comparisons
     features = world.comparisons.features

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.readers.stages import TaskRefusal, places
-from bayes_pref.data.table import Table, missing_in
+from bayes_pref.data.table import Table, missing_in, positions_in
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import listed, shown
 from bayes_pref.types import FloatArray, IntArray, Mask
@@ -152,6 +152,7 @@ class ChoiceSets:
         task = pd.factorize(user * (int(ids.max()) + 1) + ids)[0]
         shared = _spans(task, ids)
         refuse = TaskRefusal(table, columns.task, user=columns.user, shared=shared)
+        table.numbers(columns.context)
         refuse.changes(task, list(columns.context))
         best, worst, place = _answers(table, columns, task, refuse)
         row = _available(table, columns, best | worst | np.isfinite(place), refuse)
@@ -222,24 +223,24 @@ def _named(
     """(n,) whether a row is named in a column, which holds indicators or ids of alternatives."""
     if columns.alternative is None:
         return table.truths(column)
-    alternative = table.labels(columns.alternative).astype(object)
-    entry = table.frame[column].astype(object)
-    missing = missing_in(entry)
-    known = entry.isin(alternative).to_numpy() & ~missing
-    if columns.none is True:
-        known |= (entry == NONE).to_numpy(bool)
-    first = entry.where(~missing, None).groupby(task).transform("first")
-    unlike = (entry != first).to_numpy() & ~missing
-    ids = known[~missing].all() and not unlike.any()
+    code, labels = table.codes(columns.alternative)
+    if columns.none is True and NONE not in labels:
+        labels = labels.astype(object).append(pd.Index([NONE], dtype=object))
+    entry = table.frame[column]
+    chosen, missing = positions_in(entry, labels), missing_in(entry)
+    known = chosen >= 0
+    first = pd.Series(chosen).where(known).groupby(task).transform("first").to_numpy()
+    unlike = known & (chosen != first)
     words = ~np.isnan(table.read_truths(column))
+    ids = known[~missing].all() and not unlike.any()
     if not ids and (words[~missing].all() or not known.any()):
         return table.truths(column)
     beside = np.flatnonzero(unlike)
     refuse(column, beside, "{value} beside another choice in {where}", "repeat the chosen id")
-    named = np.asarray((alternative == entry).to_numpy(bool) & ~missing)
+    named = np.asarray(known & (code == chosen))
     lost = ~missing & (np.bincount(task, named)[task] == 0)
     if columns.none is True:
-        lost &= (entry != NONE).to_numpy(bool)
+        lost &= chosen != len(labels) - 1
     else:
         gap = np.flatnonzero(missing)
         refuse(column, gap, "no choice is given in {where}", "leave it out")
@@ -270,12 +271,13 @@ def _outside(table: Table, columns: TaskColumns) -> Mask:
     """(n,) whether a row is the outside option's."""
     if columns.none is None or columns.none is True:
         return np.zeros(len(table.frame), dtype=bool)
-    labels = table.labels(str(columns.alternative)).astype(object)
-    found = np.asarray((labels == columns.none).to_numpy(bool))
+    code, labels = table.codes(str(columns.alternative))
+    outside = positions_in(pd.Series([columns.none], dtype=object), labels)[0]
+    found = np.asarray((code == outside) & (outside >= 0))
     if not found.any():
         raise DataError(
             f"no row is of the outside option {shown(columns.none)}",
-            f"its values are {listed(pd.unique(labels))}; pass none=True if it has no rows",
+            f"its values are {listed(labels)}; pass none=True if it has no rows",
             place=Place(table.name, columns.alternative),
         )
     return found

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.coding_options import CodingOptions
+from bayes_pref.data.plain_labels import REMEDY, why_not_plain
 from bayes_pref.data.readers.choice_sets import TaskColumns
 from bayes_pref.data.readers.grouping import warn_of_limits
 from bayes_pref.data.readers.long import task_parts
 from bayes_pref.data.sides import SidesOption, SidesReader
-from bayes_pref.data.table import Table, TableLike, column_names, missing_in
+from bayes_pref.data.table import Table, TableLike, column_names, missing_in, positions_in
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown
 from bayes_pref.types import Mask
@@ -131,6 +132,9 @@ class WideReader:
 def _refuse_labels(labels: Sequence[Any], names: Sequence[str], none: Any) -> None:
     if not labels or not names:
         raise DataError("give the alternatives' labels and the attributes", "name at least one")
+    odd = next(filter(None, map(why_not_plain, labels)), "")
+    if odd:
+        raise DataError(f"alternatives must be plain values, and one {odd}", REMEDY)
     if len(set(labels)) < len(labels):
         raise DataError(f"alternatives must be different labels, got {listed(labels)}")
     if none is not True and none in labels:
@@ -164,24 +168,28 @@ def _shown_in(wide: Table, columns: Sequence[str]) -> Mask:
 
 def _refuse_choices(wide: Table, choice: str, there: dict[Any, Mask], none: Any) -> None:
     """Refuse choices that are no alternative of their task."""
-    entry = wide.frame[choice].astype(object)
+    entry, labels = wide.frame[choice], list(there)
     missing = missing_in(entry)
     if missing.any() and none is not True:
         row = int(np.argmax(missing))
         remedy = "name an alternative; none=True if nothing stands where none was chosen"
         wide.refuse(choice, row, "no choice is given", remedy)
-    allowed = missing if none is True else (entry == none).to_numpy(bool)
-    for label, shows in there.items():
-        chosen = (entry == label).to_numpy(bool)
-        if (chosen & ~shows).any():
-            row = int(np.argmax(chosen & ~shows))
-            found = f"alternative {shown(label)} is chosen, and all its attributes are missing"
-            wide.refuse(choice, row, found, "mend one of the two")
-        allowed = allowed | chosen
-    if not allowed.all():
-        row = int(np.argmin(allowed))
-        known = f"the alternatives are {listed(there)}"
+    given = labels if none is None or isinstance(none, bool) else [*labels, none]
+    chosen = positions_in(entry, pd.Index(given, dtype=object))
+    strange = (chosen < 0) & ~missing
+    if strange.any():
+        row = int(np.argmax(strange))
+        known = f"the alternatives are {listed(given)}"
         wide.refuse(choice, row, f"{shown(entry.iloc[row])} is no alternative", known)
+    # The outside option is in every task.
+    shows = np.column_stack([*there.values(), np.ones(len(entry), dtype=bool)])
+    absent = ~shows[np.arange(len(entry)), np.where(missing, len(labels), chosen)]
+    if absent.any():
+        row = int(np.argmax(absent))
+        found = (
+            f"alternative {shown(entry.iloc[row])} is chosen, and all its attributes are missing"
+        )
+        wide.refuse(choice, row, found, "mend one of the two")
 
 
 def _long(
