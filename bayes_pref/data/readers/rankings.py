@@ -49,7 +49,7 @@ class RankingsReader:
         """Read rankings from a table with one row for every item that a ranking shows.
 
         Their likelihood is that of Plackett and Luce (`bp.PlackettLuce`), not that of independent
-        pairs. `NUTS` and `SVI` fit them.
+        pairs.
 
         Parameters
         ----------

@@ -17,6 +17,7 @@ from typing import Any
 from numba.core.caching import NullCache
 
 from bayes_pref.compile_cache import SealedCache, sealed_cache
+from bayes_pref.models.choice import kernel_form
 
 SOURCES = Path(__file__).parent
 PREFIX = "kernels-"
@@ -24,9 +25,9 @@ PREFIX = "kernels-"
 
 @cache
 def source_digest() -> str:
-    """Digest of the files of this folder, the sources of all kernels."""
+    """Digest of the sources of all kernels: this folder, and the constants that they read."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.glob("*.py")):
+    for path in [*sorted(SOURCES.glob("*.py")), Path(kernel_form.__file__)]:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)} ".encode())
         digest.update(content)
