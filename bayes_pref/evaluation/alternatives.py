@@ -19,8 +19,8 @@ from bayes_pref.types import FloatArray, IntArray, Mask
 
 
 @dataclass(frozen=True, eq=False)
-class Alternatives:
-    """Alternatives (m,) of s stages, which n rows compare.
+class StageAlternatives:
+    """StageAlternatives (m,) of s stages, which n rows compare.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Alternatives:
     ...     alternative="id",
     ...     attributes=["price"],
     ... )
-    >>> Alternatives.of(tasks).label.tolist()
+    >>> StageAlternatives.of(tasks).label.tolist()
     ['b', 'a', 'c']
     """
 

@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayes_pref.data import Comparisons, Ranking
-from bayes_pref.evaluation.alternatives import Alternatives
+from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.score_tables import in_bins, observed_shares
 from bayes_pref.models.choice.stage_choices import log_stages, others, stage_starts
 from bayes_pref.models.choice.task_choices import log_tasks
@@ -62,7 +62,7 @@ def score_tasks(posterior: Posterior, held_out: Comparisons, interval: float) ->
     outcome = held_out.outcome
     assert isinstance(outcome, Ranking)  # as asked for
     assert outcome.task is not None  # as validated
-    listed = Alternatives.of(held_out)
+    listed = StageAlternatives.of(held_out)
     own, stage = listed.own, listed.stage
     first = stage_starts(outcome.task)  # the first stage of each task
     chances, columns = _predicted(posterior, held_out, outcome, len(own), len(first), interval)

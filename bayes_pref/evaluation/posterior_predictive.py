@@ -26,7 +26,7 @@ from bayes_pref import settings
 from bayes_pref.data.sides import ONE_SIDED
 from bayes_pref.draws import thin
 from bayes_pref.errors import DataError
-from bayes_pref.evaluation.alternatives import Alternatives
+from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.choice_statistics import (
     Statistic,
     cyclic_triads,
@@ -119,7 +119,7 @@ def posterior_predictive_check(
     if comparisons.outcome.rowwise:
         statistics = _statistics(posterior)
     else:
-        listed, weights = Alternatives.of(comparisons), posterior.weights_draws()
+        listed, weights = StageAlternatives.of(comparisons), posterior.weights_draws()
         own = weights.mean(("chain", "draw")).transpose("user", "feature").to_numpy()
         mean = own.mean(axis=0)
         own = own if users == "same" else np.broadcast_to(mean, own.shape)

@@ -1,7 +1,8 @@
 """Statistics of choices among several alternatives, for posterior predictive checks.
 
-A statistic takes which alternatives are chosen, (sample, alternative), 0 or 1, as
-`Alternatives.chosen` gives it. Its denominators depend on the sets alone, never on the choices.
+A statistic takes which alternatives are chosen, (sample, alternative), 0 or 1, as the method
+`chosen` of `StageAlternatives` gives it. Its denominators depend on the sets alone, never on the
+choices.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
-from bayes_pref.evaluation.alternatives import Alternatives
+from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.choice_statistics import Statistic
 from bayes_pref.types import FloatArray, IntArray
 
@@ -21,7 +22,7 @@ _DIGITS = 9  # to which sets are the same
 
 
 def task_statistics(
-    comparisons: Comparisons, listed: Alternatives, own: FloatArray, mean: FloatArray
+    comparisons: Comparisons, listed: StageAlternatives, own: FloatArray, mean: FloatArray
 ) -> dict[str, Statistic | None]:
     """The statistics of tasks, by name; None where these tasks have none.
 
@@ -46,24 +47,24 @@ def task_statistics(
     return found | _repeated_sets(comparisons, listed)
 
 
-def _favourites(listed: Alternatives, eta: FloatArray) -> FloatArray:
+def _favourites(listed: StageAlternatives, eta: FloatArray) -> FloatArray:
     """(m,) 1 for the alternative that is predicted in each stage, shared where several are."""
     top = listed.highest(listed.listed(0.0, -eta)).astype(np.float64)
     return np.asarray(top / np.add.reduceat(top, listed.own)[listed.stage])
 
 
-def _less_mean(listed: Alternatives, values: FloatArray) -> FloatArray:
+def _less_mean(listed: StageAlternatives, values: FloatArray) -> FloatArray:
     """Values (m,) less their mean over the stage."""
     mean = np.add.reduceat(values, listed.own) / np.bincount(listed.stage)
     return np.asarray(values - mean[listed.stage])
 
 
-def _mean_of(listed: Alternatives, values: FloatArray) -> Statistic:
+def _mean_of(listed: StageAlternatives, values: FloatArray) -> Statistic:
     """Mean over the stages of the value of what is chosen."""
     return lambda chosen: np.asarray(chosen @ values / len(listed.own))
 
 
-def _spread_of_users(listed: Alternatives, values: FloatArray) -> Statistic | None:
+def _spread_of_users(listed: StageAlternatives, values: FloatArray) -> Statistic | None:
     """Sd over users, weighted by their stages, of the mean value of what they choose."""
     first = np.flatnonzero(np.diff(listed.user, prepend=-1))
     counts = np.bincount(listed.user[listed.own])
@@ -79,7 +80,7 @@ def _spread_of_users(listed: Alternatives, values: FloatArray) -> Statistic | No
     return spread
 
 
-def _shares(listed: Alternatives) -> dict[str, Statistic | None]:
+def _shares(listed: StageAlternatives) -> dict[str, Statistic | None]:
     """Shares of alternatives among the stages that offer them, if these are few and often shown."""
     found: dict[str, Statistic | None] = {}
     if not listed.named:
@@ -100,7 +101,9 @@ def _share(places: IntArray) -> Statistic:
     return lambda chosen: np.asarray(chosen[:, places].mean(axis=1))
 
 
-def _repeated_sets(comparisons: Comparisons, listed: Alternatives) -> dict[str, Statistic | None]:
+def _repeated_sets(
+    comparisons: Comparisons, listed: StageAlternatives
+) -> dict[str, Statistic | None]:
     """Share of agreeing answers, of one user and of different users, to the same set."""
     same, order = _sets(comparisons, listed)
     within = np.arange(len(order)) - listed.own[listed.stage[order]]
@@ -137,7 +140,7 @@ def _repeated_sets(comparisons: Comparisons, listed: Alternatives) -> dict[str, 
     return found
 
 
-def _sets(comparisons: Comparisons, listed: Alternatives) -> tuple[IntArray, IntArray]:
+def _sets(comparisons: Comparisons, listed: StageAlternatives) -> tuple[IntArray, IntArray]:
     """(s,) codes of the stages' sets, and (m,) alternatives by stage and in the set's order.
 
     Sets are the same where their alternatives differ from one another in the same way.
