@@ -111,7 +111,10 @@ class Ranking(Outcome):
 
     def describe(self, choice: FloatArray) -> str:
         """Summarise choices."""
-        return f"{self.stage[-1] + 1:,}, each of the best of those that are left"
+        assert self.worst is not None  # as validated
+        worst = int(self.worst.sum())
+        best = f"{len(self.worst) - worst:,}, each of the best of those that are left"
+        return f"{best}, and {worst:,} of the worst" if worst else best
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the settings and arrays that `Outcome.from_state` reads."""

@@ -74,6 +74,7 @@ def test_best_and_worst_are_two_choices_and_of_three_are_the_ranking() -> None:
     both = read(frame, choice=None, best="won", worst="lost")
     ranked = read(frame, choice=None, rank="place")
     assert both.outcome.worst.tolist() == [False, True] * 6
+    assert "6, each of the best of those that are left, and 6 of the worst" in repr(both)
     for name in ("stage", "task"):
         assert getattr(both.outcome, name).tolist() == getattr(ranked.outcome, name).tolist()
     key = [data.rows.to_frame(index=False) for data in (both, ranked)]
