@@ -40,12 +40,6 @@ LIMITS = {
         "the mean and the spread come out too small, by two sds at worst on real data; compare "
         "with Gibbs or NUTS before you rely on them"
     ),
-    "items": (
-        "guide='auto' stops early along the common level of all items, which no vote determines: "
-        "sds of single rewards, and of the mean over users, can come out at half of what they are, "
-        "while differences between items are as with any features; read differences, or use Gibbs "
-        "or NUTS for rewards themselves"
-    ),
     "own": (
         "your guide is far from the posterior; give it more of the posterior's correlations, or "
         "compare with guide='auto', Gibbs or NUTS"

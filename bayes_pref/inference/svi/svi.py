@@ -281,9 +281,6 @@ class SVIProgram(Program):
         names = list(model.variables(comparisons))
         args = (comparisons,)
         drawn, _ = _approximate(self.engine, model, args, {}, seed, interrupted, names)
-        if self.engine.guide == "auto" and comparisons.features.indicators:
-            level = Finding("guide", "", 0.0, 0.0, len(names), LIMITS["items"])
-            findings += (level,)
         return replace(drawn, comparisons=learned, findings=findings + drawn.findings)
 
 
