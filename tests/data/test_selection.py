@@ -128,7 +128,7 @@ def test_something_is_held_out_even_of_three_rows() -> None:
         ({"test": 0.0}, "test must be a number between 0 and 1, got 0.0"),
         ({"test": 1}, "test must be a number between 0 and 1, got 1"),
         ({"test": np.nan}, "test must be a number between 0 and 1, got nan"),
-        ({"by": "row"}, "by must be 'user' or 'comparison', got 'row'"),
+        ({"by": "row"}, "by must be 'user', 'comparison' or 'task', got 'row'"),
         ({"by": "user"}, "a split by user needs at least 2 users, and here is 1"),
         ({"by": "comparison"}, "a split by comparison needs a user with at least 2 comparisons"),
     ],
