@@ -4,6 +4,7 @@
     python benchmarks/flags.py --quick            # a few of each; exits with 1 if one is missed
     python benchmarks/flags.py --worlds base counts --replications 5
     python benchmarks/flags.py --reach --worlds base    # beside analysts who know more than we do
+    python benchmarks/flags.py --choice tasks     # the base world and its nulls, sets of four
 
 Prints the tables beside the targets, with Monte Carlo errors, and keeps them in --out together
 with every figure of every replication (CSV) and the calibration figure (PNG).
@@ -24,18 +25,23 @@ import pandas as pd
 from tqdm import tqdm
 
 from flag_study import calibration, unlearned, worlds
+from flag_study.choice_worlds import CHOICE_WORLDS, CHOICES, choice_of
 from flag_study.replicate import SEPARATION, Outcome, Task, run
 from flag_study.report import markdown
-from flag_study.targets import QUICK, all_targets, quick_targets
+from flag_study.targets import QUICK, all_targets, choice_targets, quick_targets
 
-NAMES = [*worlds.WORLDS, *unlearned.WORLDS, SEPARATION]
+PAIRED = [*worlds.WORLDS, *unlearned.WORLDS, SEPARATION]
+NAMES = [*PAIRED, *CHOICE_WORLDS]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; return 1 if --quick misses one of its thresholds."""
     asked = _parser().parse_args(arguments)
     start = time.perf_counter()
-    counts = QUICK if asked.quick else dict.fromkeys(NAMES, asked.replications)
+    counts = QUICK if asked.quick else dict.fromkeys(PAIRED, asked.replications)
+    if asked.choice:
+        mine = [name for name in CHOICE_WORLDS if choice_of(name) == asked.choice]
+        counts = dict.fromkeys(mine, asked.replications)
     if asked.worlds:
         counts = {name: counts.get(name, asked.replications) for name in asked.worlds}
     tasks = [
@@ -45,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     records = _frame(record for outcome in outcomes for record in outcome.records)
     bins = _frame(counted for outcome in outcomes for counted in outcome.bins)
     targets = quick_targets() if asked.quick else all_targets()
+    if asked.choice:
+        targets = choice_targets(asked.choice)
     text, missed = markdown(records, bins, targets)
     seconds, worked = time.perf_counter() - start, sum(outcome.seconds for outcome in outcomes)
     text += (
@@ -66,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--replications", type=_positive, default=20, help="of each world (20)")
     parser.add_argument("--worlds", nargs="+", choices=NAMES, metavar="WORLD", help=_listed())
+    parser.add_argument("--choice", choices=CHOICES, help="base world and nulls of a choice model")
     parser.add_argument("--quick", action="store_true", help="a few of each, for every change")
     parser.add_argument("--reach", action="store_true", help="also what is within reach at all")
     parser.add_argument("--out", type=Path, default=Path("run/flags"), help="folder (run/flags)")

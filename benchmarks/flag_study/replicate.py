@@ -14,6 +14,7 @@ from bayes_pref.diagnostics.confounding import confounding_shift
 from bayes_pref.diagnostics.identifiability import prior_share
 from bayes_pref.diagnostics.query import read_query
 from flag_study import reach, unlearned, worlds
+from flag_study.choice_worlds import CHOICE_WORLDS, MODELS, choice_of
 from flag_study.metrics import OURS, figures, reliability
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer, answers
 
@@ -30,6 +31,7 @@ SHORT = bp.Gibbs(draws=200, warmup=200, chains=2, cores=1, progress=False)
 # Whether choices separate does not depend on the draws, but a verdict needs a posterior.
 SHORTEST = bp.Gibbs(draws=50, warmup=20, chains=2, cores=1, progress=False)
 SEPARATION = "separation"
+PLAIN = bp.HierarchicalReward()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def run(task: Task) -> Outcome:
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
         if task.world in worlds.WORLDS:
             found, bins = _confounding(task)
+        elif task.world in CHOICE_WORLDS:
+            found, bins = _of_choice(task)
         elif task.world == SEPARATION:
             found = _separation(task)
         else:
@@ -109,9 +113,27 @@ def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     return records, reliability(world, ours)
 
 
-def coupled(comparisons: bp.Comparisons, seed: int, engine: bp.Gibbs = ENGINE) -> Answer:
+def _of_choice(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the figures of a world of another choice model, which has no rivals."""
+    seed = worlds.seed_of(task.world, task.replication)
+    world = CHOICE_WORLDS[task.world].make(seed)
+    model = MODELS.get(choice_of(task.world), bp.HierarchicalReward())
+    ours = coupled(world.comparisons, seed, model=model)
+    records = [
+        {"method": OURS, "figure": figure, "value": value}
+        for figure, value in figures(world, ours).items()
+    ]
+    return records, reliability(world, ours)
+
+
+def coupled(
+    comparisons: bp.Comparisons,
+    seed: int,
+    engine: bp.Gibbs = ENGINE,
+    model: bp.HierarchicalReward = PLAIN,
+) -> Answer:
     """Return what the flags say of comparisons, from a fit with the exposure term."""
-    joint = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, engine, seed=seed)
+    joint = bp.fit(replace(model, exposure=True), comparisons, engine, seed=seed)
     thresholds = bp.Thresholds(shift=MATERIAL, certainty=CERTAIN, permutation_level=LEVEL)
     found = confounding_shift.assess(joint, read_query(joint), thresholds=thresholds, seed=seed)
     table = found.comparisons

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from flag_study import calibration, worlds
+from flag_study.choice_worlds import CHOICE_WORLDS
 from flag_study.metrics import LOOSER, OURS, SIZES, averages, verdicts
 from flag_study.reach import ALL_KNOWING, INFORMED
 from flag_study.replicate import LONG_CHAINS
@@ -55,11 +56,14 @@ def markdown(records: pd.DataFrame, bins: pd.DataFrame, targets: list[Target]) -
     judged = verdicts(means, targets)
     missed = int((judged["verdict"] == "missed").sum())
     parts = ["## Targets", _table(_with_errors(judged))]
-    claimed = means[means["world"].isin(worlds.WORLDS)]
+    claimed = means[means["world"].isin([*worlds.WORLDS, *CHOICE_WORLDS])]
     if len(claimed):
         parts += [
             "## The flags, world by world",
             _wide(claimed[claimed["method"] == OURS], ["world"], _FIGURES),
+        ]
+    if (claimed["method"] != OURS).any():
+        parts += [
             "## Beside what people do today",
             "`says so`: share of data sets in which a test at 0.01 says that something is "
             "confounded; in the nulls its size, elsewhere its power. `leaked`: how much of the "

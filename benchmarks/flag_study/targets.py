@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from flag_study import unlearned, worlds
+from flag_study.choice_worlds import CHOICE_WORLDS
 from flag_study.metrics import Target
 from flag_study.replicate import SEPARATION
 
@@ -47,6 +48,12 @@ def all_targets() -> list[Target]:
         targets.append(Target(SEPARATION, f"false alarms: {kind}", most=0.0))
     order = [*worlds.WORLDS, *unlearned.WORLDS, SEPARATION]
     return sorted(targets, key=lambda target: order.index(target.world))
+
+
+def choice_targets(choice: str) -> list[Target]:
+    """Return the targets of the base world and its nulls for a choice model: those of pairs."""
+    pairs = [target for target in all_targets() if f"{choice}, {target.world}" in CHOICE_WORLDS]
+    return [replace(target, world=f"{choice}, {target.world}") for target in pairs]
 
 
 # Replications of each world where little time is allowed.

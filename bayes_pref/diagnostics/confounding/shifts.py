@@ -22,7 +22,7 @@ from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray as Array
 
 # Of the posterior: fewer where every draw takes a numerical integral, or simulated users.
-_MOST_DRAWS, _MOST_INTEGRATED, _MOST_SIMULATED = 1000, 400, 300
+_MOST_DRAWS, _MOST_INTEGRATED, _MOST_SIMULATED = 1000, 250, 250
 _BLOCK = 2**21  # values held at once
 
 
