@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from bayes_pref.diagnostics.confounding.permutation import permutation_p_value
 from bayes_pref.diagnostics.confounding.shared_shift import joint_shifts
 from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, describe_shifts
 from bayes_pref.diagnostics.query import Query, read_query
+from bayes_pref.inference.engine import first_prepared
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.regressors import exposures
 
@@ -256,12 +258,18 @@ def test_p_values_are_uniform_where_there_is_no_coupling(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", [*MODELS, *SETS])
 def test_a_planted_coupling_is_found_and_none_where_there_is_none(name: str) -> None:
-    engine = bp.NUTS(draws=200, warmup=200, chains=2, progress=False)
+    engines = (
+        bp.Gibbs(draws=400, warmup=300, thin=2, chains=2, progress=False),
+        bp.NUTS(draws=200, warmup=200, chains=2, progress=False),
+    )
     keywords = {"choice": MODELS[name][0]} if name in MODELS else {}
     model = bp.HierarchicalReward(exposure=True, **keywords)
     for coupling in (0.8, 0.0):
         data = world(name, coupling, users=100)
-        posterior = bp.fit(model, data, engine, seed=1)
+        engine, _ = first_prepared(engines, model, data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bp.ConvergenceWarning)  # short chains on purpose
+            posterior = bp.fit(model, data, engine, seed=1)
         rows = bp.diagnose(posterior, progress=False).comparisons
         assert (rows["verdict"] == "confounded").any() == (coupling > 0)
         if name in SETS:
