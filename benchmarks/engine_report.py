@@ -25,12 +25,14 @@ Arrays = dict[str, NDArray]
 REFERENCE, PEER = "Gibbs", "NumPyro"
 NOTES = """
 `seconds`: from data in memory to draws in memory, median over runs: building the model, compiling,
-warm-up and sampling; imports and convergence checks are not counted. ESS: bulk effective sample
-size over mu, tau and the weights of ten users. `ratio`: median over runs of min ESS per second
-divided by NumPyro's in the same run (its first, where it ran once). `sds`: largest disagreement of
-a posterior sd with that of Gibbs, all runs pooled, in per cent; `mu, tau`: p-value of equal means
-of mu and tau, by the chi-square test along principal axes. "first fit": with nothing compiled on
-disk. SVI is an approximation: its draws are independent, so their number says nothing of its error.
+warm-up and sampling; imports and convergence checks are not counted. `min ESS`: smallest bulk
+effective sample size of mu, tau and the choice model's parameters; `median ESS`: over these and the
+weights of ten users. `ratio`: median over runs of min ESS per second divided by NumPyro's in the
+same run (its first, where it ran once). All runs pooled, compared with Gibbs: `sds`, the largest
+disagreement of a posterior sd, in per cent; `largest z`, the largest difference of means in Monte
+Carlo standard errors; `mu, tau`, the p-value of equal means of mu, tau and the choice model's
+parameters, by the chi-square test along principal axes. "first fit": with nothing compiled on disk.
+SVI is an approximation: its draws are independent, so their number says nothing of its error.
 """
 
 
@@ -45,9 +47,13 @@ class Run:
     why: str
 
 
-def flat(found: Arrays, names: tuple[str, ...] = ("mu", "tau", "weights")) -> NDArray:
-    """Draws (chain, draw, parameter) of mu, tau and the chosen users' weights."""
-    return np.concatenate([found[name].reshape(*found[name].shape[:2], -1) for name in names], 2)
+POPULATION = ("mu", "tau", "tie", "cutpoints")
+
+
+def flat(found: Arrays, names: tuple[str, ...] = (*POPULATION, "weights")) -> NDArray:
+    """Draws (chain, draw, parameter): the population's, then the chosen users' weights."""
+    there = [found[name] for name in names if name in found]
+    return np.concatenate([draws.reshape(*draws.shape[:2], -1) for draws in there], axis=2)
 
 
 def per_run(runs: list[Run]) -> pd.DataFrame:
@@ -57,13 +63,14 @@ def per_run(runs: list[Run]) -> pd.DataFrame:
         row = {"engine": run.engine, "warmup": run.warmup, "draws": run.draws, "failed": run.why}
         if run.found is not None:
             statistics = chain_statistics(flat(run.found))
+            least = statistics.ess_bulk[: flat(run.found, POPULATION).shape[2]].min()
             seconds = float(run.found["seconds"])
             row |= {
                 "seconds": seconds,
-                "min_ess": statistics.ess_bulk.min(),
+                "min_ess": least,
                 "median_ess": np.median(statistics.ess_bulk),
                 "max_rhat": statistics.rhat.max(),
-                "min_per_second": statistics.ess_bulk.min() / seconds,
+                "min_per_second": least / seconds,
                 "median_per_second": np.median(statistics.ess_bulk) / seconds,
             }
         rows.append(row | {"order": number})
@@ -76,7 +83,10 @@ def per_run(runs: list[Run]) -> pd.DataFrame:
 
 
 def agreement(runs: list[Run], reference: NDArray, size: int) -> dict[str, object]:
-    """How an engine's pooled draws compare with the reference's; `size` counts mu and tau."""
+    """How an engine's pooled draws compare with the reference's.
+
+    `size` counts the parameters of the population, which come first.
+    """
     own = [flat(run.found) for run in runs if run.found is not None]
     if not own:
         return {}
@@ -100,7 +110,7 @@ def summarise(runs: list[Run], table: pd.DataFrame) -> pd.DataFrame:
     best = [run for run in runs if run.engine == REFERENCE and run.found is not None]
     if best:
         reference = np.concatenate([flat(run.found) for run in best])
-        size = 2 * best[0].found["mu"].shape[2]
+        size = flat(best[0].found, POPULATION).shape[2]
         compared = {}
         for engine in summary.index:
             if not engine.startswith(REFERENCE):
@@ -127,6 +137,7 @@ def as_markdown(summary: pd.DataFrame) -> str:
         "ratio": ("ratio", "{:.3g}"),
         "max_rhat": ("max R-hat", "{:.3f}"),
         "sds": ("sds, %", "{:.1f}"),
+        "largest_z": ("largest z", "{:.1f}"),
         "p_mu_tau": ("mu, tau: p", "{:.2g}"),
     }
     shown = {key: value for key, value in columns.items() if key in summary}

@@ -2,6 +2,8 @@
 
     python benchmarks/engines.py                                  # the conjoint study, diagonal
     python benchmarks/engines.py --covariance full --data dense --quick
+    python benchmarks/engines.py --data electricity               # choices among four
+    python benchmarks/engines.py --choice ties                    # simulated, another choice model
 
 Every engine runs in a process of its own, in turn, with the same model and priors, two chains on
 two cores, in float64 (`engine_run` says what is timed). Runs go round: a second run of every engine
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_data import Arrays, chosen_users, load
+from engine_data import CHOICES, Arrays, chosen_users, load
 from engine_report import Run, report
 
 HERE = Path(__file__).resolve().parent
@@ -60,6 +62,8 @@ LENGTHS: dict[str, dict[tuple[str, str], tuple[int, int]]] = {
         ("dense", "full"): (300, 200),
     },
 }
+# Of the other data: choices among several, ties, grades and the probit link.
+OTHER_LENGTHS = {"Gibbs": (500, 3000), "NUTS": (500, 1000), "NumPyro": (600, 1500)}
 SVI_DRAWS = 2000
 QUICK = (100, 100)
 
@@ -70,9 +74,12 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", choices=("bank", "dense"), default="bank")
+    parser.add_argument("--data", choices=("bank", "dense", "electricity"), default="bank")
+    parser.add_argument(
+        "--choice", choices=CHOICES, help="simulated data of this choice model, in place of --data"
+    )
     parser.add_argument("--covariance", choices=("diagonal", "full"), default="diagonal")
-    parser.add_argument("--engines", nargs="+", choices=OURS + PEERS, default=[*OURS, *PEERS])
+    parser.add_argument("--engines", nargs="+", choices=OURS + PEERS)
     parser.add_argument("--runs", type=int, default=3, help="of each engine; medians are reported")
     parser.add_argument(
         "--once", nargs="*", choices=OURS + PEERS, default=["PyMC"], help="run only in round one"
@@ -86,7 +93,14 @@ def options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="60 users and 100 draws: a smoke test")
     parser.add_argument("--peers-python", type=Path, help="interpreter that has the peers")
     parser.add_argument("--out", type=Path, default=HERE / "results")
-    return parser.parse_args()
+    args = parser.parse_args()
+    pairs = args.choice is None and args.data in ("bank", "dense")
+    args.data = args.choice or args.data
+    if args.engines is None:
+        args.engines = [*OURS, *PEERS] if pairs else ["NumPyro", "Gibbs", "NUTS"]
+    elif "PyMC" in args.engines and not pairs:
+        parser.error("PyMC is compared on pairs alone: --data bank or dense")
+    return args
 
 
 def peers_python(given: Path | None) -> Path:
@@ -107,7 +121,8 @@ def lengths(engine: str, args: argparse.Namespace) -> tuple[int, int]:
     """Warm-up and draws of a chain."""
     if args.quick:
         return QUICK
-    warmup, draws = LENGTHS[engine].get((args.data, args.covariance), (0, SVI_DRAWS))
+    other = OTHER_LENGTHS.get(engine, (0, SVI_DRAWS))
+    warmup, draws = LENGTHS[engine].get((args.data, args.covariance), other)
     return warmup, max(4, int(args.length * draws))
 
 
@@ -149,6 +164,7 @@ def rounds(args: argparse.Namespace, data: Arrays, folder: Path, runs: list[Run]
                 continue
             warmup, draws = lengths(engine, args)
             settings = {
+                "data": args.data,
                 "covariance": args.covariance,
                 "warmup": warmup,
                 "draws": draws,
