@@ -87,6 +87,15 @@ def test_every_snippet_and_command_prints_what_is_shown(
     pyplot.close("all")
 
 
+def test_the_snippets_on_choice_tasks_print_what_is_shown() -> None:
+    page = (ROOT / "docs" / "choice_tasks.md").read_text(encoding="utf-8")
+    shown = examples(page)
+    assert shown
+    for _, source, quoted in shown:
+        code = compile(source, "docs/choice_tasks.md", "exec")
+        assert disagreement(quoted, output_of(lambda code=code: exec(code, {}))) == "", source
+
+
 def _succeeds(arguments: list[str]) -> None:
     status = main(arguments)
     assert status == 0
