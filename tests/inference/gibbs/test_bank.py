@@ -12,13 +12,13 @@ from reference_scores import check, check_moved, check_precision
 
 import bayes_pref as bp
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # every time, the same sweeps are tried on their prior and by NUTS
 
 # Sweeps that give every parameter some hundred effective draws.
 DRAWS = {"diagonal": 1000, "full": 2000}
 
 
-@pytest.fixture(scope="module", params=["diagonal", pytest.param("full", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["diagonal", "full"])
 def fitted(request: pytest.FixtureRequest, shared_data: Path) -> tuple[bp.Posterior, dict]:
     reference = json.loads((shared_data / "bank_reference.json").read_text())
     table = pd.read_csv(shared_data / "bank_choices.csv")
