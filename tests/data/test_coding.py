@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,16 @@ def test_levels_that_no_file_can_hold_and_too_many_are_refused() -> None:
             cards(), user="who", left="brand", right="size", choice="won", order={"brand": ["A"]}
         )
     assert CodingOptions({"a": "effect"}).coding == {"a": "effect"}
+
+
+@pytest.mark.parametrize("odd", [Decimal("sNaN"), [1], {}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"coding": {"tone": "effect"}}], ids=str)
+def test_entries_without_a_hash_are_refused_in_a_sentence(odd: Any, options: dict) -> None:
+    votes = pd.DataFrame({"one": ["a", "b", "c"], "other": ["b", "c", "a"], "won": [1, 0, 1]})
+    for first in (0.5, "warm"):
+        tone = pd.Series([first, first, odd], list("abc"), dtype=object)
+        items = pd.DataFrame({"size": [1.0, 2.0, 4.0]}, index=list("abc")).assign(tone=tone)
+        with pytest.raises(bp.DataError, match="'tone'"):
+            bp.Comparisons.from_items(
+                votes, items, left="one", right="other", choice="won", **options
+            )
