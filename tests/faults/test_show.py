@@ -22,6 +22,7 @@ pytestmark = [
 
 _GIBBS = bp.Gibbs(draws=20, warmup=20, chains=2, cores=1, progress=False)
 _NUTS = bp.NUTS(draws=20, warmup=20, chains=1, cores=1, progress=False)
+_SVI = bp.SVI(draws=20, steps=50, progress=False)
 _SAMPLE = ("pooled", "mixture", "items")
 
 
@@ -29,12 +30,21 @@ def cases() -> dict[str, tuple[bp.RewardModel, bp.Comparisons, bp.Engine]]:
     """A model, data and an engine, by name."""
     every = {name: (model, small_comparisons(), _GIBBS) for name, model in MODELS.items()}
     every["items"] = bp.HierarchicalReward(), made_votes(), _GIBBS
-    every["representation"] = bp.RepresentationReward(size=2), small_comparisons(), _GIBBS
+    every["representation"] = bp.RepresentationReward(size=2), both_sides(), _SVI
     every["rankings"] = bp.HierarchicalReward(), rankings(), _NUTS
     for name in ("graded", "ties"):
         every[name] = bp.HierarchicalReward(), choice_comparisons(name), _NUTS
-    every["approximate"] = bp.PooledReward(), small_comparisons(), bp.SVI(progress=False)
+    every["approximate"] = bp.PooledReward(), small_comparisons(), _SVI
     return every if sweep.WHOLE else {name: every[name] for name in _SAMPLE}
+
+
+def both_sides() -> bp.Comparisons:
+    """Comparisons of which both sides are known, and not only their difference."""
+    frame = small_comparisons().to_frame().assign(nothing=0.0, zero=0.0)
+    sides = {"left": ["brief", "polite"], "right": ["nothing", "zero"]}
+    return bp.Comparisons.from_frame(
+        frame, user="person", choice="choice", features=["brief", "polite"], **sides
+    )
 
 
 def rankings() -> bp.Comparisons:
