@@ -19,6 +19,7 @@ def paragraph(text: str, indent: str = "", hanging: str | None = None) -> str:
         initial_indent=indent,
         subsequent_indent=indent if hanging is None else hanging,
         break_on_hyphens=False,
+        expand_tabs=False,  # eight spaces for each: wrapping takes the square of their number
     )
 
 
