@@ -25,10 +25,15 @@ class DiagonalDensity(PartialDensity):
         self.information = np.zeros_like(self.linear)
         self._lower_slope = np.zeros_like(self.linear)
 
-    def expand(self, theta: FloatArray, weights: FloatArray) -> None:
-        """Expand users' likelihoods at theta and weights (n_users, d)."""
+    def _expand_into(
+        self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
+    ) -> None:
         values = self.at(theta).values
-        expand_diagonal(self.problem.rows, values, weights, self.information, self.linear)
+        expand_diagonal(self.problem.rows, values, weights, information, linear)
+
+    def _times(self, information: FloatArray, weights: FloatArray) -> FloatArray:
+        """(n_batches, d, batch) H w."""
+        return information * weights
 
     def standardised(self, theta: FloatArray, v: FloatArray) -> FloatArray:
         """(n_batches, d, batch) zeta of the deviations v, in the expansion as it is."""

@@ -56,6 +56,49 @@ class PopulationPoint:
     values: FloatArray
 
 
+@dataclass(frozen=True)
+class MeanExpansion:
+    """Means of users' slopes and curvatures over states of a chain, and of their weights.
+
+    The Gaussian closest to a skewed likelihood has its mean curvature, not that at one point
+    (Opper & Archambeau 2009, Neural Comput. 21).
+
+    Attributes
+    ----------
+    information, slope, weights
+        As `PartialDensity.information` and `linear`.
+    count
+        (1,) number of states.
+    """
+
+    information: FloatArray
+    slope: FloatArray
+    weights: FloatArray
+    count: FloatArray
+
+    @classmethod
+    def like(cls, density: PartialDensity) -> MeanExpansion:
+        """Return one without states."""
+        linear = density.linear
+        return cls(
+            np.zeros_like(density.information),
+            np.zeros_like(linear),
+            np.zeros_like(linear),
+            np.zeros(1),
+        )
+
+    def add(self, information: FloatArray, slope: FloatArray, weights: FloatArray) -> None:
+        """Take a state into the means."""
+        self.count[0] += 1
+        new = ((self.information, information), (self.slope, slope), (self.weights, weights))
+        for mean, value in new:
+            mean += (value - mean) / self.count[0]
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the arrays by name, which can be written into."""
+        return {f"mean_{name}": value for name, value in vars(self).items()}
+
+
 class PartialDensity:
     """Log density of theta and zeta, with the expansion of users' likelihoods as it is now.
 
@@ -123,8 +166,32 @@ class PartialDensity:
 
     def expand(self, theta: FloatArray, weights: FloatArray) -> None:
         """Expand users' likelihoods at theta and weights (n_users, d)."""
+        self._expand_into(self.information, self.linear, theta, weights)
+
+    def add_expansion(self, mean: MeanExpansion, theta: FloatArray, v: FloatArray) -> None:
+        """Take the expansion at theta and the deviations v into a mean of them."""
+        weights = self.weights(theta, v)
+        information, linear = np.zeros_like(self.information), np.zeros_like(self.linear)
+        self._expand_into(information, linear, theta, weights)
+        padded = np.zeros((len(self.design), self.d))
+        padded[: self.n_users] = weights
+        at = self._batched(padded)
+        mean.add(information, linear - self._times(information, at), at)
+
+    def expand_by(self, mean: MeanExpansion) -> None:
+        """Use mean slopes and mean curvatures, around mean weights, as the expansion."""
+        self.information[...] = mean.information
+        self.linear[...] = mean.slope + self._times(mean.information, mean.weights)
+
+    def _expand_into(
+        self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
+    ) -> None:
         values = self.at(theta).values
-        expand_likelihoods(self.problem.rows, values, weights, self.information, self.linear)
+        expand_likelihoods(self.problem.rows, values, weights, information, linear)
+
+    def _times(self, information: FloatArray, weights: FloatArray) -> FloatArray:
+        """(n_batches, d, batch) H w."""
+        return np.asarray(np.einsum("bjkw,bkw->bjw", information, weights))
 
     def standardised(self, theta: FloatArray, v: FloatArray) -> FloatArray:
         """(n_batches, d, batch) zeta of the deviations v, in the expansion as it is."""

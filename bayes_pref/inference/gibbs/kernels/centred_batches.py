@@ -8,6 +8,7 @@ from bayes_pref.inference.gibbs.kernels.jit import compiled_reordering_part
 from bayes_pref.types import FloatArray
 
 BATCH = 8
+SHORT = 0.25  # share of users' moves that are short, and their length beside the others
 
 
 @compiled_reordering_part

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
+from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH, SHORT
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import (
     add_user_information,
     user_log_likelihood,
@@ -132,6 +132,8 @@ def move_users_diagonal(
     total = 0.0
     for b in range(n_batches):
         turn = angle * (0.9 + 0.2 * rng.random())
+        if rng.random() < SHORT:
+            turn *= SHORT
         cosine, sine = np.cos(turn), np.sin(turn)
         for k in range(d):
             for w in range(BATCH):
@@ -177,10 +179,11 @@ def move_users_diagonal(
                     new[k, w] = at * cosine + momentum[k, w] * sine
                     momentum[k, w] = momentum[k, w] * cosine - at * sine
         for w in range(BATCH):
-            chance = np.exp(min(0.0, energy[w]))
+            # A trajectory that lost a number is refused: the least of 0 and nan may be 0.
+            chance = np.exp(min(0.0, energy[w])) if np.isfinite(energy[w]) else 0.0
             accepted = rng.random() < chance
             if b * BATCH + w < n_users:
-                total += chance if chance == chance else 0.0
+                total += chance
             if accepted:
                 for k in range(d):
                     zeta[b, k, w] = new[k, w]

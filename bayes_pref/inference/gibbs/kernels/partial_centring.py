@@ -24,6 +24,7 @@ import numpy as np
 
 from bayes_pref.inference.gibbs.kernels.centred_batches import (
     BATCH,
+    SHORT,
     factor_batch,
     solve_upper_batch,
     weights_of_batch,
@@ -243,6 +244,8 @@ def move_users(
     for b in range(n_batches):
         factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
         turn = angle * (0.9 + 0.2 * rng.random())
+        if rng.random() < SHORT:
+            turn *= SHORT
         cosine, sine = np.cos(turn), np.sin(turn)
         for k in range(d):
             for w in range(BATCH):
@@ -291,10 +294,11 @@ def move_users(
                     new[k, w] = at * cosine + momentum[k, w] * sine
                     momentum[k, w] = momentum[k, w] * cosine - at * sine
         for w in range(BATCH):
-            chance = np.exp(min(0.0, energy[w]))
+            # A trajectory that lost a number is refused: the least of 0 and nan may be 0.
+            chance = np.exp(min(0.0, energy[w])) if np.isfinite(energy[w]) else 0.0
             accepted = rng.random() < chance
             if b * BATCH + w < n_users:
-                total += chance if chance == chance else 0.0
+                total += chance
             for k in range(d):
                 if accepted:
                     zeta[b, k, w] = new[k, w]

@@ -7,8 +7,9 @@ A sweep moves, by Hamiltonian trajectories,
 
 zeta is nearly standard normal and nearly independent of the population (`partial_centring`), so
 both moves go far. In warm-up the expansion of users' likelihoods is renewed, first at their
-weights and then at the mean of these, and the metric of the second move is the mean of the
-density's curvature over states of the chain. Both are then fixed.
+weights and then as a mean over states of the chain, and the metric of the second move is the mean
+of the density's curvature over such states. Both are then fixed. Where a likelihood bends more than
+on average, long steps are refused: a quarter of all moves are short, so that no user stays there.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from __future__ import annotations
 import numpy as np
 
 from bayes_pref.data import Comparisons
+from bayes_pref.inference.gibbs.adaptation import CHUNK
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
+from bayes_pref.inference.gibbs.kernels.centred_batches import SHORT
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.partial_density import PartialDensity
+from bayes_pref.inference.gibbs.partial_density import MeanExpansion, PartialDensity
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
@@ -33,6 +36,7 @@ _NEAR = (0.15, 0.2, 0.25, 0.3, 0.35)
 _FINAL = (0.4, 0.45, 0.5, 0.6, 0.7)
 _MANY = 60  # parameters from which every other look at the curvature is left out
 _MANY_FEATURES = 24  # from here on a diagonal covariance has a diagonal expansion
+_FEW = 5  # states, below which the expansion is that of the last one
 _ANGLE = 0.75  # radians: two of them turn zeta into its momentum
 _LEAPS_OF_USERS = 2
 
@@ -95,12 +99,13 @@ class GeneralChain(Chain):
         self.v = rng.standard_normal(self.density.linear.shape) * (not problem.pooled)
         self.density.expand(self.theta, self.density.weights(self.theta, self.v))
         self.zeta = self.density.standardised(self.theta, self.v)
-        self.mean_weights = np.zeros((self.density.n_users, self.density.d))
+        self.mean = MeanExpansion.like(self.density)
         self.curvature = np.zeros((size, size))
         self.whiten = np.zeros((size, size))
-        self.counts = np.zeros(2)  # of states in the mean of weights, of curvatures
+        self.looked = np.zeros(1)  # number of curvatures in the mean
         self.log_step = np.full(1, np.log(0.5))
         self.log_turn = np.zeros(1)  # of users' angle, relative to the largest
+        self.short = False
         self.leaps = 6 if problem.population.full else 3
         every = 2 if size > _MANY else 1
         self.looks = {
@@ -118,10 +123,10 @@ class GeneralChain(Chain):
             "zeta": self.zeta,
             "information": self.density.information,
             "linear": self.density.linear,
-            "mean_weights": self.mean_weights,
+            **self.mean.arrays(),
             "curvature": self.curvature,
             "whiten": self.whiten,
-            "counts": self.counts,
+            "looked": self.looked,
             "log_step": self.log_step,
             "log_turn": self.log_turn,
         }
@@ -151,11 +156,19 @@ class GeneralChain(Chain):
 
     def _move_population(self) -> tuple[float, float]:
         """Move theta given all zeta; returns the acceptance and the log density it ends at."""
-        rng, density = self.rng, self.density
+        rng = self.rng
         step = float(np.exp(self.log_step[0])) * (0.9 + 0.2 * rng.random())
-        momentum = rng.standard_normal(density.size)
+        self.short = bool(rng.random() < SHORT)
+        step *= SHORT if self.short else 1.0
         new, v = self.theta.copy(), np.empty_like(self.v)
+        with np.errstate(over="ignore", invalid="ignore"):  # a trajectory may lose numbers
+            return self._trajectory(new, v, step)
+
+    def _trajectory(self, new: FloatArray, v: FloatArray, step: float) -> tuple[float, float]:
+        """Follow a trajectory of theta, `new` at first, and accept its end or not; v is filled."""
+        rng, density = self.rng, self.density
         start, gradient = density.log_density(new, self.zeta, v)
+        momentum = rng.standard_normal(density.size)
         end, kinetic = start, 0.5 * float(momentum @ momentum)
         momentum += 0.5 * step * (self.whiten.T @ gradient)
         for leap in range(self.leaps):
@@ -165,8 +178,9 @@ class GeneralChain(Chain):
                 return 0.0, start
             last = leap == self.leaps - 1
             momentum += (0.5 if last else 1.0) * step * (self.whiten.T @ gradient)
-        kinetic -= 0.5 * float(momentum @ momentum)
-        acceptance = float(np.exp(min(0.0, end - start + kinetic)))
+        change = end - start + kinetic - 0.5 * float(momentum @ momentum)
+        # A trajectory that lost a number is refused: the least of 0 and nan is 0.
+        acceptance = float(np.exp(min(0.0, change))) if np.isfinite(change) else 0.0
         if not rng.random() < acceptance:
             return acceptance, start
         self.theta[...] = new
@@ -177,32 +191,32 @@ class GeneralChain(Chain):
     def _adapt(self, of_users: float, acceptance: float) -> None:
         """Adapt the moves after a sweep of warm-up."""
         gain = 0.5 / (1 + 0.05 * max(0, self.done - self.warmup // 5))
-        self.log_step += gain * ((acceptance if acceptance == acceptance else 0.0) - 0.8)
+        if not self.short:
+            self.log_step += gain * (acceptance - 0.8)
         self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
-        if self.done > self.warmup // 5:
-            self.counts[0] += 1
-            weights = self.density.weights(self.theta, self.v)
-            self.mean_weights += (weights - self.mean_weights) / self.counts[0]
+        if self.done > self.warmup // 5 and self.done % CHUNK == 0:
+            self.density.add_expansion(self.mean, self.theta, self.v)
         stage = self.looks.get(self.done)
         if stage is not None:
             self._look(stage)
 
     def _look(self, stage: int) -> None:
         """Renew the expansion and the metric."""
-        final = stage == 2 and self.counts[0]
-        weights = self.mean_weights if final else self.density.weights(self.theta, self.v)
-        self.density.expand(self.theta, weights)
+        if self.mean.count[0] < _FEW:
+            self.density.expand(self.theta, self.density.weights(self.theta, self.v))
+        else:
+            self.density.expand_by(self.mean)
         self.zeta[...] = self.density.standardised(self.theta, self.v)
         if stage == 0:
             self._whiten(self.density.fisher(self.theta))
             return
         if self.done == min(place for place, of in self.looks.items() if of == stage):
             self.curvature[...] = 0.0
-            self.counts[1] = 0
-        self.counts[1] += 1
+            self.looked[0] = 0
+        self.looked[0] += 1
         new = self.density.curvature(self.theta, self.zeta)
         if np.isfinite(new).all():
-            self.curvature += (new - self.curvature) / self.counts[1]
+            self.curvature += (new - self.curvature) / self.looked[0]
             self._whiten(self.curvature)
             self.log_step[...] = np.maximum(self.log_step, np.log(0.4))
 
