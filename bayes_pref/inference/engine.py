@@ -128,7 +128,7 @@ def first_prepared(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=10, seed=0)
-    >>> model = bp.PooledReward(link="probit")
+    >>> model = bp.MixtureReward(components=2, link="probit")
     >>> engine, _ = first_prepared((bp.Gibbs(), bp.NUTS()), model, world.comparisons)
     >>> type(engine).__name__
     'NUTS'

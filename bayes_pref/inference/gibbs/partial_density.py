@@ -4,7 +4,8 @@ The population's parameters are one vector theta: gamma (p + 1, d) by rows; tau 
 with a full covariance the unconstrained partial correlations y of `correlation_root`, row after
 row; then the choice model's parameters. L is diag(tau) R(y). The density is the same when tau_k,
 the entries of y that belong to feature k, and all zeta_ik change signs together, so that tau = 0 is
-no boundary.
+no boundary. A chain keeps its signs: to make tau positive after every move would be wrong, because
+a move whose metric ties tau to other parameters does not look the same from the other side.
 """
 
 from __future__ import annotations
@@ -312,25 +313,13 @@ class PartialDensity:
         return np.asarray((matrix + matrix.T) / 2)
 
     def lower_entries(self, theta: FloatArray) -> FloatArray:
-        """Return gamma, the entries of L by rows and the choice model's parameters."""
+        """Return gamma, L by rows with a positive diagonal, and the choice model's parameters."""
         here = self.at(theta)
         full = self.problem.population.full
         entries = np.tril_indices(self.d) if full else np.diag_indices(self.d)
-        lower = here.lower[entries] if here.tau.size else here.tau
+        # Columns of L may change signs: L L' is the same.
+        lower = (here.lower * np.sign(here.tau))[entries] if here.tau.size else here.tau
         return np.concatenate([here.gamma.ravel(), lower, here.phi])
-
-    def make_positive(self, theta: FloatArray, zeta: FloatArray, v: FloatArray) -> None:
-        """Change signs, in place, so that tau is positive and the density the same."""
-        _, tau, y, _ = (theta[place] for place in self.places)
-        signs = np.where(tau < 0, -1.0, 1.0)
-        if (signs > 0).all():
-            return
-        tau *= signs
-        if y.size:
-            row, column = np.tril_indices(self.d, -1)
-            y *= signs[row] * signs[column]
-        zeta *= signs[:, None]
-        v *= signs[:, None]
 
     def _batched(self, values: FloatArray) -> FloatArray:
         """(n_batches, d, batch) of (n_batches * batch, d)."""

@@ -102,7 +102,8 @@ def replicate(name: str, full: bool, spread: np.ndarray, seed: int) -> dict[str,
     # An expansion and a metric that do not depend on the parameters that the data came from.
     neutral = chain.density.start(np.random.default_rng(0))
     chain.density.expand(neutral, np.zeros((USERS, FEATURES)))
-    chain.whiten[...] = 0.4 * np.eye(len(chain.whiten))
+    # A metric that ties every parameter to the others: signs of tau must not matter to it.
+    chain.whiten[...] = 0.4 * np.eye(len(chain.whiten)) + 0.08
     chain.theta[...] = np.concatenate([gamma.ravel(), tau, [np.arctanh(correlation)] * full, phi])
     chain.v[0, :, :USERS] = v.T
     chain.zeta[...] = chain.density.standardised(chain.theta, chain.v)
@@ -111,7 +112,7 @@ def replicate(name: str, full: bool, spread: np.ndarray, seed: int) -> dict[str,
     theta, here = chain.theta, chain.density.at(chain.theta)
     found = {f"mu {k}": norm(0, MEAN_SD).cdf(here.gamma[0, k]) for k in range(FEATURES)}
     found |= {f"B {k}": norm(0, EFFECT_SD).cdf(here.gamma[1, k]) for k in range(FEATURES)}
-    found |= {f"tau {k}": halfnorm(0, SPREAD[k]).cdf(here.tau[k]) for k in range(FEATURES)}
+    found |= {f"tau {k}": halfnorm(0, SPREAD[k]).cdf(abs(here.tau[k])) for k in range(FEATURES)}
     found |= {f"v {k}": norm.cdf(chain.v[0, k, 0]) for k in range(FEATURES)}
     if full:
         found["correlation"] = beta(CONCENTRATION, CONCENTRATION).cdf((1 + np.tanh(here.y[0])) / 2)

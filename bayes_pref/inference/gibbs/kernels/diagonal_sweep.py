@@ -106,8 +106,6 @@ def diagonal_sweeps(
             acceptance, density = hmc_move(
                 rows, population, theta, z, weights, psi, whiten, step, leaps, rng
             )
-            for k in range(d):
-                tau[k] = abs(tau[k])  # the signs of tau and z change together: w is the same
             for i in range(weights.shape[0]):
                 for k in range(d):
                     density -= 0.5 * z[i, k] * z[i, k]

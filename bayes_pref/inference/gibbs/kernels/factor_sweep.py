@@ -62,7 +62,7 @@ def factor_sweeps(
                 rows, population, theta, own, weights, psi, whiten, step, leaps, rng
             )
             for k in range(d):
-                noise[k] = abs(noise[k])  # the signs of noise and u change together: w is the same
+                noise[k] = abs(noise[k])  # without noise its sign has no meaning
                 if not noisy:  # not a parameter of the model
                     density += 0.5 * (noise[k] / population.spread[k]) ** 2
             for i in range(weights.shape[0]):

@@ -147,6 +147,13 @@ def hmc_move(
     start, end = _leapfrog(args, new, gradient, momentum, whiten, step, leaps)
     if not np.isfinite(end):
         return 0.0, start
+    if not population.full:
+        # Scales end at zero. The density is the same for (tau, z) and (-tau, -z), but the metric,
+        # which ties tau to other parameters, is not: so a change of sign is no change of names.
+        at = population.precision.size
+        for k in range(z.shape[1]):
+            if new[at + k] < 0.0 and z[0, k] != 0.0:  # without noise z is 0, and tau of no meaning
+                return 0.0, start
     for k in range(size):
         kinetic -= 0.5 * momentum[k] * momentum[k]
     acceptance = np.exp(min(0.0, end - start + kinetic))

@@ -185,7 +185,6 @@ class GeneralChain(Chain):
             return acceptance, start
         self.theta[...] = new
         self.v[...] = v
-        density.make_positive(self.theta, self.zeta, self.v)
         return acceptance, end
 
     def _adapt(self, of_users: float, acceptance: float) -> None:
