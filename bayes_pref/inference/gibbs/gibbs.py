@@ -1,7 +1,8 @@
-"""Polya-Gamma Gibbs sampling: exact, and the fastest engine for logistic choices.
+"""Gibbs sampling: exact, and the fastest engine for users with Gaussian weights.
 
-Given one Polya-Gamma variable per comparison the likelihood is Gaussian (Polson, Scott & Windle
-2013). How users differ decides the sampler: `samplers` has one file for each structure of the
+Given one Polya-Gamma variable per comparison the likelihood of logistic choices is Gaussian
+(Polson, Scott & Windle 2013); other choices are sampled by Hamiltonian moves, users apart from the
+population. How users differ decides the sampler: `samplers` has one file for each structure of the
 population, and the first of `Gibbs.samplers` that accepts a model draws from its posterior.
 """
 
@@ -41,11 +42,11 @@ from bayes_pref.types import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class Gibbs(MCMC):
-    """Exact Gibbs sampler for logistic choices of Gaussian users; the default where it applies.
+    """Exact Gibbs sampler of Gaussian users; the default where it applies.
 
-    Works for `PooledReward`, `HierarchicalReward`, diagonal or full, and `LowRankReward`, with
-    covariates and with position bias; for `MixtureReward`, and for `SharedCauseReward` of contexts
-    that are numbers. Chains run in parallel threads, with overdispersed initial values, and depend
+    Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates and every
+    choice model of this package; and where choices are logistic for `LowRankReward`,
+    `MixtureReward`, and `SharedCauseReward` of contexts that are numbers. Chains run in parallel threads, with overdispersed initial values, and depend
     on the seed alone. Ctrl-C keeps the draws so far.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Gibbs and NUTS agree on choices among several, and other data are noticed."""
+"""Gibbs and NUTS agree on every choice model, and other data are noticed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 import xarray as xr
+from choice_cases import choice_comparisons
 from monte_carlo import agree
 from set_data import chosen_sets
 from stage_cases import stage_comparisons
@@ -20,6 +21,10 @@ MODELS = {
     "tasks": bp.HierarchicalReward(),
     "best-worst": bp.HierarchicalReward(),
     "ranking, full": bp.HierarchicalReward(covariance="full"),
+    "ties": bp.HierarchicalReward(position=True),
+    "probit": bp.HierarchicalReward(link="probit"),
+    "graded": bp.HierarchicalReward(),
+    "lapse": bp.HierarchicalReward(lapse=True),
 }
 CASES = [pytest.param(name, marks=() if name == "tasks" else pytest.mark.long) for name in MODELS]
 GIBBS = bp.Gibbs(draws=4000, warmup=500, chains=2, progress=False)
@@ -32,7 +37,9 @@ def case(name: str) -> tuple[bp.RewardModel, bp.Comparisons]:
         return MODELS[name], stage_comparisons()
     if name == "best-worst":
         return MODELS[name], chosen_sets(users=6, each=4, size=4, worst=True)
-    return MODELS[name], chosen_sets(users=6, each=4, size=4, places=2)
+    if name == "ranking, full":
+        return MODELS[name], chosen_sets(users=6, each=4, size=4, places=2)
+    return MODELS[name], choice_comparisons(name)
 
 
 def draws(model: bp.RewardModel, comparisons: bp.Comparisons, engine: bp.Engine) -> xr.Dataset:

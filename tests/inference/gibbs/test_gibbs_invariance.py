@@ -75,7 +75,8 @@ def replicate(full: bool, dense: bool, spread: np.ndarray, seed: int) -> tuple[n
         np.ones(FEATURES),
         np.ones(1),
     )
-    move = Move(0.5 * np.eye(theta.size), 0.7, 3)
+    # The metric ties parameters to each other: signs of tau must not matter to it.
+    move = Move(0.5 * np.eye(theta.size) + 0.08, 0.7, 3)
     if full:
         sweep_full(problem, theta, weights, psi, (move, move), rng, SWEEPS)
     else:
