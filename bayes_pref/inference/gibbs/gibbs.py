@@ -46,8 +46,9 @@ class Gibbs(MCMC):
 
     Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates and every
     choice model of this package; and where choices are logistic for `LowRankReward`,
-    `MixtureReward`, and `SharedCauseReward` of contexts that are numbers. Chains run in parallel threads, with overdispersed initial values, and depend
-    on the seed alone. Ctrl-C keeps the draws so far.
+    `MixtureReward`, and `SharedCauseReward` of contexts that are numbers. Chains run in parallel
+    threads, with overdispersed initial values, and depend on the seed alone. Ctrl-C keeps the draws
+    so far.
 
     Parameters
     ----------
