@@ -106,7 +106,7 @@ class GeneralChain(Chain):
         self.log_step = np.full(1, np.log(0.5))
         self.log_turn = np.zeros(1)  # of users' angle, relative to the largest
         self.short = False
-        self.leaps = 6 if problem.population.full else 3
+        self.leaps = 6 if problem.population.full else 5
         every = 2 if size > _MANY else 1
         self.looks = {
             int(share * warmup): stage
