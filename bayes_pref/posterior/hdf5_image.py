@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, BinaryIO
 
 import h5py
@@ -165,11 +166,12 @@ def _add_compressed(group: h5py.Group, name: str, values: NDArray[Any], dims: li
     places = list(added.iter_chunks())
     # HDF5 compresses one chunk after another, and looks for repetitions that draws do not have.
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
-        for place, chunk in zip(
-            places,
-            pool.map(lambda place: _packed(values[place], added.chunks), places),
-            strict=True,
-        ):
+        pack = partial(_packed_at, values, added.chunks)
+        try:
+            packed: Iterator[bytes] = pool.map(pack, places)
+        except RuntimeError:  # no thread can start: Python is ending, or a limit is reached
+            packed = map(pack, places)
+        for place, chunk in zip(places, packed, strict=True):
             added.id.write_direct_chunk(tuple(part.start for part in place), chunk)
     _label(group, added, dims)
     added.attrs[NOTE] = NOTE_TEXT
@@ -179,12 +181,12 @@ def _add_compressed(group: h5py.Group, name: str, values: NDArray[Any], dims: li
     return False
 
 
-def _packed(values: NDArray[Any], shape: tuple[int, ...]) -> bytes:
+def _packed_at(values: NDArray[Any], shape: tuple[int, ...], place: tuple[slice, ...]) -> bytes:
     """Return a chunk as HDF5's filters store it: bytes of the same place together, deflated."""
-    whole = values
-    if values.shape != shape:  # the last one of a dimension
-        whole = np.zeros(shape, values.dtype)
-        whole[tuple(map(slice, values.shape))] = values
+    whole = values[place]
+    if whole.shape != shape:  # the last one of a dimension
+        part, whole = whole, np.zeros(shape, values.dtype)
+        whole[tuple(map(slice, part.shape))] = part
     octets = np.ascontiguousarray(whole).view(np.uint8).reshape(-1, whole.itemsize)
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     return packer.compress(octets.T.tobytes()) + packer.flush()

@@ -617,3 +617,19 @@ def test_loading_makes_no_folder_and_takes_no_encoder_from_the_file(tmp_path: Pa
     posterior.save(tmp_path / "posterior.nc")
     with pytest.raises(DataError, match=r"no features of texts; load it without encoder="):
         Posterior.load(tmp_path / "posterior.nc", encoder=lambda texts: np.ones((len(texts), 2)))
+
+
+def test_a_compact_file_is_the_same_where_no_thread_can_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    posterior = made_posterior(chains=2, draws=500)
+    posterior.save(tmp_path / "threads.nc", compact=True)
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
+    posterior.save(tmp_path / "none.nc", compact=True)
+    weights = [
+        Posterior.load(tmp_path / name).draws["weights"] for name in ("threads.nc", "none.nc")
+    ]
+    np.testing.assert_array_equal(*weights)

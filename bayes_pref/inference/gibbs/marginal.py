@@ -127,8 +127,9 @@ def move_population(
     start, end = leapfrog((), new, gradient, momentum, move.whiten, step, move.leaps)
     if not np.isfinite(end):
         return 0.0
-    kinetic -= 0.5 * momentum @ momentum
-    acceptance = np.exp(min(0.0, float(end - start + kinetic)))
+    change = float(end - start + kinetic - 0.5 * momentum @ momentum)
+    # A trajectory that lost a number is refused: the least of 0 and nan is 0.
+    acceptance = np.exp(min(0.0, change)) if np.isfinite(change) else 0.0
     if rng.random() < acceptance:
         theta[...] = new
     return float(acceptance)

@@ -156,7 +156,9 @@ def hmc_move(
                 return 0.0, start
     for k in range(size):
         kinetic -= 0.5 * momentum[k] * momentum[k]
-    acceptance = np.exp(min(0.0, end - start + kinetic))
+    change = end - start + kinetic
+    # A trajectory that lost a number is refused: the least of 0 and nan may be 0.
+    acceptance = np.exp(min(0.0, change)) if np.isfinite(change) else 0.0
     if rng.random() >= acceptance:
         return acceptance, start
     for k in range(size):
