@@ -46,6 +46,14 @@ def _add_columns(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--choice", required=True, metavar="COLUMN", help="1 = left was preferred, 0 = right"
     )
+    group.add_argument(
+        "--frequency", metavar="COLUMN", help="how often an answer was given; each counts"
+    )
+    group.add_argument(
+        "--survey-weight",
+        metavar="COLUMN",
+        help="how many people a user stands for: kept for averages over users, not in the fit",
+    )
     for option, text in _COLUMNS.items():
         group.add_argument(option, nargs="+", default=[], metavar="COLUMN", help=text)
     group.add_argument(

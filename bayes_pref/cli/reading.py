@@ -38,7 +38,9 @@ def prepare(options: argparse.Namespace) -> tuple[Comparisons, RewardModel, str]
     automatic = not (options.difference or options.left or options.right)
     difference = options.difference
     if automatic:
-        difference = feature_columns(votes, [options.user, options.choice, *options.context])
+        weights = [name for name in (options.frequency, options.survey_weight) if name]
+        known_columns = [options.user, options.choice, *options.context, *weights]
+        difference = feature_columns(votes, known_columns)
     with warnings.catch_warnings(record=True) as noticed:
         warnings.simplefilter("always", DataWarning)
         try:
@@ -103,6 +105,8 @@ def _comparisons(
         context=options.context or None,
         interactions="all" if options.interactions else None,
         covariates=None if known is None else known.frame,
+        frequency=options.frequency,
+        survey_weight=options.survey_weight,
         sides=options.sides.replace("-", " "),
     )
 
@@ -150,6 +154,8 @@ def _roles(options: argparse.Namespace, comparisons: Comparisons, *, automatic: 
         "features (every other column)" if automatic else "features": features.attributes,
         "contexts": features.contexts,
         "interactions": [":".join(pair) for pair in features.interactions],
+        "frequency": [options.frequency] if options.frequency else [],
+        "survey weight": [options.survey_weight] if options.survey_weight else [],
         f"covariates ({options.covariates})": comparisons.covariate_names,
     }
     return [

@@ -23,7 +23,7 @@ from bayes_pref.data.description import as_html, as_text, described
 from bayes_pref.data.features import Features, TextSource, constant_features, feature_scale
 from bayes_pref.data.network import Representation
 from bayes_pref.data.outcome import Outcome, PairedChoice
-from bayes_pref.data.read_only import read_only, read_only_copy
+from bayes_pref.data.read_only import read_only, read_only_copy, taken
 from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.long import TasksReader
@@ -31,6 +31,7 @@ from bayes_pref.data.readers.rankings import RankingsReader
 from bayes_pref.data.readers.wide import WideReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.sides import AS_SHOWN
+from bayes_pref.data.survey_weights import shares
 from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed
@@ -40,6 +41,7 @@ __all__ = ["Comparisons"]
 
 _ARRAYS: Mapping[str, type[np.generic]] = {
     **dict.fromkeys(("difference", "choice", "context", "covariates", "right"), np.float64),
+    "survey_weights": np.float64,
     "user": np.int64,
 }
 _MANY = (list, pd.Index, pd.Series, np.ndarray)
@@ -90,6 +92,8 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
     sides
         How sides came about: "as shown"; "toss", at random after the answer; or "one-sided", where
         the answers name one side almost throughout, as where the winner is written first.
+    survey_weights
+        (u,) how many people each user stands for, in averages over users; None: all as many.
 
     Raises
     ------
@@ -131,6 +135,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
     text: TextSource | None = None
     representation: Representation | None = None
     sides: str = AS_SHOWN
+    survey_weights: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check that the parts fit together."""
@@ -171,6 +176,19 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
         return read_only(np.diff(self.offsets))
 
     @cached_property
+    def user_shares(self) -> FloatArray:
+        """(u,) share of each user in averages over people: 1 / u, or by `survey_weights`.
+
+        Raises
+        ------
+        DataError
+            If all of these users have a survey weight of 0.
+        """
+        if self.survey_weights is None:
+            return read_only(np.full(self.n_users, 1.0 / self.n_users))
+        return read_only(shares(self.survey_weights))
+
+    @cached_property
     def tasks(self) -> pd.Index[Any]:
         """Labels of the tasks: those of the rows, or of choices among several the tasks' own.
 
@@ -181,9 +199,9 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
         first = np.flatnonzero(np.diff(self.outcome.tasks(len(self)), prepend=-1))
         named = [row[0] if isinstance(row, tuple) else row for row in self.rows[first].tolist()]
         labels: pd.Index[Any] = pd.Index(named)
-        if labels.is_unique:
+        both = list(zip(self.users[self.user[first]].tolist(), named, strict=True))
+        if len(set(both)) == labels.nunique():  # a label may be that of copies of a task
             return labels
-        both = zip(self.users[self.user[first]].tolist(), labels.tolist(), strict=True)
         return pd.Index([str(label) for label in both])
 
     @cached_property
@@ -275,8 +293,9 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
             context=read_only(self.context[chosen]),
             covariates=read_only(self.covariates[kept]),
             rows=self.rows[chosen],
-            right=None if self.right is None else read_only(self.right[chosen]),
+            right=taken(self.right, chosen),
             outcome=self.outcome.take(chosen),
+            survey_weights=taken(self.survey_weights, kept),
         )
 
     def split(
@@ -364,7 +383,8 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
 
     def _described(self) -> list[tuple[str, str]]:
         choices = self.outcome.describe(self.choice)
-        return described(self.counts, self.features, self.covariate_names, self.constant, choices)
+        parts = (self.counts, self.features, self.covariate_names, self.constant)
+        return described(*parts, choices, self.survey_weights)
 
     def __repr__(self) -> str:
         """Describe the comparisons in a few lines."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayes_pref import settings
 from bayes_pref.data.sides import SIDES
+from bayes_pref.data.survey_weights import check_survey_weights
 from bayes_pref.errors import DataError, Place
 from bayes_pref.types import FloatArray, IntArray
 
@@ -39,6 +40,8 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     }
     if parts["right"] is not None:
         shapes["right"] = (n, len(features.attributes))
+    if parts["survey_weights"] is not None:
+        shapes["survey_weights"] = (u,)
     for name, expected in shapes.items():
         found = parts[name].shape
         if found != expected:
@@ -50,6 +53,8 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     _check_finite("feature", features.names, parts["difference"], rows)
     _check_finite("context", features.contexts, parts["context"], rows)
     _check_finite("covariate", covariates, parts["covariates"], users)
+    if parts["survey_weights"] is not None:
+        check_survey_weights(parts["survey_weights"], users)
 
 
 def _check_users(user: IntArray, users: pd.Index[Any]) -> None:

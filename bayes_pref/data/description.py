@@ -6,8 +6,9 @@ import html
 from collections.abc import Sequence
 
 from bayes_pref.data.features import Features
+from bayes_pref.data.survey_weights import described_weights
 from bayes_pref.messages import listed, printable
-from bayes_pref.types import IntArray
+from bayes_pref.types import FloatArray, IntArray
 
 _NAMED = 8  # names listed before an ellipsis
 
@@ -18,6 +19,7 @@ def described(
     covariates: Sequence[str],
     constant: Sequence[str],
     choices: str,
+    survey_weights: FloatArray | None = None,
 ) -> list[tuple[str, str]]:
     """List the size, the columns and the choices of comparisons, as (title, text).
 
@@ -31,6 +33,8 @@ def described(
         Names of the features that never differ within a pair.
     choices
         How often each answer was given.
+    survey_weights
+        (u,) how many people each user stands for; None: not given.
     """
     low, high = counts.min(), counts.max()
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -45,6 +49,8 @@ def described(
             more = ", ..." if len(found) > _NAMED else ""
             count = f"{len(found):,} {title}s" if len(found) > 1 else title
             lines.append((count, ", ".join(found[:_NAMED]) + more))
+    if survey_weights is not None:
+        lines.append(("survey weights", described_weights(survey_weights)))
     if constant:
         lines.append(("never differ within a pair", listed(constant)))
     return [*lines, ("choices", choices)]

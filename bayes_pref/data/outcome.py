@@ -75,6 +75,16 @@ class Outcome(ABC):
         """Return the outcome of a selection of rows, given by position."""
         return self
 
+    def repeated(self, times: IntArray) -> tuple[IntArray, Outcome]:
+        """Return positions of rows (m,) in which each of n rows stands so often, and their outcome.
+
+        Parameters
+        ----------
+        times
+            (n,) from 1 on; the rows of a task have the same.
+        """
+        return np.repeat(np.arange(len(times)), times), self
+
     def tasks(self, n_rows: int) -> IntArray:
         """(n,) nondecreasing codes of the rows' tasks: a choice between two is a task of its own.
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.outcome import Outcome
+from bayes_pref.data.selection import rows_of
 from bayes_pref.errors import DataError
 from bayes_pref.types import FloatArray, IntArray, Mask
 
@@ -109,6 +110,26 @@ class Ranking(Outcome):
         assert self.worst is not None
         return Ranking(codes, pd.factorize(self.task[kept])[0], self.worst[kept])
 
+    def repeated(self, times: IntArray) -> tuple[IntArray, Ranking]:
+        """Return the rows of repeated tasks, and their outcome, in which each copy is a task.
+
+        Examples
+        --------
+        >>> at, outcome = Ranking([0, 0, 1]).repeated(np.array([2, 2, 1]))
+        >>> at.tolist(), outcome.stage.tolist()
+        ([0, 1, 0, 1, 2], [0, 0, 1, 1, 2])
+        """
+        assert self.task is not None  # as validated
+        assert self.worst is not None
+        of_row, first = self.task_of_rows, _starts(self.task)
+        copies = np.repeat(np.arange(len(first) - 1), times[_starts(of_row)[:-1]])
+        stages = rows_of(copies, first)  # of each copy, as positions of stages
+        rows = rows_of(stages, _starts(self.stage))
+        size = np.bincount(self.stage)[stages]
+        task = np.repeat(np.arange(len(copies)), np.diff(first)[copies])
+        stage = np.repeat(np.arange(len(stages)), size)
+        return rows, Ranking(stage, task, self.worst[stages])
+
     def describe(self, choice: FloatArray) -> str:
         """Summarise choices."""
         assert self.worst is not None  # as validated
@@ -128,6 +149,11 @@ class Ranking(Outcome):
     @classmethod
     def _with_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, Any]) -> Ranking:
         return cls(arrays["stage"], arrays.get("task"), arrays.get("worst"))
+
+
+def _starts(codes: IntArray) -> IntArray:
+    """(k + 1,) where each of k nondecreasing codes begins, and the end."""
+    return np.append(np.flatnonzero(np.diff(codes, prepend=-1)), len(codes))
 
 
 def _codes_in_order(codes: IntArray, name: str, order: str) -> IntArray:

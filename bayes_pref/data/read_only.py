@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_pref.types import IntArray
+
 T = TypeVar("T", bound=np.generic)
 
 
@@ -20,6 +22,17 @@ def read_only(array: NDArray[T]) -> NDArray[T]:
     """
     array.flags.writeable = False
     return array
+
+
+def taken(array: NDArray[T] | None, rows: IntArray) -> NDArray[T] | None:
+    """Return some rows of an array, read-only; None stays None.
+
+    Examples
+    --------
+    >>> taken(np.array([1.0, 2.0]), np.array([1]))
+    array([2.])
+    """
+    return None if array is None else read_only(array[rows])
 
 
 def read_only_copy(array: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:

@@ -67,7 +67,40 @@ def describe_choices(
     eta: FloatArray, choices: ChoiceDistribution, interval: float
 ) -> dict[str, FloatArray]:
     """Describe choices with log-odds (user, comparison, sample); entropies in bits."""
-    chance = choices.probabilities(eta)
+    return describe_chances(choices.probabilities(eta), interval)
+
+
+def average_chances(
+    weights: xr.DataArray, matrix: FloatArray, choices: ChoiceDistribution, shares: FloatArray
+) -> FloatArray:
+    """Average the probabilities of outcomes over users.
+
+    Parameters
+    ----------
+    weights
+        (chain, draw, user, feature)
+    matrix
+        (row, feature) left minus right.
+    choices
+        Distribution of choices at the same draws.
+    shares
+        (user,) which sum to 1.
+
+    Returns
+    -------
+    chances: (outcome, row, sample)
+    """
+    total, start = np.zeros(()), 0
+    # A loop over blocks of users: the probabilities of all would be larger than the posterior.
+    for block in user_blocks(weights, len(matrix) / matrix.shape[1]):
+        chance = choices.probabilities(matrix @ block)
+        part = shares[start : start + len(block)]
+        total, start = total + np.einsum("u,ours->ors", part, chance), start + len(block)
+    return total
+
+
+def describe_chances(chance: FloatArray, interval: float) -> dict[str, FloatArray]:
+    """Describe probabilities of outcomes (outcome, ..., sample); entropies in bits."""
     aleatoric = entr(chance).sum(axis=0).mean(axis=-1) / np.log(2.0)
     mean = chance.mean(axis=-1)
     whole = entr(mean).sum(axis=0) / np.log(2.0)

@@ -19,11 +19,10 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.estimates import describe, describer, estimate, user_blocks
 from bayes_pref.posterior.posterior_draws import PosteriorDraws
-from bayes_pref.posterior.queries import Users
+from bayes_pref.posterior.queries import AVERAGE, Users, is_average
 from bayes_pref.settings import interval as valid_interval
 from bayes_pref.types import FloatArray
 
-AVERAGE = "average"
 _UNITS = {"log": "unit of the logarithm", "standardise": "standard deviation", "outside": "chosen"}
 
 
@@ -102,8 +101,8 @@ class PartWorths(PosteriorDraws):
         Parameters
         ----------
         users
-            ``"average"``: the mean over these users, with the interval of that mean; or as for
-            `weights`.
+            ``"average"``: the mean over all users, weighted by their survey weights if there are
+            any, with the interval of that mean; or as for `weights`.
         interval
             Probability inside the central credible interval.
 
@@ -129,10 +128,7 @@ class PartWorths(PosteriorDraws):
         True
         """
         described = attribute_levels(self.comparisons)
-        weights, labels = self._weights(None if _is_average(users) else users)
-        if _is_average(users):
-            weights = weights.mean("user").expand_dims(user=[AVERAGE])
-            labels = pd.Index([AVERAGE])
+        weights, labels = self._weights(users)
         matrix = np.vstack([each.matrix for each in described])
         columns = estimate(weights, matrix, describer(interval))
         rows = [(each.name, level) for each in described for level in each.levels]
@@ -150,8 +146,8 @@ class PartWorths(PosteriorDraws):
         Parameters
         ----------
         users
-            ``"average"``: the mean over these users, with the interval of that mean; or as for
-            `weights`.
+            ``"average"``: the mean over all users, weighted by their survey weights if there are
+            any, with the interval of that mean; or as for `weights`.
         interval
             Probability inside the central credible interval.
 
@@ -181,11 +177,14 @@ class PartWorths(PosteriorDraws):
         outside = {each.name for each in self.comparisons.features.codings if not each.has_range}
         every = attribute_levels(self.comparisons)
         described = [each for each in every if each.name not in outside]
-        weights, labels = self._weights(None if _is_average(users) else users)
+        weights, labels = self._weights(None if is_average(users) else users)
         shares = (_shares(block, described) for block in user_blocks(weights))
-        if _is_average(users):
-            total = sum(block.sum(axis=0) for block in shares) / len(labels)
-            parts, labels = [describe(np.asarray(total)[None], interval)], pd.Index([AVERAGE])
+        if is_average(users):
+            total, start = np.zeros(()), 0
+            for block in shares:  # of users
+                part = self.comparisons.user_shares[start : start + len(block)]
+                total, start = total + np.tensordot(part, block, 1), start + len(block)
+            parts, labels = [describe(total[None], interval)], pd.Index([AVERAGE])
         else:
             parts = [describe(block, interval) for block in shares]
         columns = {
@@ -196,10 +195,6 @@ class PartWorths(PosteriorDraws):
             "attribute": [each.name for each in described] * len(labels),
         }
         return pd.DataFrame(keys | columns)
-
-
-def _is_average(users: Users) -> bool:
-    return isinstance(users, str) and users == AVERAGE
 
 
 def _shares(weights: FloatArray, described: Sequence[AttributeLevels]) -> FloatArray:

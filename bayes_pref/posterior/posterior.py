@@ -18,6 +18,7 @@ import pandas as pd
 
 from bayes_pref import settings
 from bayes_pref.posterior.estimates import (
+    describe_chances,
     describe_choices,
     describe_parameters,
     describer,
@@ -25,21 +26,23 @@ from bayes_pref.posterior.estimates import (
     estimate_frame,
     parameter_frame,
 )
-from bayes_pref.posterior.part_worths import PartWorths
 from bayes_pref.posterior.predictions import describe_rows
 from bayes_pref.posterior.queries import (
+    AVERAGE,
     Items,
     Users,
     difference_matrix,
+    is_average,
     item_matrix,
     row_users,
 )
 from bayes_pref.posterior.repr import as_html, as_text
+from bayes_pref.posterior.share import Shares
 from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(PartWorths):
+class Posterior(Shares):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,
@@ -118,9 +121,10 @@ class Posterior(PartWorths):
         Parameters
         ----------
         users
-            A user's label, a list of labels, None for every user, or ``"population"`` for a new
-            user. (If a user is labelled "population": ``["population"]``
-            is that user.)
+            A user's label, a list of labels, None for every user, ``"population"`` for a new user
+            as the model has it, or ``"average"`` for the mean over all users, weighted by their
+            survey weights if there are any. (If a user is labelled "population" or "average":
+            ``["average"]`` is that user.)
         interval
             Probability inside the central credible interval.
 
@@ -249,7 +253,8 @@ class Posterior(PartWorths):
         users
             As for `weights`. None: where `left` is a frame with the column of the users, named as
             in the data, each row for its own user, and otherwise every user. A user without
-            comparisons in the posterior is a new user from the population.
+            comparisons in the posterior is a new user from the population. ``"average"``: the
+            mean of the probability over all users, which is not that at the mean of their weights.
         interval
             Probability inside the central credible interval.
 
@@ -292,6 +297,9 @@ class Posterior(PartWorths):
         def describe(eta: FloatArray) -> dict[str, FloatArray]:
             return describe_choices(eta, choices, interval)
 
+        if is_average(users):
+            average = describe_chances(self._average_chances(matrix), interval)
+            return pd.DataFrame({"user": AVERAGE, "comparison": labels, **average})
         own = row_users(left, self.comparisons) if users is None else None
         if own is not None:
             weights, codes = self._own_weights(*own)
@@ -306,14 +314,15 @@ class Posterior(PartWorths):
 
         P(preferred) - P(the other preferred), from -1 to 1, of an item that has one raw unit more
         of the attribute (or that level instead of the baseline) and is otherwise the same; averaged
-        over its being shown on the left and on the right, over users and, for an attribute that
-        interacts with contexts, over the contexts of each user's comparisons. A tie or a middle
-        level of the answers is for neither.
+        over its being shown on the left and on the right, over users (weighted by their survey
+        weights if there are any) and, for an attribute that interacts with contexts, over the
+        contexts of each user's comparisons. A tie or a middle level of the answers is for neither.
 
         Parameters
         ----------
         interval
-            Probability inside the central credible interval, of the average over these users.
+            Probability inside the central credible interval, of the average over these users or
+            the people they stand for. That the users are a sample is not in it.
 
         Returns
         -------

@@ -28,12 +28,15 @@ from bayes_pref.models import RewardModel, from_settings
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.posterior import storage
 from bayes_pref.posterior.coherence import check_draws, check_features, check_run
+from bayes_pref.posterior.estimates import average_chances
 from bayes_pref.posterior.predictions import marginal_effects, predict
 from bayes_pref.posterior.queries import (
+    AVERAGE,
     POPULATION,
     Items,
     Users,
     difference_matrix,
+    is_average,
     item_matrix,
     user_positions,
 )
@@ -126,6 +129,8 @@ class PosteriorDraws:
             As `preference`.
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
+        if is_average(users):
+            return self._average_preference(matrix, labels)
         eta = self._projected(matrix, labels, "comparison", users)
         samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
         samples = samples_last.reshape(*samples_last.shape[:2], -1)
@@ -314,8 +319,28 @@ class PosteriorDraws:
         weights = self.model.user_weights(self.draws)
         if users is None:
             return weights, known
+        if is_average(users):
+            shares = xr.DataArray(self.comparisons.user_shares, dims="user")
+            mean = weights.drop_vars("user", errors="ignore").dot(shares, dim="user")
+            mean = mean.expand_dims(user=[AVERAGE]).transpose("chain", "draw", "user", "feature")
+            return mean, pd.Index([AVERAGE])
         positions = user_positions(users, known)
         return weights.isel(user=positions), known.take(positions)
+
+    def _average_preference(self, matrix: FloatArray, labels: pd.Index) -> xr.DataArray:
+        """Draws (chain, draw, user, comparison) of the average probability of left."""
+        chances = self._average_chances(matrix)
+        preferred = chances[(len(chances) + 1) // 2 :].sum(axis=0)
+        coords = self._sampled() | {"user": [AVERAGE], "comparison": labels.rename("comparison")}
+        values = preferred.T.reshape(len(coords["chain"]), -1, 1, len(matrix))
+        return xr.DataArray(
+            values, coords, ("chain", "draw", "user", "comparison"), name="preference"
+        )
+
+    def _average_chances(self, matrix: FloatArray) -> FloatArray:
+        """Probabilities (outcome, comparison, sample) of a person's answers, over all users."""
+        weights, shares = self._weights(None)[0], self.comparisons.user_shares
+        return average_chances(weights, matrix, self.choice_distribution, shares)
 
     def _own_weights(
         self, positions: NDArray[np.intp], labels: pd.Index

@@ -150,12 +150,13 @@ def marginal_effects(
 
     P(preferred) - P(the other preferred) of an item that has one unit more of the attribute (or
     that level instead of the baseline) and is otherwise equal, averaged over both sides, over each
-    user's own contexts where the attribute interacts with any, and over users.
+    user's own contexts where the attribute interacts with any, and over users, by their shares.
     """
     features, samples = comparisons.features, weights.sizes["chain"] * weights.sizes["draw"]
     count = len(features.attributes)
     effects = np.zeros((samples, count))
-    share = 1.0 / (comparisons.n_users * comparisons.counts[comparisons.user])
+    of_users = comparisons.user_shares
+    share = (of_users / comparisons.counts)[comparisons.user]
     interacting = np.isin(features.attributes, [name for name, _ in features.interactions])
     own = weights.isel(feature=slice(count)).transpose("user", "feature", "chain", "draw")
     # A loop over attributes: with contexts, each takes log-odds of all rows and draws.
@@ -166,5 +167,5 @@ def marginal_effects(
                 effects[:, k] += share[part] @ choices.advantage(eta)
         else:
             gain = np.einsum("j,uj...->u...", unit[unit != 0], own[:, unit != 0].to_numpy())
-            effects[:, k] = choices.advantage(gain.reshape(len(gain), -1)).mean(axis=0)
+            effects[:, k] = of_users @ choices.advantage(gain.reshape(len(gain), -1))
     return effects

@@ -19,8 +19,13 @@ Labels: TypeAlias = "Hashable | Sequence[Hashable] | pd.Index[Any] | pd.Series[A
 Users: TypeAlias = "Labels | None"
 Items: TypeAlias = "TableLike | Labels | None"
 
-POPULATION = "population"
+POPULATION, AVERAGE = "population", "average"
 _LISTS = (list, tuple, range, set, frozenset, pd.Index, pd.Series, np.ndarray)
+
+
+def is_average(users: Users) -> bool:
+    """Whether users are asked for by the word for their average."""
+    return isinstance(users, str) and users == AVERAGE
 
 
 def user_positions(users: Users, known: pd.Index) -> NDArray[np.intp]:

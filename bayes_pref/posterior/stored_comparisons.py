@@ -46,6 +46,8 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
     if comparisons.right is not None:
         dataset["right"] = (("comparison", "attribute"), comparisons.right)
+    if comparisons.survey_weights is not None:
+        dataset["survey_weights"] = ("user_label", comparisons.survey_weights)
     parts = {
         "outcome": comparisons.outcome,
         "text": comparisons.text,
@@ -100,6 +102,9 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         text=None if text is None else TextFeatures.from_state(*text),
         representation=None if network is None else Representation.from_state(*network),
         sides=described.get("sides", "as shown"),  # files of earlier versions do not say
+        survey_weights=(
+            dataset["survey_weights"].to_numpy() if "survey_weights" in dataset else None
+        ),
     )
 
 

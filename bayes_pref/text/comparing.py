@@ -51,6 +51,8 @@ def comparisons(
     features: TextSource | None = None,
     embeddings: Mapping[str, ArrayLike] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    frequency: str | None = None,
+    survey_weight: str | None = None,
     skip: bool = False,
     sides: SidesOption = "as shown",
     seed: int = 0,
@@ -93,6 +95,8 @@ def comparisons(
         both sides.
     cache
         Folder in which embeddings are kept between runs.
+    frequency, survey_weight
+        Fields, as the columns of `Comparisons.from_frame`.
     skip
         Whether to leave out records without two different responses, with a warning, instead of
         raising an error.
@@ -157,7 +161,15 @@ def comparisons(
         if tossed:  # a pair is on the same sides for all users, who may agree
             warnings.filterwarnings("ignore", ".*sides='toss'", DataWarning)
         read = _assemble(
-            votes, known, features, user, column_names(context), interactions, covariates, progress
+            votes,
+            known,
+            features,
+            user,
+            column_names(context),
+            {"frequency": frequency, "survey_weight": survey_weight},
+            interactions,
+            covariates,
+            progress,
         )
     return replace(read, sides=TOSS) if tossed else read
 
@@ -272,6 +284,7 @@ def _assemble(
     features: TextSource,
     user: str | None,
     context: tuple[str, ...],
+    weights: Mapping[str, str | None],
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
     covariates: TableLike | None,
     progress: bool,
@@ -291,7 +304,9 @@ def _assemble(
     )
     columns |= dict(zip(features.context_names, asked.T, strict=True))
     frame = pd.DataFrame(columns, index=votes.frame.index)
-    for name in (*([user] if user else []), *context):
+    if user is None and weights["survey_weight"] is not None:
+        raise DataError("survey_weight= needs the users' labels", "name their field with user=")
+    for name in filter(None, (user, *context, *weights.values())):
         if name not in votes.records:
             raise DataError(f"no record has the field {name!r}")
         absent = votes.records[name].isna().to_numpy()
@@ -314,5 +329,7 @@ def _assemble(
         context=[*features.context_names, *context],
         interactions=interactions,
         covariates=covariates,
+        frequency=weights["frequency"],
+        survey_weight=weights["survey_weight"],
     )
     return replace(made, text=features)

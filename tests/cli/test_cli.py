@@ -70,6 +70,19 @@ def fit_votes(*more: str, file: str = "votes.csv") -> list[str]:
     return ["fit", file, "--user", "who", "--choice", "won", "--out", "run", *TINY, *more]
 
 
+def test_a_fit_reads_both_kinds_of_weights(run: Run, folder: Path) -> None:
+    table = votes()
+    table = table.assign(times=np.arange(24) % 2 + 1, people=table["who"] / 2)
+    table.to_csv(folder / "votes.csv", index=False)
+    status, out, err = run(*fit_votes("--frequency", "times", "--survey-weight", "people"))
+    assert (status, err) == (0, "")
+    comparisons = bp.Posterior.load("run/posterior.nc").comparisons
+    assert len(comparisons) == 36
+    assert comparisons.survey_weights.tolist() == [1.5, 0.5, 1.0, 6.0]
+    assert "features (every other column): length, tone" in out
+    assert "survey weight: people" in out
+
+
 def test_a_fit_writes_results_that_say_the_same(run: Run, folder: Path) -> None:
     status, out, err = run(*fit_votes("--covariates", "people.csv", "--seed", "4"))
     assert (status, err) == (0, "")

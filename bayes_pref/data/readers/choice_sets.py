@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.readers.row_weights import UNWEIGHTED, RowWeights
 from bayes_pref.data.readers.stages import TaskRefusal, places
 from bayes_pref.data.table import Table, missing_in, positions_in
 from bayes_pref.errors import DataError, Place
@@ -35,6 +36,8 @@ class TaskColumns:
         Columns of the alternatives' ids and of whether they could be chosen; None: not given.
     none
         The id of the outside option; True: it has no rows; None: there is none.
+    weights
+        Columns of frequencies and survey weights.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class TaskColumns:
     alternative: str | None = None
     availability: str | None = None
     none: Any = None
+    weights: RowWeights = UNWEIGHTED
 
     def __post_init__(self) -> None:
         """Validate which are given."""
@@ -99,7 +103,8 @@ class TaskColumns:
         found = {name: [str(column)] for name in single if (column := getattr(self, name))}
         # An alternative's id may be an attribute, too: then each has a constant of its own.
         attributes = [name for name in self.attributes if name != self.alternative]
-        return found | {"attributes": attributes, "context": list(self.context)}
+        found |= {"attributes": attributes, "context": list(self.context)}
+        return found | self.weights.roles()
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,8 @@ class ChoiceSets:
         refuse = TaskRefusal(table, columns.task, user=columns.user, shared=shared)
         table.numbers(columns.context)
         refuse.changes(task, list(columns.context))
+        columns.weights.check(table, columns.user)
+        refuse.changes(task, columns.weights.roles().get("frequency", []))
         best, worst, place = _answers(table, columns, task, refuse)
         row = _available(table, columns, best | worst | np.isfinite(place), refuse)
         row = row[np.argsort(task[row], kind="stable")]

@@ -16,6 +16,7 @@ from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.features import coded_features
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.shared_names import shared_names
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
@@ -45,6 +46,8 @@ class FrameReader:
         baseline: Mapping[str, Any] | None = None,
         order: Mapping[str, Sequence[Any]] | None = None,
         transform: Mapping[str, str] | None = None,
+        frequency: str | None = None,
+        survey_weight: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -91,6 +94,13 @@ class FrameReader:
         transform
             Numbers to enter on another scale, by name: "log", or "standardise" (minus the mean,
             divided by the standard deviation).
+        frequency
+            Column of how often the same answer was given, whole numbers from 1 on: the likelihood
+            counts the row so often, as if it stood in the table so many times.
+        survey_weight
+            Column of how many people of the population a user stands for, one number a user. The
+            likelihood is as without; averages over users are weighted (see
+            `Posterior.part_worths`). Two names, because the two are easily confused.
         sides
             "as shown": left and right were settled before the answer. "toss": they were not, as in
             chosen minus rejected; which of the two is left is drawn at random, depending on the
@@ -155,9 +165,11 @@ class FrameReader:
                 f"left has {len(ours)} columns and right has {len(theirs)}",
                 "pair them one to one",
             )
+        weights = RowWeights(frequency, survey_weight)
         table.require_roles(
             {"user": [user], "choice": [choice], "difference": given}
             | {"left": ours, "right": theirs, "context": contexts}
+            | weights.roles()
         )
         attributes = column_names(features) or given or shared_names(ours, theirs)
         if len(attributes) != len(given or ours):
@@ -179,6 +191,7 @@ class FrameReader:
             covariates=covariates,
             outcome=paired_or_graded(levels),
             sides=SidesReader(sides, seed),
+            weights=weights,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

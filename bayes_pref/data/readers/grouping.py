@@ -16,6 +16,7 @@ from bayes_pref.data.plain_labels import refuse_names, refuse_odd_rows
 from bayes_pref.data.read_only import read_only
 from bayes_pref.data.readers.catalogue import refuse_size
 from bayes_pref.data.readers.covariates import per_user
+from bayes_pref.data.readers.row_weights import UNWEIGHTED, RowWeights
 from bayes_pref.data.redundancy import doubtful_features
 from bayes_pref.data.sides import (
     AS_SHOWN,
@@ -61,6 +62,7 @@ def group_rows(
     right: FloatArray | None = None,
     catalogue: pd.DataFrame | None = None,
     covariates: TableLike | None = None,
+    weights: RowWeights = UNWEIGHTED,
 ) -> dict[str, Any]:
     """Group the rows of a table by user, users in order of first appearance.
 
@@ -86,6 +88,9 @@ def group_rows(
         Attributes of the items, indexed by item label, where comparisons came as items.
     covariates
         One row a user, as `Comparisons.from_frame` takes it.
+    weights
+        Columns of frequencies and of survey weights. A row that counts n times is repeated, under
+        its label; of a task all rows are, and each copy is a task.
 
     Returns
     -------
@@ -102,6 +107,14 @@ def group_rows(
             f"feature {reserved[0]!r} is also the name of the user or the choice column",
             "rename the column, or the feature with features=[...]",
         )
+    times = weights.frequencies(table)
+    if times is not None:
+        at, outcome = outcome.repeated(times)
+        table = replace(table, frame=table.frame.iloc[at])
+        attributes, right = attributes[at], None if right is None else right[at]
+        if pairs is not None:
+            pairs = ([pairs[0][row] for row in at], [pairs[1][row] for row in at])
+    survey_weights = weights.of_users(table, user)
     refuse_names([user, choice], "column")
     refuse_odd_rows(table.frame.index, table.name)
     if features.indicators:
@@ -137,6 +150,7 @@ def group_rows(
         "outcome": outcome.take(order),
         "right": None if right is None else read_only(right[order]),
         "sides": sides.of(choices) if outcome.rowwise else AS_SHOWN,
+        "survey_weights": None if survey_weights is None else read_only(survey_weights),
     }
 
 

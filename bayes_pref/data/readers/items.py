@@ -21,6 +21,7 @@ from bayes_pref.data.readers.catalogue import (
     refuse_size,
 )
 from bayes_pref.data.readers.grouping import group_rows, one_user, warn_of_limits
+from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError, DataWarning
@@ -51,6 +52,8 @@ class ItemsReader:
         baseline: Mapping[str, Any] | None = None,
         order: Mapping[str, Sequence[Any]] | None = None,
         transform: Mapping[str, str] | None = None,
+        frequency: str | None = None,
+        survey_weight: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -75,7 +78,7 @@ class ItemsReader:
             As in `from_frame`; context columns are columns of `votes`.
         coding, baseline, order, transform
             As in `from_frame`, for the columns of `items`.
-        sides, seed
+        frequency, survey_weight, sides, seed
             As in `from_frame`.
 
         Returns
@@ -113,6 +116,11 @@ class ItemsReader:
         array([ 1., -1.,  0.])
         """
         table = Table.read(votes, "votes")
+        if user is None and survey_weight is not None:
+            raise DataError(
+                "survey_weight= says how many people a user stands for, and there are no users",
+                "name their column with user=",
+            )
         table, user = one_user(table) if user is None else (table, str(user))
         contexts = column_names(context)
         if winner is not None or loser is not None:
@@ -122,9 +130,11 @@ class ItemsReader:
             raise DataError("give left=, right= and choice=, or winner= and loser=")
         left, right, choice = str(left), str(right), str(choice)
         table = replace(table, sides=(left, right))
+        weights = RowWeights(frequency, survey_weight)
         table.require_roles(
             {"user": [user], "choice": [choice], "left": [left], "right": [right]}
-            | {"context": contexts}
+            | {"context": list(contexts)}
+            | weights.roles()
         )
         products = len(contexts) if interactions == "all" else 0
         options = CodingOptions(coding, baseline, order, transform)
@@ -145,6 +155,7 @@ class ItemsReader:
             outcome=paired_or_graded(levels),
             sides=SidesReader(sides, seed),
             pairs=pairs.labels(),
+            weights=weights,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

@@ -19,6 +19,7 @@ from bayes_pref.data.readers.catalogue import (
 )
 from bayes_pref.data.readers.choice_sets import NONE, ChoiceSets, TaskColumns
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.readers.stages import Stages
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
@@ -50,6 +51,8 @@ class TasksReader:
         baseline: Mapping[str, Any] | None = None,
         order: Mapping[str, Sequence[Any]] | None = None,
         transform: Mapping[str, str] | None = None,
+        frequency: str | None = None,
+        survey_weight: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -87,6 +90,8 @@ class TasksReader:
             As in `from_frame`; contexts are the same in all rows of a task.
         coding, baseline, order, transform
             As in `from_frame`, for the attributes.
+        frequency, survey_weight
+            As in `from_frame`; the rows of a task have the same frequency.
         sides, seed
             As in `from_frame`, for choices between two.
 
@@ -142,6 +147,7 @@ class TasksReader:
             alternative=alternative,
             availability=availability,
             none=none,
+            weights=RowWeights(frequency, survey_weight),
         )
         parts = task_parts(
             Table.read(frame),
@@ -183,7 +189,8 @@ def task_parts(
         outcome, sides = stages.outcome(), SidesReader()  # a choice among several has no sides
         choice = np.ones(len(first))
         label = stages.labels(task_ids, sets.label, columns.task)
-    kept = table.frame[[columns.user, *columns.context]].iloc[sets.row[first]].set_axis(label)
+    names = [columns.user, *columns.context, *columns.weights.columns]
+    kept = table.frame[names].iloc[sets.row[first]].set_axis(label)
     return group_rows(
         Table(kept.assign(**{columns.answer: choice}), table.name),
         features,
@@ -195,6 +202,7 @@ def task_parts(
         covariates=covariates,
         outcome=outcome,
         sides=sides,
+        weights=columns.weights,
     )
 
 

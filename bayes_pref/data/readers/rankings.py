@@ -19,6 +19,7 @@ from bayes_pref.data.readers.catalogue import (
     refuse_size,
 )
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
+from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.readers.stages import Stages, TaskRefusal, places
 from bayes_pref.data.sides import SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
@@ -45,6 +46,8 @@ class RankingsReader:
         baseline: Mapping[str, Any] | None = None,
         order: Mapping[str, Sequence[Any]] | None = None,
         transform: Mapping[str, str] | None = None,
+        frequency: str | None = None,
+        survey_weight: str | None = None,
     ) -> Self:
         """Read rankings from a table with one row for every item that a ranking shows.
 
@@ -66,6 +69,8 @@ class RankingsReader:
             As in `from_frame`; contexts are the same in all rows of a ranking.
         coding, baseline, order, transform
             As in `from_frame`, for the columns of `items`.
+        frequency, survey_weight
+            As in `from_frame`; the rows of a ranking have the same frequency.
 
         Returns
         -------
@@ -102,13 +107,17 @@ class RankingsReader:
         """
         table = Table.read(frame)
         contexts, user = column_names(context), str(user)
+        weights = RowWeights(frequency, survey_weight)
         table.require_roles(
             {"user": [user], "ranking": [ranking], "item": [item], "rank": [rank]}
-            | {"context": contexts}
+            | {"context": list(contexts)}
+            | weights.roles()
         )
         refuse = TaskRefusal(table, ranking, "ranking")
         of, names = table.codes(ranking)
         refuse.changes(of, [user, *contexts])
+        weights.check(table, user)
+        refuse.changes(of, [] if frequency is None else [str(frequency)])
         catalogue, code = _items(
             table, item, items, CodingOptions(coding, baseline, order, transform)
         )
@@ -117,7 +126,7 @@ class RankingsReader:
         refuse.ranks(rank, np.arange(len(of)), of, place)
         stages = Stages.ranked(of, place)
         label = stages.labels(names[of], catalogue.frame.index[code], "ranking")
-        rows = table.frame[[user, *contexts]].iloc[stages.better].set_axis(label)
+        rows = table.frame[[user, *contexts, *weights.columns]].iloc[stages.better].set_axis(label)
         parts = group_rows(
             Table(rows.assign(**{rank: 1.0}), table.name),
             catalogue.features(contexts, interactions),
@@ -128,6 +137,7 @@ class RankingsReader:
             covariates=covariates,
             outcome=stages.outcome(),
             sides=SidesReader(),  # a choice among several has no sides
+            weights=weights,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

@@ -13,6 +13,7 @@ from bayes_pref.data.plain_labels import REMEDY, why_not_plain
 from bayes_pref.data.readers.choice_sets import TaskColumns
 from bayes_pref.data.readers.grouping import warn_of_limits
 from bayes_pref.data.readers.long import task_parts
+from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names, missing_in, positions_in
 from bayes_pref.errors import DataError
@@ -41,6 +42,8 @@ class WideReader:
         baseline: Mapping[str, Any] | None = None,
         order: Mapping[str, Sequence[Any]] | None = None,
         transform: Mapping[str, str] | None = None,
+        frequency: str | None = None,
+        survey_weight: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -62,6 +65,8 @@ class WideReader:
             The label of the outside option ("none of them") in the column `choice`; it is in every
             task. True: nothing stands there where it was chosen.
         context, interactions, covariates, coding, baseline, order, transform, sides, seed
+            As in `from_tasks`.
+        frequency, survey_weight
             As in `from_tasks`.
 
         Returns
@@ -105,12 +110,17 @@ class WideReader:
         wide = Table.read(frame)
         user, choice, contexts = str(user), str(choice), column_names(context)
         names, labels = column_names(attributes), list(alternatives)
-        wide.require_roles({"user": [user], "choice": [choice], "context": contexts})
+        weights = RowWeights(frequency, survey_weight)
+        wide.require_roles(
+            {"user": [user], "choice": [choice], "context": contexts} | weights.roles()
+        )
         _refuse_labels(labels, names, none)
         found = {label: _columns(wide, names, label, sep) for label in labels}
         there = {label: _shown_in(wide, found[label]) for label in labels}
         _refuse_choices(wide, choice, there, none)
-        long, task, alternative = _long(wide, (user, choice, *contexts), names, found, there, none)
+        long, task, alternative = _long(
+            wide, (user, choice, *contexts, *weights.columns), names, found, there, none
+        )
         columns = TaskColumns(
             user=user,
             task=task,
@@ -119,6 +129,7 @@ class WideReader:
             choice=choice,
             alternative=alternative,
             none=none,
+            weights=weights,
         )
         options = CodingOptions(coding, baseline, order, transform)
         parts = task_parts(
