@@ -3,8 +3,10 @@
 An attribute with levels l = 1 ... L has L - 1 features. In effect coding, the feature of a level
 is 1 for that level, -1 for the baseline and 0 for the others, so that the levels' part-worths sum
 to 0 and that of the baseline is minus the sum of the weights. In reference coding it is 1 for that
-level and 0 for the others, so that the baseline's part-worth is 0. A number may be entered as its
-logarithm, or standardised.
+level and 0 for the others, so that the baseline's part-worth is 0. In the coding of steps, of levels
+in order, a feature is the step from one level to the next: its weight is what the higher of the two
+is worth more, and the baseline's part-worth is 0 (successive differences). A number may be entered
+as its logarithm, or standardised.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown, suggestion
 from bayes_pref.types import FloatArray, IntArray, Mask
 
-Kind: TypeAlias = Literal["effect", "reference", "log", "standardise", "outside"]
+Kind: TypeAlias = Literal["effect", "reference", "steps", "log", "standardise", "outside"]
 
-OF_LEVELS, OF_NUMBERS = ("effect", "reference"), ("log", "standardise")
+OF_LEVELS, OF_NUMBERS = ("effect", "reference", "steps"), ("log", "standardise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +39,14 @@ class Coding:
     name
         The attribute, a column of the caller's tables.
     kind
-        "effect" or "reference": levels, as in the module's docstring; "log": the natural logarithm;
+        "effect", "reference" or "steps": levels, as in the module's docstring; "log": the natural
+        logarithm;
         "standardise": minus `centre`, divided by `scale`; "outside": the indicator of an outside
         option, whose other attributes may be missing and count as 0.
     levels
         (L,) the levels in order; empty for numbers.
     baseline
-        The level without a feature of its own.
+        The level without a feature of its own; of steps, that whose features are all 0.
     ordered
         Whether the order of the levels has a meaning.
     centre, scale
@@ -63,6 +66,13 @@ class Coding:
     array([[-1., -1.],
            [ 1.,  0.],
            [ 0.,  1.]])
+    >>> size = Coding(name="size", kind="steps", levels=("S", "M", "L"), baseline="S", ordered=True)
+    >>> size.columns
+    ('size[S to M]', 'size[M to L]')
+    >>> size.basis
+    array([[0., 0.],
+           [1., 0.],
+           [1., 1.]])
     """
 
     name: str
@@ -98,6 +108,11 @@ class Coding:
                 f"baseline: attribute {self.name!r} has no level {shown(self.baseline)}",
                 suggestion(self.baseline, self.levels) or f"its levels are {listed(self.levels)}",
             )
+        if self.kind == "steps" and not self.ordered:
+            raise DataError(
+                f"attribute {self.name!r} has levels in no order, and so no steps between them",
+                f"list them from the lowest to the highest, order={{{self.name!r}: [...]}}",
+            )
 
     @property
     def of_levels(self) -> bool:
@@ -117,6 +132,9 @@ class Coding:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the features."""
+        if self.kind == "steps":
+            steps = zip(self.levels[:-1], self.levels[1:], strict=True)
+            return tuple(f"{self.name}[{low} to {high}]" for low, high in steps)
         if self.of_levels:
             return tuple(f"{self.name}[{level}]" for level in self.featured)
         return (f"{self.kind}({self.name})" if self.kind in OF_NUMBERS else self.name,)
@@ -126,15 +144,21 @@ class Coding:
         """(L, L - 1) features of each level: part-worths are this times the weights."""
         eye = np.eye(len(self.levels))
         base = self.levels.index(self.baseline)
+        if self.kind == "steps":
+            reached = np.tril(np.ones_like(eye))[:, 1:]
+            return np.asarray(reached - reached[base])
         if self.kind == "effect":
             eye[base] = -1.0
         return np.delete(eye, base, axis=1)
 
     @property
     def contrasts(self) -> FloatArray:
-        """(c, c) features of each level minus those of the baseline; of a number, one unit more."""
-        if not self.of_levels:
-            return np.eye(1)
+        """(c, c) features of each level minus those of the baseline.
+
+        Of a number, one unit more; of steps, one step.
+        """
+        if not self.of_levels or self.kind == "steps":
+            return np.eye(len(self.columns))
         base = self.levels.index(self.baseline)
         return np.delete(self.basis - self.basis[base], base, axis=0)
 
@@ -224,11 +248,10 @@ class Coding:
         if not self.of_levels:
             shift = (other.centre - self.centre) * total[:, None]
             return (values * other.scale + shift) / self.scale
-        # The levels' indicators sum to the total, which tells that of the baseline.
-        rest = total - values.sum(axis=1)
-        base = rest / len(other.levels) if other.kind == "effect" else rest
-        there = values + base[:, None] if other.kind == "effect" else values
-        indicator = dict(zip(other.featured, there.T, strict=True)) | {other.baseline: base}
+        # The levels' indicators, which give the values and sum to the total.
+        whole = np.column_stack([other.basis, np.ones(len(other.levels))])
+        there = np.column_stack([values, total]) @ np.linalg.inv(whole)
+        indicator = dict(zip(other.levels, there.T, strict=True))
         made = np.zeros((len(values), len(self.levels)))
         for level, column in indicator.items():
             if level in self.levels:

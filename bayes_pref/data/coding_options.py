@@ -27,7 +27,8 @@ class CodingOptions:
     Parameters
     ----------
     coding
-        "effect" or "reference", for all attributes with levels or by name of the attribute.
+        "effect", "reference" or "steps", for all attributes with levels or by name of the
+        attribute.
     baseline
         Level without a feature of its own, by name; the first level of those not named.
     order
@@ -44,7 +45,7 @@ class CodingOptions:
     --------
     >>> CodingOptions("dummy")
     Traceback (most recent call last):
-    bayes_pref.errors.DataError: coding must be 'effect' or 'reference', got 'dummy'
+    bayes_pref.errors.DataError: coding must be 'effect', 'reference' or 'steps', got 'dummy'
     """
 
     coding: str | Mapping[str, str] = "effect"

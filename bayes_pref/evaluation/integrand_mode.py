@@ -3,7 +3,8 @@
 With eta = b + A z and z ~ Normal(0, I), the log density of z given the choices has the gradient
 A' u - z and minus its second derivatives are I + A' W A, where u and W are those of the log
 likelihood with respect to eta: for choices between two W = diag(p (1 - p)), for stages
-diag(g) - g g' within each stage (`stage_choices`). W is never formed.
+diag(g) - g g' within each stage (`stage_choices`). W is never formed. Where weights have a sign, eta
+is no linear function of z (`SignedEta`), and its own curvature is added where it is positive.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from bayes_pref.models.choice.stage_choices import (
     stage_information,
     stage_starts,
 )
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.models.signs import Signs
+from bayes_pref.types import FloatArray, IntArray, Samples
 
 _STEPS = 60  # most Newton steps; about six are usual
 _DECREMENT = 1e-3  # expected gain of a step, in log density, at which Newton's method stops
+_FAR = 1e100  # largest size of a weight
 
 
 class LogisticChoices(NamedTuple):
@@ -75,8 +78,92 @@ class LogisticChoices(NamedTuple):
         return np.asarray(chance * (shift - pulled[:, self.stage]))
 
 
+class LinearEta(NamedTuple):
+    """Log-odds eta = b + A z of one user's rows.
+
+    Attributes
+    ----------
+    centre, design
+        b (sample, row) and A (sample, row, r).
+    """
+
+    centre: FloatArray
+    design: FloatArray
+
+    @property
+    def size(self) -> int:
+        """Number r of directions along which eta varies."""
+        return self.design.shape[2] if self.design.any() else 0
+
+    def take(self, part: Samples) -> LinearEta:
+        """Return those of some samples."""
+        return LinearEta(self.centre[part], self.design[part])
+
+    def at(self, z: FloatArray) -> FloatArray:
+        """Eta (sample, point, row) at z (sample, point, r)."""
+        return (self.centre[:, :, None] + self.design @ z.swapaxes(1, 2)).swapaxes(1, 2)
+
+    def slopes(self, z: FloatArray, pull: FloatArray) -> tuple[FloatArray, FloatArray | float]:
+        """Derivatives of eta (sample, row, r) at z (sample, r), and curvature that they add.
+
+        Parameters
+        ----------
+        pull
+            (sample, row): gradient of the log likelihood with respect to eta.
+        """
+        return self.design, 0.0
+
+
+class SignedEta(NamedTuple):
+    """Log-odds of one user's rows, of whose weights some have a sign: X w(m + F z).
+
+    Attributes
+    ----------
+    rows
+        X (row, feature).
+    mean, factor
+        m (sample, feature) and F (sample, feature, r), of v in `Signs`.
+    signs
+        Which weights have a sign.
+    """
+
+    rows: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+    signs: Signs
+
+    @property
+    def size(self) -> int:
+        """Number r of directions along which eta varies."""
+        return self.factor.shape[2]
+
+    @property
+    def centre(self) -> FloatArray:
+        """Eta (sample, row) at z = 0."""
+        return np.asarray(self.signs.weights(self.mean) @ self.rows.T)
+
+    def take(self, part: Samples) -> SignedEta:
+        """Return those of some samples."""
+        return self._replace(mean=self.mean[part], factor=self.factor[part])
+
+    def at(self, z: FloatArray) -> FloatArray:
+        """Eta (sample, point, row) at z (sample, point, r)."""
+        v = self.mean[:, None] + z @ self.factor.swapaxes(1, 2)
+        with np.errstate(over="ignore"):  # far out, where the prior is nothing
+            return np.asarray(self.signs.weights(v).clip(-_FAR, _FAR) @ self.rows.T)
+
+    def slopes(self, z: FloatArray, pull: FloatArray) -> tuple[FloatArray, FloatArray | float]:
+        """Derivatives of eta (sample, row, r) at z (sample, r), and curvature that they add."""
+        v = self.mean + (self.factor @ z[:, :, None])[:, :, 0]
+        with np.errstate(over="ignore"):
+            slope = np.where(self.signs.on, self.signs.weights(v), 1.0).clip(-_FAR, _FAR)
+        bent = np.where(self.signs.on, -slope * (pull @ self.rows), 0.0).clip(0.0, _FAR)
+        along = slope[:, :, None] * self.factor
+        return self.rows @ along, self.factor.swapaxes(1, 2) @ (bent[:, :, None] * self.factor)
+
+
 def expanded_mode(
-    choices: LogisticChoices, centre: FloatArray, design: FloatArray, eta: FloatArray
+    choices: LogisticChoices, linear: LinearEta, eta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Mode (sample, r) of z and precision there, of the likelihood expanded at one eta (row,).
 
@@ -84,11 +171,12 @@ def expanded_mode(
     ----------
     choices
         The user's choices.
-    centre, design
-        b (sample, row) and A (sample, row, r).
+    linear
+        Eta as a function of z.
     eta
         Where the log likelihood is expanded to second order.
     """
+    centre, design = linear
     gradient, chance = choices.slopes(eta[None])
     pull = gradient - choices.curved(chance, centre - eta)
     precision = choices.information(chance, design) + np.eye(design.shape[2])
@@ -97,34 +185,33 @@ def expanded_mode(
 
 
 def newton_mode(
-    choices: LogisticChoices, centre: FloatArray, design: FloatArray, z: FloatArray
+    choices: LogisticChoices, eta: LinearEta | SignedEta, z: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Mode (sample, r) of z, and the precision (sample, r, r) there, by Newton's method from z.
 
     Parameters
     ----------
-    choices, centre, design
-        As for `expanded_mode`.
+    choices, eta
+        The user's choices, and eta as a function of z.
     z
         (sample, r) where the search begins.
 
     Examples
     --------
-    >>> one = LogisticChoices(np.ones(1))
-    >>> mode, _ = newton_mode(one, np.zeros((1, 1)), np.ones((1, 1, 1)), np.zeros((1, 1)))
+    >>> one, line = LogisticChoices(np.ones(1)), LinearEta(np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> mode, _ = newton_mode(one, line, np.zeros((1, 1)))
     >>> bool(abs(mode[0, 0] - 1.0 / (1.0 + np.exp(mode[0, 0]))) < 0.01)  # slope and prior balance
     True
     """
 
-    def at(z: FloatArray) -> FloatArray:
-        return np.asarray(centre + (design @ z[:, :, None])[:, :, 0])
-
     def loss(z: FloatArray) -> FloatArray:
-        return np.asarray(0.5 * (z**2).sum(axis=1) - choices.log_likelihood(at(z)))
+        found = 0.5 * (z**2).sum(axis=1) - choices.log_likelihood(eta.at(z[:, None])[:, 0])
+        return np.asarray(found)
 
     def slopes(z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        gradient, chance = choices.slopes(at(z))
-        precision = choices.information(chance, design) + np.eye(z.shape[1])
+        gradient, chance = choices.slopes(eta.at(z[:, None])[:, 0])
+        design, bent = eta.slopes(z, gradient)
+        precision = choices.information(chance, design) + np.eye(z.shape[1]) + bent
         return z - (gradient[:, None] @ design)[:, 0], precision
 
     current = loss(z)
@@ -134,7 +221,7 @@ def newton_mode(
         if (-step * gradient).sum(axis=1).max() < _DECREMENT:
             break
         length = np.ones(len(z))
-        # The loss is convex: a short enough step reduces it.
+        # The step is one of descent: a short enough one reduces the loss.
         for _ in range(_STEPS):
             ahead = loss(z + length[:, None] * step)
             worse = ahead > current + 1e-9

@@ -14,7 +14,8 @@ of the population, and so its expansion at the mode of a few draws gives z* and 
 in one step of Newton's method; how far mean and covariance of the integrand are from mode and
 H^-1 is found at these few draws, too (`importance_sets`). The integral is over the span of the
 user's comparisons, which may be of items of which few were shown. Where the prior of z is not
-Gaussian, its density ratio relative to Normal(0, I) multiplies the integrand.
+Gaussian, its density ratio relative to Normal(0, I) multiplies the integrand. Where weights have a
+sign, eta is no linear function of z, and the mode is searched at every draw.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ from scipy.special import logsumexp
 from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.evaluation.importance_sets import Points
-from bayes_pref.evaluation.integrand_mode import LogisticChoices, expanded_mode, newton_mode
+from bayes_pref.evaluation.integrand_mode import (
+    LinearEta,
+    LogisticChoices,
+    SignedEta,
+    expanded_mode,
+    newton_mode,
+)
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.population import LogRatio, Population
+from bayes_pref.models.population import LogRatio, Population, UserDistribution
 from bayes_pref.types import FloatArray, IntArray, Samples
 
 # Log-odds (sample, point, row), and which samples these are -> (sample, point).
@@ -77,12 +84,10 @@ def user_log_likelihood(
         ) -> FloatArray:
             return choice_model.joint_log_likelihood(choices.take(part), eta, choice, outcome)
 
-        normal = prior.log_ratio is None
         components = [
             prior.log_share[:, component]
             + log_marginal(
-                prior.mean[:, component] @ difference.T,
-                _design(difference, prior.of_component(component), normal=normal),
+                _eta(difference, prior, component),
                 LogisticChoices(choice, stage),
                 of_rows,
                 log_ratio=prior.log_ratio,
@@ -92,6 +97,14 @@ def user_log_likelihood(
         ]
         out[user] = logsumexp(components, axis=0)
     return out
+
+
+def _eta(rows: FloatArray, prior: UserDistribution, component: int) -> LinearEta | SignedEta:
+    """Log-odds of rows (row, d) of a user in one component."""
+    mean, factor = prior.mean[:, component], prior.of_component(component)
+    if prior.signs is not None:
+        return SignedEta(rows, mean, factor, prior.signs)
+    return LinearEta(mean @ rows.T, _design(rows, factor, normal=prior.log_ratio is None))
 
 
 def _design(rows: FloatArray, factor: FloatArray, *, normal: bool) -> FloatArray:
@@ -110,8 +123,7 @@ def _design(rows: FloatArray, factor: FloatArray, *, normal: bool) -> FloatArray
 
 
 def log_marginal(
-    centre: FloatArray,
-    design: FloatArray,
+    eta: LinearEta | SignedEta,
     choices: LogisticChoices,
     log_likelihood: LogLikelihood,
     *,
@@ -122,8 +134,8 @@ def log_marginal(
 
     Parameters
     ----------
-    centre, design
-        b (sample, row) and A (sample, row, r).
+    eta
+        Log-odds as a function of z.
     choices
         The choices, for the mode under logistic choices.
     log_likelihood
@@ -137,14 +149,14 @@ def log_marginal(
     --------
     >>> def log_likelihood(eta, part):
     ...     return -np.logaddexp(0.0, -eta).sum(axis=-1)
-    >>> left = LogisticChoices(np.ones(1))
-    >>> half = log_marginal(np.zeros((1, 1)), np.ones((1, 1, 1)), left, log_likelihood)
+    >>> left, line = LogisticChoices(np.ones(1)), LinearEta(np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> half = log_marginal(line, left, log_likelihood)
     >>> bool(abs(np.exp(half[0]) - 0.5) < 0.02)  # the weights are centred at zero
     True
     """
-    samples, rows, size = design.shape
-    if not size or not design.any():
-        return log_likelihood(centre[:, None], slice(None))[:, 0]
+    (samples, rows), size = eta.centre.shape, eta.size
+    if not size:
+        return log_likelihood(eta.centre[:, None], slice(None))[:, 0]
 
     def log_ratios(
         mode: FloatArray, precision: FloatArray, part: Samples, points: Points
@@ -154,11 +166,10 @@ def log_marginal(
         root = np.linalg.cholesky(precision)
         log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
         z = mode[:, None] + points.e @ np.linalg.inv(root)
-        eta = centre[part][:, :, None] + design[part] @ z.swapaxes(1, 2)
         prior = -0.5 * (z**2).sum(axis=2) - 0.5 * size * np.log(2 * np.pi)
         if log_ratio is not None:
             prior = prior + log_ratio(z, part)
-        found = log_likelihood(eta.swapaxes(1, 2), part) + prior - points.log_density
+        found = log_likelihood(eta.take(part).at(z), part) + prior - points.log_density
         return np.asarray(found - log_det[:, None])
 
     def integral(
@@ -183,15 +194,18 @@ def log_marginal(
 
     few = np.arange(0, samples, -(-samples // _PILOT))
     start = np.zeros((len(few), size))
-    mode, precision = newton_mode(choices, centre[few], design[few], start)
+    mode, precision = newton_mode(choices, eta.take(few), start)
     points = Points.sets(size, len(few), _PILOT_POINTS, seed + 1)
     shift, spread = points.moments(log_ratios(mode, precision, few, points))
-    typical = (centre[few] + (design[few] @ mode[:, :, None])[:, :, 0]).mean(axis=0)
-    mode, precision = expanded_mode(choices, centre, design, typical)
+    if isinstance(eta, LinearEta):
+        typical = eta.take(few).at(mode[:, None])[:, 0].mean(axis=0)
+        mode, precision = expanded_mode(choices, eta, typical)
+    else:
+        mode, precision = newton_mode(choices, eta, np.tile(mode.mean(axis=0), (samples, 1)))
     out, error = integral(mode, precision, np.arange(samples), _FEWEST)
     rough = np.flatnonzero(error > _ERROR)
     if rough.size:
-        mode, precision = newton_mode(choices, centre[rough], design[rough], mode[rough])
+        mode, precision = newton_mode(choices, eta.take(rough), mode[rough])
     count, left = 2 * _FEWEST, np.arange(len(rough))
     while left.size and count <= _MOST:
         out[rough[left]], error = integral(mode[left], precision[left], rough[left], count)

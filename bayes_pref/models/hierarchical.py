@@ -12,7 +12,8 @@ s_k is the root mean square of feature k's differences and r_j the sd of covaria
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
 over users: the correlated random effects of Mundlak (1978, Econometrica 46), which separate
 differences between the users who are shown a context from effects of that context. R is the
-identity with covariance="diagonal". This is a hierarchical Bayes logit (Allenby & Rossi 1998) with
+identity with covariance="diagonal". Where `constraints` give a weight a sign, all this holds for the
+logarithm of its size, as in `PopulationSpec.with_signs`. This is a hierarchical Bayes logit (Allenby & Rossi 1998) with
 the LKJ prior of Lewandowski, Kurowicka & Joe (2009).
 """
 
@@ -28,20 +29,21 @@ from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
-from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
 from bayes_pref.models.population_sites import (
     add_known_terms,
     correlation_site,
-    half_normal_site,
-    normal_site,
+    mean_site,
+    spread_site,
+    weights_site,
 )
 from bayes_pref.models.regressors import covariate_terms, exposure_term, feature_units
+from bayes_pref.models.signed_reward import SignedReward
 from bayes_pref.models.spec import PopulationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class HierarchicalReward(RewardModel):
+class HierarchicalReward(SignedReward):
     """Each user's weights vary around the population's: w_i ~ Normal(mu + B c_i, Sigma).
 
     The weights are regressed on the covariates of the comparisons, with coefficients B in log-odds
@@ -71,6 +73,17 @@ class HierarchicalReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences (and
         covariates divided by their sd); "raw": on both as given.
+    constraints
+        Signs of weights, and order of levels, the same for every user, new ones included: "negative"
+        or "positive" by name of an attribute (of levels, all of its features) or of one feature such
+        as ``brand[B]``; "increasing" or "decreasing" by name of an attribute that was read with
+        ``coding="steps"``. Such a weight is log-normal over users, for reasons that
+        `bayes_pref.models.signed_reward` gives. `mu` is then the weight of the median user (among
+        those at the mean of covariates and exposures), whose prior has the root mean square
+        `mean_sd`; `tau` is still the sd of users' weights, whose prior is a half-normal of scale
+        spread_sd / mean_sd on that of their logarithms; `B`, `G` and correlations are about the
+        logarithm of the weight's size. An attribute that interacts with contexts has the sign where
+        these are 0. Sampled by `NUTS`.
     choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 
@@ -130,19 +143,19 @@ class HierarchicalReward(RewardModel):
         spec = self.spec(comparisons)
         everyone = pyro.plate("user", comparisons.n_users, dim=-1)
         batch = Batch.of(comparisons, everyone.indices)
-        mu = normal_site("mu", spec.mean_sd)
-        tau = half_normal_site("tau", spec.spread_sd)
-        centre = add_known_terms(mu, spec, batch)
+        mean = mean_site(spec)
+        spread = spread_site(spec, mean)
+        centre = add_known_terms(mean, spec, batch)
         factor = None
         if self.covariance == "full":
             factor = correlation_site("correlation", len(spec.mean_sd), self.concentration)
         likelihood = self.choice_likelihood(comparisons)
         with everyone:
-            weights = pyro.sample(
-                "weights",
-                dist.Normal(centre, tau).to_event(1)
+            weights = weights_site(
+                spec,
+                dist.Normal(centre, spread).to_event(1)
                 if factor is None
-                else dist.MultivariateNormal(centre, scale_tril=tau[..., None] * factor),
+                else dist.MultivariateNormal(centre, scale_tril=spread[..., None] * factor),
             )
         eta = batch.log_odds(weights)
         with batch.plate():
@@ -154,17 +167,23 @@ class HierarchicalReward(RewardModel):
         terms = covariate_terms(self.effect_sd, self.scale, comparisons)
         if self.exposure:
             terms += (exposure_term(self.effect_sd, self.scale, comparisons),)
-        return PopulationSpec(
+        plain = PopulationSpec(
             mean_sd=self.mean_sd / units,
             spread_sd=self.spread_sd / units,
             covariance=self.covariance,
             concentration=self.concentration,
             terms=terms,
         )
+        return self.constrained(plain, comparisons)
 
     def with_exposure(self, comparisons: Comparisons) -> HierarchicalReward:
-        """Return the model with exposure=True."""
-        return self if self.exposure else replace(self, exposure=True)
+        """Return the model with exposure=True, and without constraints.
+
+        Shifts of the mean of weights are linear in the exposure, which constrained ones are not.
+        """
+        if self.exposure and not self.constraints:
+            return self
+        return replace(self, exposure=True, constraints=None)
 
     def without_exposure(self) -> HierarchicalReward:
         """Return the model with exposure=False."""

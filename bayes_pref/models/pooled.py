@@ -8,15 +8,15 @@ import numpy as np
 import pyro
 
 from bayes_pref.data import Comparisons
-from bayes_pref.models.base import RewardModel
 from bayes_pref.models.design import Batch
-from bayes_pref.models.population_sites import normal_site
+from bayes_pref.models.population_sites import mean_site
 from bayes_pref.models.regressors import feature_units, warn_of_unused_covariates
+from bayes_pref.models.signed_reward import SignedReward
 from bayes_pref.models.spec import PopulationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class PooledReward(RewardModel):
+class PooledReward(SignedReward):
     """All users have the same weights: w_i = mu, mu ~ Normal(0, mean_sd^2).
 
     This is the model of most reward models that are fitted to pooled votes (Bradley & Terry 1952).
@@ -30,6 +30,9 @@ class PooledReward(RewardModel):
     scale
         "rms": priors are on features divided by the root mean square of their differences;
         "raw": on features as given.
+    constraints
+        Signs of weights, and order of levels, as in `HierarchicalReward`. The size of such a weight
+        has a log-normal prior with the root mean square `mean_sd`.
     choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 
@@ -59,7 +62,9 @@ class PooledReward(RewardModel):
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: sites mu (n_features,) and the observed choices."""
         super().check(comparisons)  # `check` would warn at every evaluation
-        mu = normal_site("mu", self.spec(comparisons).mean_sd)
+        spec = self.spec(comparisons)
+        mean = mean_site(spec)
+        mu = mean if spec.signs is None else spec.signs.weights_of(mean)
         likelihood = self.choice_likelihood(comparisons)
         batch = Batch.everyone(comparisons)
         eta = (batch.difference * mu).sum(-1)
@@ -69,4 +74,4 @@ class PooledReward(RewardModel):
     def spec(self, comparisons: Comparisons) -> PopulationSpec:
         """Return how users differ: not at all."""
         mean_sd = self.mean_sd / feature_units(self.scale, comparisons)
-        return PopulationSpec(mean_sd, np.empty(0), "none")
+        return self.constrained(PopulationSpec(mean_sd, np.empty(0), "none"), comparisons)

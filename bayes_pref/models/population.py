@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from bayes_pref.models.context_scores import ContextScores
+from bayes_pref.models.signs import Signs
 from bayes_pref.types import FloatArray, Samples
 
 # z (sample, point, r) and which samples these are -> (sample, point)
@@ -40,12 +41,15 @@ class UserDistribution(NamedTuple):
         `component` has length 1 where all have the same.
     log_ratio
         Log density of z relative to Normal(0, I), normalised; None where z is Normal(0, I).
+    signs
+        Which weights have a sign: mean and factor are then those of v, as in `Signs`.
     """
 
     log_share: FloatArray
     mean: FloatArray
     factor: FloatArray
     log_ratio: LogRatio | None = None
+    signs: Signs | None = None
 
     def of_component(self, component: int) -> FloatArray:
         """Factor (sample, feature, r) of one component."""
@@ -68,6 +72,8 @@ class Population:
     loadings, scores
         (sample, feature, context) and the distribution of each user's scores given their contexts,
         where loadings @ scores is added to the weights; or None.
+    signs
+        Which weights have a sign: mean and factor are then those of v, as in `Signs`.
 
     The axis `user`, and of `factor` the axis `component`, has length 1 where all have the same.
     """
@@ -77,6 +83,7 @@ class Population:
     factor: FloatArray
     loadings: FloatArray | None = None
     scores: ContextScores | None = None
+    signs: Signs | None = None
 
     @classmethod
     def gaussian(cls, mean: FloatArray, factor: FloatArray) -> Population:
@@ -101,7 +108,7 @@ class Population:
             values[:, min(user, values.shape[1] - 1)] for values in (self.log_share, self.mean)
         )
         if self.scores is None or self.loadings is None:
-            return UserDistribution(log_share, mean, self.factor)
+            return UserDistribution(log_share, mean, self.factor, signs=self.signs)
         scores = self.scores.of_user(user)
         shift = (self.loadings @ scores.mean[:, :, None])[:, None, :, 0]
         along = np.repeat((self.loadings @ scores.root)[:, None], self.factor.shape[1], axis=1)
@@ -138,4 +145,4 @@ class Population:
         if self.scores is not None and self.loadings is not None:
             scores = np.stack([self.scores.draw(user, rng) for user in range(users)], axis=1)
             weights = weights + scores @ self.loadings.swapaxes(1, 2)
-        return weights
+        return weights if self.signs is None else self.signs.weights(weights)

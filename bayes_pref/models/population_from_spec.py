@@ -46,6 +46,7 @@ def draw_new_user(
     Known regressors are those of one of the users of the data, drawn at random; latent ones are
     drawn from their distribution.
     """
+    draws = _of_gaussian(spec, draws)
     weights = _mean_of_component(spec, draws, rng)
     if spec.factors is not None:
         z = rng.standard_normal((*weights.shape[:2], spec.factors.size, 1))
@@ -65,7 +66,22 @@ def draw_new_user(
         for term, values in spec.known:
             slope = _coefficients(draws, term.name, term.dim)
             weights = weights + _times(slope, values[pick])
+    if spec.signs is not None:
+        weights = weights.copy(data=spec.signs.weights(weights.to_numpy()))
     return weights.rename("weights")
+
+
+def _of_gaussian(spec: PopulationSpec, draws: xr.Dataset) -> xr.Dataset:
+    """Draws with the mean and sds of the Gaussian v as mu and tau, where weights have a sign."""
+    if spec.signs is None:
+        return draws
+    dims = ("chain", "draw", "feature")
+    mu = draws["mu"].transpose(*dims).to_numpy()
+    changed = {"mu": (dims, spec.signs.location(mu))}
+    if spec.covariance != "none":
+        tau = draws["tau"].transpose(*dims).to_numpy()
+        changed["tau"] = (dims, spec.signs.log_spread(mu, tau))
+    return draws.assign(changed)
 
 
 def _mean_of_component(
@@ -102,6 +118,7 @@ def population_of(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparis
     comparisons
         The data.
     """
+    draws = _of_gaussian(spec, draws)
     dims = ("feature",) if spec.components is None else ("component", "feature")
     mu = stacked(draws, "mu", *dims)
     mean = mu[:, None, None] if spec.components is None else mu[:, None]
@@ -113,7 +130,7 @@ def population_of(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparis
     if spec.components is not None:
         log_share = _log_shares(spec, draws, comparisons)
     if spec.cause is None:
-        return Population(log_share, mean, factor)
+        return Population(log_share, mean, factor, signs=spec.signs)
     loadings = stacked(draws, spec.cause.name, "feature", "context")
     return Population(log_share, mean, factor, loadings, context_scores(spec, draws, comparisons))
 

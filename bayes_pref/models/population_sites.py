@@ -29,6 +29,49 @@ def half_normal_site(name: str, scale: FloatArray) -> Tensor:
     return value
 
 
+def mean_site(spec: PopulationSpec) -> Tensor:
+    """Sample mu (n_features,); where weights have a sign, v's location, and record mu."""
+    if spec.signs is None:
+        return normal_site("mu", spec.mean_sd)
+    location = normal_site("location", spec.mean_sd, spec.signs.centre)
+    pyro.deterministic("mu", spec.signs.weights_of(location), event_dim=1)
+    return location
+
+
+def spread_site(spec: PopulationSpec, mean: Tensor) -> Tensor:
+    """Sample tau (n_features,); where weights have a sign, the sds of v, and record tau.
+
+    Parameters
+    ----------
+    spec, mean
+        The population, and what `mean_site` returned.
+    """
+    if spec.signs is None:
+        return half_normal_site("tau", spec.spread_sd)
+    spread = half_normal_site("log_spread", spec.spread_sd)
+    mu = spec.signs.weights_of(mean)
+    pyro.deterministic("tau", spec.signs.spread_of(mu, spread), event_dim=1)
+    return spread
+
+
+def weights_site(spec: PopulationSpec, gaussian: dist.Distribution) -> Tensor:
+    """Sample users' weights (user, n_features), within the plate of users.
+
+    Parameters
+    ----------
+    spec
+        The population; where weights have a sign, v is sampled, and the weights are recorded.
+    gaussian
+        Distribution of the weights, or of v.
+    """
+    if spec.signs is None:
+        weights: Tensor = pyro.sample("weights", gaussian)
+        return weights
+    made = spec.signs.weights_of(pyro.sample("v", gaussian))
+    pyro.deterministic("weights", made, event_dim=1)
+    return made
+
+
 def standard_normal(size: int) -> dist.Distribution:
     """Independent standard normals (size,), as one event."""
     zeros = torch.zeros(size, dtype=torch.float64)

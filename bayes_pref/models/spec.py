@@ -3,15 +3,21 @@
     w_i = mu_t(i) + sum over terms of coefficients @ values_i + u_i,   u_i ~ Normal(0, Sigma)
 
 Sigma is absent, diagonal or full; t(i) is the user's component in a mixture. A term's values are
-known (covariates, exposures) or latent (factor scores, a cause shared with the contexts).
+known (covariates, exposures) or latent (factor scores, a cause shared with the contexts). Where
+weights have a sign (`signs`), that is how their logarithms are distributed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+import numpy as np
+
+from bayes_pref.models.signs import Signs
 from bayes_pref.types import FloatArray
+
+LOG_SD = 1.0  # prior sd of the logarithm of the median user's weight, where it has a sign
 
 Sites: TypeAlias = dict[str, tuple[str, ...]]
 
@@ -103,6 +109,9 @@ class PopulationSpec:
         Number of components of a mixture, each with its own mu; None: no mixture.
     contexts
         How contexts are distributed; None: the model takes them as given.
+    signs
+        Which weights have a sign; None: none has. Of those, `mean_sd`, `spread_sd` and the terms
+        are about the logarithm of the weight; see `with_signs`.
 
     Examples
     --------
@@ -120,6 +129,37 @@ class PopulationSpec:
     terms: tuple[Term, ...] = ()
     components: int | None = None
     contexts: ContextModel | None = None
+    signs: Signs | None = None
+
+    def with_signs(self, sign: FloatArray) -> PopulationSpec:
+        """Return the population whose weights have these signs, (n_features,) of -1, 1, and 0.
+
+        The size of the median user's weight is log-normal, with the root mean square that the prior
+        of mu had, and a sd of 1 on the scale of logarithms: from 0.07 to 1.9 times `mean_sd`, nine
+        times in ten. Users differ from it, and terms move it, by the same share as before: by a
+        factor of exp(spread_sd / mean_sd) instead of by `spread_sd`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> plain = PopulationSpec(np.array([2.0]), np.array([1.0]), "diagonal")
+        >>> plain.with_signs(np.array([-1.0])).spread_sd
+        array([0.5])
+        """
+        on = sign != 0.0
+        share = np.where(on, 1.0 / self.mean_sd, 1.0)
+        return replace(
+            self,
+            mean_sd=np.where(on, LOG_SD, self.mean_sd),
+            spread_sd=self.spread_sd * share if self.spread_sd.size else self.spread_sd,
+            terms=tuple(replace(t, prior_sd=t.prior_sd * share[:, None]) for t in self.terms),
+            signs=Signs(sign, np.where(on, np.log(self.mean_sd) - LOG_SD**2, 0.0)),
+        )
+
+    @property
+    def mu_sd(self) -> FloatArray:
+        """Prior sd (n_features,) of mu, log-odds per raw unit, also where weights have a sign."""
+        return self.mean_sd if self.signs is None else self.signs.prior_sd(self.mean_sd)
 
     @property
     def known(self) -> tuple[tuple[Term, FloatArray], ...]:
@@ -154,7 +194,8 @@ class PopulationSpec:
     def gaussian(self) -> bool:
         """Whether users are Gaussian around a mean that known regressors give."""
         latent = any(term.values is None for term in self.terms)
-        return not latent and self.components is None and self.contexts is None
+        one = self.components is None and self.contexts is None
+        return not latent and one and self.signs is None
 
     @property
     def spread(self) -> str:

@@ -318,11 +318,11 @@ def test_effects_of_a_level_are_against_the_baseline_in_either_coding() -> None:
             "-3 has no logarithm in",
         ),
         ({"price": 2.0}, {"transform": {"price": "standardise"}}, "'price' is always 2; leave it"),
-        ({}, {"coding": "dummy"}, "coding must be 'effect' or 'reference', got 'dummy'"),
+        ({}, {"coding": "dummy"}, "coding must be 'effect', 'reference' or 'steps', got 'dummy'"),
         (
             {},
             {"coding": {"brand": "x"}},
-            "coding of 'brand' must be 'effect' or 'reference', got 'x'",
+            "coding of 'brand' must be 'effect', 'reference' or 'steps', got 'x'",
         ),
         (
             {},

@@ -82,10 +82,10 @@ class FrameReader:
             tie as 0.5): ties have one parameter, levels have a cutpoint on each side.
         coding
             How columns of text or of pandas categories in `left` and `right` become features:
-            "effect" (the levels' part-worths sum to 0) or "reference" (that of the baseline is 0),
-            for all or by name, as in ``{"brand": "reference"}``; an attribute that is named here,
-            in `baseline` or in `order` has levels even where it holds numbers. Truth values are
-            numbers, 1 and 0.
+            "effect" (the levels' part-worths sum to 0), "reference" (that of the baseline is 0) or
+            "steps" (of levels in order, from each to the next), for all or by name, as in
+            ``{"brand": "reference"}``; an attribute that is named here, in `baseline` or in `order`
+            has levels even where it holds numbers. Truth values are numbers, 1 and 0.
         baseline
             The level without a feature of its own, by name; the first level of others.
         order

@@ -237,7 +237,7 @@ def _information(posterior: Posterior, most: FloatArray, units: FloatArray) -> F
     towards = basis * np.sqrt(energy)
     learned = draws.reshape(-1, len(units)) * sizes @ towards
     precision = np.linalg.inv(np.atleast_2d(np.cov(learned.T)))
-    before = np.linalg.inv((towards * (prior.mean_sd * sizes)[:, None] ** 2).T @ towards)
+    before = np.linalg.inv((towards * (prior.mu_sd * sizes)[:, None] ** 2).T @ towards)
     values, vectors = np.linalg.eigh(precision - before)
     root = towards @ vectors
     return np.asarray((root * values.clip(0.0, 1.0)) @ root.T)
