@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,16 @@ MODELS: dict[str, bp.RewardModel] = {
     "mixture, exposure": bp.MixtureReward(components=2, exposure=True, scale="raw"),
     "shared cause": bp.SharedCauseReward(scale="raw"),
     "shared cause, full": bp.SharedCauseReward(covariance="full", scale="raw", effect_sd=0.1),
+}
+
+# Weights of one sign.
+_NEGATIVE: dict[str, Any] = {"polite": "negative"}
+SIGNED: dict[str, bp.RewardModel] = {
+    "pooled, negative": bp.PooledReward(constraints=_NEGATIVE),
+    "diagonal, negative": bp.HierarchicalReward(constraints=_NEGATIVE),
+    "full, exposure, both signs": bp.HierarchicalReward(
+        covariance="full", exposure=True, constraints=_NEGATIVE | {"brief": "positive"}
+    ),
 }
 
 # Other settings of samplers that are calibrated under another name.

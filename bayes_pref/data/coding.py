@@ -3,10 +3,10 @@
 An attribute with levels l = 1 ... L has L - 1 features. In effect coding, the feature of a level
 is 1 for that level, -1 for the baseline and 0 for the others, so that the levels' part-worths sum
 to 0 and that of the baseline is minus the sum of the weights. In reference coding it is 1 for that
-level and 0 for the others, so that the baseline's part-worth is 0. In the coding of steps, of levels
-in order, a feature is the step from one level to the next: its weight is what the higher of the two
-is worth more, and the baseline's part-worth is 0 (successive differences). A number may be entered
-as its logarithm, or standardised.
+level and 0 for the others, so that the baseline's part-worth is 0. In the coding of steps, for
+levels in order, a feature is the step from one level to the next: its weight is what the higher of
+the two is worth more, and the baseline's part-worth is 0 (successive differences). A number may be
+entered as its logarithm, or standardised.
 """
 
 from __future__ import annotations

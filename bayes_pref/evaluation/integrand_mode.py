@@ -3,8 +3,8 @@
 With eta = b + A z and z ~ Normal(0, I), the log density of z given the choices has the gradient
 A' u - z and minus its second derivatives are I + A' W A, where u and W are those of the log
 likelihood with respect to eta: for choices between two W = diag(p (1 - p)), for stages
-diag(g) - g g' within each stage (`stage_choices`). W is never formed. Where weights have a sign, eta
-is no linear function of z (`SignedEta`), and its own curvature is added where it is positive.
+diag(g) - g g' within each stage (`stage_choices`). W is never formed. Where weights have a sign,
+eta is no linear function of z (`SignedEta`), and its own curvature is added where it is positive.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ s_k is the root mean square of feature k's differences and r_j the sd of covaria
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
 over users: the correlated random effects of Mundlak (1978, Econometrica 46), which separate
 differences between the users who are shown a context from effects of that context. R is the
-identity with covariance="diagonal". Where `constraints` give a weight a sign, all this holds for the
-logarithm of its size, as in `PopulationSpec.with_signs`. This is a hierarchical Bayes logit (Allenby & Rossi 1998) with
-the LKJ prior of Lewandowski, Kurowicka & Joe (2009).
+identity with covariance="diagonal". Where `constraints` give a weight a sign, all this holds for
+the logarithm of its size, as in `PopulationSpec.with_signs`. This is a hierarchical Bayes logit
+(Allenby & Rossi 1998) with the LKJ prior of Lewandowski, Kurowicka & Joe (2009).
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class HierarchicalReward(SignedReward):
         "rms": priors are on features divided by the root mean square of their differences (and
         covariates divided by their sd); "raw": on both as given.
     constraints
-        Signs of weights, and order of levels, the same for every user, new ones included: "negative"
-        or "positive" by name of an attribute (of levels, all of its features) or of one feature such
-        as ``brand[B]``; "increasing" or "decreasing" by name of an attribute that was read with
-        ``coding="steps"``. Such a weight is log-normal over users, for reasons that
+        Signs of weights, and order of levels, the same for every user, new ones included:
+        "negative" or "positive" by name of an attribute (of levels, all of its features) or of one
+        feature such as ``brand[B]``; "increasing" or "decreasing" by name of an attribute that was
+        read with ``coding="steps"``. Such a weight is log-normal over users, for reasons that
         `bayes_pref.models.signed_reward` gives. `mu` is then the weight of the median user (among
         those at the mean of covariates and exposures), whose prior has the root mean square
         `mean_sd`; `tau` is still the sd of users' weights, whose prior is a half-normal of scale

@@ -257,7 +257,7 @@ class RepresentationReward(RewardModel):
     @property
     def heads_model(self) -> HierarchicalReward | PooledReward:
         """The model of the heads given the learned features."""
-        shared = {each.name: getattr(self, each.name) for each in fields(PooledReward)}
+        shared = {each.name: getattr(self, each.name) for each in fields(RewardModel)}
         if self.heads == "joined":
             return PooledReward(**shared)
         return HierarchicalReward(**shared, spread_sd=self.spread_sd)

@@ -74,7 +74,7 @@ class SignedReward(RewardModel, ABC):
         self._sign(comparisons.features)
 
     def settings(self) -> dict[str, Any]:
-        """Return name and settings, ready for JSON; of the constraints, only where there are any."""
+        """Return name and settings, ready for JSON; constraints only where there are any."""
         found = super().settings()
         constraints = found.pop("constraints")
         return found | ({"constraints": dict(constraints)} if constraints else {})

@@ -18,6 +18,7 @@ import torch
 
 from bayes_pref.types import FloatArray, Mask
 
+
 @dataclass(frozen=True, eq=False)
 class Signs:
     """Which weights have a sign, and the prior mean of their logarithms.

@@ -77,6 +77,30 @@ def test_part_worths_say_what_the_features_do(kind: str, baseline: str) -> None:
     assert data.difference @ weights == pytest.approx(one - other)
 
 
+@pytest.mark.parametrize("baseline", BRANDS)
+def test_weights_of_steps_are_what_a_level_is_worth_more_than_the_last(baseline: str) -> None:
+    frame = cards()
+    options: dict[str, Any] = {"order": {"brand": BRANDS}, "baseline": {"brand": baseline}}
+    data = read(frame, attributes=["brand"], coding="steps", **options)
+    (coding,) = data.features.codings
+    assert data.feature_names == ("brand[A to B]", "brand[B to C]")
+    steps = np.diff(list(WORTH.values()))
+    expected = np.array(list(WORTH.values())) - WORTH[baseline]
+    assert coding.basis @ steps == pytest.approx(expected)
+    effect = read(frame, attributes=["brand"], coding="effect", order={"brand": BRANDS})
+    for one, other in ((data, effect), (effect, data)):
+        found = aligned(one, other, "held_out", all_contexts=True)
+        np.testing.assert_allclose(found.difference, other.difference, atol=1e-12)
+    posterior = made_posterior(data, bp.PooledReward())
+    posterior = replace(
+        posterior, draws=posterior.draws.assign(mu=posterior.draws["mu"] * 0 + steps)
+    )
+    assert posterior.part_worths()["mean"].to_numpy() == pytest.approx(expected)
+    low, high = (pd.DataFrame({"brand": [level]}) for level in "AC")
+    chance = posterior.preference(high, low, users="population")["mean"]
+    assert chance.to_numpy() == pytest.approx(expit(steps.sum()))
+
+
 def test_levels_are_in_the_order_of_the_categories_or_of_the_caller() -> None:
     frame = cards()
     assert read(frame).feature_names == ("brand[B]", "brand[C]", "size[M]", "size[S]", "price")

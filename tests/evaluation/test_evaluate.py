@@ -12,7 +12,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom
 
 import bayes_pref as bp
-from bayes_pref.evaluation.integrand_mode import LogisticChoices
+from bayes_pref.evaluation.integrand_mode import LinearEta, LogisticChoices
 from bayes_pref.evaluation.integrated_likelihood import log_marginal
 from bayes_pref.evaluation.model_comparison import stacking_weights
 from bayes_pref.evaluation.score_tables import RANGES
@@ -80,7 +80,10 @@ def test_a_user_is_integrated_out_as_by_quadrature() -> None:
             return -np.logaddexp(0, (1 - 2 * choice) * eta).sum(axis=-1)
 
         made = LogisticChoices(choice)
-        found = [log_marginal(LinearEta(centre, design), made, of_rows, seed=seed)[0] for seed in range(20)]
+        found = [
+            log_marginal(LinearEta(centre, design), made, of_rows, seed=seed)[0]
+            for seed in range(20)
+        ]
         # Points are added until the relative error would be 0.1 were they independent; they are
         # spread more evenly, and err by half of that.
         assert np.abs(np.array(found) - exact).max() < 4 * 0.05

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from cases import MODELS, small_comparisons
+from cases import MODELS, SIGNED, small_comparisons
 from scipy.special import logsumexp
 from scipy.stats import norm
 
 import bayes_pref as bp
 from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 
+EVERY = MODELS | SIGNED
 ERROR = 0.05  # relative error up to which integrals are computed
 SIZE = 20_000  # weights that a brute-force integral is the mean over
 
@@ -91,9 +92,9 @@ def assert_integrals_agree(posterior: bp.Posterior) -> None:
         assert (np.abs(np.exp(ours) - mean) < 4 * np.hypot(error, ERROR * mean) + 1e-12).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 def test_users_are_integrated_out_of_every_model_as_by_drawing_them(name: str) -> None:
-    assert_integrals_agree(posterior_of(MODELS[name], small_comparisons(covariates=True)))
+    assert_integrals_agree(posterior_of(EVERY[name], small_comparisons(covariates=True)))
 
 
 def test_users_are_integrated_out_of_a_learned_representation(represented: bp.Posterior) -> None:
@@ -112,10 +113,10 @@ def test_a_population_that_is_too_narrow_is_caught() -> None:
     assert (np.abs(np.exp(ours) - mean) > 4 * np.hypot(error, ERROR * mean)).any()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.filterwarnings("ignore:Pareto k")  # these draws know nothing of the choices
 def test_every_model_answers_for_new_users(name: str) -> None:
-    assert_answers(posterior_of(MODELS[name], small_comparisons(covariates=True)))
+    assert_answers(posterior_of(EVERY[name], small_comparisons(covariates=True)))
 
 
 @pytest.mark.filterwarnings("ignore:Pareto k")

@@ -11,7 +11,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from cases import MODELS, small_comparisons
+from cases import MODELS, SIGNED, small_comparisons
 from interrupting import interrupt_after
 from made_posteriors import made_comparisons
 from monte_carlo import mean_and_error
@@ -138,9 +138,9 @@ def test_non_centring_removes_the_funnel_and_can_be_switched_off() -> None:
     assert difference == pytest.approx(8 * z[1])
 
 
-@pytest.mark.parametrize("name", ["pooled", "diagonal", "full"])
+@pytest.mark.parametrize("name", ["pooled", "diagonal", "full", "full, exposure, both signs"])
 def test_the_compiled_gradient_is_autograds(name: str) -> None:
-    flat = flatten(MODELS[name], (small_comparisons(),))
+    flat = flatten((MODELS | SIGNED)[name], (small_comparisons(),))
     check_gradient(compile_gradient(flat), flat, np.random.default_rng(0))
 
 
