@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
@@ -33,13 +35,18 @@ def mean_site(spec: PopulationSpec) -> Tensor:
     """Sample mu (n_features,); where weights have a sign, v's location, and record mu."""
     if spec.signs is None:
         return normal_site("mu", spec.mean_sd)
-    location = normal_site("location", spec.mean_sd, spec.signs.centre)
+    noise = normal_site("mean_noise", np.ones_like(spec.mean_sd))
+    location = torch.as_tensor(spec.signs.centre) + torch.as_tensor(spec.mean_sd) * noise
     pyro.deterministic("mu", spec.signs.weights_of(location), event_dim=1)
     return location
 
 
 def spread_site(spec: PopulationSpec, mean: Tensor) -> Tensor:
     """Sample tau (n_features,); where weights have a sign, the sds of v, and record tau.
+
+    Of the latter it is the rank in their prior that is sampled. A sampler that starts at random
+    then starts within the prior, and not where weights are exp(10) apart, from where it does not
+    return.
 
     Parameters
     ----------
@@ -48,7 +55,9 @@ def spread_site(spec: PopulationSpec, mean: Tensor) -> Tensor:
     """
     if spec.signs is None:
         return half_normal_site("tau", spec.spread_sd)
-    spread = half_normal_site("log_spread", spec.spread_sd)
+    ends = torch.zeros(spec.spread_sd.size, dtype=torch.float64)
+    rank = pyro.sample("spread_rank", dist.Uniform(ends, ends + 1.0).to_event(1))
+    spread = torch.as_tensor(spec.spread_sd) * math.sqrt(2.0) * torch.erfinv(rank)
     mu = spec.signs.weights_of(mean)
     pyro.deterministic("tau", spec.signs.spread_of(mu, spread), event_dim=1)
     return spread
