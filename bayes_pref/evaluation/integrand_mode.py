@@ -135,7 +135,7 @@ class SignedEta(NamedTuple):
     @property
     def size(self) -> int:
         """Number r of directions along which eta varies."""
-        return self.factor.shape[2]
+        return int(self.factor.shape[2])
 
     @property
     def centre(self) -> FloatArray:

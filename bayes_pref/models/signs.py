@@ -43,7 +43,7 @@ class Signs:
     @property
     def on(self) -> Mask:
         """(n_features,) whether a feature has a sign."""
-        return self.sign != 0.0
+        return np.asarray(self.sign != 0.0)
 
     def weights(self, gaussian: FloatArray) -> FloatArray:
         """Weights (..., n_features) of Gaussian values v."""
