@@ -123,7 +123,9 @@ def _columns(values: FloatArray, names: Sequence[str], ours: Features, what: str
     outside = [coding.name for coding in ours.codings if coding.kind == "outside"]
     absent = [name for name in ours.attributes if name not in (*names, *outside)]
     if ours.indicators:  # an item of which no row tells does not matter
-        kind, remedy, absent = "item", "leave out their rows", []
+        absent = [name for name in absent if name not in ours.items]
+    if ours.indicators and not absent:
+        kind, remedy = "item", "leave out their rows"
         compared = dict(zip(names, np.asarray(values.any(axis=0)), strict=True))
         strange = [name for name in strange if compared[name]]
     if absent:

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 from bayes_pref import settings
 from bayes_pref.data.consistency import check_parts
 from bayes_pref.data.description import as_html, as_text, described
-from bayes_pref.data.features import Features, TextSource, constant_features, feature_scale
+from bayes_pref.data.feature_scale import constant_features, feature_scale
+from bayes_pref.data.features import Features, TextSource
 from bayes_pref.data.network import Representation
 from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.read_only import read_only, read_only_copy, taken

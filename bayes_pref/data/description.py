@@ -40,8 +40,10 @@ def described(
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     size = f"{counts.sum():,} comparisons by {len(counts):,} users ({each} each)"
     lines = [("Comparisons", size)]
+    items = features.items if features.beside else features.names * features.indicators
     for title, found in (
-        ("item" if features.indicators else "feature", features.names),
+        ("item", items),
+        ("feature", tuple(name for name in features.names if name not in items)),
         ("context", features.contexts),
         ("covariate", covariates),
     ):

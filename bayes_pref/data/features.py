@@ -26,8 +26,8 @@ from bayes_pref.data.coding import Coding, coded_names, read_coded
 from bayes_pref.data.plain_labels import refuse_names
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError
-from bayes_pref.messages import listed, suggestion
-from bayes_pref.types import FloatArray
+from bayes_pref.messages import listed, shown, suggestion
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 
 class TextSource(Protocol):
@@ -84,10 +84,13 @@ class Features:
     interactions
         Pairs (attribute, context) whose products are features, too.
     indicators
-        True where every item has its own reward: the attributes are the items' labels.
+        True where every item has its own reward: the attributes are the items' labels, and then
+        the attributes of what was shown, if there are any `beside` them.
     codings
         Of columns that are levels, or numbers on another scale: their features, such as
         ``brand[B]``, stand among `attributes`.
+    beside
+        Where items have rewards: how many of the attributes, the last ones, are no items.
 
     Raises
     ------
@@ -111,11 +114,14 @@ class Features:
     interactions: tuple[tuple[str, str], ...] = ()
     indicators: bool = False
     codings: tuple[Coding, ...] = ()
+    beside: int = 0
 
     def __post_init__(self) -> None:
         """Refuse names that are ambiguous or unknown."""
         if not self.attributes:
             raise DataError("no features: name at least one column that differs within a pair")
+        if self.beside and not (self.indicators and 0 < self.beside < len(self.attributes)):
+            raise DataError(f"{shown(self.beside)} attributes cannot be beside those of items")
         for coding in self.codings:
             if not set(coding.columns) <= set(self.attributes):
                 raise DataError(f"the features of attribute {coding.name!r} are not all there")
@@ -139,6 +145,45 @@ class Features:
     def names(self) -> tuple[str, ...]:
         """(d,) names of the columns: the attributes, then ``attribute:context`` products."""
         return self.attributes + tuple(":".join(pair) for pair in self.interactions)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Labels of the items that have a reward each, which come first among the attributes."""
+        return self.attributes[: len(self.attributes) - self.beside] if self.indicators else ()
+
+    @property
+    def of_items(self) -> Mask:
+        """(d,) whether a feature is an item's reward, or its product with a context."""
+        owners = [*self.attributes, *(attribute for attribute, _ in self.interactions)]
+        items = set(self.items)
+        return np.array([owner in items for owner in owners])
+
+    @property
+    def level_blocks(self) -> tuple[tuple[IntArray, IntArray], ...]:
+        """Features of items whose sum is the same for all that is compared.
+
+        Each is the places of all items' rewards, or products with one context, and these with those
+        of the outside option, to which no item belongs.
+
+        Examples
+        --------
+        >>> pairs = (("tea", "cold"), ("mate", "cold"))
+        >>> blocks = Features(("tea", "mate"), ("cold",), pairs, indicators=True).level_blocks
+        >>> [items.tolist() for items, _ in blocks]
+        [[0, 1], [2, 3]]
+        """
+        if not self.indicators:
+            return ()
+        outside = [coding.name for coding in self.codings if coding.kind == "outside"]
+        names = [*((name, None) for name in self.attributes), *self.interactions]
+        place = {name: k for k, name in enumerate(names)}
+        blocks = []
+        for context in (None, *dict.fromkeys(context for _, context in self.interactions)):
+            items = [place.get((name, context), -1) for name in self.items]
+            every = items + [place.get((name, context), -1) for name in outside]
+            if min(every) >= 0:
+                blocks.append((np.array(items), np.array(every)))
+        return tuple(blocks)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -288,44 +333,6 @@ class Features:
         second = [self.contexts.index(context) for _, context in self.interactions]
         with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
             return np.hstack([attributes, attributes[:, first] * contexts[:, second]])
-
-
-def constant_features(difference: FloatArray, features: Features) -> tuple[str, ...]:
-    """Names of the features that never differ within a pair.
-
-    Examples
-    --------
-    >>> constant_features(np.array([[1.0, 0.0], [2.0, 0.0]]), Features(("length", "tone")))
-    ('tone',)
-    """
-    never = np.flatnonzero(~np.any(difference, axis=0))
-    return tuple(features.names[column] for column in never)
-
-
-def feature_scale(difference: FloatArray, context: FloatArray, features: Features) -> FloatArray:
-    """(d,) root mean square of each difference; 1 for an item's indicator.
-
-    The product of an indicator and a context has the context's root mean square.
-
-    Examples
-    --------
-    >>> feature_scale(np.array([[3.0], [-3.0]]), np.empty((2, 0)), Features(("length",)))
-    array([3.])
-    """
-    if not features.indicators:
-        return _root_mean_square(difference)
-    of_context = dict(zip(features.contexts, _root_mean_square(context), strict=True))
-    products = [of_context[name] for _, name in features.interactions]
-    return np.array([1.0] * len(features.attributes) + products)
-
-
-def _root_mean_square(values: FloatArray) -> FloatArray:
-    """(k,) of each column; 1 where a column is 0."""
-    largest = np.abs(values).max(axis=0)
-    largest[largest == 0] = 1.0
-    # Divided by the largest first: squares of very large or small values leave the floats' range.
-    scale = largest * np.sqrt(np.mean((values / largest) ** 2, axis=0))
-    return np.where(scale == 0, 1.0, scale)
 
 
 def interaction_pairs(

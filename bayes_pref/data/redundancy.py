@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import lsmr
 
 from bayes_pref.data.features import Features
 from bayes_pref.messages import listed
@@ -36,7 +38,7 @@ def doubtful_features(difference: FloatArray, features: Features) -> str:
     pair, so that the prior alone tells their common part; leave one of them out
     """
     if features.indicators:  # an item is in few pairs, and the items are all levels by design
-        return ""
+        return _constants_of_items(difference, features)
     reasons = []
     for group in _whole_factors(difference):
         names = listed([features.names[column] for column in group])
@@ -55,6 +57,38 @@ def doubtful_features(difference: FloatArray, features: Features) -> str:
             f"{'weights' if several else 'weight'}; leave out what hardly ever differs"
         )
     return "; and ".join(reasons)
+
+
+def _constants_of_items(difference: FloatArray, features: Features) -> str:
+    """Warn of attributes that each item always has alike, beside rewards of the items.
+
+    Examples
+    --------
+    >>> rows = np.array([[1.0, -1.0, 2.0], [-1.0, 1.0, -2.0]])
+    >>> _constants_of_items(rows, Features(("tea", "milk", "price"), indicators=True, beside=1))
+    "'price' is a constant of each item, ...
+    """
+    places = features.level_blocks[0][1]  # the outside option is an item of its own
+    beside = [k for k in range(len(features.attributes)) if k not in places]
+    if not beside:
+        return ""
+    items, others = csr_array(difference[:, places]), difference[:, beside]
+    sizes = np.sqrt((others**2).sum(axis=0))
+    # Least squares: what is a constant of the items is a sum of their indicators in every row.
+    fitted = np.column_stack(
+        [lsmr(items, column, atol=1e-12, btol=1e-12, maxiter=500)[0] for column in others.T]
+    )
+    rest = np.sqrt(np.square(others - items @ fitted).sum(axis=0))
+    alike = (sizes > 0) & (rest <= 1e-6 * sizes)
+    if not alike.any():
+        return ""
+    several = alike.sum() > 1
+    names = listed([features.attributes[beside[k]] for k in np.flatnonzero(alike)])
+    return (
+        f"{names} {'are constants' if several else 'is a constant'} of each item, so that the "
+        f"choices cannot tell {'them' if several else 'it'} from the items' rewards, and the prior "
+        "alone divides these; leave out one of the two"
+    )
 
 
 def _is_level(column: FloatArray) -> bool:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bayes_pref.data import Comparisons, GradedChoice, Ranking
 from bayes_pref.data.alignment import aligned
+from bayes_pref.data.item_columns import with_item_differences
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.diagnostics.set_table import TASK, SetTable
@@ -103,7 +104,8 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
         None: the comparisons that were fitted. `Comparisons` with the same features; their choices
         are not used. Or a table with the attributes' differences (left minus right), the contexts
         and, unless all users are new, the user column, named as in the fitted comparisons. Where
-        these came as items, the columns ``left`` and ``right`` may name the items instead. After
+        these came as items, the columns ``left`` and ``right`` may name the items instead (beside
+        them stand the differences of attributes that are no items, named as the features). After
         choices among several, the table has one row an alternative: the id of its task in the
         column ``task``, and its own attributes, or its ``item``.
 
@@ -226,13 +228,19 @@ def _users(table: Table, fitted: Comparisons) -> tuple[IntArray, pd.Index[Any]]:
 
 
 def _of_items(table: Table, fitted: Comparisons) -> FloatArray:
-    """(n, k) attributes of the items in the column "left" minus those in "right"."""
+    """(n, k) attributes of the items in the column "left" minus those in "right".
+
+    Those beside the items are columns of differences, named as the features.
+    """
     assert fitted.catalogue is not None  # or items have no names
-    known = fitted.catalogue.to_numpy(np.float64)
     left, right = (
-        known[item_positions(table, side, fitted.catalogue.index)] for side in ("left", "right")
+        item_positions(table, side, fitted.catalogue.index) for side in ("left", "right")
     )
-    return np.asarray(left - right)
+    if fitted.features.beside:
+        table = with_item_differences(table, fitted.features, left, right)
+        return fitted.features.differences(table)
+    known = fitted.catalogue.to_numpy(np.float64)
+    return np.asarray(known[left] - known[right])
 
 
 def _warn_of_units(query: Query, fitted: Comparisons) -> None:
@@ -261,7 +269,8 @@ def typical_differences(comparisons: Comparisons, difference: FloatArray) -> Flo
     size there; its typical size among the differences (n, d) of a query is used instead.
     """
     unseen = ~comparisons.difference.any(axis=0) & difference.any(axis=0)
-    if comparisons.features.indicators or not unseen.any():
+    unseen &= ~comparisons.features.of_items
+    if not unseen.any():
         return comparisons.feature_scale
     some = (difference != 0).sum(axis=0)
     largest = np.abs(difference).max(axis=0)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.item_columns import with_item_columns
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table
 from bayes_pref.diagnostics.task_sets import from_the_others
@@ -67,7 +68,11 @@ class SetTable:
         named = [name for name in (ALTERNATIVE, ITEM) if name in columns]
         _refuse(table, codes, features.contexts, named)
         context = table.numbers(features.contexts)
-        if by_name:
+        if by_name and features.beside:
+            assert fitted.catalogue is not None  # or items have no names
+            table = with_item_columns(table, features, fitted.catalogue, ITEM)
+            values = features.matrix(table.frame, name=table.name)
+        elif by_name:
             assert fitted.catalogue is not None  # or items have no names
             known = fitted.catalogue.to_numpy(np.float64)
             attributes = known[item_positions(table, ITEM, fitted.catalogue.index)]

@@ -104,8 +104,8 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
     (Kendall & Babington Smith 1940, Biometrika 31, count the cycles of one judge). None where the
     items have no reward of their own, or where there is no such triad.
     """
-    items = len(comparisons.features.attributes)
-    if not comparisons.features.indicators or items < 3:
+    items = len(comparisons.features.items)
+    if items < 3:
         return None
     indicators = comparisons.difference[:, :items]
     left, right = indicators.argmax(axis=1), indicators.argmin(axis=1)

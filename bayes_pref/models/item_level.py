@@ -7,6 +7,9 @@ taken out of what is reported: each user's rewards, the means and each coefficie
 the items, as in R's bpcs (Issa Mattos & Ramos 2021). This is the posterior of the same model; tau
 and the correlations are those of the rewards before.
 
+Where the outside option has a feature, it moves with the items: its reward is then relative to
+their mean. Attributes beside the items, such as a length, have no level and stay as they are.
+
 A mixture keeps its level, because the components' probabilities need the rewards as they are.
 """
 
@@ -19,30 +22,7 @@ import xarray as xr
 
 from bayes_pref.data import Features
 from bayes_pref.models.spec import PopulationSpec, Sites
-from bayes_pref.types import FloatArray, IntArray
-
-
-def level_groups(features: Features) -> list[IntArray]:
-    """Places of the features whose coefficients have a common level of their own.
-
-    Those of all items; and their products with a context, where all items have one.
-
-    Examples
-    --------
-    >>> features = Features(("tea", "mate"), ("cold",), (("tea", "cold"), ("mate", "cold")), True)
-    >>> [group.tolist() for group in level_groups(features)]
-    [[0, 1], [2, 3]]
-    """
-    if not features.indicators:
-        return []
-    items = len(features.attributes)
-    contexts = np.array([context for _, context in features.interactions], dtype=object)
-    groups = [np.arange(items)]
-    for context in dict.fromkeys(contexts):
-        places = items + np.flatnonzero(contexts == context)
-        if len(places) == items:
-            groups.append(places)
-    return groups
+from bayes_pref.types import FloatArray
 
 
 def without_item_level(
@@ -61,14 +41,14 @@ def without_item_level(
     features
         Which features are items.
     """
-    groups = level_groups(features)
-    if spec is None or spec.components is not None or not groups:
+    blocks = features.level_blocks
+    if spec is None or spec.components is not None or not blocks:
         return values
     for name in _locations(spec, values):
         axis = 2 + sites[name].index("feature")
         draws = np.moveaxis(values[name], axis, -1)
-        for group in groups:
-            draws[..., group] -= draws[..., group].mean(axis=-1, keepdims=True)
+        for items, every in blocks:
+            draws[..., every] -= draws[..., items].mean(axis=-1, keepdims=True)
     return values
 
 
@@ -76,10 +56,10 @@ def level_free(weights: xr.DataArray, spec: PopulationSpec, features: Features) 
     """Return weights (..., feature) without the level."""
     if spec.components is not None:
         return weights
-    for group in level_groups(features):
-        part = weights.isel(feature=group)
+    for items, every in features.level_blocks:
+        level = weights.isel(feature=items).mean("feature")
         weights = weights.copy()
-        weights[{"feature": group}] = part - part.mean("feature")
+        weights[{"feature": every}] = weights.isel(feature=every) - level
     return weights
 
 

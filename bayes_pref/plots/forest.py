@@ -84,7 +84,7 @@ def unit_sizes(comparisons: Comparisons, units: Units) -> tuple[FloatArray, str]
     """
     units = settings.argument("units", units, settings.one_of("scaled", "raw"))
     features = comparisons.features
-    if features.indicators and not features.interactions:
+    if features.of_items.all() and not features.interactions:
         return np.ones(comparisons.n_features), "log-odds"
     if units == "raw":
         return np.ones(comparisons.n_features), "log-odds per unit"

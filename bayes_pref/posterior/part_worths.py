@@ -49,7 +49,7 @@ class AttributeLevels:
 
 
 def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
-    """List the attributes of comparisons, the outside option last.
+    """List the attributes of comparisons, items beside them first, the outside option last.
 
     Raises
     ------
@@ -64,14 +64,18 @@ def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
     [('price', ['unit']), ('brand', ['A', 'B'])]
     """
     features = comparisons.features
-    if features.indicators:
+    if features.of_items.all():
         raise DataError(
             "every item has a reward of its own here, and no attributes", "use posterior.reward()"
         )
     context = comparisons.context.mean(axis=0)
     codings = {coding.name: coding for coding in features.codings}
     found = []
-    for name in features.columns:  # a loop over attributes
+    if features.items:
+        attributes = np.eye(len(features.items), len(features.attributes))
+        matrix = features.expand(attributes, np.tile(context, (len(attributes), 1)))
+        found.append(AttributeLevels("item", features.items, matrix, matrix))
+    for name in features.columns[len(features.items) :]:  # a loop over attributes
         coding = codings.get(name)
         columns = (name,) if coding is None else coding.columns
         places = [features.attributes.index(column) for column in columns]

@@ -10,6 +10,7 @@ remains even when the weights are known; more data reduce the epistemic part H(E
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +34,7 @@ from bayes_pref.posterior.queries import (
     Users,
     difference_matrix,
     is_average,
+    item_contrasts,
     item_matrix,
     row_users,
 )
@@ -115,7 +117,9 @@ class Posterior(Shares):
         chosen = [each for each in variables if ("user" in each.dims) in of_users[kind]]
         return parameter_frame(chosen, interval)
 
-    def weights(self, users: Users = None, *, interval: float = 0.9) -> pd.DataFrame:
+    def weights(
+        self, users: Users = None, *, baseline: Hashable | None = None, interval: float = 0.9
+    ) -> pd.DataFrame:
         """Estimate users' weights: how much a raw unit of each feature is worth to them.
 
         Parameters
@@ -125,6 +129,9 @@ class Posterior(Shares):
             as the model has it, or ``"average"`` for the mean over all users, weighted by their
             survey weights if there are any. (If a user is labelled "population" or "average":
             ``["average"]`` is that user.)
+        baseline
+            Where items have rewards of their own, the item to which these are relative; None: to
+            the mean of all items.
         interval
             Probability inside the central credible interval.
 
@@ -135,7 +142,7 @@ class Posterior(Shares):
         Raises
         ------
         DataError
-            If a user is unknown, or `interval` is not between 0 and 1.
+            If a user or the baseline is unknown, or `interval` is not between 0 and 1.
 
         Examples
         --------
@@ -146,7 +153,10 @@ class Posterior(Shares):
         """
         weights, labels = self._weights(users)
         features = pd.Index(self.comparisons.feature_names)
-        columns = estimate(weights, np.eye(len(features)), describer(interval))
+        contrasts = np.eye(len(features))
+        if baseline is not None:
+            contrasts = item_contrasts(self.comparisons, baseline)
+        columns = estimate(weights, contrasts, describer(interval))
         return estimate_frame({"user": labels, "feature": features}, columns)
 
     def membership(self, *, interval: float = 0.9) -> pd.DataFrame:
@@ -188,7 +198,12 @@ class Posterior(Shares):
         return estimate_frame({"user": self.comparisons.users, "component": labels}, columns)
 
     def reward(
-        self, items: Items = None, users: Users = None, *, interval: float = 0.9
+        self,
+        items: Items = None,
+        users: Users = None,
+        *,
+        baseline: Hashable | None = None,
+        interval: float = 0.9,
     ) -> pd.DataFrame:
         """Estimate the reward of items to users, in log-odds.
 
@@ -200,8 +215,10 @@ class Posterior(Shares):
         items
             A frame with the attribute columns (and the context columns that interact with any),
             whose index (or column ``item``) labels the items; or, where the comparisons came from
-            items, a list of item labels, or None for every item.
-        users
+            items, a list of item labels, or None for every item. Where items have rewards of their
+            own beside attributes, the column ``item`` names the item, and labels stand for items
+            whose attributes are all 0.
+        users, baseline
             As for `weights`.
         interval
             Probability inside the central credible interval.
@@ -227,6 +244,8 @@ class Posterior(Shares):
         [['population', 'terse'], ['population', 'long']]
         """
         matrix, labels = item_matrix(items, self.comparisons)
+        if baseline is not None:
+            matrix = matrix @ item_contrasts(self.comparisons, baseline)
         weights, owners = self._weights(users)
         columns = estimate(weights, matrix, describer(interval))
         return estimate_frame({"user": owners, "item": labels}, columns)

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.item_columns import with_item_columns
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
 from bayes_pref.messages import closest, shown
@@ -62,7 +63,8 @@ def item_matrix(
     Parameters
     ----------
     items
-        A table with the attributes (and the contexts that interact with any); item labels, where
+        A table with the attributes (and the contexts that interact with any), of which the column
+        ``item`` may stand for items with a reward each; item labels, where
         the comparisons have a catalogue; None for the whole catalogue.
     comparisons
         The data, which hold the features and the catalogue.
@@ -96,9 +98,13 @@ def item_matrix(
     """
     if _is_table(items):
         table = Table.read(cast(TableLike, items), argument)
-        features, frame = comparisons.features, table.frame
+        features, catalogue = comparisons.features, comparisons.catalogue
+        named = "item" in table.frame.columns and "item" not in features.columns
+        by_name = named and not set(features.items) & set(table.frame.columns)
+        if features.indicators and by_name and catalogue is not None and not differences:
+            table = with_item_columns(table, features, catalogue, "item")
+        frame = table.frame
         features.require(table)
-        named = "item" in frame.columns and "item" not in features.columns
         labels = pd.Index(frame["item"]) if named else frame.index
         read = features.difference_matrix if differences else features.matrix
         return read(frame), _flat(labels)
@@ -119,6 +125,37 @@ def item_matrix(
         wanted = _as_list(items, catalogue.index)
         catalogue = catalogue.iloc[_positions(wanted, catalogue.index, "item")]
     return catalogue.to_numpy(np.float64), _flat(catalogue.index)
+
+
+def item_contrasts(comparisons: Comparisons, baseline: Hashable) -> FloatArray:
+    """Weights relative to those of one item, (d, d) by which weights are multiplied.
+
+    Where items have rewards of their own these, and their products with contexts, become those of
+    the item minus those of the baseline; other weights stay.
+
+    Parameters
+    ----------
+    comparisons
+        The data.
+    baseline
+        Label of the item.
+
+    Raises
+    ------
+    DataError
+        If items have no reward of their own, or the item is unknown.
+    """
+    features, catalogue = comparisons.features, comparisons.catalogue
+    if not features.indicators or catalogue is None:
+        raise DataError(
+            "baseline= names an item, and here items have no rewards of their own",
+            "compare items with posterior.preference(left, right)",
+        )
+    place = int(_positions([baseline], catalogue.index, "item")[0])
+    made = np.eye(comparisons.n_features)
+    for items, every in features.level_blocks:
+        made[every, items[place]] -= 1.0
+    return made
 
 
 def difference_matrix(

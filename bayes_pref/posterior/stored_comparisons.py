@@ -24,6 +24,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "contexts": comparisons.features.contexts,
         "interactions": comparisons.features.interactions,
         "indicators": comparisons.features.indicators,
+        "beside": comparisons.features.beside,
         "codings": [coding.state() for coding in comparisons.features.codings],
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
@@ -89,6 +90,7 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
             described["indicators"],
             # Files of earlier versions have none.
             tuple(Coding.from_state(state) for state in described.get("codings", ())),
+            described.get("beside", 0),
         ),
         context=dataset["context"].to_numpy(),
         covariates=dataset["covariates"].to_numpy(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayes_pref.data.coding import Coding, coded_names, read_coded
 from bayes_pref.data.coding_options import CodingOptions
-from bayes_pref.data.features import Features, coded_features, interaction_pairs
+from bayes_pref.data.features import Features, coded_features
 from bayes_pref.data.plain_labels import REMEDY, odd_label, refuse_names
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
@@ -63,6 +63,8 @@ class Catalogue:
         Codings of some of them, by name.
     indicators
         Whether every item has its own reward.
+    n_beside
+        How many features beside these belong to what is shown, and not to the item: 0 in `frame`.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Catalogue:
     names: tuple[str, ...]
     codings: Mapping[str, Coding]
     indicators: bool
+    n_beside: int = 0
 
     @classmethod
     def of_labels(cls, labels: pd.Index[Any], options: CodingOptions | None = None) -> Catalogue:
@@ -98,6 +101,29 @@ class Catalogue:
         index = frame.index.rename("item")
         return cls(pd.DataFrame(values, index=index, columns=columns), names, codings, False)
 
+    def beside(self, names: Sequence[str], codings: Mapping[str, Coding]) -> Catalogue:
+        """Return items with rewards of their own beside features of what is shown.
+
+        Parameters
+        ----------
+        names, codings
+            Names of the attributes, and codings of some of them by name.
+
+        Examples
+        --------
+        >>> Catalogue.of_labels(pd.Index(["tea", "milk"])).beside(["warm"], {}).frame
+              tea  milk  warm
+        tea   1.0   0.0   0.0
+        milk  0.0   1.0   0.0
+        """
+        columns = coded_names(names, codings)
+        refuse_names(columns, "feature")
+        both = [name for name in (*names, *columns) if name in self.frame.columns]
+        if both:
+            raise DataError(f"{both[0]!r} is an item and an attribute", "rename one of them")
+        frame = self.frame.assign(**dict.fromkeys(columns, 0.0))
+        return Catalogue(frame, (*self.names, *names), codings, True, len(columns))
+
     def values(self) -> FloatArray:
         """(m, k) features of the items."""
         return self.frame.to_numpy(np.float64)
@@ -115,10 +141,8 @@ class Catalogue:
         >>> drinks.features(["hot"], "all").names
         ('tea', 'milk', 'tea:hot', 'milk:hot')
         """
-        if not self.indicators:
-            return coded_features(self.names, self.codings, contexts, interactions)
-        pairs = interaction_pairs(interactions, self.names, contexts)
-        return Features(self.names, tuple(contexts), pairs, indicators=True)
+        made = coded_features(self.names, self.codings, contexts, interactions)
+        return replace(made, indicators=self.indicators, beside=self.n_beside)
 
 
 def _attributes(items: TableLike) -> pd.DataFrame:

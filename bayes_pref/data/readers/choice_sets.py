@@ -34,6 +34,8 @@ class TaskColumns:
         What was chosen: `choice`, or `best` and `worst`, or `rank`.
     alternative, availability
         Columns of the alternatives' ids and of whether they could be chosen; None: not given.
+    items
+        Column of items with a reward each beside the attributes; None: there are none.
     none
         The id of the outside option; True: it has no rows; None: there is none.
     weights
@@ -61,6 +63,7 @@ class TaskColumns:
     rank: str | None = None
     alternative: str | None = None
     availability: str | None = None
+    items: str | None = None
     none: Any = None
     weights: RowWeights = UNWEIGHTED
 
@@ -69,7 +72,7 @@ class TaskColumns:
         both = (self.best is None) == (self.worst is None)
         if not both or sum(name is not None for name in (self.choice, self.best, self.rank)) != 1:
             raise DataError("give one of choice=, rank=, or best= and worst=")
-        if not self.attributes and self.alternative is None:
+        if not self.attributes and self.alternative is None and self.items is None:
             raise DataError(
                 "give attributes=[...], or alternative= for a reward of each alternative's own"
             )
@@ -95,7 +98,7 @@ class TaskColumns:
     @property
     def has_none_feature(self) -> bool:
         """Whether the outside option has a feature; without attributes it is an item as others."""
-        return self.none is not None and bool(self.attributes)
+        return self.none is not None and bool(self.attributes or self.items)
 
     def roles(self) -> dict[str, list[str]]:
         """Columns of each role."""
@@ -103,6 +106,8 @@ class TaskColumns:
         found = {name: [str(column)] for name in single if (column := getattr(self, name))}
         # An alternative's id may be an attribute, too: then each has a constant of its own.
         attributes = [name for name in self.attributes if name != self.alternative]
+        if self.items is not None and self.items != self.alternative:
+            found["items"] = [str(self.items)]
         found |= {"attributes": attributes, "context": list(self.context)}
         return found | self.weights.roles()
 

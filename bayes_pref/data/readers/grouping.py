@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.features import Features, constant_features
+from bayes_pref.data.feature_scale import constant_features
+from bayes_pref.data.features import Features
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.data.plain_labels import refuse_names, refuse_odd_rows
 from bayes_pref.data.read_only import read_only
@@ -101,8 +102,10 @@ def group_rows(
     DataError
         If the user, the choice, a context or a covariate cannot be used as it stands.
     """
-    reserved = [name for name in (user, choice) if name in features.attributes]
-    if reserved and not features.indicators:  # an item may be called like a column
+    # An item may be called like a column.
+    own = features.attributes[len(features.items) :]
+    reserved = [name for name in (user, choice) if name in own]
+    if reserved:
         raise DataError(
             f"feature {reserved[0]!r} is also the name of the user or the choice column",
             "rename the column, or the feature with features=[...]",

@@ -21,6 +21,7 @@ from bayes_pref.data.readers.catalogue import (
     refuse_size,
 )
 from bayes_pref.data.readers.grouping import group_rows, one_user, warn_of_limits
+from bayes_pref.data.readers.occasion import Occasion, OccasionReader
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
@@ -44,6 +45,7 @@ class ItemsReader:
         choice: str | None = None,
         winner: str | None = None,
         loser: str | None = None,
+        attributes: Occasion | None = None,
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
@@ -74,10 +76,15 @@ class ItemsReader:
         winner, loser
             Instead of `left`, `right` and `choice`: columns with the ids of the item that was
             chosen and of the other. The sides are then tossed.
+        attributes
+            Attributes of what was shown on this occasion, beside a reward of each item's own: by
+            name the columns of the left and the right side (of the winner and the loser), as in
+            ``{"length": ("length_a", "length_b")}``, or one column of differences, left minus
+            right. An item's reward is then what it is worth at equal attributes.
         context, interactions, covariates, levels
             As in `from_frame`; context columns are columns of `votes`.
         coding, baseline, order, transform
-            As in `from_frame`, for the columns of `items`.
+            As in `from_frame`, for the columns of `items`, or for `attributes`.
         frequency, survey_weight, sides, seed
             As in `from_frame`.
 
@@ -130,27 +137,39 @@ class ItemsReader:
             raise DataError("give left=, right= and choice=, or winner= and loser=")
         left, right, choice = str(left), str(right), str(choice)
         table = replace(table, sides=(left, right))
-        weights = RowWeights(frequency, survey_weight)
+        weights, occasion = RowWeights(frequency, survey_weight), OccasionReader.of(attributes)
         table.require_roles(
             {"user": [user], "choice": [choice], "left": [left], "right": [right]}
             | {"context": list(contexts)}
             | weights.roles()
+            | occasion.roles()
         )
         products = len(contexts) if interactions == "all" else 0
         options = CodingOptions(coding, baseline, order, transform)
         described = None if items is None else Catalogue.read(items, options)
+        if described is not None and occasion.columns:
+            raise DataError(
+                "attributes= stand beside a reward of each item's own, and items= describes them",
+                "give one of the two, or read both sides' attributes with from_frame",
+            )
         pairs = ItemPairs.read(
             table, left, right, None if described is None else described.frame, rewards=1 + products
         )
+        difference = pairs.difference()
+        if occasion.columns:
+            codings = occasion.learn(table, options)
+            described = Catalogue.of_labels(pairs.catalogue.index)
+            described = described.beside(tuple(occasion.columns), codings)
+            difference = np.hstack([difference, occasion.differences(table, codings)])
         described = described or Catalogue.of_labels(pairs.catalogue.index, options)
         features = described.features(contexts, interactions)
         parts = group_rows(
             table,
             features,
-            pairs.difference(),
+            difference,
             user=user,
             choice=choice,
-            catalogue=pairs.catalogue,
+            catalogue=described.frame,
             covariates=covariates,
             outcome=paired_or_graded(levels),
             sides=SidesReader(sides, seed),

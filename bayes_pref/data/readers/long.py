@@ -42,6 +42,7 @@ class TasksReader:
         rank: str | None = None,
         alternative: str | None = None,
         attributes: Sequence[str] | None = None,
+        items: str | None = None,
         none: Any = None,
         availability: str | None = None,
         context: Sequence[str] | None = None,
@@ -80,6 +81,9 @@ class TasksReader:
             Column of the alternatives' ids, which differ within a task.
         attributes
             Columns of the attributes. None: every alternative has a reward of its own.
+        items
+            Column of items that have a reward each beside the attributes, net of them; it may be
+            `alternative`. (As one of the `attributes` an id has levels, and a baseline.)
         none
             The id of the outside option ("none of them"), whose missing attributes count as 0; or
             True, if it has no rows: it is then added to every task, and chosen where no row is.
@@ -146,6 +150,7 @@ class TasksReader:
             rank=rank,
             alternative=alternative,
             availability=availability,
+            items=items,
             none=none,
             weights=RowWeights(frequency, survey_weight),
         )
@@ -222,7 +227,7 @@ def _values(
     options: CodingOptions,
 ) -> tuple[FloatArray, IntArray, Features, pd.DataFrame | None]:
     """Attributes (a, k), which of them each alternative has (m,), features and catalogue."""
-    if not columns.attributes:
+    if not (columns.attributes or columns.items):
         code, labels = pd.factorize(sets.label)
         refuse_size(len(labels), len(sets.row), len(labels))
         catalogue = Catalogue.of_labels(labels.rename(columns.alternative), options)
@@ -240,5 +245,14 @@ def _values(
         names = (*names, NONE)
         codings[NONE] = Coding(name=NONE, kind="outside")
         values = np.column_stack([values, sets.outside])
-    features = coded_features(names, codings, columns.context, interactions)
-    return values, np.arange(len(values)), features, None
+    if columns.items is None:
+        features = coded_features(names, codings, columns.context, interactions)
+        return values, np.arange(len(values)), features, None
+    inside = np.flatnonzero(~sets.outside)
+    code, labels = Table(table.frame.iloc[sets.row[inside]], table.name).codes(columns.items)
+    refuse_size(len(labels), len(values), len(labels))
+    indicators = np.zeros((len(values), len(labels)))
+    indicators[inside, code] = 1.0
+    catalogue = Catalogue.of_labels(labels).beside(names, codings)
+    features = catalogue.features(columns.context, interactions)
+    return np.hstack([indicators, values]), np.arange(len(values)), features, catalogue.frame

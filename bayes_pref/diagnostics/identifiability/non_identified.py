@@ -166,20 +166,26 @@ def correlation(rows: FloatArray, one: int, other: int) -> float:
 
 def item_pairs(comparisons: Comparisons) -> ItemPairs:
     """Which two items each row compares, where every item has its own reward."""
-    k = len(comparisons.features.attributes)
-    items = comparisons.difference[:, :k]
-    catalogue = comparisons.catalogue
-    if catalogue is None:
-        catalogue = pd.DataFrame(index=pd.Index(comparisons.features.attributes))
+    places = item_places(comparisons)
+    items = comparisons.difference[:, places]
+    if comparisons.catalogue is None or len(comparisons.catalogue) < len(places):
+        catalogue = pd.DataFrame(index=pd.Index(comparisons.features.names).take(places))
+    else:
+        catalogue = comparisons.catalogue
     return ItemPairs(catalogue, items.argmax(axis=1), items.argmin(axis=1))
 
 
+def item_places(comparisons: Comparisons) -> IntArray:
+    """(k,) features of items with a reward each, and of an outside option beside them."""
+    return comparisons.features.level_blocks[0][1]
+
+
 def item_groups(comparisons: Comparisons) -> IntArray:
-    """(k,) connected component of each item in the graph of comparisons.
+    """(k,) connected component of each of `item_places` in the graph of comparisons.
 
     An item without comparisons is a component of its own.
     """
-    k = len(comparisons.features.attributes)
+    k = len(item_places(comparisons))
     compared, group = item_pairs(comparisons).groups()
     groups = np.full(k, -1, dtype=np.int64)
     groups[compared] = group
@@ -198,14 +204,11 @@ def _between_items(comparisons: Comparisons, space: FloatArray) -> FloatArray:
 
 def _item_blocks(comparisons: Comparisons) -> Mask:
     """(d, b) features of all items whose sum is 0 in every pair: rewards, products by context."""
-    features = comparisons.features
-    k = len(features.attributes)
-    context = np.array(
-        [-1] * k + [features.contexts.index(name) for _, name in features.interactions]
-    )
-    blocks = context[:, None] == np.unique(context)
-    # With interactions of some items only, the sum of products may differ from 0.
-    return np.asarray(blocks if len(features.names) == k * blocks.shape[1] else blocks[:, :1])
+    blocks = comparisons.features.level_blocks
+    made = np.zeros((comparisons.n_features, len(blocks)), dtype=bool)
+    for column, (_, every) in enumerate(blocks):
+        made[every, column] = True
+    return made
 
 
 def against_most(comparisons: Comparisons, directions: FloatArray) -> FloatArray:
@@ -257,7 +260,7 @@ def _reason(
     noun = "set" if isinstance(comparisons.outcome, Ranking) else "pair"
     values = scaled[:, taking] @ vector[taking]
     never = float(np.sqrt(np.mean(values**2))) <= _NEVER
-    if comparisons.features.indicators and never:
+    if comparisons.features.of_items[taking].all() and never:
         apart = item_pairs(comparisons).disconnected(one_reward_each=True)
         if apart:
             return apart

@@ -35,6 +35,7 @@ from bayes_pref.diagnostics.identifiability.non_identified import (
     against_most,
     compared,
     item_groups,
+    item_places,
 )
 from bayes_pref.diagnostics.identifiability.separable_rows import separate_answers
 from bayes_pref.diagnostics.identifiability.separation import Separation, row_space
@@ -245,15 +246,18 @@ def _information(posterior: Posterior, most: FloatArray, units: FloatArray) -> F
 
 def _never_compared(comparisons: Comparisons, asked: FloatArray) -> Mask:
     """(n,) whether pairs differ in a feature without variation, or lie between item groups."""
+    apart = np.zeros(len(asked), dtype=bool)
+    never = ~comparisons.difference.any(axis=0)
     if comparisons.features.indicators:
-        k = len(comparisons.features.attributes)
+        places = item_places(comparisons)
         weight = np.abs(asked).max(axis=1, initial=0.0)
         # Within a group gains and losses cancel.
-        gained = asked[:, :k] @ (item_groups(comparisons)[:, None] == np.arange(k))
-        return np.asarray((np.abs(gained) > 1e-9 * weight[:, None]).any(axis=1))
-    never = ~comparisons.difference.any(axis=0)
+        groups = item_groups(comparisons)[:, None] == np.arange(len(places))
+        gained = asked[:, places] @ groups
+        apart = (np.abs(gained) > 1e-9 * weight[:, None]).any(axis=1)
+        never &= ~comparisons.features.of_items
     # The pairs themselves set the unit, so that only rounding errors are small.
-    return np.asarray((np.abs(asked[:, never]) > 1e-9).any(axis=1))
+    return np.asarray((np.abs(asked[:, never]) > 1e-9).any(axis=1) | apart)
 
 
 def _separated_features(comparisons: Comparisons, separation: Separation) -> tuple[str, ...]:
