@@ -17,6 +17,9 @@ from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray, IntArray
 
 
+_DENSE = 0.3  # share of entries that are not zero, from which all are kept
+
+
 @dataclass(frozen=True)
 class ChoiceProblem(Problem):
     """Comparisons of any choice model with a `KernelForm`, and a Gaussian population.
@@ -75,12 +78,14 @@ class ChoiceProblem(Problem):
 def _choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) -> ChoiceRows:
     """Rows of all comparisons, of users that begin at `offsets`."""
     by_row = sparse.csr_matrix(comparisons.difference / comparisons.feature_scale)
+    dense = by_row.nnz > _DENSE * np.prod(by_row.shape)
     stages = comparisons.outcome.observations(len(comparisons))
     return ChoiceRows(
         offsets=offsets.astype(np.int64),
         starts=by_row.indptr.astype(np.int64),
         columns=by_row.indices.astype(np.int64),
         values=by_row.data,
+        dense=np.ascontiguousarray(by_row.toarray().T) if dense else np.zeros((0, 0)),
         outcome=np.rint(comparisons.choice * (form.n_outcomes - 1)).astype(np.int64),
         stages=stages.astype(np.int64),
         stage_offsets=np.searchsorted(stages, offsets).astype(np.int64),

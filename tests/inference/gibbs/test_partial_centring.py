@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from choice_cases import choice_comparisons, outcome_probabilities
@@ -177,3 +179,28 @@ def test_probabilities_are_exact_far_in_the_tails() -> None:
     prior = 0.5 * (made.problem.population.precision * 40.0**2).sum()
     assert value == pytest.approx(expected - prior, rel=1e-9)
     assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("stretch", [1.0, 30.0, 3000.0])
+def test_sparse_rows_and_large_log_odds_have_the_slopes_of_the_formula(stretch: float) -> None:
+    made, data = density("stages", "diagonal")
+    rng = np.random.default_rng(2)
+    theta, weights = made.start(rng), stretch * rng.standard_normal((made.n_users, made.d))
+    difference = data.difference / data.feature_scale
+    eta = (difference * weights[data.user]).sum(axis=1)
+    stages = data.outcome.observations(len(data))
+    rows = np.repeat(np.arange(len(stages) - 1), np.diff(stages))
+    top = np.maximum(np.maximum.reduceat(-eta, stages[:-1]), 0.0)
+    other = np.exp(-eta - top[rows])
+    share = other / (np.exp(-top) + np.add.reduceat(other, stages[:-1]))[rows]
+    slope = np.zeros_like(weights)
+    np.add.at(slope, data.user, difference * (share - (1.0 - data.choice))[:, None])
+    kept = made.problem.rows
+    assert kept.dense.size
+    sparse = replace(made.problem, rows=kept._replace(dense=np.zeros((0, 0))))
+    for one in (made, PartialDensity(sparse)):
+        one.expand(theta, weights)
+        information = one.information.transpose(0, 3, 1, 2).reshape(-1, one.d, one.d)
+        linear = one.linear.swapaxes(1, 2).reshape(-1, one.d)[: len(weights)]
+        moved = (information[: len(weights)] @ weights[..., None])[..., 0]
+        np.testing.assert_allclose(linear - moved, slope, atol=1e-9 * stretch)

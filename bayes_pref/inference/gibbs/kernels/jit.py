@@ -60,6 +60,11 @@ def compiled_reordering_part(kernel: Kernel) -> Kernel:
     return _kept(kernel, fastmath=REORDER, no_cpython_wrapper=True)
 
 
+def compiled_reordering_inline(kernel: Kernel) -> Kernel:
+    """Like `compiled_inline`, but sums may be reordered and fused."""
+    return _kept(kernel, fastmath=REORDER, no_cpython_wrapper=True, forceinline=True)
+
+
 def compiled_into_callers(algorithm: Kernel) -> Kernel:
     """Compile an algorithm that holds the kernel it works on, such as a slice update of a density.
 
