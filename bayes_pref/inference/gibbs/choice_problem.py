@@ -16,7 +16,6 @@ from bayes_pref.models.choice.kernel_form import PLAIN, KernelForm
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray, IntArray
 
-
 _DENSE = 0.3  # share of entries that are not zero, from which all are kept
 
 

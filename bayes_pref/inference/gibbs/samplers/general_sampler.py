@@ -7,8 +7,8 @@ A sweep moves, by Hamiltonian trajectories,
 
 zeta is nearly standard normal and nearly independent of the population (`partial_centring`), so
 both moves go far. In warm-up the expansion of users' likelihoods is renewed, first at their
-weights and then as a mean over states of the chain. The metric of the second move is the mean of the
-density's curvature over such states, and more and more the covariance of the states themselves,
+weights and then as a mean over states of the chain. The metric of the second move is the mean of
+the density's curvature over such states, and more and more the covariance of the states themselves,
 which knows how far theta goes while zeta moves too. Both are then fixed. Where a likelihood bends
 more than on average, long steps are refused: some moves are short, so that nobody stays there.
 """
