@@ -112,7 +112,7 @@ class RunningCovariance:
         """Mean of this and a covariance that counts for `weight` states; inf is the latter."""
         if np.isinf(weight):
             return covariance
-        return np.asarray(self.scatter + weight * covariance) / (self.count[0] + weight)
+        return np.asarray((self.scatter + weight * covariance) / (self.count[0] + weight))
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays by name, which can be written into."""
