@@ -1,5 +1,8 @@
 """Labelled arrays as an HDF5 file in memory, and back, believing nothing that the file says.
 
+The file in memory has room for large arrays but no copy of them: it is handed on in parts, and
+between two parts of HDF5's own lies an array as it stands.
+
 Each dataset is a group. Arrays are stored as NetCDF stores them, with dimension scales, so that
 xarray and ArviZ read them. The labels of a dimension are stored as JSON bytes, which keep their
 types, and once more as text, for other programs.
@@ -18,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import Any, BinaryIO
 
 import h5py
@@ -37,13 +41,75 @@ _THREADS = 8
 # Rounded draws shrink to a third. A small file must not fill the memory: what shrinks more than
 # this is neither written compressed nor read.
 _MOST_COMPRESSED = 16
+_IN_PLACE = 2**16  # bytes from which an array is not copied
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+
+
+class _Memory(io.RawIOBase):
+    """A file in memory of about so many bytes; what is not written to takes no memory.
+
+    Parameters
+    ----------
+    size
+        More are found room for when they are written.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._bytes = _zeros(size)
+        self._place = self._end = 0
+        self._arrays: list[tuple[int, memoryview]] = []
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_END: self._end}.get(whence, self._place)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._bytes[self._place : min(self._place + len(buffer), self._end)]
+        buffer[: len(found)] = found
+        self._place += len(found)
+        return len(found)
+
+    def write(self, data: Any) -> int:
+        end = self._place + len(data)
+        self.truncate(max(end, self._end))
+        self._bytes[self._place : end] = data
+        self._place = end
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._end = self._place if size is None else size
+        if self._end > len(self._bytes):
+            larger = _zeros(2 * self._end)
+            larger[: len(self._bytes)] = self._bytes
+            self._bytes = larger
+        return self._end
+
+    def lay(self, start: int, values: NDArray[Any]) -> None:
+        """Put an array at a place that is never written to."""
+        self._arrays.append((start, memoryview(values.reshape(-1).view(np.uint8))))
+
+    def parts(self) -> list[memoryview]:
+        """Return the contents in order."""
+        found, place = [], 0
+        for start, array in sorted(self._arrays, key=itemgetter(0)):
+            found += [self._bytes[place:start], array]
+            place = start + len(array)
+        return [*found, self._bytes[place : self._end]]
 
 
 def image_of(
     groups: Mapping[str, xr.Dataset], header: Mapping[str, Any], *, compact: bool
-) -> memoryview:
-    """Return the bytes of an HDF5 file.
+) -> list[memoryview]:
+    """Return the bytes of an HDF5 file, in parts of which some are the arrays themselves.
 
     Parameters
     ----------
@@ -54,9 +120,9 @@ def image_of(
     compact
         Whether to store users' draws as `rounded_draws` describes.
     """
-    buffer = io.BytesIO()
+    memory = _Memory(sum(dataset.nbytes for dataset in groups.values()) + _CHUNK_BYTES)
     # A superblock newer than that of the formats without a seal, which tells them apart.
-    with h5py.File(buffer, "w", libver=("v108", "latest")) as file:
+    with h5py.File(memory, "w", libver=("v108", "latest")) as file:
         for name, value in header.items():
             file.attrs[name] = value
         for name, dataset in groups.items():
@@ -68,8 +134,13 @@ def image_of(
                 narrow = rounded(variable.variable) if compact else None
                 dims = [str(dim) for dim in variable.dims]
                 if narrow is None or not _add_compressed(group, str(key), narrow, dims):
-                    _add(group, str(key), variable.to_numpy(), dims)
-    return buffer.getbuffer()
+                    _add(memory, group, str(key), variable.to_numpy(), dims)
+    return memory.parts()
+
+
+def _zeros(size: int) -> memoryview:
+    """Return memory that the system provides when it is written to."""
+    return memoryview(np.zeros(size, np.uint8))
 
 
 @contextmanager
@@ -140,9 +211,19 @@ def _add_dimension(group: h5py.Group, dim: str, size: int, index: pd.Index[Any] 
         group[dim].make_scale(dim)
 
 
-def _add(group: h5py.Group, name: str, values: NDArray[Any], dims: list[str]) -> None:
+def _add(
+    memory: _Memory, group: h5py.Group, name: str, values: NDArray[Any], dims: list[str]
+) -> None:
     truth = values.dtype == np.bool_
-    added = group.create_dataset(name, data=values.astype(np.int8) if truth else values)
+    plain = values.dtype.kind in "iuf" and values.dtype.isnative and values.flags.c_contiguous
+    if plain and values.nbytes >= _IN_PLACE:
+        settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        added = group.create_dataset(name, shape=values.shape, dtype=values.dtype, dcpl=settings)
+        memory.lay(added.id.get_offset(), values)
+    else:
+        added = group.create_dataset(name, data=values.astype(np.int8) if truth else values)
     if truth:
         added.attrs["dtype"] = "bool"  # xarray's convention
     _label(group, added, dims)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Iterable
 from typing import BinaryIO
 
 _MAGIC = b"\nbayes_pref: whole file\n"
@@ -26,16 +27,19 @@ class DamagedFile(ValueError):
     """A file is not as it was written."""
 
 
-def seal(image: bytes | memoryview) -> bytes:
-    """Return the last 64 bytes of a file that begins with this HDF5 image.
+def seal(image: Iterable[bytes | memoryview]) -> bytes:
+    """Return the last 64 bytes of a file that begins with the parts of an HDF5 image.
 
     Examples
     --------
-    >>> len(seal(b"image"))
+    >>> len(seal([b"image"]))
     64
     """
-    digest = hashlib.sha256(image)
-    start = _MAGIC + struct.pack("<Q", len(image))
+    digest, length = hashlib.sha256(), 0
+    for part in image:
+        digest.update(part)
+        length += len(part)
+    start = _MAGIC + struct.pack("<Q", length)
     digest.update(start)
     return start + digest.digest()
 

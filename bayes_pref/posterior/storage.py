@@ -11,11 +11,13 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -24,7 +26,7 @@ from bayes_pref.errors import DataError
 from bayes_pref.posterior import format_1
 from bayes_pref.posterior.hdf5_image import attribute, dataset_of, image_of, opened
 from bayes_pref.posterior.seal import DamagedFile, is_hdf5, is_whole, seal
-from bayes_pref.whole_files import write_whole
+from bayes_pref.whole_files import Part, write_whole
 
 FORMAT = 3
 _SEALED = 3  # the first format with a seal
@@ -36,6 +38,7 @@ try:
     _VERSION = version("bayes_pref")  # read now: later there may be no handle left for it
 except PackageNotFoundError:
     _VERSION = "unknown"
+_Result = TypeVar("_Result")
 _BINARY = getattr(os, "O_BINARY", 0)
 # The exceptions of HDF5, xarray and JSON for a damaged file.
 _DAMAGED = (
@@ -78,9 +81,14 @@ def write(
     header["groups"] = _json(list(groups), "groups")
     header |= {_FORMAT_ATTRIBUTE: FORMAT, _VERSION_ATTRIBUTE: _VERSION}
 
-    def produce() -> tuple[memoryview, bytes]:
-        image = image_of(groups, header, compact=compact)
-        return image, seal(image)
+    def produce() -> Iterator[Part]:
+        # Another thread makes the image, so that Ctrl-C never interrupts HDF5, and computes the
+        # digest while this one writes.
+        with ThreadPoolExecutor(1) as pool:
+            image = _started(pool, partial(image_of, groups, header, compact=compact))()
+            sealed = _started(pool, partial(seal, image))
+            yield from image
+            yield sealed()
 
     try:
         write_whole(target, produce)
@@ -147,6 +155,14 @@ def _read(
             name: dataset_of(image, name, size) for name in json.loads(attribute(image, "groups"))
         }
     return format_1.upgraded(groups, settings) if number == 1 else (groups, settings)
+
+
+def _started(pool: ThreadPoolExecutor, call: Callable[[], _Result]) -> Callable[[], _Result]:
+    """Start a call in a thread; return what waits for its result."""
+    try:
+        return pool.submit(call).result
+    except RuntimeError:  # no thread can start: Python is ending, or a limit is reached
+        return call
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import ElboRecord, Finding, Posterior, Run, storage
 from bayes_pref.posterior import format_1 as format_1_names
 from bayes_pref.posterior.estimates import COLUMNS
+from bayes_pref.posterior.hdf5_image import dataset_of, image_of
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 from bayes_pref.posterior.rounded_draws import rounded
 from bayes_pref.posterior.seal import seal
@@ -532,7 +533,7 @@ def resealed(path: Path, variable: str, options: dict[str, Any]) -> None:
         added = file[group].create_dataset(name, **options)
         for axis, dim in enumerate(dims):
             added.dims[axis].attach_scale(file[dim])
-    path.write_bytes(image.getvalue() + seal(image.getvalue()))
+    path.write_bytes(image.getvalue() + seal([image.getvalue()]))
 
 
 def test_links_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
@@ -547,7 +548,7 @@ def test_links_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
         with h5py.File(image, "r+") as file:
             del file["posterior/mu"]
             file["posterior/mu"] = link
-        path.write_bytes(image.getvalue() + seal(image.getvalue()))
+        path.write_bytes(image.getvalue() + seal([image.getvalue()]))
         with pytest.raises(DataError, match="is cut short or damaged"):
             Posterior.load(path)
 
@@ -619,17 +620,51 @@ def test_loading_makes_no_folder_and_takes_no_encoder_from_the_file(tmp_path: Pa
         Posterior.load(tmp_path / "posterior.nc", encoder=lambda texts: np.ones((len(texts), 2)))
 
 
-def test_a_compact_file_is_the_same_where_no_thread_can_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_file_is_the_same_where_no_thread_can_start(
+    compact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
-    posterior = made_posterior(chains=2, draws=500)
-    posterior.save(tmp_path / "threads.nc", compact=True)
+    posterior = made_posterior(chains=2, draws=2000)
+    posterior.save(tmp_path / "threads.nc", compact=compact)
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
-    posterior.save(tmp_path / "none.nc", compact=True)
+    posterior.save(tmp_path / "none.nc", compact=compact)
     weights = [
         Posterior.load(tmp_path / name).draws["weights"] for name in ("threads.nc", "none.nc")
     ]
     np.testing.assert_array_equal(*weights)
+
+
+def test_large_arrays_of_any_layout_are_read_back_and_only_plain_ones_are_not_copied(
+    tmp_path: Path,
+) -> None:
+    plain = np.random.default_rng(0).normal(size=(3, 400, 50))
+    arrays = {
+        "plain": plain,
+        "single": plain.astype(np.float32),
+        "whole": (1e6 * plain).astype(np.int64),
+        "truth": plain > 0,
+        "transposed": plain.T.copy().T,
+        "backwards": plain[::-1],
+        "big-endian": plain.astype(">f8"),
+        "small": plain[:, 0, 0].copy(),
+        "plain again": -plain,
+    }
+    dims = [["a"], ["a", "b"], ["a", "b", "c"]]
+    dataset = xr.Dataset({key: (dims[each.ndim - 1], each) for key, each in arrays.items()})
+    parts = image_of({"some": dataset}, {}, compact=False)
+    shared = {
+        key for key, each in arrays.items() for part in parts
+        if len(part) and np.shares_memory(np.frombuffer(part, np.uint8), each)
+    }  # fmt: skip
+    # "backwards" is a view of the plain one, whose memory it shares.
+    assert shared == {"plain", "backwards", "single", "whole", "plain again"}
+    path = tmp_path / "arrays.h5"
+    path.write_bytes(b"".join(parts))
+    with h5py.File(path) as file:
+        found = dataset_of(file, "some", path.stat().st_size)
+        for key, each in arrays.items():
+            np.testing.assert_array_equal(found[key], each)
+            np.testing.assert_array_equal(file["some"][key], each)
