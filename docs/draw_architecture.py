@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ def room_of(file: str) -> str:
     return Path(file).parts[0].removesuffix(".py")
 
 
-def imported_names(file: str, source: str) -> set[str]:
+@cache  # of hundreds of files a test changes one
+def imported_names(file: str, source: str) -> frozenset[str]:
     """Return the absolute dotted name of everything that a file imports, wherever it does."""
     package = ("bayes_pref", *Path(file).parent.parts)
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -69,7 +71,7 @@ def imported_names(file: str, source: str) -> set[str]:
             module = ".".join(filter(None, (*base, node.module)))
             # "from bayes_pref import data" names the module only after the word import.
             found |= {f"{module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def file_of(name: str, files: Iterable[str]) -> str | None:

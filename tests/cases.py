@@ -52,6 +52,7 @@ VARIANTS = {
 LONG = {
     *("mixture", "mixture, exposure", "shared cause", "shared cause, full"),
     *("two factors, no noise", "one factor, position", "full, exposure", "full, position"),
+    *("diagonal, position", "diagonal, exposure"),
     *("full", "full, strong prior", "full, covariates", "diagonal, raw scale"),
 }
 

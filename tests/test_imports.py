@@ -93,6 +93,7 @@ def test_no_function_has_the_name_of_a_submodule() -> None:
     assert modules & set(bp.__all__) == {"plots", "text"}
 
 
+@pytest.mark.long  # a cold run of mypy over the package; make lint checks its stubs every time
 def test_strict_mypy_accepts_code_that_uses_the_names(tmp_path: Path) -> None:
     lines = [
         "import bayes_pref as bp",

@@ -209,9 +209,9 @@ def sbc(
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
-    >>> found = bp.sbc(bp.PooledReward(), world.comparisons, replications=20, progress=False)
+    >>> found = bp.sbc(bp.PooledReward(), world.comparisons, replications=10, progress=False)
     >>> found.ranks.shape, found.passed(0.001)
-    ((20, 2), True)
+    ((10, 2), True)
     """
     replications = settings.argument(
         "replications", replications, settings.whole(1), error=ModelError

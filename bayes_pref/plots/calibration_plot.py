@@ -53,7 +53,7 @@ def calibration(result: SBC, axes: Any = None, *, probability: float = 0.95) -> 
     --------
     >>> import bayes_pref as bp
     >>> world = bp.simulate(users=8, comparisons=5, features=1, contexts=0, seed=0)
-    >>> found = bp.sbc(bp.PooledReward(), world.comparisons, replications=20, progress=False)
+    >>> found = bp.sbc(bp.PooledReward(), world.comparisons, replications=10, progress=False)
     >>> [ax.get_title() for ax in bp.plots.calibration(found)]
     ['mu[feature_1]', 'log_likelihood']
     """

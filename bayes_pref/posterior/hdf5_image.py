@@ -95,7 +95,7 @@ class _Memory(io.RawIOBase):
 
     def lay(self, start: int, values: NDArray[Any]) -> None:
         """Put an array at a place that is never written to."""
-        self._arrays.append((start, memoryview(values.reshape(-1).view(np.uint8))))
+        self._arrays.append((start, values.reshape(-1).view(np.uint8).data))
 
     def parts(self) -> list[memoryview]:
         """Return the contents in order."""
@@ -140,7 +140,7 @@ def image_of(
 
 def _zeros(size: int) -> memoryview:
     """Return memory that the system provides when it is written to."""
-    return memoryview(np.zeros(size, np.uint8))
+    return np.zeros(size, np.uint8).data
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from bayes_pref.draws import label
 
 NAMES = ["length", "detail", "warmth", "hedging"]
 PRIORS = (0.3, 1.0, 3.0, 10.0)
-GIBBS = bp.Gibbs(draws=500, warmup=200, progress=False, cores=1)
+GIBBS = bp.Gibbs(draws=500, warmup=200, chains=2, progress=False, cores=1)
 
 
 def read(frame: pd.DataFrame, features: list[str] = NAMES, **how: object) -> bp.Comparisons:

@@ -134,7 +134,7 @@ def test_leaving_out_users_is_what_refitting_without_them_gives() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Pareto k")  # a user's weights rest on 15 rows, one counts much
-@pytest.mark.parametrize("by", ["comparison", "user"])
+@pytest.mark.parametrize("by", ["comparison", pytest.param("user", marks=pytest.mark.long)])
 def test_users_who_differ_are_predicted_better_by_a_model_that_lets_them(by: str) -> None:
     sizes = {"users": 60, "comparisons": 15, "features": 3, "contexts": 0}
     apart = bp.simulate(**sizes, heterogeneity=1.5, seed=0)

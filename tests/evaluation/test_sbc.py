@@ -69,8 +69,8 @@ class Idle(bp.Gibbs):
         return FromFunction(draw)
 
 
-# Their sweeps are tried on the prior, and their draws against NUTS, every time.
-CALIBRATED_LONG = {*LONG, "diagonal, position", "one factor"}
+# Their sweeps are tried on the prior, or their draws against quadrature or NUTS, every time.
+CALIBRATED_LONG = {*LONG, "pooled", "one factor"}
 CALIBRATED = [
     pytest.param(name, marks=pytest.mark.long if name in CALIBRATED_LONG else ())
     for name in MODELS
@@ -97,7 +97,7 @@ def test_the_default_engine_of_each_model_is_calibrated(name: str) -> None:
     ("name", "wrong"),
     [
         ("diagonal", Shrunk),
-        ("diagonal", Believing),
+        pytest.param("diagonal", Believing, marks=pytest.mark.long),
         pytest.param("two factors, no noise", Believing, marks=pytest.mark.long),
     ],
 )

@@ -25,12 +25,15 @@ def tried(name: str, folder: Path, count: int) -> list[tuple[str, str]]:
     [
         ("damages", 20, 200, ("refused", "same")),
         ("kills", 4, 80, ("killed",)),
-        ("full_disks", 4, 40, ("refused", "same")),
+        # Every time, test_full_disks tries saving, exporting and a checkpoint.
+        ("full_disks", 0, 40, ("refused", "same")),
     ],
 )
 def test_no_checkpoint_crashes_or_changes_a_fit(
     name: str, sample: int, whole: int, good: tuple[str, ...], tmp_path: Path
 ) -> None:
+    if not sweep.cases(sample, whole):
+        pytest.skip("in the whole sweep alone")
     found = tried(name, tmp_path, sweep.cases(sample, whole))
     held = [outcome for _, outcome in found if outcome in good]
     sweep.report(f"checkpoints, {name.replace('_', ' ')}", len(found), len(held))

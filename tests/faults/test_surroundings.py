@@ -150,8 +150,11 @@ def test_draws_depend_on_no_setting_of_torch_numpy_or_pyro(here: sweep.Child) ->
 
 
 def test_draws_depend_on_no_variable_of_the_environment_and_no_folder(
-    here: sweep.Child, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    if not sweep.WHOLE:
+        pytest.skip("in the whole sweep alone")
+    here: sweep.Child = request.getfixturevalue("here")
     code = (
         FITS
         + """
@@ -170,12 +173,8 @@ print(json.dumps(digests(engines)))
     gone = tmp_path / "gone"
     gone.mkdir()
     first = here.out.splitlines(keepends=True)[0]
-    others = [
-        sweep.child(code, seconds=300, environment=each)
-        for each in variables[: sweep.cases(1, len(variables))]
-    ]
-    if sweep.WHOLE:
-        others.append(sweep.child(code, "remove", seconds=300, folder=gone))
+    others = [sweep.child(code, seconds=300, environment=each) for each in variables]
+    others.append(sweep.child(code, "remove", seconds=300, folder=gone))
     held = sum(each.out == first for each in others)
     sweep.report("engines in other environments", ENGINES * len(others), ENGINES * held)
     assert held == len(others), [each.err[-1000:] for each in others]

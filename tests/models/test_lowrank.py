@@ -181,6 +181,7 @@ def angle(seed: int, fitted_to: int | None = None) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.long  # sweeps of factors are tried on the prior, and draws against NUTS, every time
 def test_two_tastes_are_found() -> None:
     angles = [angle(seed) for seed in range(10)]
     assert sum(each < 15.0 for each in angles) >= 9, angles

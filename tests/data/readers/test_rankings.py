@@ -235,7 +235,7 @@ def maximum(frame: pd.DataFrame, *, pairs: bool) -> np.ndarray:
 @pytest.fixture(scope="module")
 def fitted() -> tuple[pd.DataFrame, bp.Posterior]:
     frame = simulated(60, np.array([0.8, 0.3, -0.2, -0.9]), seed=1)
-    engine = bp.NUTS(draws=1000, warmup=400, chains=2, progress=False)
+    engine = bp.Gibbs(draws=1000, warmup=400, chains=2, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
         return frame, bp.fit(bp.PooledReward(), read(frame), engine, seed=2)

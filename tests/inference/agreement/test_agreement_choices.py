@@ -15,7 +15,8 @@ from stage_cases import stage_comparisons
 
 import bayes_pref as bp
 
-pytestmark = pytest.mark.slow
+# Every time, sweeps of these choice models are tried on the prior, and NUTS on weighed draws.
+pytestmark = pytest.mark.long
 
 MODELS = {
     "tasks": bp.HierarchicalReward(),
@@ -26,7 +27,6 @@ MODELS = {
     "graded": bp.HierarchicalReward(),
     "lapse": bp.HierarchicalReward(lapse=True),
 }
-CASES = [pytest.param(name, marks=() if name == "tasks" else pytest.mark.long) for name in MODELS]
 GIBBS = bp.Gibbs(draws=4000, warmup=500, chains=2, progress=False)
 NUTS = bp.NUTS(draws=1500, warmup=500, chains=2, progress=False)
 
@@ -55,12 +55,12 @@ def reference(name: str) -> xr.Dataset:
     return draws(*case(name), NUTS)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", MODELS)
 def test_gibbs_and_nuts_draw_from_the_same_posterior(name: str) -> None:
     assert agree(draws(*case(name), GIBBS), reference(name))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", MODELS)
 def test_data_with_one_attribute_stretched_are_found_out(name: str) -> None:
     model, comparisons = case(name)
     stretched = replace(comparisons, difference=comparisons.difference * [1.3, 1.0])

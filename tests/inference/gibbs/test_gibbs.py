@@ -38,9 +38,9 @@ def one_feature() -> bp.Comparisons:
 def quadrature(comparisons: bp.Comparisons) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean and sd of (mu, tau, w_0) of one feature, on a grid with raw priors."""
     signed = ((2 * comparisons.choice - 1) * comparisons.difference[:, 0]).reshape(10, 6)
-    mu = np.linspace(-5, 6, 221)
-    tau = np.linspace(0.005, 5, 250)
-    z = np.linspace(-6, 6, 121)
+    mu = np.linspace(-5, 6, 111)
+    tau = 5 * (np.arange(160) + 0.5) / 160  # midpoints: the density does not end at zero
+    z = np.linspace(-6, 6, 73)
     weight = mu[:, None, None] + tau[None, :, None] * z
     log_z = norm.logpdf(z) + np.log(z[1] - z[0])
     total = norm.logpdf(mu, 0, 2)[:, None] + halfnorm.logpdf(tau)

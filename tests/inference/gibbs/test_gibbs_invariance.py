@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 USERS, EACH, FEATURES = 7, 4, 3
 MEAN_SD, EFFECT_SD, SPREAD = 1.5, 0.7, np.array([1.0, 0.5, 2.0])
 CONCENTRATION = 1.6
-REPLICATIONS, SWEEPS = 1500, 20
+REPLICATIONS, SWEEPS = 1000, 20
 LEVEL = 1e-4  # of each test
 
 

@@ -56,7 +56,7 @@ def test_the_guide_auto_agrees_with_gibbs(
     assert {finding.statistic for finding in posterior.findings} <= {"guide", "pareto_k"}
 
 
-@pytest.mark.slow
+@pytest.mark.long  # of a normal model it is every time
 def test_mean_field_is_too_narrow_and_is_caught(world: bp.Comparisons, exact: bp.Posterior) -> None:
     with pytest.warns(bp.ConvergenceWarning) as caught:
         posterior = bp.fit(bp.HierarchicalReward(), world, svi(guide="mean_field"))
@@ -80,6 +80,7 @@ def test_a_covariance_and_covariates_agree_with_gibbs() -> None:
         assert high < 1.25, (name, high)
 
 
+@pytest.mark.long  # the hierarchical one is compared every time
 def test_a_pooled_model_agrees_with_gibbs() -> None:
     comparisons = small_comparisons(users=20)
     posterior = quiet(svi(), bp.PooledReward(), comparisons)
@@ -105,7 +106,9 @@ def test_every_structure_runs_with_every_guide(name: str, guide: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guide", ["auto", "mean_field", "low_rank"])
+@pytest.mark.parametrize(
+    "guide", ["auto", "mean_field", pytest.param("low_rank", marks=pytest.mark.long)]
+)
 def test_a_normal_model_of_ones_own_agrees_with_its_exact_posterior(guide: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)

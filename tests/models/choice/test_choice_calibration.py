@@ -11,9 +11,15 @@ from monte_carlo import agree
 import bayes_pref as bp
 from bayes_pref.draws import label
 
+# Among them every parameter of a choice model; the others are compared by make test-long.
+EVERY_TIME = {"ties, lapse, position", "graded"}
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in EVERY_TIME else pytest.mark.long) for name in CHOICES],
+)
 def test_nuts_agrees_with_weighed_draws_from_the_prior_and_not_with_wrong_ones(name: str) -> None:
     data = choice_comparisons(name)
     found = bp.fit(CHOICES[name], data, bp.NUTS(draws=1000, chains=2, progress=False), seed=1)
