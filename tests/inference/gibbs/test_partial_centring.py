@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from choice_cases import choice_comparisons, outcome_probabilities
-from scipy.special import log_ndtr
+from scipy.special import log_expit, log_ndtr, logsumexp
 from stage_cases import stage_comparisons
 
 import bayes_pref as bp
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
+from bayes_pref.models.choice.kernel_form import PLAIN
 
 MODELS = {
     "stages": bp.HierarchicalReward(),
+    "ties, position": bp.HierarchicalReward(position=True),
+    "position": bp.HierarchicalReward(position=True),
     "ties, lapse, position": bp.HierarchicalReward(lapse=True, position=True),
     "lapse": bp.HierarchicalReward(lapse=True, position=True),
     "probit": bp.HierarchicalReward(link="probit", position=True),
@@ -204,3 +207,42 @@ def test_sparse_rows_and_large_log_odds_have_the_slopes_of_the_formula(stretch: 
         linear = one.linear.swapaxes(1, 2).reshape(-1, one.d)[: len(weights)]
         moved = (information[: len(weights)] @ weights[..., None])[..., 0]
         np.testing.assert_allclose(linear - moved, slope, atol=1e-9 * stretch)
+
+
+def log_chance(name: str, eta: np.ndarray, outcome: np.ndarray, sites: dict) -> np.ndarray:
+    """Log probability of each outcome, exact for large log-odds too."""
+    if name.startswith("ties"):
+        tie = np.full_like(eta, sites["tie"])
+        options = np.stack([-eta / 2, tie, eta / 2])
+        return np.asarray(options[outcome, np.arange(eta.size)] - logsumexp(options, axis=0))
+    cuts = np.concatenate([[-np.inf], np.atleast_1d(sites.get("cutpoints", 0.0)), [np.inf]])
+    low, high = cuts[outcome] - eta, cuts[outcome + 1] - eta
+    width = np.log(-np.expm1(cuts[outcome] - cuts[outcome + 1]))
+    return np.asarray(log_expit(high) + log_expit(-low) + width)
+
+
+@pytest.mark.parametrize("stretch", [1.0, 30.0, 1000.0])
+@pytest.mark.parametrize("name", ["ties", "graded", "pairs"])
+def test_rows_with_large_log_odds_have_the_likelihood_of_the_formula(
+    name: str, stretch: float
+) -> None:
+    data, model = choice_comparisons(name), bp.HierarchicalReward()
+    form = PLAIN if name == "pairs" else model.choice_model(data).kernel_form(data.outcome)
+    assert form is not None
+    made = PartialDensity(ChoiceProblem.read(model.spec(data), data, form))
+    rng = np.random.default_rng(4)
+    theta, zeta = made.start(rng), stretch * rng.standard_normal(made.linear.shape)
+    here, v = made.at(theta), np.empty_like(zeta)
+    # Without an expansion zeta is v.
+    value = made.without_prior(here, zeta, v) + 0.5 * float((zeta**2).sum())
+    eta = (data.difference / data.feature_scale * made.weights(theta, zeta)[data.user]).sum(axis=1)
+    outcome = np.rint(data.choice * (form.n_outcomes - 1)).astype(int)
+    sites = form.draws(here.phi)
+    expected = log_chance(name, eta, outcome, sites)
+    assert value == pytest.approx(float(expected.sum()), rel=1e-10)
+    ends = [log_chance(name, eta + step, outcome, sites) for step in (1e-4, -1e-4)]
+    slope = np.zeros((made.n_users, made.d))
+    of_rows = (ends[0] - ends[1]) / 2e-4
+    np.add.at(slope, data.user, data.difference / data.feature_scale * of_rows[:, None])
+    found = made._mean_slope.swapaxes(1, 2).reshape(-1, made.d)[: made.n_users]
+    np.testing.assert_allclose(found, slope, atol=1e-5)

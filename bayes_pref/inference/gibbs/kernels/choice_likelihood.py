@@ -15,6 +15,11 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering_inline,
     compiled_reordering_part,
 )
+from bayes_pref.inference.gibbs.kernels.moderate_rows import (
+    exponentials,
+    logistic_cells,
+    tied_rows,
+)
 from bayes_pref.models.choice.kernel_form import CELLS, CUTS, LAPSE, POSITION, STAGES, TIE
 from bayes_pref.types import FloatArray, IntArray
 
@@ -184,7 +189,7 @@ def user_log_likelihood(
         chosen = rows.outcome[first:end]
         for n in range(own.size):
             total -= (1 - chosen[n]) * own[n]
-        moderate = _exponentials(own)
+        moderate = exponentials(own)
         for s in range(rows.stage_offsets[user], rows.stage_offsets[user + 1]):
             at, stop = rows.stages[s], rows.stages[s + 1]
             left = 1.0
@@ -209,7 +214,14 @@ def user_log_likelihood(
                 eta[n] = eta[n] * left - (1.0 - rows.outcome[n])
         total -= np.log(product)
     else:
-        for n in range(first, end):
+        done = False
+        if values[LAPSE] == 0.0 and not rows.probit:
+            own, chosen = eta[first:end], rows.outcome[first:end]
+            if rows.family == CELLS:
+                total, done = logistic_cells(own, chosen, values, slope, found)
+            else:
+                total, done = tied_rows(own, chosen, values, slope)
+        for n in range(end if done else first, end):
             _row(eta[n], rows.outcome[n], rows, values, found, cell)
             total += found[0]
             eta[n] = found[1]
@@ -249,45 +261,6 @@ def _log_odds(rows: Any, first: int, end: int, weights: FloatArray, eta: FloatAr
         for n in range(first, end):
             for e in range(rows.starts[n], rows.starts[n + 1]):
                 eta[n] += rows.values[e] * weights[rows.columns[e]]
-
-
-@compiled_reordering_inline
-def _exponentials(eta: FloatArray) -> bool:
-    """Replace eta by exp(-eta) where all are moderate, and return whether they are.
-
-    exp(x) = exp(x / 1024)^1024 by a series and ten squarings: vector instructions, with a relative
-    error below 1e-12.
-    """
-    size = 0.0
-    for n in range(eta.size):
-        size += eta[n] * eta[n]
-    if not size < 40_000.0:  # or not a number
-        return False
-    for n in range(eta.size):
-        x = eta[n] * (-1.0 / 1024.0)
-        power = 1.0 + x * (1.0 / 11.0)
-        power = 1.0 + power * x * (1.0 / 10.0)
-        power = 1.0 + power * x * (1.0 / 9.0)
-        power = 1.0 + power * x * (1.0 / 8.0)
-        power = 1.0 + power * x * (1.0 / 7.0)
-        power = 1.0 + power * x * (1.0 / 6.0)
-        power = 1.0 + power * x * (1.0 / 5.0)
-        power = 1.0 + power * x * (1.0 / 4.0)
-        power = 1.0 + power * x * (1.0 / 3.0)
-        power = 1.0 + power * x * (1.0 / 2.0)
-        power = 1.0 + power * x
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        eta[n] = power
-    return True
 
 
 @compiled_reordering_part
