@@ -56,6 +56,13 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     return runner
 
 
+@pytest.fixture
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty axes in place of every plot, for tests of everything else."""
+    for name in PICTURES:
+        monkeypatch.setattr(fitting.plots, Path(name).stem, lambda *_, **__: pyplot.subplots()[1])
+
+
 def votes() -> pd.DataFrame:
     rng = np.random.default_rng(5)
     frame = pd.DataFrame({"who": np.repeat([3, 1, 2, 12], 6), "won": rng.integers(0, 2, 24)})
@@ -109,6 +116,7 @@ def test_a_fit_writes_results_that_say_the_same(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_pictures")
 def test_ties_are_modelled_and_sampled_by_gibbs(run: Run, folder: Path) -> None:
     tied = votes().assign(won=votes()["won"].where(votes().index % 5 > 0, 0.5))
     tied.to_csv(folder / "tied.csv", index=False)
@@ -144,6 +152,7 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(
     assert run("show", "run")[1] in out
 
 
+@pytest.mark.usefixtures("plain_pictures")
 def test_the_line_of_python_that_is_printed_runs(run: Run) -> None:
     _, out, _ = run(*fit_votes())
     lines = out.split("in Python:\n\n")[1].splitlines()
@@ -152,6 +161,7 @@ def test_the_line_of_python_that_is_printed_runs(run: Run) -> None:
     assert isinstance(known["posterior"], bp.Posterior)
 
 
+@pytest.mark.usefixtures("plain_pictures")
 @pytest.mark.parametrize(
     ("options", "features", "model"),
     [
@@ -190,6 +200,7 @@ def test_options_choose_the_columns_and_the_model(
         assert np.allclose(posterior.comparisons.difference[:, 0], sides["length"] - sides["tone"])
 
 
+@pytest.mark.usefixtures("plain_pictures")
 def test_the_interval_asked_for_is_the_one_written(run: Run) -> None:
     _, out, _ = run(*fit_votes("--interval", "0.5"))
     posterior = bp.Posterior.load("run/posterior.nc")
@@ -201,6 +212,7 @@ def test_the_interval_asked_for_is_the_one_written(run: Run) -> None:
     assert "90 % interval" not in out
 
 
+@pytest.mark.usefixtures("plain_pictures")
 def test_labels_that_are_text_stay_text(run: Run) -> None:
     votes().assign(who=votes()["who"].map("{:03d}".format)).to_csv("votes.csv", index=False)
     people().assign(who=people()["who"].map("{:03d}".format)).to_csv("people.csv", index=False)
@@ -210,6 +222,7 @@ def test_labels_that_are_text_stay_text(run: Run) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("plain_pictures")
 def test_show_prints_what_fit_printed(run: Run) -> None:
     _, fitted, _ = run(*fit_votes("--covariates", "people.csv"))
     for path in ("run", "run/posterior.nc"):
