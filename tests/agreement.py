@@ -82,7 +82,7 @@ def pairs(group: str) -> list[Any]:
 def takes_long(name: str, pair: Sequence[str]) -> bool:
     """Whether a comparison takes more than a minute."""
     references = {"NUTS, centred", "NUTS of Pyro"}
-    return name in LONG or (name != "pooled" and not references.isdisjoint(pair))
+    return name in LONG or not references.isdisjoint(pair)
 
 
 def check_pair(name: str, one: str, other: str) -> None:

@@ -155,11 +155,11 @@ def test_sweeps_leave_the_prior_as_it_is(
     name: str, full: bool, request: pytest.FixtureRequest
 ) -> None:
     many = "long" in {mark.name for mark in request.node.iter_markers()}
-    found = p_values(name, full, 3000 if many else 600)
+    found = p_values(name, full, 3000 if many else 400)
     assert min(found.values()) > LEVEL / len(found), found
 
 
 @pytest.mark.parametrize("name", ["stages", pytest.param("graded", marks=pytest.mark.long)])
 def test_sweeps_with_another_prior_are_caught(name: str) -> None:
-    found = p_values(name, True, 600, spread=2.0 * SPREAD)
+    found = p_values(name, True, 400, spread=2.0 * SPREAD)
     assert min(found.values()) < LEVEL / len(found), found

@@ -19,7 +19,7 @@ import bayes_pref as bp
 from bayes_pref.inference.runtime import checkpoint as checkpoints
 
 # Enough sweeps for a second, so that a kill strikes in the middle.
-LONG = {"draws": 3_000, "warmup": 200, "chains": 2, "cores": 2, "progress": False}
+LONG = {"draws": 1_500, "warmup": 200, "chains": 2, "cores": 2, "progress": False}
 
 SCRIPT = """
 import sys
@@ -29,7 +29,7 @@ import bayes_pref as bp
 from bayes_pref.inference.runtime import checkpoint
 checkpoint.SECONDS = 0.01
 engine = bp.Gibbs(
-    checkpoint=sys.argv[1], draws=3_000, warmup=200, chains=2, cores=2, progress=False
+    checkpoint=sys.argv[1], draws=1_500, warmup=200, chains=2, cores=2, progress=False
 )
 bp.fit(bp.HierarchicalReward(covariance="full"), small_comparisons(), engine)
 """
