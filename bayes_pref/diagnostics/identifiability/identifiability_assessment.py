@@ -10,6 +10,7 @@ from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.evidence import Texts
 from bayes_pref.diagnostics.identifiability.identifiability_panel import draw_learned
 from bayes_pref.diagnostics.identifiability.prior_share import assess, unsupported
+from bayes_pref.diagnostics.identifiability.spread_of_users import spread_note, spread_ratio
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.messages import listed
 from bayes_pref.posterior import Posterior
@@ -75,7 +76,8 @@ class IdentifiabilityAssessment(Assessment):
             columns=rows[list(self.columns)],
             evidence=evidence,
             tables={"directions": found.directions},
-            results={"spectrum": found.spectrum},
+            results={"spectrum": found.spectrum, "spread_ratio": spread_ratio(posterior)},
+            notes=tuple(filter(None, [spread_note(posterior)])),
             figures=_FIGURES,
         )
 
@@ -84,6 +86,6 @@ class IdentifiabilityAssessment(Assessment):
         return Assessed(
             columns=self.missing(query),
             tables={"directions": pd.DataFrame(columns=_DIRECTIONS)},
-            results={"spectrum": np.empty(0)},
+            results={"spectrum": np.empty(0), "spread_ratio": np.empty(0)},
             figures=_FIGURES,
         )
