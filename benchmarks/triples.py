@@ -2,7 +2,7 @@
 
 For each design and number of users the posterior sd of tau as a share of its prior sd, and how
 often the report says that the spread of users rests on the prior. Two answers a person are two
-pairs, or one ranking of three. Tastes are normal in these worlds, as the model takes them to be.
+pairs, or one ranking of three. Users are normal in these worlds, as the model takes them to be.
 """
 
 from __future__ import annotations

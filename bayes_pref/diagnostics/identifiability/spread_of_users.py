@@ -1,10 +1,10 @@
 """How much the data say of how far users differ: tau against its prior.
 
-Single answers between two do not identify how tastes are distributed, and rankings of three do
-(Chidambaram, Seetharaman & Syrgkanis 2024, arXiv 2405.15065): a second answer of the same person
-shows whether people agree with themselves more than with one another. Where tastes are taken to be
-normal, what is left of it is the shape of the link. Where people answered once or twice, the
-posterior of tau is therefore wide, and close to its half-normal prior.
+Single answers between two do not identify how preferences are distributed, and rankings of three
+do (Chidambaram, Seetharaman & Syrgkanis 2024, arXiv 2405.15065): a second answer of the same person
+shows whether people agree with themselves more than with one another. Where users are taken to be
+normal, what a single answer tells of it is in the shape of the link. Where people answered once or
+twice, the posterior of tau is therefore wide, and close to its half-normal prior.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def spread_ratio(posterior: Posterior) -> FloatArray:
 def spread_note(posterior: Posterior) -> str:
     """Say of which features the users' spread rests on the prior; empty if of none."""
     ratio = spread_ratio(posterior)
-    unlearned = np.flatnonzero(ratio > MOSTLY_PRIOR)
-    if not unlearned.size:
+    of_the_prior = np.flatnonzero(ratio > MOSTLY_PRIOR)
+    if not of_the_prior.size:
         return ""
-    names = listed([posterior.comparisons.feature_names[k] for k in unlearned])
-    low, high = ratio[unlearned].min(), ratio[unlearned].max()
+    names = listed([posterior.comparisons.feature_names[k] for k in of_the_prior])
+    low, high = ratio[of_the_prior].min(), ratio[of_the_prior].max()
     size = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
     return (
         f"How far users differ in {names} rests mostly on the prior: the posterior sd of tau is "
