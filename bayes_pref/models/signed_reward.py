@@ -88,7 +88,7 @@ class SignedReward(RewardModel, ABC):
         """(n_features,) -1, 1, and 0 where a weight may have either sign; None: all may."""
         if not self.constraints:
             return None
-        if features.indicators:
+        if features.indicators and not features.beside:
             raise self._refusal(
                 "constraints are about attributes, and every item has a reward of its own here; "
                 "leave them out"
@@ -102,6 +102,14 @@ class SignedReward(RewardModel, ABC):
                     both = f"{said[column]} and {shown(name)} {direction}"
                     raise self._refusal(f"{both} contradict each other; leave one out")
                 sign[place], said[column] = _SIGNS[direction], f"{shown(name)} {direction}"
+        for _, every in features.level_blocks:
+            signed = every[sign[every] != 0.0]
+            if signed.size:
+                name = shown(features.names[signed[0]])
+                raise self._refusal(
+                    f"{name} is known up to a level that all items share, and so has no sign; "
+                    "leave it out"
+                )
         return sign
 
     def _columns(self, name: str, direction: str, features: Features) -> tuple[str, ...]:

@@ -274,6 +274,18 @@ def test_verdicts_checks_and_plots_know_both(outside: bool) -> None:
     assert ("cyclic triads of items" in set(checked["statistic"])) is not outside
 
 
+def test_attributes_beside_items_may_have_a_sign() -> None:
+    data = read_tasks()
+    model = bp.HierarchicalReward(constraints={"price": "negative"})
+    model.check(data)
+    signs = model.spec(data).signs
+    assert signs is not None
+    assert signs.sign.tolist() == [-1.0 * (name == "price") for name in data.feature_names]
+    for name in ("a", "none"):
+        with pytest.raises(bp.ModelError, match=f"'{name}' is known up to a level"):
+            bp.HierarchicalReward(constraints={name: "positive"}).check(data)
+
+
 def test_items_that_nobody_compared_are_found_beside_attributes() -> None:
     frame = votes()
     apart = frame.replace({"a": {"tea": "rum", "milk": "gin", "mate": "ale"}})
