@@ -329,6 +329,17 @@ def test_saved_judged_and_replicated(
 
 def test_exposure_is_judged_without_the_constraint() -> None:
     comparisons = small_comparisons()
+    model = SIGNED["diagonal, negative"]
+    names = model.variables(comparisons)
+    draws = model.prior_predictive(comparisons, draws=100)[list(names)]
+    run = bp.Run(engine="prior", settings={}, exact=True, joint=True, draws=100, seconds=0.0)
+    posterior = bp.Posterior(model, comparisons, draws, xr.Dataset(), run, 0)
+    engine = bp.Gibbs(draws=200, warmup=200, chains=1, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        report = bp.diagnose(posterior, assessments=["confounding"], engine=engine)
+    assert "has weights of one sign, whose means do not shift" in " ".join(report.notes)
+    assert report.exposure_posterior.model == bp.HierarchicalReward(exposure=True)
     refitted = SIGNED["full, exposure, both signs"].with_exposure(comparisons)
     assert refitted == bp.HierarchicalReward(covariance="full", exposure=True)
 

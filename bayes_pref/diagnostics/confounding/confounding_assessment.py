@@ -86,11 +86,13 @@ def _notes_on_fit(given: Posterior, fitted: Posterior) -> list[str]:
     """Say that a fit was made, why, and what its convergence checks found."""
     if fitted is given:
         return []
-    lacks = (
-        "comes from a mean-field guide, whose intervals are too narrow"
-        if "G" in given.draws
-        else "has no exposure term"
-    )
+    spec = given.model.spec(given.comparisons)
+    if spec is not None and spec.signs is not None:
+        lacks = "has weights of one sign, whose means do not shift in proportion to exposure"
+    elif "G" in given.draws:
+        lacks = "comes from a mean-field guide, whose intervals are too narrow"
+    else:
+        lacks = "has no exposure term"
     made = (
         f"Confounding was assessed with a fit of {type(fitted.model).__name__}(exposure=True) to "
         f"the same comparisons, since the given posterior {lacks}; it is kept as "
