@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TypeAlias
 
 import numpy as np
@@ -44,9 +43,8 @@ def mean_site(spec: PopulationSpec) -> Tensor:
 def spread_site(spec: PopulationSpec, mean: Tensor) -> Tensor:
     """Sample tau (n_features,); where weights have a sign, the sds of v, and record tau.
 
-    Of the latter it is the rank in their prior that is sampled. A sampler that starts at random
-    then starts within the prior, and not where weights are exp(10) apart, from where it does not
-    return.
+    The latter are sampled as the size of a normal. A sampler that starts at random then starts
+    within the prior, and not where weights are exp(10) apart, from where it does not return.
 
     Parameters
     ----------
@@ -55,9 +53,8 @@ def spread_site(spec: PopulationSpec, mean: Tensor) -> Tensor:
     """
     if spec.signs is None:
         return half_normal_site("tau", spec.spread_sd)
-    ends = torch.zeros(spec.spread_sd.size, dtype=torch.float64)
-    rank = pyro.sample("spread_rank", dist.Uniform(ends, ends + 1.0).to_event(1))
-    spread = torch.as_tensor(spec.spread_sd) * math.sqrt(2.0) * torch.erfinv(rank)
+    noise = normal_site("spread_noise", np.ones_like(spec.spread_sd))
+    spread = torch.as_tensor(spec.spread_sd) * noise.abs()
     mu = spec.signs.weights_of(mean)
     pyro.deterministic("tau", spec.signs.spread_of(mu, spread), event_dim=1)
     return spread
