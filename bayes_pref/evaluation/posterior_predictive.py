@@ -10,6 +10,10 @@ therefore not uniform but concentrate around 1, and p < 0.05 occurs in fewer tha
 check of Marshall & Spiegelhalter 2003, Statistics in Medicine 22). This detects a population of the
 wrong shape, to which each user's own weights would adapt.
 
+The hit rate of tasks depends on the weights, too: T(y, w) of each draw of the weights is compared
+with T(y_rep, w) of the choices replicated with them. Posterior means, which are fitted to y, would
+agree with y better than with y_rep also where the model is right.
+
 Of tasks among several alternatives, each stage is replicated for the alternatives that it offers in
 the data: the places of a ranking given the places before them.
 """
@@ -35,7 +39,7 @@ from bayes_pref.evaluation.choice_statistics import (
     spread_of_users,
 )
 from bayes_pref.evaluation.choices import expect_population, expect_posterior
-from bayes_pref.evaluation.task_statistics import task_statistics
+from bayes_pref.evaluation.task_statistics import hit_rates, task_statistics
 from bayes_pref.models.choice.task_choices import draw_rows
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe
@@ -78,12 +82,12 @@ def posterior_predictive_check(
         choices for the left side is left out where the answers are one-sided (see
         `Comparisons.sides`), and says nothing where sides were tossed.
 
-        Of tasks among several alternatives: the hit rate, which is the share of choices of the
-        alternative with the highest mean reward to the user; where alternatives have labels and
-        are shown often, the share of each (best and worst apart); the users' spread of the share of
-        choices of the alternative with the highest mean reward to all users, and of what is chosen
-        less the mean of the set, in each feature; where sets are repeated, the agreement of a
-        user's own answers and that of different users.
+        Of tasks among several alternatives: with users="same" the hit rate, which is the share of
+        choices of the alternative with the highest reward to the user, draw by draw; where
+        alternatives have labels and are shown often, the share of each (best and worst apart); the
+        users' spread of the share of choices of the alternative with the highest mean reward to all
+        users, and of what is chosen less the mean of the set, in each feature; where sets are
+        repeated, the agreement of a user's own answers and that of different users.
 
         A small `p` means that the model does not reproduce the statistic; where the model is right,
         p < 0.05 occurs in fewer than 1 in 20 checks.
@@ -114,38 +118,36 @@ def posterior_predictive_check(
             "posterior_predictive_check is for choices of left or right, and these comparisons "
             "have other answers, too; use bp.loo(posterior)"
         )
-    replicated = _replicate(posterior, users, draws, np.random.default_rng(seed))
+    replicated, weights = _replicate(posterior, users, draws, np.random.default_rng(seed))
     choice = comparisons.choice
+    pairs: dict[str, tuple[FloatArray, FloatArray]] = {}
     if comparisons.outcome.rowwise:
         statistics = _statistics(posterior)
     else:
-        listed, weights = StageAlternatives.of(comparisons), posterior.weights_draws()
-        own = weights.mean(("chain", "draw")).transpose("user", "feature").to_numpy()
-        mean = own.mean(axis=0)
-        own = own if users == "same" else np.broadcast_to(mean, own.shape)
-        statistics = task_statistics(comparisons, listed, own, mean)
+        if users == "same":
+            pairs["hit rate"] = hit_rates(weights, comparisons, replicated)
+        listed = StageAlternatives.of(comparisons)
+        mean = posterior.weights_draws().mean(("chain", "draw", "user")).to_numpy()
+        statistics = task_statistics(comparisons, listed, mean)
         replicated, choice = listed.chosen(replicated), listed.chosen(choice)
+    pairs |= {
+        name: (statistic(choice[None]), statistic(replicated))
+        for name, statistic in statistics.items()
+        if statistic is not None
+    }
     return pd.DataFrame(
-        [
-            {"statistic": name, **_compared(statistic, choice, replicated, interval)}
-            for name, statistic in statistics.items()
-            if statistic is not None
-        ]
+        [{"statistic": name, **_compared(*pair, interval)} for name, pair in pairs.items()]
     )
 
 
-def _compared(
-    statistic: Statistic, choice: FloatArray, replicated: FloatArray, interval: float
-) -> dict[str, float]:
-    """Observed value of a statistic, description of its replications, and p-value."""
-    observed = float(statistic(choice[None])[0])
-    values = statistic(replicated)
+def _compared(observed: FloatArray, values: FloatArray, interval: float) -> dict[str, float]:
+    """Mean of what was observed, (1,) or (sample,), description of replications, and p-value."""
     # Sums in another order round differently, so values this near count as equal.
-    near = np.abs(values - observed) <= 1e-9 * max(abs(observed), 1.0)
+    near = np.abs(values - observed) <= 1e-9 * np.maximum(np.abs(observed), 1.0)
     below = (((values < observed) & ~near).sum() + 0.5 * near.sum() + 0.5) / (len(values) + 1)
     described = describe(values[None].copy(), interval)
     return {
-        "observed": observed,
+        "observed": float(observed.mean()),
         **{column: float(found[0]) for column, found in described.items()},
         "p": float(2.0 * min(below, 1.0 - below)),
     }
@@ -171,8 +173,8 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic | None]:
 
 def _replicate(
     posterior: Posterior, users: str, draws: int, rng: np.random.Generator
-) -> FloatArray:
-    """Choices (sample, row) drawn from the posterior."""
+) -> tuple[FloatArray, xr.DataArray]:
+    """Choices (sample, row) drawn from the posterior, and the weights with which they were."""
     model, comparisons = posterior.model, posterior.comparisons
     chosen = thin(posterior.draws, draws)
     if users == "same":
@@ -189,4 +191,4 @@ def _replicate(
     for part, eta in log_odds(weights, comparisons.user, comparisons.difference, together):
         own = outcome.take(np.arange(part.start, part.stop))
         out[:, part] = draw_rows(choices, eta, own, rng).T
-    return out
+    return out, weights

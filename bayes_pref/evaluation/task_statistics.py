@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.choice_statistics import Statistic
+from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.types import FloatArray, IntArray
 
 _MOST_LABELS, _OFTEN = 20, 20  # alternatives with a share each, and stages that offer one
@@ -22,7 +24,7 @@ _DIGITS = 9  # to which sets are the same
 
 
 def task_statistics(
-    comparisons: Comparisons, listed: StageAlternatives, own: FloatArray, mean: FloatArray
+    comparisons: Comparisons, listed: StageAlternatives, mean: FloatArray
 ) -> dict[str, Statistic | None]:
     """The statistics of tasks, by name; None where these tasks have none.
 
@@ -30,13 +32,10 @@ def task_statistics(
     ----------
     comparisons, listed
         The tasks, and their alternatives.
-    own, mean
-        (user, feature) and (feature,) mean weights of each user, and of all users.
+    mean
+        (feature,) mean weights of all users.
     """
-    of_row = (own[comparisons.user] * comparisons.difference).sum(axis=1)
-    predicted = _favourites(listed, of_row)
-    found: dict[str, Statistic | None] = {"hit rate": _mean_of(listed, predicted)}
-    found |= _shares(listed)
+    found = _shares(listed)
     common = _favourites(listed, comparisons.difference @ mean)
     found["users' spread: highest mean reward"] = _spread_of_users(listed, common)
     # Of many items, whose shares are left out, too, only what is common to all.
@@ -45,6 +44,47 @@ def task_statistics(
         values = listed.listed(0.0, -comparisons.difference[:, k])
         found[f"users' spread: {name}"] = _spread_of_users(listed, _less_mean(listed, values))
     return found | _repeated_sets(comparisons, listed)
+
+
+def hit_rates(
+    weights: xr.DataArray, comparisons: Comparisons, replicated: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Hit rates of the choices in the data, and of those that each sample replicated.
+
+    A sample predicts with its own weights. A prediction by the posterior means of the weights of
+    each user, which were fitted to the choices in the data, would be right more often about these
+    than about replicated ones, although the model is right.
+
+    Parameters
+    ----------
+    weights
+        (chain, draw, user, feature) with which choices were replicated.
+    comparisons
+        The tasks.
+    replicated
+        (sample, row) choices.
+
+    Returns
+    -------
+    observed, replicated: (sample,)
+    """
+    outcome = comparisons.outcome
+    assert isinstance(outcome, Ranking)  # as asked for
+    together = outcome.tasks(len(comparisons))
+    hits = np.zeros((2, len(replicated)))
+    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, together):
+        starts = np.flatnonzero(np.diff(outcome.stage[part], prepend=-1))
+        of = outcome.stage[part] - outcome.stage[part.start]
+        value = -eta.T  # (sample, row): of each other alternative; that of the data's choice is 0
+        top = np.maximum(np.maximum.reduceat(value, starts, axis=1), 0.0)
+        least = top - 1e-12 * top
+        favourites = np.add.reduceat((value >= least[:, of]).astype(float), starts, axis=1)
+        favourites += least <= 0.0
+        other = np.where(replicated[:, part] == 0.0, value, 0.0)
+        for kind, chosen in enumerate((np.zeros_like(top), np.add.reduceat(other, starts, axis=1))):
+            hits[kind] += ((chosen >= least) / favourites).sum(axis=1)
+    observed, again = hits / (outcome.stage[-1] + 1)
+    return observed, again
 
 
 def _favourites(listed: StageAlternatives, eta: FloatArray) -> FloatArray:
@@ -57,11 +97,6 @@ def _less_mean(listed: StageAlternatives, values: FloatArray) -> FloatArray:
     """Values (m,) less their mean over the stage."""
     mean = np.add.reduceat(values, listed.own) / np.bincount(listed.stage)
     return np.asarray(values - mean[listed.stage])
-
-
-def _mean_of(listed: StageAlternatives, values: FloatArray) -> Statistic:
-    """Mean over the stages of the value of what is chosen."""
-    return lambda chosen: np.asarray(chosen @ values / len(listed.own))
 
 
 def _spread_of_users(listed: StageAlternatives, values: FloatArray) -> Statistic | None:

@@ -8,7 +8,7 @@ number has a range of its largest difference in the data, times the size of its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.coding import Coding
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.estimates import describe, describer, estimate, user_blocks
 from bayes_pref.posterior.posterior_draws import PosteriorDraws
@@ -89,10 +90,25 @@ def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
         matrix = features.expand(attributes, np.tile(context, (len(basis), 1)))
         ends = matrix
         if plain:
-            span = np.abs(comparisons.difference[:, places]).max()
+            span = _span(comparisons, places[0], codings)
             ends = np.vstack([0.0 * matrix, span * matrix])
         found.append(AttributeLevels(name, labels, matrix, ends))
     return found
+
+
+def _span(comparisons: Comparisons, column: int, codings: Mapping[str, Coding]) -> float:
+    """Largest difference of a number between alternatives, the outside option aside.
+
+    What is missing of the outside option counts as 0, which nobody was offered.
+    """
+    values, names = comparisons.difference[:, column], comparisons.features.attributes
+    outside = [each.columns[0] for each in codings.values() if not each.has_range]
+    if not outside or names[column] in outside:
+        return float(np.abs(values).max())
+    other = comparisons.difference[:, names.index(outside[0])]
+    if (other == 0).any():
+        return float(np.abs(values[other == 0]).max())
+    return float(np.ptp(-values * other))  # each is compared with the outside option alone
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -159,9 +175,9 @@ class PartWorths(PosteriorDraws):
         -------
         frame: `user`, `attribute`, `mean`, `sd`, `lower`, `upper`; the means of a user sum to 1
 
-            The range of a number is that of its largest difference in the data. Ranges are not
-            below 0, so that an attribute about which the data say little has a share, too. The
-            outside option is no attribute.
+            The range of a number is that of its largest difference in the data, the outside
+            option aside, which is no attribute either. Ranges are not below 0, so that an
+            attribute about which the data say little has a share, too.
 
         Raises
         ------

@@ -346,6 +346,28 @@ def test_items_beyond_a_gain_that_all_share_are_learned() -> None:
     assert not found.comparisons["unidentifiable"].any()
 
 
+def test_items_against_none_of_them_are_learned() -> None:
+    rng = np.random.default_rng(2)
+    item = np.array([rng.permutation(4)[:3] for _ in range(240)]).ravel()
+    worth = rng.gumbel(size=720) + np.array([0.5, 0.0, -0.5, 1.0])[item]
+    best = worth.reshape(-1, 3).max(axis=1).repeat(3)
+    frame = pd.DataFrame(
+        {
+            "user": np.arange(720) // 36,
+            "task": np.arange(720) // 3,
+            "item": item,
+            "price": rng.normal(size=720),
+            "choice": (worth == best) & (best > 1.0),
+        }
+    )
+    roles = {"user": "user", "task": "task", "choice": "choice", "items": "item"}
+    data = bp.Comparisons.from_tasks(frame, **roles, attributes=["price"], none=True)
+    assert not np.isclose(data.feature_scale[-1], 1.0)  # the unit of none, beside that of items
+    found = judged(fitted(data))
+    assert not found.comparisons["unidentifiable"].any()
+    assert found.directions.empty
+
+
 def test_large_groups_of_items_that_never_met_stay_apart() -> None:
     votes = pd.concat([item_votes(1, groups=2, each=30)] * 3, ignore_index=True)
     with pytest.warns(bp.DataWarning, match="2 groups"):

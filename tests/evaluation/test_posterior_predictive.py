@@ -114,6 +114,20 @@ def test_false_alarms_are_rarer_than_their_level_when_the_model_is_right() -> No
     assert alarms / count * worlds <= binom.ppf(1 - 1e-3, worlds, 0.05)
 
 
+def test_users_own_weights_hit_the_choices_that_they_were_fitted_to_as_often_as_others() -> None:
+    world = bp.simulate(
+        users=40, comparisons=5, features=4, contexts=0, heterogeneity=1.5, alternatives=4
+    )
+    data = world.comparisons
+    posterior = fit(bp.HierarchicalReward(), data)
+    found = bp.posterior_predictive_check(posterior).set_index("statistic").loc["hit rate"]
+    assert found["p"] > 0.05
+    # The means of the same weights, which the choices have formed, are right far too often.
+    mean = posterior.weights_draws().mean(("chain", "draw")).transpose("user", "feature").to_numpy()
+    ahead = (mean[data.user] * data.difference).sum(axis=1) > 0
+    assert ahead.reshape(-1, 3).all(axis=1).mean() > found["upper"]
+
+
 def test_arguments_out_of_range_are_refused() -> None:
     posterior = made_posterior()
     with pytest.raises(bp.DataError, match="users must be 'same' or 'new'"):

@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 
 import bayes_pref as bp
 from bayes_pref.data import Ranking
+from bayes_pref.draws import thin
 from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.models.choice.stage_choices import log_stages
 
@@ -347,15 +348,18 @@ def test_statistics_of_tasks_are_those_counted_by_hand(places: bp.Posterior) -> 
     data = places.comparisons
     table = bp.posterior_predictive_check(places).set_index("statistic")
     mean = places.draws["mu"].mean(("chain", "draw")).to_numpy()
-    hits, users, chosen = [], [], []
+    draws = thin(places.draws, 500)["mu"].transpose("feature", "chain", "draw").to_numpy()
+    own = draws.reshape(len(mean), -1)
+    hits, predicted, users, chosen = [], [], [], []
     for stage in range(data.outcome.stage[-1] + 1):
         rows = data.outcome.stage == stage
-        hits.append(bool((data.difference[rows] @ mean > 0).all()))
+        hits.append((data.difference[rows] @ own > 0).all(axis=0))
+        predicted.append(bool((data.difference[rows] @ mean > 0).all()))
         users.append(data.user[rows][0])
         offered = [data.rows[np.flatnonzero(rows)[0]][1], *(row[2] for row in data.rows[rows])]
         chosen.append((offered[0], "i3" in offered))
     assert table.loc["hit rate", "observed"] == pytest.approx(np.mean(hits))
-    by_user = pd.Series(hits).groupby(users).mean()
+    by_user = pd.Series(predicted).groupby(users).mean()
     spread = table.loc["users' spread: highest mean reward", "observed"]
     assert spread == pytest.approx(by_user.std(ddof=0))
     share = np.mean([winner == "i3" for winner, there in chosen if there])

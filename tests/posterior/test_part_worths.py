@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_posteriors import made_posterior, made_votes
 
 import bayes_pref as bp
+from bayes_pref.posterior.part_worths import attribute_levels
 
 LEVELS = {"brand": ["A", "B", "C"], "size": ["S", "L"]}
 
@@ -21,9 +23,9 @@ def posterior() -> bp.Posterior:
 
 def weights(posterior: bp.Posterior) -> dict[str, np.ndarray]:
     """Draws (user, sample) of each weight."""
-    draws = posterior.weights_draws().stack(sample=("chain", "draw"))
-    draws = draws.transpose("feature", "user", "sample")
-    return dict(zip(posterior.comparisons.feature_names, draws.to_numpy(), strict=True))
+    draws = posterior.weights_draws().transpose("feature", "user", "chain", "draw").to_numpy()
+    draws = draws.reshape(*draws.shape[:2], -1)
+    return dict(zip(posterior.comparisons.feature_names, draws, strict=True))
 
 
 def test_part_worths_are_those_of_all_levels(posterior: bp.Posterior) -> None:
@@ -53,8 +55,9 @@ def test_part_worths_are_those_of_all_levels(posterior: bp.Posterior) -> None:
 def test_importance_is_the_share_of_the_range(posterior: bp.Posterior) -> None:
     w, data = weights(posterior), posterior.comparisons
     brand = np.stack([-w["brand[B]"] - w["brand[C]"], w["brand[B]"], w["brand[C]"]])
+    offers = data.difference[:, -1] == 0  # not compared with none of them
     ranges = {
-        "price": np.abs(w["price"]) * np.abs(data.difference[:, 0]).max(),
+        "price": np.abs(w["price"]) * np.abs(data.difference[offers, 0]).max(),
         "brand": brand.max(axis=0) - brand.min(axis=0),
         "size": 2 * np.abs(w["size[L]"]),
     }
@@ -69,6 +72,26 @@ def test_importance_is_the_share_of_the_range(posterior: bp.Posterior) -> None:
         assert found == pytest.approx([of_mean.mean(), *np.quantile(of_mean, [0.1, 0.9])])
         assert users.loc[name, "mean"].to_numpy() == pytest.approx(share.mean(axis=1))
     assert average["mean"].sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_range_of_a_number_is_that_of_what_was_offered(size: int) -> None:
+    rows = np.arange(30 * size)
+    frame = pd.DataFrame(
+        {
+            "who": rows // (3 * size),
+            "task": rows // size,
+            "price": 300.0 + rows % 4,  # far from 0, which stands for the price of none of them
+            "brand": [["A", "B"][row // 2 % 2] for row in rows],
+            "bought": rows % (2 * size) == 0,
+        }
+    )
+    roles = {"user": "who", "task": "task", "choice": "bought"}
+    data = bp.Comparisons.from_tasks(frame, **roles, attributes=["price", "brand"], none=True)
+    price, brand = attribute_levels(data)[:2]
+    # The largest difference from what was chosen: the first row of every other task.
+    assert np.ptp(price.ends[:, 0]) == {1: 3.0, 2: 1.0, 3: 2.0}[size]
+    assert np.ptp(brand.ends[:, 1]) == 2.0
 
 
 def test_neither_depends_on_the_coding() -> None:

@@ -196,18 +196,22 @@ def item_groups(comparisons: Comparisons) -> IntArray:
 
 def _between_items(comparisons: Comparisons, space: FloatArray) -> FloatArray:
     """Remove the gain that all items share, which no comparison of two items can show."""
-    shared = _item_blocks(comparisons).astype(np.float64)
+    shared = _gains_of_all(comparisons)
     shared /= np.linalg.norm(shared, axis=0)
     left, size, _ = np.linalg.svd(space - shared @ (shared.T @ space), full_matrices=False)
     return np.asarray(left[:, size > 0.5])
 
 
-def _item_blocks(comparisons: Comparisons) -> Mask:
-    """(d, b) features of all items whose sum is 0 in every pair: rewards, products by context."""
+def _gains_of_all(comparisons: Comparisons) -> FloatArray:
+    """(d, b) the same gain of all items, and of an outside option, on scaled features.
+
+    One for their rewards and one for the products with each context: the sum of these features is 0
+    in every pair. The unit of an outside option is not that of items, which is 1.
+    """
     blocks = comparisons.features.level_blocks
-    made = np.zeros((comparisons.n_features, len(blocks)), dtype=bool)
+    made = np.zeros((comparisons.n_features, len(blocks)))
     for column, (_, every) in enumerate(blocks):
-        made[every, column] = True
+        made[every, column] = comparisons.feature_scale[every]
     return made
 
 
@@ -222,7 +226,7 @@ def against_most(comparisons: Comparisons, directions: FloatArray) -> FloatArray
     comparisons
         The fitted comparisons.
     directions
-        (d, m) over features; returned as they are where features are no items.
+        (d, m) over scaled features; returned as they are where features are no items.
 
     Examples
     --------
@@ -237,8 +241,10 @@ def against_most(comparisons: Comparisons, directions: FloatArray) -> FloatArray
     if not comparisons.features.indicators or not directions.shape[1]:
         return directions
     relative = directions.copy()
-    for block in _item_blocks(comparisons).T:
-        relative[block] -= np.median(relative[block], axis=0)
+    for gain in _gains_of_all(comparisons).T:
+        block = gain > 0
+        unit = gain[block, None]
+        relative[block] -= unit * np.median(relative[block] / unit, axis=0)
     return relative
 
 

@@ -178,7 +178,7 @@ def assess(
         least, narrow = best.describe(asked)
         hopeless = (least > thresholds.prior_share) & (narrow > thresholds.reference_sd)
         unidentifiable &= ~separated | hopeless
-    unidentifiable |= _never_compared(comparisons, asked)
+    unidentifiable |= _never_compared(comparisons, asked, query.difference)
     space = reference.directions(thresholds.prior_share)
     directions = NonIdentified.of(comparisons, compared(comparisons) / units, space, separation)
     frame = pd.DataFrame(
@@ -244,16 +244,19 @@ def _information(posterior: Posterior, most: FloatArray, units: FloatArray) -> F
     return np.asarray((root * values.clip(0.0, 1.0)) @ root.T)
 
 
-def _never_compared(comparisons: Comparisons, asked: FloatArray) -> Mask:
-    """(n,) whether pairs differ in a feature without variation, or lie between item groups."""
+def _never_compared(comparisons: Comparisons, asked: FloatArray, raw: FloatArray) -> Mask:
+    """(n,) whether pairs differ in a feature without variation, or lie between item groups.
+
+    `asked` are their scaled differences; `raw`, those in which an outside option counts as an item.
+    """
     apart = np.zeros(len(asked), dtype=bool)
     never = ~comparisons.difference.any(axis=0)
     if comparisons.features.indicators:
         places = item_places(comparisons)
-        weight = np.abs(asked).max(axis=1, initial=0.0)
+        weight = np.abs(raw[:, places]).max(axis=1, initial=0.0)
         # Within a group gains and losses cancel.
         groups = item_groups(comparisons)[:, None] == np.arange(len(places))
-        gained = asked[:, places] @ groups
+        gained = raw[:, places] @ groups
         apart = (np.abs(gained) > 1e-9 * weight[:, None]).any(axis=1)
         never &= ~comparisons.features.of_items
     # The pairs themselves set the unit, so that only rounding errors are small.
