@@ -91,9 +91,11 @@ def test_the_snippets_on_choice_tasks_print_what_is_shown() -> None:
     page = (ROOT / "docs" / "choice_tasks.md").read_text(encoding="utf-8")
     shown = examples(page)
     assert shown
+    namespace: dict[str, Any] = {}
     for _, source, quoted in shown:
         code = compile(source, "docs/choice_tasks.md", "exec")
-        assert disagreement(quoted, output_of(lambda code=code: exec(code, {}))) == "", source
+        printed = output_of(lambda code=code: exec(code, namespace))
+        assert disagreement(quoted, printed) == "", source
 
 
 def _succeeds(arguments: list[str]) -> None:
