@@ -38,7 +38,8 @@ def described(
     """
     low, high = counts.min(), counts.max()
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    size = f"{counts.sum():,} comparisons by {len(counts):,} users ({each} each)"
+    size = f"{counts.sum():,} comparisons by {len(counts):,} user{'s' * (len(counts) != 1)}"
+    size += f" ({each} each)"
     lines = [("Comparisons", size)]
     items = features.items if features.beside else features.names * features.indicators
     for title, found in (

@@ -257,6 +257,8 @@ class Features:
     def require(self, table: Table) -> None:
         """Refuse a table of items that lacks a column; see `matrix`."""
         there = set(table.frame.columns)
+        if self.items and not there & {*self.items, "item"}:
+            table.require(["item"])
         whole = {each.name for each in self.codings if set(each.columns) <= there}
         optional = whole | {each.name for each in self.codings if each.kind == "outside"}
         used = dict.fromkeys(context for _, context in self.interactions)

@@ -47,7 +47,8 @@ def with_item_columns(
             inside &= table.numbers([coding.name])[:, 0] == 0.0
     rows = np.flatnonzero(inside)
     named = Table(frame.iloc[rows], table.name)
-    indicators[rows, item_positions(named, column, catalogue.index)] = 1.0
+    never = "it is in none of the fitted comparisons: leave it out"
+    indicators[rows, item_positions(named, column, catalogue.index, never)] = 1.0
     columns = pd.DataFrame(indicators, index=frame.index, columns=list(names))
     kept = frame.drop(columns=[name for name in names if name in frame.columns and name != column])
     return Table(pd.concat([kept, columns], axis=1), table.name, table.sides)

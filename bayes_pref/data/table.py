@@ -124,7 +124,7 @@ class Table:
             near = dict.fromkeys(suggestion(name, self.frame.columns) for name in absent)
             raise DataError(
                 f"has no {what} {listed(absent, limit=20)}",
-                "; ".join(filter(None, near))
+                " ".join(filter(None, near))
                 or f"its columns are {listed(self.frame.columns, limit=20)}",
                 place=Place(self.name),
                 subject=True,

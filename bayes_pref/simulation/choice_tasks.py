@@ -72,8 +72,11 @@ class TaskDesign:
             raise DataError("best_worst= and rankings= are two ways to ask", "give one of them")
         if self.best_worst and self.shown < 3:
             raise DataError("best_worst=True needs at least 3 alternatives, none=True included")
-        for name, levels in dict(self.categories).items():
-            if isinstance(levels, str) or len(levels) < 2:
+        if not isinstance(self.categories, Mapping):
+            expected = "categories must be a dict of levels by name, like {'brand': ['A', 'B']}"
+            raise DataError(f"{expected}, got {shown(self.categories)}")
+        for name, levels in self.categories.items():
+            if np.ndim(levels) != 1 or len(levels) < 2:
                 found = f"categories: {name!r} must be a list of at least 2 levels"
                 raise DataError(f"{found}, got {shown(levels)}")
 

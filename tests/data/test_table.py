@@ -165,7 +165,7 @@ def test_users_that_cannot_be_labels_are_refused() -> None:
         ({"user": "whom"}, "the table has no column 'whom'; did you mean 'who'?"),
         (
             {"user": "whom", "choice": "wonn"},
-            "the table has no columns 'whom' and 'wonn'; did you mean 'who'?; did you mean 'won'?",
+            "the table has no columns 'whom' and 'wonn'; did you mean 'who'? did you mean 'won'?",
         ),
         ({"context": ["topic"]}, "the table has no column 'topic'; its columns are"),
         ({"difference": ["x", "x"]}, "column 'x' is named twice in difference; name each"),

@@ -153,6 +153,14 @@ def test_levels_are_balanced_and_numbers_differ_as_in_pairs() -> None:
             {"categories": {"brand": ["A"]}},
             "categories: 'brand' must be a list of at least 2 level",
         ),
+        (
+            {"categories": ["brand"]},
+            r"categories must be a dict of levels by name.* got \['brand'\]",
+        ),
+        (
+            {"categories": {"brand": 3}},
+            "categories: 'brand' must be a list of at least 2 levels, got 3",
+        ),
         ({"categories": {"brand": ["A", "A"]}}, "attribute 'brand' has levels that are written al"),
         ({"categories": {"task": ["A", "B"]}}, "two columns would be named 'task'"),
         (

@@ -173,7 +173,9 @@ def _attributes(items: TableLike) -> pd.DataFrame:
     return frame
 
 
-def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
+def item_positions(
+    votes: Table, column: str, known: pd.Index[Any], remedy: str = "add it to items"
+) -> IntArray:
     """Positions of a column of items in the catalogue; refuse those that are unknown."""
     labels = votes.labels(column)
     votes.refuse_odd(labels, column)
@@ -181,6 +183,6 @@ def item_positions(votes: Table, column: str, known: pd.Index[Any]) -> IntArray:
     if (found < 0).any():
         row = int(np.argmax(found < 0))
         label = labels.iloc[row]
-        remedy = suggestion(label, known) or "add it to items"
+        remedy = suggestion(label, known) or remedy
         votes.refuse(column, row, f"unknown item {shown(label)}", remedy)
     return found.astype(np.int64)

@@ -6,6 +6,7 @@ own, or is added to every set and chosen where no row is.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 from bayes_pref.data.readers.row_weights import UNWEIGHTED, RowWeights
 from bayes_pref.data.readers.stages import TaskRefusal, places
 from bayes_pref.data.table import Table, missing_in, positions_in
-from bayes_pref.errors import DataError, Place
+from bayes_pref.errors import DataError, DataWarning, Place
 from bayes_pref.messages import listed, shown
 from bayes_pref.types import FloatArray, IntArray, Mask
 
@@ -167,7 +168,7 @@ class ChoiceSets:
         columns.weights.check(table, columns.user)
         refuse.changes(task, columns.weights.roles().get("frequency", []))
         best, worst, place = _answers(table, columns, task, refuse)
-        row = _available(table, columns, best | worst | np.isfinite(place), refuse)
+        row = _available(table, columns, task, best | worst | np.isfinite(place), refuse)
         row = row[np.argsort(task[row], kind="stable")]
         made = cls(
             row,
@@ -180,6 +181,8 @@ class ChoiceSets:
             place[row],
         )
         if columns.none is True:
+            if columns.choice is not None:
+                _warn_of_spans(refuse, task, shared, best)
             made = made._with_outside(columns)
         _refuse_sets(made, columns, refuse)
         return made
@@ -214,6 +217,25 @@ def _spans(task: IntArray, ids: IntArray) -> Mask:
     """(n,) whether the id of a row's task is given to tasks of several users."""
     each = pd.DataFrame({"task": task, "id": ids}).drop_duplicates()
     return np.asarray(np.bincount(each["id"])[ids] > 1)
+
+
+def _warn_of_spans(refuse: TaskRefusal, task: IntArray, shared: Mask, best: Mask) -> None:
+    """Warn where the part of a task that another user has would read as none of them.
+
+    Ids that are numbered within users are shared by most tasks, and say nothing.
+    """
+    first = np.unique(task, return_index=True)[1]
+    doubtful = np.flatnonzero(shared & (np.bincount(task, best)[task] == 0))
+    if len(doubtful) and shared[first].mean() < 0.5:
+        row = int(doubtful[0])
+        label = shown(refuse.table.frame.index[row])
+        warnings.warn(
+            f"column {refuse.task!r}: {refuse.where(row)} has no choice, which reads as none of "
+            f"its alternatives, and is also a task of {refuse.others(row)}, as few are, in row "
+            f"{label}: if it is one task, mend the ids",
+            DataWarning,
+            stacklevel=5,  # who calls from_tasks
+        )
 
 
 def _answers(
@@ -265,7 +287,9 @@ def _named(
     return named
 
 
-def _available(table: Table, columns: TaskColumns, answered: Mask, refuse: TaskRefusal) -> IntArray:
+def _available(
+    table: Table, columns: TaskColumns, task: IntArray, answered: Mask, refuse: TaskRefusal
+) -> IntArray:
     """Positions of the rows that could be chosen."""
     if columns.availability is None:
         return np.arange(len(answered))
@@ -276,6 +300,8 @@ def _available(table: Table, columns: TaskColumns, answered: Mask, refuse: TaskR
         "the alternative named in {where} was not available",
         "mend one of the two",
     )
+    lost = np.flatnonzero(np.bincount(task, there)[task] == 0)
+    refuse(columns.availability, lost, "no alternative of {where} was available", "leave it out")
     return np.flatnonzero(there)
 
 

@@ -174,6 +174,13 @@ class TaskRefusal:
             return name
         return f"{name} of user {shown(frame[self.user].iloc[row])}"
 
+    def others(self, row: int) -> str:
+        """Name the users who have a task of the id of a row."""
+        ids = self.table.frame[self.task]
+        same = (ids == ids.iloc[row]).to_numpy(bool)
+        users = pd.unique(self.table.frame[self.user].astype(object)[same])
+        return f"the users {listed(users, limit=3)}"
+
     def broken(self, column: str, rows: IntArray, found: str, remedy: str) -> None:
         """Refuse the first of some rows of a task that may be one task of several users.
 
@@ -187,10 +194,7 @@ class TaskRefusal:
         """
         if self.shared is not None and self.shared[rows].any():
             rows = rows[self.shared[rows]]
-            ids = self.table.frame[self.task]
-            same = (ids == ids.iloc[int(np.min(rows))]).to_numpy(bool)
-            users = pd.unique(self.table.frame[self.user].astype(object)[same])
-            found += f", and this id spans the users {listed(users, limit=3)}"
+            found += f", and this id spans {self.others(int(np.min(rows)))}"
             remedy = "a task is one user's: mend the ids, or leave it out"
         self(column, rows, found, remedy)
 

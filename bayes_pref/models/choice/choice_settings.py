@@ -173,7 +173,9 @@ class ChoiceSettings(settings.CheckedKeywords):
         """Name a shorthand setting that has no meaning for an outcome, and why; None: all have."""
         asked = {name: value for name, value in self._shorthand().items() if value is not False}
         if isinstance(outcome, Ranking) and asked:
-            return _listed(asked), "rankings are logit choices; leave it out"
+            return _listed(
+                asked
+            ), "choices among several and rankings are logit choices; leave it out"
         if isinstance(outcome, GradedChoice) and self.position:
             return "position=True", (
                 "graded answers have cutpoints that need not be symmetric, which hold a position "

@@ -201,6 +201,9 @@ def test_what_is_not_available_is_not_in_the_set() -> None:
         bp.DataError, match=r"'there': the alternative named in task . was not available"
     ):
         read(frame.assign(there=frame["place"] != 1), availability="there")
+    none_there = frame.assign(there=frame["id"] != 1, won=frame["won"].where(frame["id"] != 1, 0))
+    with pytest.raises(bp.DataError, match="'there': no alternative of task 1 was available"):
+        read(none_there, availability="there", none=True)
 
 
 def test_tasks_are_numbered_within_users_or_over_all_of_them() -> None:
@@ -209,6 +212,24 @@ def test_tasks_are_numbered_within_users_or_over_all_of_them() -> None:
     one, other = read(frame), read(within)
     np.testing.assert_array_equal(one.difference, other.difference)
     assert len(np.unique(other.outcome.task)) == 6
+
+
+def doubted(frame: pd.DataFrame) -> list[str]:
+    """Names of the files that are said to have a task of several users, one a warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        bp.Comparisons.from_tasks(frame, **ROLES, none=True)
+    told = "task 0 of user 'u0' has no choice, which reads as none of its alternatives, and is also"
+    return [Path(each.filename).name for each in caught if told in str(each.message)]
+
+
+def test_a_task_that_spans_users_is_doubted_where_its_rest_reads_as_none_of_them() -> None:
+    frame = tasks([4] * 6).sort_values(["id", "place"]).reset_index(drop=True)
+    spanning = frame.assign(who=frame["who"].where(frame.index > 1, "u9"))  # two rows of task 0
+    assert doubted(spanning) == ["test_long.py"]
+    none_chosen = frame.assign(won=frame["won"].where(frame["id"] > 0, 0))
+    assert not doubted(none_chosen)
+    assert not doubted(none_chosen.assign(id=frame["id"] // 3))  # numbered within users
 
 
 def changed(frame: pd.DataFrame, where: Any, column: str, value: object) -> pd.DataFrame:

@@ -176,8 +176,12 @@ def test_rewards_are_net_of_attributes_and_relative_to_any_item() -> None:
     assert np.allclose(shown["mean"], expected)
     with pytest.raises(bp.DataError, match="unknown item 'cocoa'"):
         posterior.reward(baseline="cocoa")
-    with pytest.raises(bp.DataError, match="unknown item 'cocoa'"):
+    with pytest.raises(
+        bp.DataError, match="unknown item 'cocoa' in row 0; it is in none of the fit"
+    ):
         posterior.reward(offer.assign(item="cocoa"))
+    with pytest.raises(bp.DataError, match="items has no column 'item'; its columns are 'length',"):
+        posterior.reward(offer.drop(columns="item"))
     plain = made_posterior()
     with pytest.raises(bp.DataError, match="here items have no rewards of their own"):
         plain.weights(baseline="tea")
