@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -215,6 +216,8 @@ def log_chance(name: str, eta: np.ndarray, outcome: np.ndarray, sites: dict) -> 
         tie = np.full_like(eta, sites["tie"])
         options = np.stack([-eta / 2, tie, eta / 2])
         return np.asarray(options[outcome, np.arange(eta.size)] - logsumexp(options, axis=0))
+    if name == "probit":
+        return np.asarray(log_ndtr((2 * outcome - 1) * eta))
     cuts = np.concatenate([[-np.inf], np.atleast_1d(sites.get("cutpoints", 0.0)), [np.inf]])
     low, high = cuts[outcome] - eta, cuts[outcome + 1] - eta
     width = np.log(-np.expm1(cuts[outcome] - cuts[outcome + 1]))
@@ -222,11 +225,12 @@ def log_chance(name: str, eta: np.ndarray, outcome: np.ndarray, sites: dict) -> 
 
 
 @pytest.mark.parametrize("stretch", [1.0, 30.0, 1000.0])
-@pytest.mark.parametrize("name", ["ties", "graded", "pairs"])
+@pytest.mark.parametrize("name", ["ties", "graded", "pairs", "probit"])
 def test_rows_with_large_log_odds_have_the_likelihood_of_the_formula(
     name: str, stretch: float
 ) -> None:
-    data, model = choice_comparisons(name), bp.HierarchicalReward()
+    link: Literal["logit", "probit"] = "probit" if name == "probit" else "logit"
+    data, model = choice_comparisons(name), bp.HierarchicalReward(link=link)
     form = PLAIN if name == "pairs" else model.choice_model(data).kernel_form(data.outcome)
     assert form is not None
     made = PartialDensity(ChoiceProblem.read(model.spec(data), data, form))
@@ -245,4 +249,4 @@ def test_rows_with_large_log_odds_have_the_likelihood_of_the_formula(
     of_rows = (ends[0] - ends[1]) / 2e-4
     np.add.at(slope, data.user, data.difference / data.feature_scale * of_rows[:, None])
     found = made._mean_slope.swapaxes(1, 2).reshape(-1, made.d)[: made.n_users]
-    np.testing.assert_allclose(found, slope, atol=1e-5)
+    np.testing.assert_allclose(found, slope, rtol=1e-6, atol=1e-5)

@@ -18,6 +18,7 @@ from bayes_pref.inference.gibbs.kernels.jit import (
 from bayes_pref.inference.gibbs.kernels.moderate_rows import (
     exponentials,
     logistic_cells,
+    probit_pairs,
     tied_rows,
 )
 from bayes_pref.models.choice.kernel_form import CELLS, CUTS, LAPSE, POSITION, STAGES, TIE
@@ -215,9 +216,11 @@ def user_log_likelihood(
         total -= np.log(product)
     else:
         done = False
-        if values[LAPSE] == 0.0 and not rows.probit:
+        if values[LAPSE] == 0.0 and (not rows.probit or rows.n_outcomes == 2):
             own, chosen = eta[first:end], rows.outcome[first:end]
-            if rows.family == CELLS:
+            if rows.probit:
+                total, done = probit_pairs(own, chosen, values, slope)
+            elif rows.family == CELLS:
                 total, done = logistic_cells(own, chosen, values, slope, found)
             else:
                 total, done = tied_rows(own, chosen, values, slope)

@@ -7,15 +7,14 @@ A sweep moves, by Hamiltonian trajectories,
 
 zeta is nearly standard normal and nearly independent of the population (`partial_centring`), so
 both moves go far. In warm-up the expansion of users' likelihoods is renewed, first at their
-weights and then as a mean over states of the chain. The metric of the second move is the mean of
-the density's curvature over such states, and more and more the covariance of the states themselves,
-which knows how far theta goes while zeta moves too. Both are then fixed. Where a likelihood bends
-more than on average, long steps are refused: some moves are short, so that nobody stays there.
+weights and then as a mean over states of the chain, and the metric of the second move is the mean
+of the density's curvature over such states, which is about zeta held fixed: the covariance of the
+states would be too wide where theta and zeta depend on each other. Both are then fixed. Where a
+likelihood bends more than on average, long steps are refused: some moves are short, so that nobody
+stays there.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,15 +35,13 @@ from bayes_pref.types import FloatArray
 # the chain comes from far, then from curvature; afresh once, when the start is forgotten.
 _FAR = (0.01, 0.02, 0.04, 0.07, 0.1)
 _NEAR = (0.15, 0.2, 0.25, 0.3, 0.35)
-_FINAL = (0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
-_LEFT = 0.25  # share of warm-up from which the chain's states count
-_WEIGHT = 4  # states a parameter that the curvature counts for beside them
+_FINAL = (0.4, 0.45, 0.5, 0.6, 0.7)
 _MANY = 60  # parameters from which every other look at the curvature is left out
 _MANY_FEATURES = 24  # from here on a diagonal covariance has a diagonal expansion
 _FEW = 5  # states, below which the expansion is that of the last one
 _ANGLE = 0.75  # radians: two of them turn zeta into its momentum
 _LEAPS_OF_USERS = 2
-_LEAPS = 3  # of the population: about half a turn with the metric of independent parameters
+_LEAPS, _LEAPS_OF_FULL = 3, 4  # of the population: not far from half a turn
 _SHORT_SHARE = 0.1  # of the population's moves
 
 
@@ -82,43 +79,6 @@ class GeneralSampler(Sampler[ChoiceProblem]):
         return GeneralChain(problem, warmup, thin, rng, store)
 
 
-@dataclass(frozen=True)
-class RunningCovariance:
-    """Covariance of the states of a chain, updated one by one (Welford 1962, Technometrics 4).
-
-    Attributes
-    ----------
-    count, centre, scatter
-        (1,) number of states, (m,) their mean, (m, m) sum of squares and products around it.
-    """
-
-    count: FloatArray
-    centre: FloatArray
-    scatter: FloatArray
-
-    @classmethod
-    def of(cls, size: int) -> RunningCovariance:
-        """Return one without states."""
-        return cls(np.zeros(1), np.zeros(size), np.zeros((size, size)))
-
-    def add(self, state: FloatArray) -> None:
-        """Take in a state (m,)."""
-        self.count[0] += 1
-        away = state - self.centre
-        self.centre[...] += away / self.count[0]
-        self.scatter[...] += np.outer(away, state - self.centre)
-
-    def beside(self, covariance: FloatArray, weight: float) -> FloatArray:
-        """Mean of this and a covariance that counts for `weight` states; inf is the latter."""
-        if np.isinf(weight):
-            return covariance
-        return np.asarray((self.scatter + weight * covariance) / (self.count[0] + weight))
-
-    def arrays(self) -> dict[str, FloatArray]:
-        """Return the arrays by name, which can be written into."""
-        return {f"states_{name}": value for name, value in vars(self).items()}
-
-
 class GeneralChain(Chain):
     """A chain of the general sampler.
 
@@ -147,7 +107,7 @@ class GeneralChain(Chain):
         self.curvature = np.zeros((size, size))
         self.whiten = np.zeros((size, size))
         self.looked = np.zeros(1)  # number of curvatures in the mean
-        self.states = RunningCovariance.of(size)
+        self.leaps = _LEAPS_OF_FULL if problem.population.full else _LEAPS
         self.log_step = np.full(1, np.log(0.5))
         self.log_turn = np.zeros(1)  # of users' angle, relative to the largest
         self.short = False
@@ -171,7 +131,6 @@ class GeneralChain(Chain):
             "curvature": self.curvature,
             "whiten": self.whiten,
             "looked": self.looked,
-            **self.states.arrays(),
             "log_step": self.log_step,
             "log_turn": self.log_turn,
         }
@@ -216,12 +175,12 @@ class GeneralChain(Chain):
         momentum = rng.standard_normal(density.size)
         end, kinetic = start, 0.5 * float(momentum @ momentum)
         momentum += 0.5 * step * (self.whiten.T @ gradient)
-        for leap in range(_LEAPS):
+        for leap in range(self.leaps):
             new += step * (self.whiten @ momentum)
             end, gradient = density.log_density(new, self.zeta, v)
             if not np.isfinite(end):
                 return 0.0, start
-            last = leap == _LEAPS - 1
+            last = leap == self.leaps - 1
             momentum += (0.5 if last else 1.0) * step * (self.whiten.T @ gradient)
         change = end - start + kinetic - 0.5 * float(momentum @ momentum)
         # A trajectory that lost a number is refused: the least of 0 and nan is 0.
@@ -240,8 +199,6 @@ class GeneralChain(Chain):
         self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
         if self.done > self.warmup // 5 and self.done % CHUNK == 0:
             self.density.add_expansion(self.mean, self.theta, self.v)
-        if self.done > _LEFT * self.warmup:
-            self.states.add(self.theta)
         stage = self.looks.get(self.done)
         if stage is not None:
             self._look(stage)
@@ -263,15 +220,11 @@ class GeneralChain(Chain):
         new = self.density.curvature(self.theta, self.zeta)
         if np.isfinite(new).all():
             self.curvature += (new - self.curvature) / self.looked[0]
-            self._whiten(self.curvature, _WEIGHT * len(new))
+            self._whiten(self.curvature)
             self.log_step[...] = np.maximum(self.log_step, np.log(0.4))
 
-    def _whiten(self, curvature: FloatArray, weight: float = np.inf) -> None:
-        """Use a curvature as the metric, or with a finite weight the states' covariance beside it.
-
-        Directions without any curvature have that of a weak prior.
-        """
+    def _whiten(self, curvature: FloatArray) -> None:
+        """Use a curvature as the metric; directions without any have that of a weak prior."""
         values, vectors = np.linalg.eigh(curvature)
-        covariance = (vectors / np.maximum(np.abs(values), 1e-3)) @ vectors.T
-        values, vectors = np.linalg.eigh(self.states.beside(covariance, weight))
-        self.whiten[...] = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        values = np.maximum(np.abs(values), 1e-3)
+        self.whiten[...] = (vectors / np.sqrt(values)) @ vectors.T
