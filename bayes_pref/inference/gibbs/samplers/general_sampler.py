@@ -41,7 +41,8 @@ _MANY_FEATURES = 24  # from here on a diagonal covariance has a diagonal expansi
 _FEW = 5  # states, below which the expansion is that of the last one
 _ANGLE = 0.75  # radians: two of them turn zeta into its momentum
 _LEAPS_OF_USERS = 2
-_LEAPS, _LEAPS_OF_FULL = 3, 4  # of the population: not far from half a turn
+_LEAPS, _LEAPS_OF_FULL = 3, 4  # of the population, about half a turn with the full step
+_JITTER = 0.4, 1.2  # of its steps: half turns alone would swap two sides, and never come closer
 _SHORT_SHARE = 0.1  # of the population's moves
 
 
@@ -161,7 +162,7 @@ class GeneralChain(Chain):
     def _move_population(self) -> tuple[float, float]:
         """Move theta given all zeta; returns the acceptance and the log density it ends at."""
         rng = self.rng
-        step = float(np.exp(self.log_step[0])) * (0.9 + 0.2 * rng.random())
+        step = float(np.exp(self.log_step[0])) * rng.uniform(*_JITTER)
         self.short = bool(rng.random() < _SHORT_SHARE)
         step *= SHORT if self.short else 1.0
         new, v = self.theta.copy(), np.empty_like(self.v)
