@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
+from bayes_pref.diagnostics.answering import AnsweringAssessment
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.confounding_assessment import ConfoundingAssessment
 from bayes_pref.diagnostics.evidence import Evidence, Texts, joined
@@ -40,6 +41,7 @@ _ASSESSMENTS: tuple[Assessment, ...] = (
     IdentifiabilityAssessment(),
     BorrowingAssessment(),
     OverlapAssessment(),
+    AnsweringAssessment(),
 )
 ASSESSMENTS: tuple[str, ...] = tuple(assessment.name for assessment in _ASSESSMENTS)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.same_pairs import same_pairs
 from bayes_pref.types import FloatArray, IntArray
 
 Statistic = Callable[[FloatArray], FloatArray]  # choices (sample, row) -> (sample,)
@@ -62,12 +63,7 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
 
     Two rows have the same pair where their feature differences are equal up to the sides.
     """
-    difference = comparisons.difference
-    rows = np.flatnonzero(difference.any(axis=1))
-    first = (difference[rows] != 0).argmax(axis=1)
-    turned = np.take_along_axis(difference[rows], first[:, None], axis=1)[:, 0] < 0
-    ahead = np.where(turned[:, None], -difference[rows], difference[rows]) + 0.0  # no -0.0
-    pair = np.unique(ahead, axis=0, return_inverse=True)[1].ravel()
+    rows, pair, turned = same_pairs(comparisons)
     own = np.unique(np.stack([pair, comparisons.user[rows]]), axis=1, return_inverse=True)[
         1
     ].ravel()

@@ -140,14 +140,10 @@ def _repeated_sets(
     comparisons: Comparisons, listed: StageAlternatives
 ) -> dict[str, Statistic | None]:
     """Share of agreeing answers, of one user and of different users, to the same set."""
-    same, order = _sets(comparisons, listed)
-    within = np.arange(len(order)) - listed.own[listed.stage[order]]
-    place = np.empty_like(within)  # of each alternative, in the order of its set
-    place[order] = within
-    answer = np.unique(np.stack([same[listed.stage], place]), axis=1, return_inverse=True)[1]
+    same, answer = same_sets(comparisons, listed)
     user = comparisons.user[listed.starts]
     own = np.unique(np.stack([same, user]), axis=1, return_inverse=True)[1].ravel()
-    own_answer = np.unique(np.stack([answer.ravel(), listed.user]), axis=1, return_inverse=True)[1]
+    own_answer = np.unique(np.stack([answer, listed.user]), axis=1, return_inverse=True)[1]
 
     def agreeing(code: IntArray) -> Callable[[FloatArray], FloatArray]:
         """Number of pairs of stages with the same set and the same answer, (sample,)."""
@@ -173,6 +169,35 @@ def _repeated_sets(
             (of_all(chosen) - of_own(chosen)) / across
         )
     return found
+
+
+def same_sets(comparisons: Comparisons, listed: StageAlternatives) -> tuple[IntArray, IntArray]:
+    """Find the stages that offer the same set, and the alternatives that are the same in it.
+
+    Parameters
+    ----------
+    comparisons, listed
+        The tasks, and their alternatives.
+
+    Returns
+    -------
+    sets, answers: (s,) codes of the stages' sets, and (m,) codes of sets and alternatives together
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=5, alternatives=3, contexts=0, seed=0)
+    >>> listed = StageAlternatives.of(world.comparisons)
+    >>> sets, answers = same_sets(world.comparisons, listed)
+    >>> len(sets) == len(listed.own), len(answers) == 3 * len(sets)
+    (True, True)
+    """
+    same, order = _sets(comparisons, listed)
+    within = np.arange(len(order)) - listed.own[listed.stage[order]]
+    place = np.empty_like(within)  # of each alternative, in the order of its set
+    place[order] = within
+    both = np.stack([same[listed.stage], place])
+    return same, np.unique(both, axis=1, return_inverse=True)[1].ravel()
 
 
 def _sets(comparisons: Comparisons, listed: StageAlternatives) -> tuple[IntArray, IntArray]:

@@ -38,13 +38,13 @@ from bayes_pref.posterior.queries import (
     item_matrix,
     row_users,
 )
+from bayes_pref.posterior.random_answers import RandomAnswers
 from bayes_pref.posterior.repr import as_html, as_text
-from bayes_pref.posterior.share import Shares
 from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Shares):
+class Posterior(RandomAnswers):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,

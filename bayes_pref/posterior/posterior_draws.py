@@ -48,7 +48,7 @@ from bayes_pref.text.text_features import EncoderLike, TextFeatures
 from bayes_pref.types import FloatArray, IntArray
 
 # Streams of random numbers: the draws for one question never change the answer to another.
-_NEW_USER, _REPLICATION = 1, 2
+_NEW_USER, _REPLICATION = 1, 2  # 3: random answers
 
 
 @dataclass(frozen=True, eq=False, repr=False)

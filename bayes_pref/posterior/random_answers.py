@@ -1,0 +1,121 @@
+"""Answers given at random: how many of a user's, and how alike their answers to the same pair are.
+
+With a lapse rate, an answer y among K outcomes is random with probability lapse, and otherwise has
+the probability p(y) that the rewards give it. Whether it was random is a latent indicator of the
+mixture; given the draws of the rewards and of the lapse rate it is, by Bayes' rule, random with
+probability
+
+    (lapse / K) / (lapse / K + (1 - lapse) p(y)),
+
+independently of the other answers (mixtures with latent indicators: Diebolt & Robert 1994, J. R.
+Stat. Soc. B 56; lapses of observers: Wichmann & Hill 2001, Percept. Psychophys. 63). In every draw
+the indicators of all answers are drawn and counted.
+
+The lapse rate is common to all users. A user who answers at random throughout is also described by
+rewards that are nearly equal, with no lapses at all, and an answer between equals is random with
+the common rate only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.errors import ModelError
+from bayes_pref.posterior.estimates import describe
+from bayes_pref.posterior.predictions import log_odds
+from bayes_pref.posterior.repeats import repeats
+from bayes_pref.posterior.share import Shares
+from bayes_pref.settings import interval as valid_interval
+
+_STREAM = 3  # of random numbers
+_MOST = 0.5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomAnswers(Shares):
+    """Base of `Posterior`: which users answered at random."""
+
+    def reliability(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """Estimate what share of each user's answers was given at random.
+
+        Parameters
+        ----------
+        interval
+            Probability inside the central credible interval of the share of these very answers:
+            that of the parameters, and of which answers were random given them.
+
+        Returns
+        -------
+        frame: one row a user, in the order of the data
+
+            `user`; `answers`, their number; `mean`, `sd`, `lower`, `upper` of the share of these
+            answers that was given at random, from 0 to 1; `mostly`, the probability that it is more
+            than half; `lapse`, the mean lapse rate of all users, which is what is expected of
+            somebody whose answers are not known; `repeats`, the number of pairs of answers to the
+            same pair of items, whichever was on the left; `alike`, the share of these in which both
+            answers are the same; `alike_expected`, that share in new answers to the same questions,
+            given what was learned from these. The last two are NaN without repeats.
+
+        Raises
+        ------
+        ModelError
+            If the model has no lapse rate.
+        DataError
+            If `interval` is not between 0 and 1.
+
+        Notes
+        -----
+        All users have the same lapse rate. Who clicks at random throughout is therefore found only
+        where the population's tastes say what the answers should have been: otherwise equal rewards
+        explain random answers as well.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> world = bp.simulate(users=20, comparisons=20, lapses=0.1, contexts=0, seed=0)
+        >>> engine = bp.Gibbs(progress=False)
+        >>> posterior = bp.fit(bp.HierarchicalReward(lapse=True), world.comparisons, engine)
+        >>> found = posterior.reliability()
+        >>> found[["user", "answers"]].head(2).values.tolist()
+        [['user 1', 20], ['user 2', 20]]
+        >>> bool(found["mean"].between(0.0, 1.0).all())
+        True
+        """
+        interval = valid_interval(interval)
+        comparisons, choices = self.comparisons, self.choice_distribution
+        if "lapse" not in choices.parameters:
+            raise ModelError(self._without_lapse())
+        weights, _ = self._weights(None)
+        lapse, rng = choices.parameters["lapse"], self._generator(_STREAM)
+        expected = np.zeros(comparisons.n_users)
+        drawn = np.zeros((comparisons.n_users, len(lapse)))
+        blocks = log_odds(weights, comparisons.user, comparisons.difference)
+        for part, eta in blocks:  # of rows
+            likelihood = np.exp(choices.log_likelihood(eta, comparisons.choice[part]))
+            random = lapse / choices.n_outcomes / likelihood
+            user = comparisons.user[part]
+            starts = np.flatnonzero(np.diff(user, prepend=-1))
+            expected[user[starts]] += np.add.reduceat(random.mean(axis=1), starts)
+            indicators = (rng.random(random.shape) < random).astype(np.float64)
+            drawn[user[starts]] += np.add.reduceat(indicators, starts, axis=0)
+        share = drawn / comparisons.counts[:, None]
+        mostly = (share > _MOST).mean(axis=1)
+        columns = describe(share, interval) | {"mean": expected / comparisons.counts}
+        found = {"user": comparisons.users, "answers": comparisons.counts, **columns}
+        found |= {"mostly": mostly, "lapse": float(lapse.mean())}
+        return pd.DataFrame(found).join(repeats(weights, choices, comparisons))
+
+    def _without_lapse(self) -> str:
+        """Say why there is no lapse rate, and what to do."""
+        if not self.comparisons.outcome.rowwise:
+            return (
+                "reliability is for choices between two and graded answers: the model of "
+                f"{self.comparisons.outcome.name} has no lapse rate"
+            )
+        return (
+            "the model has no lapse rate, so that no answer is random in it; fit it with "
+            "lapse=True, for example bp.HierarchicalReward(lapse=True)"
+        )
