@@ -41,7 +41,7 @@ def scores(data: bp.Comparisons, seed: int) -> pd.DataFrame:
     """Return each person's expected share, whether they are named, and the margin of the coin."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)  # short chains
-        engine = bp.Gibbs(draws=500, warmup=500, chains=2, progress=False)
+        engine = bp.Gibbs(draws=300, warmup=300, chains=2, progress=False)
         posterior = bp.fit(bp.HierarchicalReward(lapse=True), data, engine, seed=seed)
         left_out = bp.loo(posterior, by="user").pointwise
     found = posterior.reliability()
@@ -51,37 +51,41 @@ def scores(data: bp.Comparisons, seed: int) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def described(values: list[float]) -> str:
-    """Mean and standard error over worlds."""
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
+def figures(worlds: list[pd.DataFrame], at_random: int) -> dict[str, str]:
+    """Return the mean and the standard error over worlds of every figure, by name."""
+    rows: dict[str, list[float]] = {}
+    for found in worlds:
+        random = np.arange(len(found)) < at_random
+        by_coin = found["coin"].to_numpy() > MARGIN
+        each = {"lapse rate": found["lapse"].iloc[0]}
+        for score in ("share", "coin") if at_random else ():
+            each[f"AUROC, {score}"] = auroc(found[score].to_numpy(), random)
+        groups = {"random": random, "others": ~random} if at_random else {"all": ~random}
+        for name, group in groups.items():
+            each[f"mean share, {name}"] = found["share"][group].mean()
+            each[f"named, {name}"] = found["named"][group].mean()
+            each[f"coin better, {name}"] = by_coin[group].mean()
+        for name, value in each.items():
+            rows.setdefault(name, []).append(float(value))
+    return {
+        name: f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
+        for name, values in rows.items()
+    }
 
 
 def main() -> int:
-    """Print a table."""
+    """Print a table for worlds with such people, and one for worlds without."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--worlds", type=int, default=10)
     asked = parser.parse_args()
     for at_random in (asked.users // 10, 0):
-        rows: dict[str, list[float]] = {}
-        for seed in range(asked.worlds):
-            found = scores(world(asked.users, asked.pairs, at_random, seed), seed)
-            random = np.arange(asked.users) < at_random
-            by_coin = found["coin"].to_numpy() > MARGIN
-            each = {"lapse rate": found["lapse"].iloc[0]}
-            for score in ("share", "coin") if at_random else ():
-                each[f"AUROC, {score}"] = auroc(found[score].to_numpy(), random)
-            groups = {"random": random, "others": ~random} if at_random else {"all": ~random}
-            for name, group in groups.items():
-                each[f"mean share, {name}"] = found["share"][group].mean()
-                each[f"named, {name}"] = found["named"][group].mean()
-                each[f"coin better, {name}"] = by_coin[group].mean()
-            for name, value in each.items():
-                rows.setdefault(name, []).append(float(value))
+        seeds = range(asked.worlds)
+        found = [scores(world(asked.users, asked.pairs, at_random, k), k) for k in seeds]
         print(f"\n{at_random} of {asked.users} people at random")
-        for name, values in rows.items():
-            print(f"| {name} | {described(values)} |", flush=True)
+        for name, figure in figures(found, at_random).items():
+            print(f"| {name} | {figure} |", flush=True)
     return 0
 
 

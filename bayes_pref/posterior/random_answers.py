@@ -68,16 +68,18 @@ class RandomAnswers(Shares):
 
         Notes
         -----
-        All users have the same lapse rate. Who clicks at random throughout is therefore found only
-        where the population's tastes say what the answers should have been: otherwise equal rewards
-        explain random answers as well.
+        All users have the same lapse rate. Somebody who answers at random throughout has a larger
+        share than others, but it stays near that rate: small weights explain such answers as well,
+        so that `mostly` is hardly ever large. Compare the ``elpd`` of ``bp.loo(posterior,
+        by="user")`` with that of a coin, the number of answers times log(1 / 2): a coin that
+        predicts a user better than the population does is stronger evidence.
 
         Examples
         --------
         >>> import bayes_pref as bp
         >>> world = bp.simulate(users=20, comparisons=20, lapses=0.1, contexts=0, seed=0)
         >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(lapse=True), world.comparisons, engine)
+        >>> posterior = bp.fit(bp.PooledReward(lapse=True), world.comparisons, engine)
         >>> found = posterior.reliability()
         >>> found[["user", "answers"]].head(2).values.tolist()
         [['user 1', 20], ['user 2', 20]]

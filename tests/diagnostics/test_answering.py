@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from made_posteriors import made_comparisons, made_posterior
 
 import bayes_pref as bp
 
-ASKED = {"assessments": ["answering"], "verdicts": ["not assessed"], "progress": False}
+ASKED: dict[str, Any] = {
+    "assessments": ["answering"],
+    "verdicts": ["not assessed"],
+    "progress": False,
+}
 
 
 def answered(contrary: str) -> bp.Posterior:

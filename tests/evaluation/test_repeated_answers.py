@@ -50,10 +50,10 @@ def test_sets_are_the_same_in_any_order_and_the_worst_is_named_among_the_rest(
         frame, user="user", task="task", attributes=["a", "b"], **answers
     )
     posterior = made_posterior(data, draws=20)
-    weights = posterior.weights_draws().stack(sample=("chain", "draw")).transpose("user", ...)
+    weights = posterior.weights_draws().transpose("user", "feature", "chain", "draw")
     alike, expected = [], []
     for who, mine in frame.groupby("user"):
-        of_user = weights.sel(user=who).transpose("feature", "sample").to_numpy()
+        of_user = weights.sel(user=who).to_numpy().reshape(2, -1)
         tasks = [task.sort_values("id") for _, task in mine.groupby("task")]
         for one, other in combinations(tasks, 2):
             if one["set"].iloc[0] != other["set"].iloc[0]:

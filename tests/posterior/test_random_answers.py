@@ -53,8 +53,8 @@ def fitted(name: str, draws: int) -> bp.Posterior:
 def by_hand(posterior: bp.Posterior) -> tuple[np.ndarray, np.ndarray]:
     """(outcome, row, sample) probabilities with lapses and without, by the textbook's formulas."""
     comparisons, draws = posterior.comparisons, posterior.draws
-    weights = posterior.weights_draws().stack(sample=("chain", "draw"))
-    weights = weights.transpose("user", "feature", "sample").to_numpy()
+    weights = posterior.weights_draws().transpose("user", "feature", "chain", "draw").to_numpy()
+    weights = weights.reshape(*weights.shape[:2], -1)
     eta = np.einsum("nd,nds->ns", comparisons.difference, weights[comparisons.user])
     sites = {name: draws[name].to_numpy() for name in ("tie", "lapse", "position") if name in draws}
     sites = {name: values.ravel() for name, values in sites.items()}
@@ -112,7 +112,9 @@ def test_answers_to_the_same_pair_are_compared_whichever_is_on_the_left(name: st
     found = posterior.reliability().set_index("user")
     comparisons = posterior.comparisons
     chances, _ = by_hand(posterior)
-    assert found["repeats"].tolist() == [len(list(combinations(range(n), 2))) * 3 for n in (3, 2, 1)]
+    assert found["repeats"].tolist() == [
+        len(list(combinations(range(n), 2))) * 3 for n in (3, 2, 1)
+    ]
     for place, who in enumerate(WHO):
         alike, expected = [], []
         for one, other in combinations(np.flatnonzero(comparisons.user == place), 2):
@@ -139,7 +141,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_lapse_rate_no_answer_is_random() -> None:
-    with pytest.raises(bp.ModelError, match="no lapse rate.*fit it with lapse=True"):
+    with pytest.raises(bp.ModelError, match=r"no lapse rate.*fit it with lapse=True"):
         made_posterior(asked("pairs")).reliability()
     frame = pd.DataFrame({"who": 1, "task": np.arange(9) // 3, "a": np.arange(9.0) ** 2})
     tasks = bp.Comparisons.from_tasks(
@@ -149,7 +151,7 @@ def test_without_a_lapse_rate_no_answer_is_random() -> None:
         choice="choice",
         attributes=["a"],
     )
-    with pytest.raises(bp.ModelError, match="the model of .* has no lapse rate$"):
+    with pytest.raises(bp.ModelError, match=r"the model of .* has no lapse rate$"):
         made_posterior(tasks, bp.PooledReward()).reliability()
     with pytest.raises(bp.DataError, match="interval"):
         fitted("pairs", 20).reliability(interval=2.0)
