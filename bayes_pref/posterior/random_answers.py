@@ -82,7 +82,7 @@ class RandomAnswers(Shares):
         >>> posterior = bp.fit(bp.PooledReward(lapse=True), world.comparisons, engine)
         >>> found = posterior.reliability()
         >>> found[["user", "answers"]].head(2).values.tolist()
-        [['user 1', 20], ['user 2', 20]]
+        [['u001', 20], ['u002', 20]]
         >>> bool(found["mean"].between(0.0, 1.0).all())
         True
         """
