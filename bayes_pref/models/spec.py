@@ -192,10 +192,12 @@ class PopulationSpec:
 
     @property
     def gaussian(self) -> bool:
-        """Whether users are Gaussian around a mean that known regressors give."""
+        """Whether users are Gaussian around a mean that known regressors give.
+
+        Where weights have a sign, their logarithms are.
+        """
         latent = any(term.values is None for term in self.terms)
-        one = self.components is None and self.contexts is None
-        return not latent and one and self.signs is None
+        return not latent and self.components is None and self.contexts is None
 
     @property
     def spread(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from cases import SIGNED, small_comparisons
-from monte_carlo import mean_and_error
+from monte_carlo import agree, mean_and_error
 from scipy.special import log_expit, logsumexp
 from scipy.stats import halfnorm, norm
 
@@ -69,7 +70,7 @@ def fitted() -> tuple[bp.Posterior, pd.DataFrame]:
     comparisons, truth = phones()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)  # short chains
-        engine = bp.NUTS(draws=150, warmup=150, chains=2, progress=False)
+        engine = bp.Gibbs(draws=300, warmup=300, chains=2, progress=False)
         return bp.fit(MODEL, comparisons, engine, seed=1), truth
 
 
@@ -160,9 +161,12 @@ def test_settings_without_constraints_are_as_before() -> None:
     assert bp.HierarchicalReward() != MODEL
 
 
-def test_gibbs_leaves_signs_to_nuts_and_says_so() -> None:
-    with pytest.raises(bp.ModelError, match=r"not ones of one sign; use bp\.NUTS"):
-        bp.fit(SIGNED["diagonal, negative"], small_comparisons(), bp.Gibbs(progress=False))
+def test_fit_picks_gibbs() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        posterior = bp.fit(SIGNED["diagonal, negative"], small_comparisons())
+    assert posterior.run.engine == "Gibbs"
+    assert (posterior.draws["weights"].sel(feature="polite") <= 0).all()
 
 
 def test_sds_of_weights_are_those_of_a_log_normal_and_give_those_of_logarithms_back() -> None:
@@ -246,11 +250,16 @@ def exact_moments(comparisons: bp.Comparisons, *, sign: float | None) -> dict[st
     }
 
 
-@pytest.mark.long
-def test_nuts_draws_from_the_posterior_that_brute_force_integrates() -> None:
-    comparisons = votes_on_length()
+ENGINES = {
+    "Gibbs": bp.Gibbs(draws=4000, warmup=800, chains=2, progress=False),
+    "NUTS": bp.NUTS(draws=3000, warmup=600, chains=2, progress=False),
+}
+
+
+@pytest.mark.parametrize("name", ["Gibbs", pytest.param("NUTS", marks=pytest.mark.long)])
+def test_engines_draw_from_the_posterior_that_brute_force_integrates(name: str) -> None:
+    comparisons, engine = votes_on_length(), ENGINES[name]
     model = bp.HierarchicalReward(constraints={"long": "negative"})
-    engine = bp.NUTS(draws=3000, warmup=600, chains=2, target_accept=0.95, progress=False)
     draws = bp.fit(model, comparisons, engine, seed=1).draws
     one = {
         "mu": draws["mu"].to_numpy()[..., 0],
@@ -345,17 +354,33 @@ def test_exposure_is_judged_without_the_constraint() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("name", [each for each in SIGNED if each != "pooled, negative"])
+def test_gibbs_and_nuts_agree_on_weights_of_one_sign(name: str) -> None:
+    comparisons, model = small_comparisons(covariates=True), SIGNED[name]
+    engines = (
+        bp.Gibbs(draws=4000, warmup=1000, chains=2, progress=False),
+        bp.NUTS(draws=1500, warmup=500, chains=2, progress=False),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        one, other = (bp.fit(model, comparisons, each, seed=2).draws for each in engines)
+        free = bp.fit(replace(model, constraints=None), comparisons, engines[0], seed=2).draws
+    assert agree(one, other)
+    assert not agree(free, other)
+
+
+@pytest.mark.long
 def test_ranks_of_the_constrained_model_are_uniform_and_those_of_a_wrong_prior_are_not() -> None:
     comparisons, model = small_comparisons(users=5, each=6), SIGNED["diagonal, negative"]
-    engine = bp.NUTS(draws=400, warmup=300, chains=1, progress=False)
-    found = bp.sbc(model, comparisons, engine, replications=80, seed=1, progress=False)
+    engine = bp.Gibbs(draws=100, warmup=300, thin=5, chains=1, progress=False)
+    found = bp.sbc(model, comparisons, engine, replications=100, seed=1, progress=False)
     assert found.passed()
-    wrong = _Wider(draws=400, warmup=300, chains=1, progress=False)
-    assert not bp.sbc(model, comparisons, wrong, replications=80, seed=1, progress=False).passed()
+    wrong = _Wider(draws=100, warmup=300, thin=5, chains=1, progress=False)
+    assert not bp.sbc(model, comparisons, wrong, replications=100, seed=1, progress=False).passed()
 
 
-class _Wider(bp.NUTS):
-    """NUTS of a model with a prior of twice the size."""
+class _Wider(bp.Gibbs):
+    """Gibbs of a model with a prior of twice the size."""
 
     def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
         wider = bp.HierarchicalReward(constraints={"polite": "negative"}, mean_sd=8.0)

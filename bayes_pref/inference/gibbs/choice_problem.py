@@ -13,6 +13,7 @@ from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
 from bayes_pref.inference.gibbs.problem import Problem, scaled_population
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.choice.kernel_form import PLAIN, KernelForm
+from bayes_pref.models.signs import Signs
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray, IntArray
 
@@ -32,10 +33,16 @@ class ChoiceProblem(Problem):
         `ChoiceRows`: what the kernels read.
     form
         The choice model's form.
+    signs
+        Which weights have a sign; the population is then one of v in `Signs`, less its centre.
+    signed
+        (2, d) signs and centres on scaled features, as kernels read them; (2, 0) without signs.
     """
 
     rows: ChoiceRows  # type: ignore[assignment]
     form: KernelForm = field(default=PLAIN)
+    signs: Signs | None = None
+    signed: FloatArray = field(default_factory=lambda: np.zeros((2, 0)))
 
     @classmethod
     def read(
@@ -48,7 +55,12 @@ class ChoiceProblem(Problem):
             offsets = np.array([0, len(comparisons)])
             one = fields["population"].design[:1]
             fields["population"] = fields["population"]._replace(design=one)
-        return cls(rows=_choice_rows(comparisons, offsets, form), form=form, **fields)
+        rows = _choice_rows(comparisons, offsets, form)
+        if spec.signs is not None:
+            # Of scaled features, whose weights are larger by the scale.
+            centres = spec.signs.centre + np.log(comparisons.feature_scale)
+            fields["signed"] = np.stack([spec.signs.sign, centres])
+        return cls(rows=rows, form=form, signs=spec.signs, **fields)
 
     @property
     def n_columns(self) -> int:
@@ -59,19 +71,34 @@ class ChoiceProblem(Problem):
         """Return what decides the posterior, ready for JSON."""
         population = self.population
         rows = [np.asarray(part) for part in self.rows]
+        signed = [] if self.signs is None else [self.signed]
         return {
             "covariance": self.covariance,
             "concentration": population.concentration,
             "choice": repr(self.form),
             "data and priors": digest(
-                *rows, population.design, population.precision, population.spread
+                *rows, *signed, population.design, population.precision, population.spread
             ),
         }
 
     def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
         own = self.form.draws(theta[..., self.n_parameters :])
-        return super().raw(theta[..., : self.n_parameters], weights) | own
+        found = super().raw(theta[..., : self.n_parameters], weights)
+        return self._signed(found) | own
+
+    def _signed(self, found: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """Weights, mu and tau of those of v, where weights have a sign."""
+        signs = self.signs
+        if signs is None:
+            return found
+        mu = signs.weights(found["mu"] + signs.centre)
+        changed = {"mu": mu}
+        if not self.pooled:
+            changed["tau"] = signs.spread(mu, found["tau"])
+            found["weights"] += signs.centre
+            changed["weights"] = signs.weights(found["weights"])
+        return found | changed
 
 
 def _choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) -> ChoiceRows:

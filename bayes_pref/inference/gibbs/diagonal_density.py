@@ -28,8 +28,8 @@ class DiagonalDensity(PartialDensity):
     def _expand_into(
         self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
     ) -> None:
-        values = self.at(theta).values
-        expand_diagonal(self.problem.rows, values, weights, information, linear)
+        data = self._data(self.at(theta).values)
+        expand_diagonal(*data, weights, information, linear)
 
     def _times(self, information: FloatArray, weights: FloatArray) -> FloatArray:
         """(n_batches, d, batch) H w."""
@@ -48,7 +48,7 @@ class DiagonalDensity(PartialDensity):
         scale = np.ascontiguousarray(here.lower.diagonal())
         slopes = (self._mean_slope, self._lower_slope, self._value_slope)
         state = (scale, self.information, self.linear, here.mean, zeta, v)
-        return diagonal_log_density(self.problem.rows, here.values, *state, *slopes)
+        return diagonal_log_density(*self._data(here.values), *state, *slopes)
 
     def lower_slope(self) -> FloatArray:
         """(d, d) slope in L, of all users."""
@@ -67,7 +67,7 @@ class DiagonalDensity(PartialDensity):
         here = self.at(theta)
         scale = np.ascontiguousarray(here.lower.diagonal())
         state = (scale, self.information, self.linear, here.mean, zeta, v)
-        return move_users_diagonal(self.problem.rows, here.values, *state, angle, leaps, rng)
+        return move_users_diagonal(*self._data(here.values), *state, angle, leaps, rng)
 
     def fisher(self, theta: FloatArray) -> FloatArray:
         """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.

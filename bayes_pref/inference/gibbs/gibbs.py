@@ -105,8 +105,6 @@ class Gibbs(MCMC):
         spec, choice_model = model.spec(comparisons), model.choice_model(comparisons)
         if spec is None:
             raise Unsupported("Gibbs needs logistic choices of users with Gaussian weights")
-        if spec.signs is not None:
-            raise Unsupported("Gibbs samples Gaussian weights, not ones of one sign; use bp.NUTS()")
         for sampler in self.samplers:
             if sampler.unsupported(spec, choice_model, comparisons) is None:
                 problem = sampler.problem(spec, choice_model, comparisons)

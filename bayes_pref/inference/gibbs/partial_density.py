@@ -16,6 +16,7 @@ import numpy as np
 
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
+from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
 from bayes_pref.inference.gibbs.kernels.correlation_root import (
     correlation_root,
     correlation_slope,
@@ -187,8 +188,12 @@ class PartialDensity:
     def _expand_into(
         self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
     ) -> None:
-        values = self.at(theta).values
-        expand_likelihoods(self.problem.rows, values, weights, information, linear)
+        data = self._data(self.at(theta).values)
+        expand_likelihoods(*data, weights, information, linear)
+
+    def _data(self, values: FloatArray) -> tuple[ChoiceRows, FloatArray, FloatArray]:
+        """Return what kernels read first: choices, values of the choice model, signs of weights."""
+        return self.problem.rows, values, self.problem.signed
 
     def _times(self, information: FloatArray, weights: FloatArray) -> FloatArray:
         """(n_batches, d, batch) H w."""
@@ -234,7 +239,7 @@ class PartialDensity:
         full, expansion = self.problem.population.full, (self.information, self.linear)
         slopes = (self._mean_slope, self._lower_slope, self._value_slope)
         state = (here.lower, full, *expansion, here.mean, zeta, v)
-        return population_log_density(self.problem.rows, here.values, *state, *slopes)
+        return population_log_density(*self._data(here.values), *state, *slopes)
 
     def lower_slope(self) -> FloatArray:
         """(d, d) slope in L, of all users."""
@@ -253,7 +258,7 @@ class PartialDensity:
         here, full = self.at(theta), self.problem.population.full
         expansion = (self.information, self.linear)
         state = (here.lower, full, *expansion, here.mean, zeta, v)
-        return move_users(self.problem.rows, here.values, *state, angle, leaps, rng)
+        return move_users(*self._data(here.values), *state, angle, leaps, rng)
 
     def prior_precision(self) -> FloatArray:
         """(m,) precision of the prior of each parameter, about."""

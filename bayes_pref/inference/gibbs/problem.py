@@ -180,6 +180,8 @@ class Problem:
 def scaled_population(spec: PopulationSpec, comparisons: Comparisons) -> dict[str, Any]:
     """Return the fields of `Problem` that describe the population, on scaled features."""
     scale, n_users = comparisons.feature_scale, comparisons.n_users
+    if spec.signs is not None:  # of logarithms, which have no unit
+        scale = np.where(spec.signs.on, 1.0, scale)
     prior_sd, columns, regressors = [spec.mean_sd * scale], [np.ones(n_users)], []
     rank = 0
     for term in spec.terms:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH, SHORT
-from bayes_pref.inference.gibbs.kernels.choice_likelihood import (
-    add_user_information,
-    user_log_likelihood,
-)
 from bayes_pref.inference.gibbs.kernels.jit import compiled_reordering, compiled_reordering_part
-from bayes_pref.inference.gibbs.kernels.partial_centring import likelihoods_of_batch
+from bayes_pref.inference.gibbs.kernels.partial_centring import (
+    expand_user,
+    likelihoods_of_batch,
+)
+from bayes_pref.inference.gibbs.kernels.signed_weights import to_slopes, to_weights
 from bayes_pref.types import FloatArray
 
 
@@ -47,6 +47,7 @@ def _weights(
 def diagonal_log_density(
     rows: Any,
     values: FloatArray,
+    signed: FloatArray,
     scale: FloatArray,
     information: FloatArray,
     linear: FloatArray,
@@ -73,6 +74,7 @@ def diagonal_log_density(
         vb = v[b]
         _weights(scale, information[b], linear[b], mean[b], zeta[b], root, centre, vb, weights)
         first, of_values = b * BATCH, value_slope[b]
+        to_weights(signed, weights)
         likelihoods_of_batch(
             rows,
             values,
@@ -88,6 +90,7 @@ def diagonal_log_density(
             cell,
             own_values,
         )
+        to_slopes(signed, weights, slope)
         for k in range(d):
             a = scale[k]
             for w in range(BATCH):
@@ -108,6 +111,7 @@ def diagonal_log_density(
 def move_users_diagonal(
     rows: Any,
     values: FloatArray,
+    signed: FloatArray,
     scale: FloatArray,
     information: FloatArray,
     linear: FloatArray,
@@ -142,6 +146,7 @@ def move_users_diagonal(
         for leap in range(leaps + 1):
             _weights(scale, information[b], linear[b], mean[b], new, root, centre, new_v, weights)
             first = b * BATCH
+            to_weights(signed, weights)
             likelihoods_of_batch(
                 rows,
                 values,
@@ -157,6 +162,7 @@ def move_users_diagonal(
                 cell,
                 own_values,
             )
+            to_slopes(signed, weights, slope)
             if leap == 0:
                 for w in range(BATCH):
                     energy[w] = -each[w]
@@ -193,7 +199,12 @@ def move_users_diagonal(
 
 @compiled_reordering
 def expand_diagonal(
-    rows: Any, values: FloatArray, weights: FloatArray, information: FloatArray, linear: FloatArray
+    rows: Any,
+    values: FloatArray,
+    signed: FloatArray,
+    weights: FloatArray,
+    information: FloatArray,
+    linear: FloatArray,
 ) -> None:
     """Fill the diagonal of H and h, each (n_batches, d, batch), at weights (n_users, d)."""
     n_users, d = weights.shape
@@ -202,12 +213,9 @@ def expand_diagonal(
     found, cell = np.empty(values.size + 3), np.empty(4)
     for i in range(n_users):
         b, w = i // BATCH, i % BATCH
-        for k in range(d):
-            own[k] = weights[i, k]
-            for m in range(d):
-                matrix[k, m] = 0.0
-        user_log_likelihood(rows, values, i, own, eta, gradient, own_values, found, cell)
-        add_user_information(rows, values, i, own, eta, matrix, found, cell)
+        expand_user(
+            rows, values, signed, i, weights, eta, own, gradient, matrix, own_values, found, cell
+        )
         for k in range(d):
             information[b, k, w] = matrix[k, k]
-            linear[b, k, w] = gradient[k] + matrix[k, k] * own[k]
+            linear[b, k, w] = gradient[k] + matrix[k, k] * weights[i, k]

@@ -38,6 +38,11 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering,
     compiled_reordering_part,
 )
+from bayes_pref.inference.gibbs.kernels.signed_weights import (
+    to_information,
+    to_slopes,
+    to_weights,
+)
 from bayes_pref.types import FloatArray
 
 
@@ -83,6 +88,7 @@ def likelihoods_of_batch(
 def population_log_density(
     rows: Any,
     values: FloatArray,
+    signed: FloatArray,
     lower: FloatArray,
     full: bool,
     information: FloatArray,
@@ -100,6 +106,8 @@ def population_log_density(
     ----------
     rows, values
         Choices, and the values of the choice model that the kernels read.
+    signed
+        (2, d) signs and centres of weights, as in `signed_weights`.
     lower, full
         (d, d): L; whether it is triangular, not diagonal.
     information, linear
@@ -131,6 +139,7 @@ def population_log_density(
         factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
         vb = v[b]
         weights_of_batch(lower, full, mean[b], root, centre, zeta[b], vb, weights)
+        to_weights(signed, weights)
         likelihoods_of_batch(
             rows,
             values,
@@ -146,6 +155,7 @@ def population_log_density(
             cell,
             own_values,
         )
+        to_slopes(signed, weights, slope)
         for k in range(d):
             for w in range(BATCH):
                 each[w] += np.log(root[k, k, w]) - 0.5 * vb[k, w] * vb[k, w]
@@ -208,6 +218,7 @@ def population_log_density(
 def move_users(
     rows: Any,
     values: FloatArray,
+    signed: FloatArray,
     lower: FloatArray,
     full: bool,
     information: FloatArray,
@@ -253,6 +264,7 @@ def move_users(
                 momentum[k, w] = rng.standard_normal()
         for leap in range(leaps + 1):
             weights_of_batch(lower, full, mean[b], root, centre, new, new_v, weights)
+            to_weights(signed, weights)
             likelihoods_of_batch(
                 rows,
                 values,
@@ -268,6 +280,7 @@ def move_users(
                 cell,
                 own_values,
             )
+            to_slopes(signed, weights, slope)
             zeta_slope(lower, full, root, new_v, slope, q)
             if leap == 0 or leap == leaps:
                 sign = -1.0 if leap == 0 else 1.0
@@ -332,9 +345,43 @@ def zeta_from_deviations(
                     zeta[b, k, w] += root[m, k, w] * v[b, m, w]
 
 
+@compiled_reordering_part
+def expand_user(
+    rows: Any,
+    values: FloatArray,
+    signed: FloatArray,
+    user: int,
+    weights: FloatArray,
+    eta: FloatArray,
+    own: FloatArray,
+    gradient: FloatArray,
+    matrix: FloatArray,
+    own_values: FloatArray,
+    found: FloatArray,
+    cell: FloatArray,
+) -> None:
+    """Fill one user's gradient (d,) and curvature `matrix` (d, d) at `weights` (n_users, d)."""
+    d = own.size
+    for k in range(d):
+        own[k] = weights[user, k]
+        for m in range(d):
+            matrix[k, m] = 0.0
+    column, slope = own.reshape(d, 1), gradient.reshape(d, 1)
+    to_weights(signed, column)
+    user_log_likelihood(rows, values, user, own, eta, gradient, own_values, found, cell)
+    add_user_information(rows, values, user, own, eta, matrix, found, cell)
+    to_slopes(signed, column, slope)
+    to_information(signed, column, slope, matrix)
+
+
 @compiled_reordering
 def expand_likelihoods(
-    rows: Any, values: FloatArray, weights: FloatArray, information: FloatArray, linear: FloatArray
+    rows: Any,
+    values: FloatArray,
+    signed: FloatArray,
+    weights: FloatArray,
+    information: FloatArray,
+    linear: FloatArray,
 ) -> None:
     """Fill H (n_batches, d, d, batch) and h (n_batches, d, batch) at weights (n_users, d)."""
     n_users, d = weights.shape
@@ -343,15 +390,12 @@ def expand_likelihoods(
     found, cell = np.empty(values.size + 3), np.empty(4)
     for i in range(n_users):
         b, w = i // BATCH, i % BATCH
-        for k in range(d):
-            own[k] = weights[i, k]
-            for m in range(d):
-                matrix[k, m] = 0.0
-        user_log_likelihood(rows, values, i, own, eta, gradient, own_values, found, cell)
-        add_user_information(rows, values, i, own, eta, matrix, found, cell)
+        expand_user(
+            rows, values, signed, i, weights, eta, own, gradient, matrix, own_values, found, cell
+        )
         for k in range(d):
             total = gradient[k]
             for m in range(d):
                 information[b, k, m, w] = matrix[k, m]
-                total += matrix[k, m] * own[m]
+                total += matrix[k, m] * weights[i, m]
             linear[b, k, w] = total

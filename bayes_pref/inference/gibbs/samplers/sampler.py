@@ -71,6 +71,8 @@ class Sampler(ABC, Generic[P]):
         """
         if not self.matches(spec):
             return f"{type(self).__name__} is for another structure of the population"
+        if spec.signs is not None:
+            return f"{type(self).__name__} is for weights of either sign"
         reason = choice_model.beyond_logistic
         if choice_model.position_sd is not None and not self.position_bias:
             reason = "a position bias"
