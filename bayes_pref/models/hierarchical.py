@@ -83,7 +83,7 @@ class HierarchicalReward(SignedReward):
         `mean_sd`; `tau` is still the sd of users' weights, whose prior is a half-normal of scale
         spread_sd / mean_sd on that of their logarithms; `B`, `G` and correlations are about the
         logarithm of the weight's size. An attribute that interacts with contexts has the sign where
-        these are 0.
+        these are 0. `Gibbs` and `NUTS` sample it exactly, and `SVI` approximates it.
     choice, link, lapse, position, ties
         How rewards become choices, as in `RewardModel`.
 

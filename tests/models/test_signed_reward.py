@@ -217,9 +217,9 @@ def exact_moments(comparisons: bp.Comparisons, *, sign: float | None) -> dict[st
     """Posterior means by brute force: a grid of the population, and one of each user's weight."""
     unit = float(comparisons.feature_scale[0])
     centre, sd, scale = (0.0, 2.0, 1.0) if sign is None else (np.log(2.0) - 1.0, 1.0, 0.5)
-    location = centre + sd * np.linspace(-6.0, 6.0, 121)
-    spread = scale * np.linspace(0.0125, 5.0, 200)
-    z = np.linspace(-8.0, 8.0, 161)
+    location = centre + sd * np.linspace(-6.0, 6.0, 61)
+    spread = scale * np.linspace(0.025, 4.975, 100)
+    z = np.linspace(-8.0, 8.0, 81)
     prior_z = norm.logpdf(z) + np.log(z[1] - z[0])
     v = location[:, None, None] + spread[None, :, None] * z
     weights = v if sign is None else sign * np.exp(v)
@@ -276,6 +276,21 @@ def test_engines_draw_from_the_posterior_that_brute_force_integrates(name: str) 
     # 4.4: three comparisons with a false alarm of 3e-5 in all.
     assert max(scores.values()) < 4.4, scores
     assert max(others.values()) > 4.4, others  # the posterior without the constraint is another
+
+
+def test_one_weight_of_all_users_is_drawn_from_its_posterior() -> None:
+    comparisons = votes_on_length()
+    unit = float(comparisons.feature_scale[0])
+    model = bp.PooledReward(constraints={"long": "negative"})
+    drawn = bp.fit(model, comparisons, ENGINES["Gibbs"], seed=1).draws["mu"].to_numpy()[..., 0]
+    (mean,), (error,) = mean_and_error(drawn)
+    v = np.linspace(-6.0, 6.0, 1001)
+    sizes = np.exp(np.log(2.0) - 1.0 + v)  # of the scaled feature
+    signed = (2 * comparisons.choice - 1) * comparisons.difference[:, 0] / unit
+    log_density = norm.logpdf(v) + log_expit(-np.outer(sizes, signed)).sum(axis=1)
+    chance = np.exp(log_density - logsumexp(log_density))
+    assert abs(mean + float(chance @ sizes) / unit) < 4 * error
+    assert error < 0.02 * abs(mean)
 
 
 def test_every_user_obeys_new_ones_included(fitted: tuple[bp.Posterior, pd.DataFrame]) -> None:
@@ -336,6 +351,12 @@ def test_saved_judged_and_replicated(
     assert np.isfinite(check["p"]).all()
 
 
+def test_the_model_for_exposure_has_no_constraint() -> None:
+    refitted = SIGNED["full, exposure, both signs"].with_exposure(small_comparisons())
+    assert refitted == bp.HierarchicalReward(covariance="full", exposure=True)
+
+
+@pytest.mark.long
 def test_exposure_is_judged_without_the_constraint() -> None:
     comparisons = small_comparisons()
     model = SIGNED["diagonal, negative"]
@@ -349,8 +370,6 @@ def test_exposure_is_judged_without_the_constraint() -> None:
         report = bp.diagnose(posterior, assessments=["confounding"], engine=engine)
     assert "has weights of one sign, whose means do not shift" in " ".join(report.notes)
     assert report.exposure_posterior.model == bp.HierarchicalReward(exposure=True)
-    refitted = SIGNED["full, exposure, both signs"].with_exposure(comparisons)
-    assert refitted == bp.HierarchicalReward(covariance="full", exposure=True)
 
 
 @pytest.mark.long
