@@ -235,10 +235,7 @@ def exact_moments(comparisons: bp.Comparisons, *, sign: float | None) -> dict[st
         total = total + own
     chance = np.exp(total - logsumexp(total))
     if sign is None:
-        mu, tau = (
-            np.broadcast_to(location[:, None], chance.shape),
-            np.tile(spread, (len(location), 1)),
-        )
+        mu, tau = np.meshgrid(location, spread, indexing="ij")
     else:
         mu = np.broadcast_to(sign * np.exp(location)[:, None], chance.shape)
         square = np.exp(spread**2)
@@ -352,16 +349,14 @@ def test_saved_judged_and_replicated(
 
 
 def test_the_model_for_exposure_has_no_constraint() -> None:
-    refitted = SIGNED["full, exposure, both signs"].with_exposure(small_comparisons())
-    assert refitted == bp.HierarchicalReward(covariance="full", exposure=True)
+    found = SIGNED["full, exposure, both signs"].with_exposure(small_comparisons())
+    assert found == bp.HierarchicalReward(covariance="full", exposure=True)
 
 
 @pytest.mark.long
 def test_exposure_is_judged_without_the_constraint() -> None:
-    comparisons = small_comparisons()
-    model = SIGNED["diagonal, negative"]
-    names = model.variables(comparisons)
-    draws = model.prior_predictive(comparisons, draws=100)[list(names)]
+    comparisons, model = small_comparisons(), SIGNED["diagonal, negative"]
+    draws = model.prior_predictive(comparisons, draws=100)[list(model.variables(comparisons))]
     run = bp.Run(engine="prior", settings={}, exact=True, joint=True, draws=100, seconds=0.0)
     posterior = bp.Posterior(model, comparisons, draws, xr.Dataset(), run, 0)
     engine = bp.Gibbs(draws=200, warmup=200, chains=1, progress=False)

@@ -33,6 +33,8 @@ def spread_ratio(posterior: Posterior) -> FloatArray:
     spec = posterior.model.spec(posterior.comparisons)
     if spec is None or not spec.gaussian or spec.covariance == "none":
         return np.empty(0)
+    if spec.signs is not None:  # the prior of tau is not a half-normal
+        return np.empty(0)
     drawn = posterior.draws[spec.spread].std(("chain", "draw"))
     return np.asarray(drawn.to_numpy() / (_HALF_NORMAL * spec.spread_sd))
 

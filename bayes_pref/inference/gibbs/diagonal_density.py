@@ -47,8 +47,8 @@ class DiagonalDensity(PartialDensity):
         """Log density without the prior of theta; fills v and each user's slopes."""
         scale = np.ascontiguousarray(here.lower.diagonal())
         slopes = (self._mean_slope, self._lower_slope, self._value_slope)
-        state = (scale, self.information, self.linear, here.mean, zeta, v)
-        return diagonal_log_density(*self._data(here.values), *state, *slopes)
+        state = (*self._data(here.values), scale, self.information, self.linear, here.mean, zeta, v)
+        return diagonal_log_density(*state, *slopes)
 
     def lower_slope(self) -> FloatArray:
         """(d, d) slope in L, of all users."""
@@ -66,8 +66,8 @@ class DiagonalDensity(PartialDensity):
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
         here = self.at(theta)
         scale = np.ascontiguousarray(here.lower.diagonal())
-        state = (scale, self.information, self.linear, here.mean, zeta, v)
-        return move_users_diagonal(*self._data(here.values), *state, angle, leaps, rng)
+        state = (*self._data(here.values), scale, self.information, self.linear, here.mean, zeta, v)
+        return move_users_diagonal(*state, angle, leaps, rng)
 
     def fisher(self, theta: FloatArray) -> FloatArray:
         """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.

@@ -45,10 +45,10 @@ class Gibbs(MCMC):
     """Exact Gibbs sampler of Gaussian users; the default where it applies.
 
     Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates, weights of
-    one sign and every choice model of this package; and where choices are logistic for `LowRankReward`,
-    `MixtureReward`, and `SharedCauseReward` of contexts that are numbers. Chains run in parallel
-    threads, with overdispersed initial values, and depend on the seed alone. Ctrl-C keeps the draws
-    so far.
+    one sign and every choice model of this package; and where choices are logistic for
+    `LowRankReward`, `MixtureReward`, and `SharedCauseReward` of contexts that are numbers. Chains
+    run in parallel threads, with overdispersed initial values, and depend on the seed alone. Ctrl-C
+    keeps the draws so far.
 
     Parameters
     ----------

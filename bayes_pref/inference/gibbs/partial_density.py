@@ -238,8 +238,8 @@ class PartialDensity:
         """Log density without the prior of theta; fills v and each user's slopes."""
         full, expansion = self.problem.population.full, (self.information, self.linear)
         slopes = (self._mean_slope, self._lower_slope, self._value_slope)
-        state = (here.lower, full, *expansion, here.mean, zeta, v)
-        return population_log_density(*self._data(here.values), *state, *slopes)
+        state = (*self._data(here.values), here.lower, full, *expansion, here.mean, zeta, v)
+        return population_log_density(*state, *slopes)
 
     def lower_slope(self) -> FloatArray:
         """(d, d) slope in L, of all users."""
@@ -257,8 +257,8 @@ class PartialDensity:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
         here, full = self.at(theta), self.problem.population.full
         expansion = (self.information, self.linear)
-        state = (here.lower, full, *expansion, here.mean, zeta, v)
-        return move_users(*self._data(here.values), *state, angle, leaps, rng)
+        state = (*self._data(here.values), here.lower, full, *expansion, here.mean, zeta, v)
+        return move_users(*state, angle, leaps, rng)
 
     def prior_precision(self) -> FloatArray:
         """(m,) precision of the prior of each parameter, about."""

@@ -38,11 +38,7 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering,
     compiled_reordering_part,
 )
-from bayes_pref.inference.gibbs.kernels.signed_weights import (
-    to_information,
-    to_slopes,
-    to_weights,
-)
+from bayes_pref.inference.gibbs.kernels.signed_weights import to_information, to_slopes, to_weights
 from bayes_pref.types import FloatArray
 
 
