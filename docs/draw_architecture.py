@@ -37,6 +37,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("evaluation",),
     ("plots",),
     ("reporting",),
+    ("assumptions",),
     ("diagnostics",),
     ("cli",),
 )

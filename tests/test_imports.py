@@ -16,7 +16,18 @@ from draw_architecture import imported_names, read_sources, room_of
 import bayes_pref as bp
 from conftest import ROOT
 
-SLOW = {"arviz", "matplotlib", "numba", "pandas", "pyro", "scipy", "sklearn", "torch", "xarray"}
+SLOW = {
+    "arviz",
+    "matplotlib",
+    "networkx",
+    "numba",
+    "pandas",
+    "pyro",
+    "scipy",
+    "sklearn",
+    "torch",
+    "xarray",
+}
 SOURCES = read_sources()
 
 # A notebook on a machine without ipywidgets.
