@@ -22,12 +22,13 @@ def chosen_sets(
     weights: Array | None = None,
     attributes: Array | None = None,
     context: Array | None = None,
+    lapses: float = 0.0,
     seed: int = 0,
 ) -> bp.Comparisons:
     """Rankings of the first `places` of sets of two features, or the best and then the worst.
 
     `weights` (user, 2), `attributes` (task, alternative, 2) and `context` (task,) are random if not
-    given.
+    given. Of tasks of one stage, a share of `lapses` is answered at random.
     """
     rng = np.random.default_rng(seed)
     tasks = users * each
@@ -38,6 +39,8 @@ def chosen_sets(
         attributes = rng.normal(size=(tasks, size, 2))
     context = rng.normal(size=tasks) + user / users if context is None else context
     reward = np.einsum("tad,td->ta", attributes, weights[user])
+    if lapses:
+        reward = np.where(rng.random((tasks, 1)) < lapses, 0.0, reward)
     order = np.argsort(-(reward + rng.gumbel(size=reward.shape)), axis=1)
     rows, stage, task, names, is_worst, of = [], 0, [], [], [], []
     for t in range(tasks):

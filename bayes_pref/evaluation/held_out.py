@@ -238,7 +238,8 @@ def _checked(posterior: Posterior, held_out: Comparisons) -> Comparisons:
             f"{shown(held_out.rows[ties[0]])}; predictions of left and right are scored, so leave "
             "those rows out: held_out.take(held_out.choice != 0.5)"
         )
-    if not (held_out.outcome.rowwise or posterior.choice_distribution.logistic):
+    of_two = fitted.outcome.rowwise and not posterior.choice_distribution.logistic
+    if of_two and not held_out.outcome.rowwise:
         beyond = posterior.model.choice_model(posterior.comparisons).beyond_logistic
         raise DataError(
             f"held_out has tasks among several alternatives, and the posterior has "

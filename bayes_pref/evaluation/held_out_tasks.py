@@ -123,6 +123,7 @@ def _predicted(
     tasks = outcome.task_of_rows
     codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
     choices = posterior.choice_distribution
+    lapse = choices.parameters.get("lapse")
     for which, users in ((codes >= 0, None), (codes < 0, POPULATION)):
         # In the order of the posterior's users, as `log_odds` requires.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
@@ -136,10 +137,9 @@ def _predicted(
         ):
             here = order[part]
             own = outcome.take(here)
-            row_chance[here] = others(eta, own.stage).mean(axis=1)
-            stage_chance[pd.unique(outcome.stage[here])] = np.exp(log_stages(eta, own.stage)).mean(
-                axis=1
-            )
+            row_chance[here] = others(eta, own.stage, lapse).mean(axis=1)
+            first_chosen = np.exp(log_stages(eta, own.stage, lapse=lapse)).mean(axis=1)
+            stage_chance[pd.unique(outcome.stage[here])] = first_chosen
             made = log_tasks(choices, eta, held_out.choice[here], own)
             where = pd.unique(tasks[here])
             columns["log_score"][where] = logsumexp(made, axis=1) - np.log(made.shape[1])

@@ -92,12 +92,14 @@ def _chances(
     posterior: Posterior, comparisons: Comparisons, listed: StageAlternatives, often: Mask
 ) -> FloatArray:
     """(m, sample) probabilities of the alternatives of some of the stages (s,), 0 elsewhere."""
-    weights = posterior.model.user_weights(thin(posterior.draws, _DRAWS))
+    draws = thin(posterior.draws, _DRAWS)
+    weights = posterior.model.user_weights(draws)
+    lapse = posterior.model.choice_distribution(draws, comparisons).parameters.get("lapse")
     kept = often[listed.stage[listed.other]]
     user, difference = comparisons.user[kept], comparisons.difference[kept]
     eta = np.concatenate([eta for _, eta in log_odds(weights, user, difference)])
     stage = np.unique(listed.stage[listed.other][kept], return_inverse=True)[1].ravel()
     found = np.zeros((len(listed.stage), eta.shape[1]))
-    found[listed.own[often]] = np.exp(log_stages(eta, stage))
-    found[listed.other[kept]] = others(eta, stage)
+    found[listed.own[often]] = np.exp(log_stages(eta, stage, lapse=lapse))
+    found[listed.other[kept]] = others(eta, stage, lapse)
     return found

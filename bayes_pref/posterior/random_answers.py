@@ -1,9 +1,9 @@
 """Answers given at random: how many of a user's, and how alike their answers to the same pair are.
 
-With a lapse rate, an answer y among K outcomes is random with probability lapse, and otherwise has
-the probability p(y) that the rewards give it. Whether it was random is a latent indicator of the
-mixture; given the draws of the rewards and of the lapse rate it is, by Bayes' rule, random with
-probability
+With a lapse rate, an answer y among K outcomes, or alternatives, is random with probability lapse,
+and otherwise has the probability p(y) that the rewards give it. Whether it was random is a latent
+indicator of the mixture; given the draws of the rewards and of the lapse rate it is, by Bayes'
+rule, random with probability
 
     (lapse / K) / (lapse / K + (1 - lapse) p(y)),
 
@@ -23,12 +23,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data import Outcome, Ranking
 from bayes_pref.errors import ModelError
+from bayes_pref.models.choice import ChoiceDistribution
+from bayes_pref.models.choice.stage_choices import evenly, log_stages
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.repeats import repeats
 from bayes_pref.posterior.share import Shares
 from bayes_pref.settings import interval as valid_interval
+from bayes_pref.types import FloatArray
 
 _STREAM = 3  # of random numbers
 _MOST = 0.5
@@ -51,13 +55,15 @@ class RandomAnswers(Shares):
         -------
         frame: one row a user, in the order of the data
 
-            `user`; `answers`, their number; `mean`, `sd`, `lower`, `upper` of the share of these
-            answers that was given at random, from 0 to 1; `mostly`, the probability that it is more
-            than half; `lapse`, the mean lapse rate of all users, which is what is expected of
-            somebody whose answers are not known; `repeats`, the number of pairs of answers to the
-            same pair of items, whichever was on the left; `alike`, the share of these in which both
-            answers are the same; `alike_expected`, that share in new answers to the same questions,
-            given what was learned from these. The last two are NaN without repeats.
+            `user`; `answers`, their number, of choices among several that of their stages (each
+            place of a ranking, and the best and the worst, is one); `mean`, `sd`, `lower`, `upper`
+            of the share of these answers that was given at random, from 0 to 1; `mostly`, the
+            probability that it is more than half; `lapse`, the mean lapse rate of all users, which
+            is what is expected of somebody whose answers are not known; `repeats`, the number of
+            pairs of answers to the same pair of items, whichever was on the left; `alike`, the
+            share of these in which both answers are the same; `alike_expected`, that share in new
+            answers to the same questions, given what was learned from these. The last two are NaN
+            without repeats, and the last three are of pairs and graded answers alone.
 
         Raises
         ------
@@ -92,32 +98,48 @@ class RandomAnswers(Shares):
             raise ModelError(self._without_lapse())
         weights, _ = self._weights(None)
         lapse, rng = choices.parameters["lapse"], self._generator(_STREAM)
+        outcome = comparisons.outcome
+        answer = outcome.stage if isinstance(outcome, Ranking) else np.arange(len(comparisons))
+        user = comparisons.user[np.flatnonzero(np.diff(answer, prepend=-1))]
+        counts = np.bincount(user)
         expected = np.zeros(comparisons.n_users)
         drawn = np.zeros((comparisons.n_users, len(lapse)))
-        blocks = log_odds(weights, comparisons.user, comparisons.difference)
+        blocks = log_odds(weights, comparisons.user, comparisons.difference, answer)
         for part, eta in blocks:  # of rows
-            likelihood = np.exp(choices.log_likelihood(eta, comparisons.choice[part]))
-            random = lapse / choices.n_outcomes / likelihood
-            user = comparisons.user[part]
-            starts = np.flatnonzero(np.diff(user, prepend=-1))
-            expected[user[starts]] += np.add.reduceat(random.mean(axis=1), starts)
+            own = outcome.take(np.arange(part.start, part.stop))
+            random = lapse * _at_random(choices, eta, comparisons.choice[part], own, lapse)
+            of = user[answer[part.start] : answer[part.stop - 1] + 1]
+            starts = np.flatnonzero(np.diff(of, prepend=-1))
+            expected[of[starts]] += np.add.reduceat(random.mean(axis=1), starts)
             indicators = (rng.random(random.shape) < random).astype(np.float64)
-            drawn[user[starts]] += np.add.reduceat(indicators, starts, axis=0)
-        share = drawn / comparisons.counts[:, None]
+            drawn[of[starts]] += np.add.reduceat(indicators, starts, axis=0)
+        share = drawn / counts[:, None]
         mostly = (share > _MOST).mean(axis=1)
-        columns = describe(share, interval) | {"mean": expected / comparisons.counts}
-        found = {"user": comparisons.users, "answers": comparisons.counts, **columns}
+        columns = describe(share, interval) | {"mean": expected / counts}
+        found = {"user": comparisons.users, "answers": counts, **columns}
         found |= {"mostly": mostly, "lapse": float(lapse.mean())}
-        return pd.DataFrame(found).join(repeats(weights, choices, comparisons))
+        frame = pd.DataFrame(found)
+        if not outcome.rowwise:
+            return frame
+        return frame.join(repeats(weights, choices, comparisons))
 
     def _without_lapse(self) -> str:
         """Say why there is no lapse rate, and what to do."""
-        if not self.comparisons.outcome.rowwise:
-            return (
-                "reliability is for choices between two and graded answers: the model of "
-                f"{self.comparisons.outcome.name} has no lapse rate"
-            )
         return (
             "the model has no lapse rate, so that no answer is random in it; fit it with "
             "lapse=True, for example bp.HierarchicalReward(lapse=True)"
         )
+
+
+def _at_random(
+    choices: ChoiceDistribution,
+    eta: FloatArray,
+    choice: FloatArray,
+    outcome: Outcome,
+    lapse: FloatArray,
+) -> FloatArray:
+    """Probability of answers (answer, sample) at random, over that under lapses and rewards."""
+    if isinstance(outcome, Ranking):
+        made = log_stages(eta, outcome.stage, choice, lapse)
+        return np.asarray(evenly(outcome.stage)[:, None] * np.exp(-made))
+    return np.exp(-choices.log_likelihood(eta, choice)) / choices.n_outcomes

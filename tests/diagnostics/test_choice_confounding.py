@@ -48,6 +48,7 @@ MODELS: dict[str, tuple[bp.ChoiceModel, tuple[str, ...]]] = {
 }
 SETS: dict[str, dict[str, Any]] = {
     "tasks": {"size": 4},
+    "tasks, lapse": {"size": 4, "lapses": 0.3},
     "rankings": {"size": 4, "places": 3},
     "best and worst": {"size": 4, "worst": True},
 }
@@ -56,6 +57,11 @@ SETS: dict[str, dict[str, Any]] = {
 def distribution(name: str) -> ChoiceDistribution:
     model, parameters = MODELS[name]
     return model.at(**{each: ONE[each] for each in parameters})
+
+
+def set_distribution(name: str) -> ChoiceDistribution | None:
+    lapses = SETS[name].get("lapses")
+    return bp.PlackettLuce(lapse=True).at(lapse=np.array([lapses])) if lapses else None
 
 
 def world(name: str, coupling: float, *, users: int = 150, each: int = 8, seed: int = 0) -> Any:
@@ -85,7 +91,7 @@ def world(name: str, coupling: float, *, users: int = 150, each: int = 8, seed: 
 
 
 def scores_of(name: str, data: bp.Comparisons, spread: Array = TAU) -> EfficientScores:
-    choices = None if name in SETS else distribution(name)
+    choices = set_distribution(name) if name in SETS else distribution(name)
     centre = np.tile(MU, (data.n_users, 1))
     return null_scores(data, centre, np.diag(spread**2), 0.0, choices)
 
@@ -118,19 +124,22 @@ def by_simulation(query: Query, choices: ChoiceDistribution, *, size: int) -> tu
             found.append(choices.preferred(eta[..., None])[..., 0].mean(axis=1))
         else:
             sets = eta.reshape(-1, 3, size) * 2 / 3
-            found.append(softmax(sets, axis=1).mean(axis=2).ravel())
+            lapse = choices.parameters.get("lapse", 0.0)
+            found.append(((1.0 - lapse) * softmax(sets, axis=1) + lapse / 3).mean(axis=2).ravel())
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("name", [*MODELS, "sets"])
+@pytest.mark.parametrize("name", [*MODELS, "sets", "sets, lapse"])
 def test_both_probabilities_are_those_of_simulated_users(name: str) -> None:
     rng = np.random.default_rng(2)
     n, draws = 6, 300
     difference, context = 1.5 * rng.normal(size=(n, 2)), rng.normal(size=(n, 1))
     rows = pd.RangeIndex(n)
     query = Query(difference, context, np.full(n, -1), rows, rows)
-    choices = bp.Logit().at() if name == "sets" else distribution(name)
-    if name == "sets":
+    of_sets = {"sets": bp.Logit().at(), "sets, lapse": set_distribution("tasks, lapse")}
+    choices = of_sets[name] if name in of_sets else distribution(name)
+    assert choices is not None
+    if name in of_sets:
         values = difference.reshape(2, 3, 2)
         difference = 1.5 * (values - values.mean(axis=1, keepdims=True)).reshape(n, 2)
         context = np.repeat(context[:2], 3, axis=0)
@@ -160,7 +169,7 @@ def test_both_probabilities_are_those_of_simulated_users(name: str) -> None:
     assert np.abs(p_obs - p_do).max() > 6 * error  # else the two could be mixed up
     # Draw by draw, the users simulated add next to nothing to the shift.
     assert (found["shift_upper"] - found["shift_lower"]).max() < 0.02
-    if name == "sets":
+    if name in of_sets:
         np.testing.assert_allclose(found["p_obs"].to_numpy().reshape(2, 3).sum(axis=1), 1.0)
 
 
@@ -203,7 +212,7 @@ def test_a_shared_cause_gives_shares_of_sets_and_those_of_pairs_where_there_are_
     pd.testing.assert_frame_equal(found[2].iloc[::2].reset_index(drop=True), of_pairs)
 
 
-LONG = ("lapse", "probit", "graded probit, lapse", "rankings", "best and worst")
+LONG = ("lapse", "tasks, lapse", "probit", "graded probit, lapse", "rankings", "best and worst")
 
 
 def each_of(*names: str) -> list[Any]:
@@ -211,7 +220,7 @@ def each_of(*names: str) -> list[Any]:
     return [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in names]
 
 
-@pytest.mark.parametrize("name", each_of(*MODELS, "tasks"))
+@pytest.mark.parametrize("name", each_of(*MODELS, "tasks", "tasks, lapse"))
 def test_scores_have_the_variance_that_they_claim(name: str) -> None:
     users, each = 1500, 5
     data = world(name, 0.0, users=users, each=each)
@@ -262,7 +271,7 @@ def test_a_planted_coupling_is_found_and_none_where_there_is_none(name: str) -> 
         bp.Gibbs(draws=400, warmup=300, thin=2, chains=2, progress=False),
         bp.NUTS(draws=200, warmup=200, chains=2, progress=False),
     )
-    keywords = {"choice": MODELS[name][0]} if name in MODELS else {}
+    keywords = {"choice": MODELS[name][0]} if name in MODELS else {"lapse": "lapse" in name}
     model = bp.HierarchicalReward(exposure=True, **keywords)
     for coupling in (0.8, 0.0):
         data = world(name, coupling, users=100)

@@ -411,11 +411,14 @@ def test_users_who_saw_few_of_the_items_are_integrated_over_what_they_saw() -> N
 
 
 @pytest.mark.long
-def test_the_default_engine_is_calibrated_on_tasks() -> None:
+@pytest.mark.parametrize("lapse", [False, True])
+def test_the_default_engine_is_calibrated_on_tasks(lapse: bool) -> None:
     """The log likelihood that is ranked is that of the choices simulated, 0 where they differ."""
     data = chosen(20, alternatives=4, best_worst=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
-        found = bp.sbc(bp.PooledReward(), data, replications=20, progress=False)
-    assert found.ranks.columns.tolist() == ["mu[cost]", "mu[time]", "log_likelihood"]
+        model = bp.PooledReward(lapse=lapse)
+        found = bp.sbc(model, data, replications=20, progress=False)
+    sites = ["mu[cost]", "mu[time]", *["lapse"] * lapse]
+    assert found.ranks.columns.tolist() == [*sites, "log_likelihood"]
     assert found.passed(0.001)

@@ -11,6 +11,7 @@ import pytest
 from choice_cases import LEVELS, outcome_probabilities
 from made_posteriors import made_posterior
 from monte_carlo import largest_allowed
+from stage_cases import stage_comparisons
 
 import bayes_pref as bp
 
@@ -106,6 +107,24 @@ def test_the_share_at_random_is_that_of_all_ways_the_answers_can_have_come(name:
     assert found["user"].tolist() == list(comparisons.users)
 
 
+def test_of_choices_among_several_each_stage_is_an_answer() -> None:
+    data = stage_comparisons(users=3, each=2)
+    posterior = made_posterior(data, bp.HierarchicalReward(lapse=True), draws=2000)
+    found = posterior.reliability()
+    weights = posterior.weights_draws().transpose("user", "feature", "chain", "draw").to_numpy()
+    weights = weights.reshape(*weights.shape[:2], -1)
+    eta = np.einsum("nd,nds->ns", data.difference, weights[data.user])
+    meant = 1 / (1 + np.exp(-eta).reshape(6, 2, -1).sum(axis=1))
+    lapse = posterior.draws["lapse"].to_numpy().ravel()
+    random = (lapse / 3 / (lapse / 3 + (1 - lapse) * meant)).reshape(3, 2, -1)
+    assert found["answers"].tolist() == [2, 2, 2]
+    np.testing.assert_allclose(found["mean"], random.mean(axis=(1, 2)))
+    both = random.prod(axis=1).mean(axis=1)
+    allowed = largest_allowed(3) * np.sqrt(both * (1 - both) / 4000)
+    assert (np.abs(found["mostly"] - both) <= allowed).all()
+    assert "alike" not in found
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_answers_to_the_same_pair_are_compared_whichever_is_on_the_left(name: str) -> None:
     posterior = fitted(name, 20)
@@ -143,15 +162,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_lapse_rate_no_answer_is_random() -> None:
     with pytest.raises(bp.ModelError, match=r"no lapse rate.*fit it with lapse=True"):
         made_posterior(asked("pairs")).reliability()
-    frame = pd.DataFrame({"who": 1, "task": np.arange(9) // 3, "a": np.arange(9.0) ** 2})
-    tasks = bp.Comparisons.from_tasks(
-        frame.assign(choice=[0, 1, 0] * 3),
-        user="who",
-        task="task",
-        choice="choice",
-        attributes=["a"],
-    )
-    with pytest.raises(bp.ModelError, match=r"the model of .* has no lapse rate$"):
-        made_posterior(tasks, bp.PooledReward()).reliability()
+    with pytest.raises(bp.ModelError, match=r"no lapse rate.*fit it with lapse=True"):
+        made_posterior(stage_comparisons(), bp.PooledReward()).reliability()
     with pytest.raises(bp.DataError, match="interval"):
         fitted("pairs", 20).reliability(interval=2.0)

@@ -145,21 +145,35 @@ class ChoiceShares:
             As `factor` returns it.
         """
         if factor is None or self.points is None:
-            if self.choices.logistic:
-                return expected_choice(centre, variance)
-            return expected_value(lambda eta: preferred(self.choices, eta), centre, variance)
+            return self._of_two(centre, variance)
         several = np.flatnonzero(self.query.sizes[part] > 2)
         out = np.empty_like(centre)
         two = np.setdiff1d(np.arange(centre.shape[1]), several)
-        out[:, two] = expected_choice(centre[:, two], variance[:, two])
+        out[:, two] = self._of_two(centre[:, two], variance[:, two])
         if several.size:
             assert self.query.task is not None  # or no set had several
             away = (self.query.difference[part][several] @ factor).astype(np.float32)
             eta = away @ self.points
             eta += centre[:, several, None].astype(np.float32)
             chance = softmax_of_sets(eta, self.query.task[part][several])
-            out[:, several] = chance.mean(axis=2, dtype=np.float64)
+            mean = chance.mean(axis=2, dtype=np.float64)
+            out[:, several] = lapsed_sets(mean, self.query.sizes[part][several], self.choices)
         return out
+
+    def _of_two(self, centre: FloatArray, variance: FloatArray) -> FloatArray:
+        if self.choices.logistic:
+            return expected_choice(centre, variance)
+        return expected_value(lambda eta: preferred(self.choices, eta), centre, variance)
+
+
+def lapsed_sets(chance: FloatArray, sizes: IntArray, choices: ChoiceDistribution) -> FloatArray:
+    """Mix probabilities (draw, row, ...) of alternatives of sets of `sizes` (row,) with lapses."""
+    lapse = choices.parameters.get("lapse")
+    if lapse is None:
+        return chance
+    gaps = [1] * (chance.ndim - 2)
+    lapse, even = lapse.reshape(-1, 1, *gaps), (1.0 / sizes).reshape(-1, *gaps)
+    return np.asarray((1.0 - lapse) * chance + lapse * even)
 
 
 def root(covariance: FloatArray) -> FloatArray:

@@ -10,7 +10,9 @@ its information I_i = M_i A_i^-1 M_i.
 
 A stage among several is a row of its own kind: with y the indicators of what is chosen, X the
 alternatives and p their probabilities, its score is X' (y - E p), and M = E X' (diag p - p p') X is
-also the variance of the score given w. The expectations are over simulated users. Of a ranking,
+also the variance of the score given w. With a lapse rate, (1 - lapse) p + lapse / k stands for p in
+y - E p and in the variance, and M is multiplied by 1 - lapse. The expectations are over simulated
+users. Of a ranking,
 later stages are taken for choices from sets that do not depend on the earlier ones: what that gets
 wrong is the same for all users, and is removed with the mean.
 """
@@ -91,19 +93,25 @@ def null_scores(
     variance = np.einsum("nf,fg,ng->n", rows, sigma, rows)
     parts = np.zeros((3, len(choice)))
     parts[:, single] = _of_answers(mean[single], variance[single], choice[single], choices)
-    together = np.zeros((comparisons.n_users, rows.shape[1], rows.shape[1]))
+    together = np.zeros((2, comparisons.n_users, rows.shape[1], rows.shape[1]))
     if not single.all():
         assert isinstance(outcome, Ranking)  # or all rows were single
         several = np.flatnonzero(~single)
         stage = np.unique(outcome.stage[several], return_inverse=True)[1].ravel()
         user = comparisons.user[several]
         parts[:, several], together = _of_stages(
-            rows[several], mean[several], stage, user, root(sigma), comparisons.n_users
+            rows[several],
+            mean[several],
+            stage,
+            user,
+            root(sigma),
+            comparisons.n_users,
+            float(choices.parameters.get("lapse", np.zeros(1))[0]),
         )
     residual, slope, rest = parts
     raw = np.add.reduceat(rows * residual[:, None], offsets[:-1])
-    moved = _grams(rows, slope, offsets) - together
-    noise = _grams(rows, rest, offsets) - together
+    moved = _grams(rows, slope, offsets) - together[0]
+    noise = _grams(rows, rest, offsets) - together[1]
     total = ridged(noise + moved @ sigma @ moved)
     solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
     both = moved @ solved
@@ -140,16 +148,23 @@ def _of_answers(mean: Array, variance: Array, choice: Array, choices: ChoiceDist
 
 
 def _of_stages(
-    rows: Array, mean: Array, stage: IntArray, user: IntArray, factor: Array, users: int
+    rows: Array,
+    mean: Array,
+    stage: IntArray,
+    user: IntArray,
+    factor: Array,
+    users: int,
+    lapse: float,
 ) -> tuple[Array, Array]:
     """Return E p of the other of each row, three times, and the part of M that is taken off.
 
     M = sum_j E p_j d_j d_j' - E t t' with t = sum_j p_j d_j, over the rows of a stage; the latter
-    summed over the stages of each user, (u, d, d).
+    summed over the stages of each user, (2, u, d, d): that of M and that of the variance of the
+    score. These differ, as p does in the second place, where there are lapses.
     """
     n, d = rows.shape
     points = factor @ quasi_random_users(_USERS, d, 1)[0]
-    chance, together = np.empty(n), np.zeros((users, d, d))
+    chance, together = np.empty((3, n)), np.zeros((2, users, d, d))
     step = max(1, _BLOCK // (_USERS * d))
     start = 0
     while start < n:  # blocks of whole stages: memory
@@ -161,11 +176,15 @@ def _of_stages(
         top = np.maximum(np.maximum.reduceat(-eta, first), 0.0)
         against = np.exp(-eta - top[place])
         p = against / (np.exp(-top) + np.add.reduceat(against, first))[place]
-        chance[start:stop] = p.mean(axis=1)
-        t = np.add.reduceat(p[:, :, None] * part[:, None, :], first)
-        np.add.at(together, user[start:stop][first], t.swapaxes(1, 2) @ t / _USERS)
+        even = 1.0 / (1.0 + np.diff(np.append(first, len(part))))[place]
+        made = (1.0 - lapse) * p + lapse * even[:, None]
+        chance[:, start:stop] = made.mean(axis=1)
+        chance[1, start:stop] = (1.0 - lapse) * p.mean(axis=1)
+        for of, share, q in ((0, 1.0 - lapse, p), (1, 1.0, made)):
+            t = np.add.reduceat(q[:, :, None] * part[:, None, :], first)
+            np.add.at(together[of], user[start:stop][first], share * t.swapaxes(1, 2) @ t / _USERS)
         start = stop
-    return np.tile(chance, (3, 1)), together
+    return chance, together
 
 
 def ridged(matrix: Array) -> Array:

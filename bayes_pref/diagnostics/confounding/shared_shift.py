@@ -19,6 +19,7 @@ from scipy.special import logsumexp, softmax
 from bayes_pref.diagnostics.confounding.choice_shares import (
     ChoiceShares,
     choices_of_pairs,
+    lapsed_sets,
     preferred,
     root,
     softmax_of_sets,
@@ -181,7 +182,8 @@ class _SharedCauseDraws:
             users = np.hstack([noise, -noise])
             assert self.query.task is not None  # or no set had several
             eta = centre + self.query.difference[part] @ root(self.own) @ users
-            return softmax_of_sets(eta, self.query.task[part])
+            chance = softmax_of_sets(eta, self.query.task[part])
+            return lapsed_sets(chance, self.query.sizes[part], choices)
         if choices.logistic:
             return expected_choice(centre, variance)
         wide = np.broadcast_to(variance, centre.shape)

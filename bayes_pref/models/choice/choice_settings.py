@@ -1,6 +1,6 @@
 """The choice model of a reward model: given as `choice=`, or by shorthand keywords and the data.
 
-rankings                `PlackettLuce`
+rankings                `PlackettLuce(lapse)`
 graded answers          `Ordinal(link, lapse)`
 choices between two     `Logit(ties, lapse, position)` or, with link="probit",
 `Probit(lapse, position)`
@@ -162,7 +162,7 @@ class ChoiceSettings(settings.CheckedKeywords):
     def _suitable(self, outcome: Outcome) -> ChoiceModel:
         """Return the choice model of an outcome that the shorthand stands for."""
         if isinstance(outcome, Ranking):
-            return PlackettLuce()
+            return PlackettLuce(lapse=self.lapse)
         if isinstance(outcome, GradedChoice):
             return Ordinal(link=self.link, lapse=self.lapse)
         if self.link == "probit":
@@ -172,10 +172,11 @@ class ChoiceSettings(settings.CheckedKeywords):
     def _meaningless(self, outcome: Outcome) -> tuple[str, str] | None:
         """Name a shorthand setting that has no meaning for an outcome, and why; None: all have."""
         asked = {name: value for name, value in self._shorthand().items() if value is not False}
-        if isinstance(outcome, Ranking) and asked:
-            return _listed(
-                asked
-            ), "choices among several and rankings are logit choices; leave it out"
+        if isinstance(outcome, Ranking) and (asked := {k: asked[k] for k in asked if k != "lapse"}):
+            return (
+                _listed(asked),
+                "choices among several and rankings are logit choices; leave it out",
+            )
         if isinstance(outcome, GradedChoice) and self.position:
             return "position=True", (
                 "graded answers have cutpoints that need not be symmetric, which hold a position "

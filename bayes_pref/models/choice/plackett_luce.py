@@ -9,7 +9,8 @@ J. R. Stat. Soc. C 24). Breaking rankings into pairs would count the same answer
 give standard errors that are too small.
 
 As data, a stage is 1 in all of its rows, and 0 in row j where a replication chooses the j-th other
-item; see `stage_choices`.
+item; see `stage_choices`. Lapses are those of `effects`: with probability `lapse` a stage is
+answered at random, whatever was chosen in the others of its task.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bayes_pref.data import Outcome, Ranking
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.choice.effects import LAPSE_SHAPE, lapsed, sample_lapse
 from bayes_pref.models.choice.kernel_form import STAGES, KernelForm
 from bayes_pref.models.choice.links import log_cdf
 from bayes_pref.models.choice.stage_choices import log_stages, stage_starts
@@ -39,18 +41,31 @@ Tensor = torch.Tensor
 class PlackettLuce(ChoiceModel):
     """Rankings and best-of-k choices; between two items, choices are logistic.
 
+    Parameters
+    ----------
+    lapse
+        Whether some answers have nothing to do with the rewards: with probability `lapse`, every
+        alternative that a stage offers is equally likely.
+
+    Raises
+    ------
+    ModelError
+        If `lapse` is neither True nor False.
+
     Examples
     --------
     >>> PlackettLuce().unsupported(Ranking([0, 0])) is None
     True
     """
 
+    lapse: bool = False
+
     log_odds: ClassVar[bool] = True
 
     @property
     def beyond_logistic(self) -> str | None:
-        """Rankings."""
-        return "rankings"
+        """Rankings, and a lapse rate where there is one."""
+        return "rankings" + " and a lapse rate" * self.lapse
 
     def unsupported(self, outcome: Outcome) -> str | None:
         """Say why the model cannot describe an outcome; None if it can."""
@@ -58,17 +73,25 @@ class PlackettLuce(ChoiceModel):
             return None
         return f"PlackettLuce is for rankings, and these are {outcome.name}"
 
+    def variables(self, outcome: Outcome) -> dict[str, tuple[str, ...]]:
+        """Return the parameters and the named dimensions of each."""
+        return {"lapse": ()} if self.lapse else {}
+
+    def sample(self, outcome: Outcome) -> dict[str, Tensor]:
+        """Sample the parameters as sites of a Pyro model."""
+        return sample_lapse() if self.lapse else {}
+
     def kernel_form(self, outcome: Outcome) -> KernelForm | None:
         """Return the model as `Gibbs` reads it."""
-        return KernelForm(family=STAGES, n_outcomes=2)
+        return KernelForm(family=STAGES, n_outcomes=2, lapse=LAPSE_SHAPE if self.lapse else None)
 
     def log_outcomes(self, eta: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Log probability of right and of left where there are only these two: (2, ...)."""
-        return torch.stack([log_cdf(-eta, "logit"), log_cdf(eta, "logit")])
+        return lapsed(torch.stack([log_cdf(-eta, "logit"), log_cdf(eta, "logit")]), parameters)
 
     def likelihood(self, outcome: Outcome) -> Callable[[Tensor], Any]:
         """Return the Pyro distribution of the rows of the stages as a function of eta (..., n)."""
-        return stage_likelihood(_stage(outcome))
+        return stage_likelihood(_stage(outcome), self.sample(outcome).get("lapse"))
 
     def joint_log_likelihood(
         self,
@@ -79,10 +102,14 @@ class PlackettLuce(ChoiceModel):
     ) -> FloatArray:
         """Log probability of all stages together, (sample, point), at eta (sample, point, row)."""
         by_row = np.moveaxis(eta, -1, 0)
-        return np.asarray(log_stages(by_row, _stage(outcome), choice).sum(axis=0))
+        lapse = distribution.parameters.get("lapse")
+        each = None if lapse is None else lapse[:, None]
+        return np.asarray(log_stages(by_row, _stage(outcome), choice, each).sum(axis=0))
 
 
-def stage_likelihood(stage: IntArray) -> Callable[[Tensor], StageDistribution]:
+def stage_likelihood(
+    stage: IntArray, lapse: Tensor | None = None
+) -> Callable[[Tensor], StageDistribution]:
     """Return the distribution of the rows of stages as a function of eta (..., n)."""
     table, there = _by_stage(stage)
 
@@ -91,7 +118,7 @@ def stage_likelihood(stage: IntArray) -> Callable[[Tensor], StageDistribution]:
             raise ModelError(
                 "rankings cannot be fitted in mini-batches of users; leave batch= out of SVI"
             )
-        return StageDistribution(eta, torch.tensor(table), torch.tensor(there))
+        return StageDistribution(eta, torch.tensor(table), torch.tensor(there), lapse)
 
     return likelihood
 
@@ -105,6 +132,8 @@ class StageDistribution(dist.TorchDistribution):  # type: ignore[misc]
         (..., n) reward of the item chosen minus that of the other.
     table, there
         (s, most) rows of each stage, and where there is one.
+    lapse
+        Probability that a stage is answered at random; None: there are no lapses.
 
     Examples
     --------
@@ -116,13 +145,15 @@ class StageDistribution(dist.TorchDistribution):  # type: ignore[misc]
     arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.boolean
 
-    def __init__(self, eta: Tensor, table: Tensor, there: Tensor) -> None:
-        self.eta, self.table, self.there = eta, table, there
+    def __init__(
+        self, eta: Tensor, table: Tensor, there: Tensor, lapse: Tensor | None = None
+    ) -> None:
+        self.eta, self.table, self.there, self.lapse = eta, table, there, lapse
         super().__init__(eta.shape, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> StageDistribution:
         """Return the same distribution for a larger batch."""
-        return StageDistribution(self.eta.expand(batch_shape), self.table, self.there)
+        return StageDistribution(self.eta.expand(batch_shape), self.table, self.there, self.lapse)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log probability of each stage in its first row, 0 in the others."""
@@ -135,13 +166,23 @@ class StageDistribution(dist.TorchDistribution):  # type: ignore[misc]
         first[self.table[:, 0]] = torch.arange(len(self.table))
         starts = torch.zeros(self.eta.shape[-1], dtype=torch.bool)
         starts[self.table[:, 0]] = True
-        return torch.where(starts, stage[..., first], 0.0) + (value - 1.0) * self.eta
+        instead = (value - 1.0) * self.eta
+        if self.lapse is None:
+            return torch.where(starts, stage[..., first], 0.0) + instead
+        meant = stage + torch.where(self.there, instead[..., self.table], 0.0).sum(-1)
+        even = 1.0 / (1.0 + self.there.to(self.eta).sum(-1))
+        mixed = torch.log((1.0 - self.lapse) * meant.exp() + self.lapse * even)
+        return torch.where(starts, mixed[..., first], 0.0)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw stages: 0 in the row of what is chosen instead, 1 elsewhere."""
         with torch.no_grad():
             eta = self.eta.expand(self._extended_shape(torch.Size(sample_shape)))
-            against = torch.where(self.there, -eta[..., self.table], -torch.inf)
+            rewards = eta[..., self.table]
+            if self.lapse is not None:
+                random = torch.rand(rewards.shape[:-1], dtype=eta.dtype) < self.lapse
+                rewards = torch.where(random[..., None], 0.0, rewards)
+            against = torch.where(self.there, -rewards, -torch.inf)
             scores = torch.cat([torch.zeros_like(against[..., :1]), against], dim=-1)
             chosen = torch.distributions.Categorical(logits=scores)
             instead = chosen.sample()[..., None] - 1  # type: ignore[no-untyped-call]

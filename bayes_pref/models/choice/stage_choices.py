@@ -4,6 +4,8 @@ With eta_j the reward of the alternative chosen minus that of the j-th other one
 
     P(stage) = 1 / (1 + sum_j exp(-eta_j)),   P(the j-th other instead) = exp(-eta_j) P(stage)
 
+With a lapse rate each of the k alternatives is chosen with probability (1 - lapse) P + lapse / k.
+
 As data, a stage is 1 in all of its rows. A replication in which the j-th other alternative is
 chosen is 0 in row j, so that log P(y) = log P(stage) - sum_j (1 - y_j) eta_j.
 
@@ -26,7 +28,12 @@ def stage_starts(stage: IntArray) -> IntArray:
     return np.flatnonzero(np.diff(stage, prepend=-1))
 
 
-def log_stages(eta: FloatArray, stage: IntArray, choice: FloatArray | None = None) -> FloatArray:
+def log_stages(
+    eta: FloatArray,
+    stage: IntArray,
+    choice: FloatArray | None = None,
+    lapse: FloatArray | None = None,
+) -> FloatArray:
     """Log probability of stages, (stage, ...), at eta (row, ...).
 
     Parameters
@@ -37,12 +44,16 @@ def log_stages(eta: FloatArray, stage: IntArray, choice: FloatArray | None = Non
         (row,) nondecreasing codes of the stages, from 0.
     choice
         (row,) 0 where the other alternative is chosen instead. None: 1 in all rows.
+    lapse
+        (...) probability that a stage is answered at random. None: there are no lapses.
 
     Examples
     --------
     >>> best_of_three = np.array([0, 0])
     >>> np.exp(log_stages(np.zeros(2), best_of_three)).round(3)
     array([0.333])
+    >>> np.exp(log_stages(np.full(2, -99.0), best_of_three, lapse=np.array(0.3))).round(3)
+    array([0.1])
     """
     starts = stage_starts(stage)
     if eta.min(initial=0.0) > -_SAFE:
@@ -54,18 +65,39 @@ def log_stages(eta: FloatArray, stage: IntArray, choice: FloatArray | None = Non
     if choice is not None and not choice.all():
         instead = (choice - 1.0).reshape(-1, *[1] * (eta.ndim - 1))
         found = found + np.add.reduceat(instead * eta, starts, axis=0)
+    if lapse is not None:
+        even = evenly(stage).reshape(-1, *[1] * (eta.ndim - 1))
+        with np.errstate(divide="ignore"):  # a lapse rate of exactly zero
+            found = np.logaddexp(np.log1p(-lapse) + found, np.log(lapse * even))
     return np.asarray(found)
 
 
-def others(eta: FloatArray, stage: IntArray) -> FloatArray:
+def evenly(stage: IntArray) -> FloatArray:
+    """Probability (s,) of each alternative of a stage that is answered at random.
+
+    Examples
+    --------
+    >>> evenly(np.array([0, 0, 1]))
+    array([0.33333333, 0.5       ])
+    """
+    return np.asarray(1.0 / (1.0 + np.diff(np.append(stage_starts(stage), len(stage)))))
+
+
+def others(eta: FloatArray, stage: IntArray, lapse: FloatArray | None = None) -> FloatArray:
     """Probability of the other alternative of each row, like `eta` (row, ...).
+
+    `lapse` is as for `log_stages`.
 
     Examples
     --------
     >>> others(np.zeros(2), np.array([0, 0])).round(3)
     array([0.333, 0.333])
     """
-    return np.asarray(np.exp(log_stages(eta, stage)[stage] - eta))
+    found = np.exp(log_stages(eta, stage)[stage] - eta)
+    if lapse is not None:
+        even = evenly(stage)[stage].reshape(-1, *[1] * (eta.ndim - 1))
+        found = (1.0 - lapse) * found + lapse * even
+    return np.asarray(found)
 
 
 def stage_derivatives(
@@ -117,10 +149,16 @@ def stage_information(chance: FloatArray, design: FloatArray, stage: IntArray) -
     return np.asarray(found - second.swapaxes(-1, -2) @ second)
 
 
-def draw_stages(eta: FloatArray, stage: IntArray, rng: np.random.Generator) -> FloatArray:
+def draw_stages(
+    eta: FloatArray,
+    stage: IntArray,
+    rng: np.random.Generator,
+    lapse: FloatArray | None = None,
+) -> FloatArray:
     """Draw stages: 0 in the row of the alternative chosen instead, 1 elsewhere, like `eta`.
 
-    The alternative with the highest reward plus Gumbel noise is chosen.
+    The alternative with the highest reward plus Gumbel noise is chosen; of a stage that is answered
+    at random, with probability `lapse` (...), the one with the highest noise.
 
     Examples
     --------
@@ -128,6 +166,9 @@ def draw_stages(eta: FloatArray, stage: IntArray, rng: np.random.Generator) -> F
     >>> draw_stages(sure, np.array([0, 0, 1]), np.random.default_rng(0))
     array([1., 1., 0.])
     """
+    if lapse is not None:
+        random = rng.random((int(stage[-1]) + 1, *eta.shape[1:])) < lapse
+        eta = np.where(random[stage], 0.0, eta)
     noisy = rng.gumbel(size=eta.shape) - eta
     best = np.maximum.reduceat(noisy, stage_starts(stage), axis=0)
     lost = best > rng.gumbel(size=best.shape)

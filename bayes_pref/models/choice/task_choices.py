@@ -22,7 +22,7 @@ def log_tasks(
     Parameters
     ----------
     choices
-        Distribution of choices; of stages, the logistic one.
+        Distribution of choices; of stages, that of two alternatives.
     eta
         (row, sample) log-odds of rows that hold whole tasks.
     choice, outcome
@@ -40,7 +40,8 @@ def log_tasks(
         return choices.log_likelihood(eta, choice)
     assert outcome.task is not None  # as validated
     first = np.flatnonzero(np.diff(outcome.task, prepend=-1))
-    return np.add.reduceat(log_stages(eta, outcome.stage, choice), first, axis=0)
+    stages = log_stages(eta, outcome.stage, choice, choices.parameters.get("lapse"))
+    return np.add.reduceat(stages, first, axis=0)
 
 
 def draw_rows(
@@ -59,5 +60,5 @@ def draw_rows(
         Source of random numbers.
     """
     if isinstance(outcome, Ranking):
-        return draw_stages(eta, outcome.stage, rng)
+        return draw_stages(eta, outcome.stage, rng, choices.parameters.get("lapse"))
     return choices.draw(eta, rng)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.long
 
 MODELS = {
     "tasks": bp.HierarchicalReward(),
+    "tasks, lapse": bp.HierarchicalReward(lapse=True),
     "best-worst": bp.HierarchicalReward(),
     "ranking, full": bp.HierarchicalReward(covariance="full"),
     "ties": bp.HierarchicalReward(position=True),
@@ -33,7 +34,7 @@ NUTS = bp.NUTS(draws=1500, warmup=500, chains=2, progress=False)
 
 def case(name: str) -> tuple[bp.RewardModel, bp.Comparisons]:
     """Return a model and data of its own."""
-    if name == "tasks":
+    if name.startswith("tasks"):
         return MODELS[name], stage_comparisons()
     if name == "best-worst":
         return MODELS[name], chosen_sets(users=6, each=4, size=4, worst=True)

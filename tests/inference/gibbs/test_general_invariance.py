@@ -28,6 +28,7 @@ LEVEL = 1e-4  # of each test
 
 FORMS = {
     "stages": KernelForm(family=STAGES, n_outcomes=2),
+    "stages, lapse": KernelForm(family=STAGES, n_outcomes=2, lapse=(1.0, 2.0)),
     "ties": KernelForm(family=TIES, n_outcomes=3, tie=(-1.0, 1.5), lapse=(1.0, 19.0), position=1.0),
     "probit": KernelForm(family=CELLS, n_outcomes=2, probit=True, lapse=(1.0, 19.0), position=1.0),
     "graded": KernelForm(family=CELLS, n_outcomes=4, cutpoints=True),
@@ -64,10 +65,11 @@ def replicate(name: str, full: bool, spread: np.ndarray, seed: int) -> dict[str,
     root = np.array([[1.0, 0.0], [correlation, np.sqrt(1 - correlation**2)]])
     weights = design @ gamma + v @ (tau[:, None] * root).T
     phi, _ = drawn(form, rng)
-    user, per = np.repeat(np.arange(USERS), EACH), SIZE - 1 if name == "stages" else 1
-    if name == "stages":
+    user, per = np.repeat(np.arange(USERS), EACH), SIZE - 1 if form.family == STAGES else 1
+    if form.family == STAGES:
         features = rng.standard_normal((USERS * EACH, SIZE, FEATURES))
-        difference = chosen_first(features, weights[user], rng)
+        heeded = rng.random((USERS * EACH, 1)) >= form.draws(phi).get("lapse", 0.0)
+        difference = chosen_first(features, heeded * weights[user], rng)
         outcome = np.ones(len(difference), dtype=np.int64)
     else:
         difference = rng.standard_normal((USERS * EACH, FEATURES))
@@ -143,6 +145,8 @@ def p_values(
     [
         ("stages", True),
         ("ties", False),
+        ("stages, lapse", False),
+        pytest.param("stages, lapse", True, marks=pytest.mark.long),
         pytest.param("stages", False, marks=pytest.mark.long),
         pytest.param("ties", True, marks=pytest.mark.long),
         pytest.param("probit", False, marks=pytest.mark.long),

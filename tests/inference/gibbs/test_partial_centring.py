@@ -19,6 +19,7 @@ from bayes_pref.models.choice.kernel_form import PLAIN
 
 MODELS = {
     "stages": bp.HierarchicalReward(),
+    "stages, lapse": bp.HierarchicalReward(lapse=True),
     "ties, position": bp.HierarchicalReward(position=True),
     "position": bp.HierarchicalReward(position=True),
     "ties, lapse, position": bp.HierarchicalReward(lapse=True, position=True),
@@ -36,7 +37,7 @@ def density(name: str, covariance: str) -> tuple[PartialDensity, bp.Comparisons]
     rng = np.random.default_rng(3)
     model = replace(MODELS[name], covariance=covariance)
     kind = name.removesuffix(", negative").split(", probit")[0]
-    data = stage_comparisons() if kind == "stages" else choice_comparisons(kind)
+    data = stage_comparisons() if "stages" in kind else choice_comparisons(kind)
     form = model.choice_model(data).kernel_form(data.outcome)
     assert form is not None
     made = PartialDensity(ChoiceProblem.read(model.spec(data), data, form))
@@ -55,11 +56,13 @@ def log_likelihood(
     if signs is not None:
         raw = np.where(signs.on, signs.sign * np.exp(signs.centre + w), raw)
     eta = (data.difference * raw[data.user]).sum(axis=1)
-    if not data.outcome.rowwise:
-        starts = data.outcome.observations(len(data))[:-1]
-        return -float(np.log(1 + np.add.reduceat(np.exp(-eta), starts)).sum())
     form = made.problem.form
     sites = form.draws(made.at(theta).phi)
+    if not data.outcome.rowwise:
+        starts = data.outcome.observations(len(data))
+        chosen = 1 / (1 + np.add.reduceat(np.exp(-eta), starts[:-1]))
+        lapse = sites.get("lapse", 0.0)
+        return float(np.log((1 - lapse) * chosen + lapse / (1 + np.diff(starts))).sum())
     chance = outcome_probabilities(eta, "probit" if form.probit else "logit", sites)
     outcome = np.rint(data.choice * (form.n_outcomes - 1)).astype(int)
     return float(np.log(chance[outcome, np.arange(len(eta))]).sum())

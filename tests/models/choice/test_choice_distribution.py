@@ -14,7 +14,9 @@ from scipy.stats import chi2, norm
 import bayes_pref as bp
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.outcome_distribution import OutcomeDistribution
+from bayes_pref.models.choice.plackett_luce import stage_likelihood
 from bayes_pref.models.choice.stage_choices import (
+    draw_stages,
     log_stages,
     others,
     stage_derivatives,
@@ -36,6 +38,7 @@ CASES: dict[str, tuple[bp.ChoiceModel, dict[str, Any]]] = {
         {"cutpoints": np.array([-1.0, 0.2]), "lapse": 0.1},
     ),
     "two items of a ranking": (bp.PlackettLuce(), {}),
+    "two items of a ranking, lapse": (bp.PlackettLuce(lapse=True), {"lapse": 0.2}),
 }
 
 
@@ -173,3 +176,67 @@ def test_derivatives_of_stages_are_those_of_finite_differences(scale: float) -> 
             near, far = (function(k) - function(-k) for k in (1, 2))
             expected = (8 * near - far) / (12 * step)
             np.testing.assert_allclose(found, expected, rtol=1e-7, atol=allowed)
+
+
+STAGE = np.array([0, 0, 0, 1, 2, 2])
+
+
+def of_alternatives(eta: np.ndarray, lapse: float) -> list[np.ndarray]:
+    """Probabilities of the alternatives of each stage, the one on the left first, by softmax."""
+    found = []
+    for stage in range(3):
+        odds = np.exp(np.append(0.0, -eta[stage == STAGE]))
+        found.append((1 - lapse) * odds / odds.sum() + lapse / len(odds))
+    return found
+
+
+@pytest.mark.parametrize("lapse", [0.0, 0.3])
+def test_lapses_make_the_alternatives_of_a_stage_equally_likely(lapse: float) -> None:
+    eta = np.random.default_rng(3).normal(0, 2, (6, 2))
+    chance = of_alternatives(eta[:, 1], lapse)
+    given = np.array([0.1, lapse])
+    first = np.exp(log_stages(eta, STAGE, lapse=given))[:, 1]
+    np.testing.assert_allclose(first, [each[0] for each in chance])
+    other = others(eta, STAGE, given)[:, 1]
+    np.testing.assert_allclose(other, np.concatenate([each[1:] for each in chance]))
+    # As data, the second other alternative of the first stage is chosen.
+    choice = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    made = [chance[0][2], chance[1][0], chance[2][0]]
+    np.testing.assert_allclose(log_stages(eta, STAGE, choice, given)[:, 1], np.log(made))
+    of_pyro = stage_likelihood(STAGE, torch.tensor(lapse, dtype=torch.float64))
+    rows = of_pyro(torch.tensor(eta[:, 1])).log_prob(torch.tensor(choice)).numpy()
+    np.testing.assert_allclose(np.add.reduceat(rows, [0, 3, 4]), np.log(made))
+    # One draw of the first stage with another lapse rate has another probability.
+    assert abs(np.exp(log_stages(eta, STAGE, lapse=given))[0, 0] - first[0]) > 1e-3
+
+
+def test_the_slope_of_stages_with_lapses_is_that_of_finite_differences() -> None:
+    eta = torch.tensor(np.random.default_rng(4).normal(0, 2, 6), requires_grad=True)
+    lapse = torch.tensor(0.2, dtype=torch.float64, requires_grad=True)
+    choice = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+
+    def total(eta: torch.Tensor, lapse: torch.Tensor) -> torch.Tensor:
+        return stage_likelihood(STAGE, lapse)(eta).log_prob(choice).sum()
+
+    assert torch.autograd.gradcheck(total, (eta, lapse))
+
+
+def test_drawn_stages_with_lapses_follow_the_probabilities() -> None:
+    eta, count = np.array([1.0, -0.5, 2.0, 0.7, -1.0, 1.5]), 20_000
+    chance = of_alternatives(eta, 0.4)
+    many = np.tile(eta[:, None], count)
+    rng = np.random.default_rng(5)
+    with seeded(5):
+        lapse = torch.tensor(0.4, dtype=torch.float64)
+        of_pyro = stage_likelihood(STAGE, lapse)(torch.tensor(many.T)).sample().numpy().T
+    of_other = of_alternatives(eta, 0.0)
+    for drawn in (draw_stages(many, STAGE, rng, np.full(count, 0.4)), of_pyro):
+        for stage in range(3):
+            lost = 1.0 - drawn[stage == STAGE]
+            counts = np.append(count - lost.sum(), lost.sum(axis=1))
+            p = [
+                chi2.sf(((counts - count * each) ** 2 / (count * each)).sum(), len(each) - 1)
+                for each in (chance[stage], of_other[stage])
+            ]
+            assert p[0] > 1e-4
+            assert p[1] < 1e-4

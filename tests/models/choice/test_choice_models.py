@@ -208,6 +208,7 @@ def test_gibbs_names_what_it_cannot_run(name: str, reason: str) -> None:
         (lambda: bp.Logit(lapse=1), "Logit(lapse=1): expected True or False"),
         (lambda: bp.Logit(ties="few"), "Logit(ties='few'): expected True, False or None"),
         (lambda: bp.Probit(position="left"), "Probit(position='left'): expected True or False"),
+        (lambda: bp.PlackettLuce(lapse=1), "PlackettLuce(lapse=1): expected True or False"),
         (lambda: bp.Ordinal(link="cloglog"), "Ordinal(link='cloglog'): expected 'logit' or"),
     ],
 )
@@ -262,6 +263,7 @@ def test_settings_of_an_older_format_are_read() -> None:
         (bp.Ordinal(), "graded answers", None),
         (bp.Ordinal(link="probit"), "graded answers and the probit link", None),
         (bp.PlackettLuce(), "rankings", None),
+        (bp.PlackettLuce(lapse=True), "rankings and a lapse rate", None),
     ],
 )
 def test_engines_are_told_what_is_beyond_logistic_choices(

@@ -159,6 +159,31 @@ def _row(
         found[2] = (even - meant) / mixed
 
 
+@compiled_reordering_part
+def _lapsed_stages(rows: Any, lapse: float, user: int, eta: FloatArray, slope: FloatArray) -> float:
+    """Log probability of one user's stages with lapses; eta becomes the derivatives in eta."""
+    total = 0.0
+    for s in range(rows.stage_offsets[user], rows.stage_offsets[user + 1]):
+        at, stop = rows.stages[s], rows.stages[s + 1]
+        top, instead = 0.0, 0.0
+        for n in range(at, stop):
+            top = max(top, -eta[n])
+            instead += (1 - rows.outcome[n]) * eta[n]
+        left = np.exp(-top)
+        for n in range(at, stop):
+            eta[n] = np.exp(-eta[n] - top)
+            left += eta[n]
+        meant = np.exp(-top - instead) / left
+        even = 1.0 / (stop - at + 1.0)
+        mixed = (1.0 - lapse) * meant + lapse * even
+        share = (1.0 - lapse) * meant / mixed
+        total += np.log(mixed)
+        slope[LAPSE] += (even - meant) / mixed
+        for n in range(at, stop):
+            eta[n] = share * (eta[n] / left - (1.0 - rows.outcome[n]))
+    return total
+
+
 @compiled_reordering_inline
 def user_log_likelihood(
     rows: Any,
@@ -184,7 +209,9 @@ def user_log_likelihood(
     total = 0.0
     first, end = rows.offsets[user], rows.offsets[user + 1]
     _log_odds(rows, first, end, weights, eta)
-    if rows.family == STAGES:
+    if rows.family == STAGES and values[LAPSE] > 0.0:
+        total = _lapsed_stages(rows, values[LAPSE], user, eta, slope)
+    elif rows.family == STAGES:
         product = 1.0  # of the sums: one logarithm serves many stages
         own = eta[first:end]
         chosen = rows.outcome[first:end]
@@ -279,13 +306,15 @@ def add_user_information(
 ) -> None:
     """Add minus the Hessian of one user's log likelihood in the weights to `information` (d, d).
 
-    A lapse is left out of the curvature, which is then positive.
+    The curvature is that without lapses, times the probability that the answer was no lapse: it is
+    then positive.
     """
     d = weights.size
     mean = np.empty(d)
     _log_odds(rows, rows.offsets[user], rows.offsets[user + 1], weights, eta)
     for s in range(rows.stage_offsets[user], rows.stage_offsets[user + 1]):
         first, end = rows.stages[s], rows.stages[s + 1]
+        share = 1.0
         if rows.family == STAGES:
             top = 0.0
             for n in range(first, end):
@@ -294,8 +323,14 @@ def add_user_information(
             for n in range(first, end):
                 eta[n] = np.exp(-eta[n] - top)
                 total += eta[n]
+            meant = np.exp(-top) / total
             for n in range(first, end):
                 eta[n] /= total
+                if rows.outcome[n] == 0:
+                    meant = eta[n]
+            meant *= 1.0 - values[LAPSE]
+            if values[LAPSE] > 0.0:
+                share = meant / (meant + values[LAPSE] / (end - first + 1.0))
         else:
             _row(eta[first], rows.outcome[first], rows, values, found, cell)
             eta[first] = max(found[5], 0.0)
@@ -307,9 +342,9 @@ def add_user_information(
                 k = rows.columns[e]
                 mean[k] += a
                 for f in range(rows.starts[n], rows.starts[n + 1]):
-                    information[k, rows.columns[f]] += a * rows.values[f]
+                    information[k, rows.columns[f]] += share * a * rows.values[f]
         if rows.family == STAGES:
             for k in range(d):
                 if mean[k] != 0.0:
                     for m in range(d):
-                        information[k, m] -= mean[k] * mean[m]
+                        information[k, m] -= share * mean[k] * mean[m]
