@@ -1,28 +1,60 @@
 """Statistics of choices for posterior predictive checks, for many replications at once.
 
-A statistic takes choices (sample, row), 1 where left was chosen, and is built once from the
-comparisons. Its denominators depend on the comparisons alone, never on the choices, so that every
-replication has a finite value.
+A statistic takes choices (sample, row), 1 where left was chosen, 0.5 of a tie and k / (K - 1) of
+level k, and is built once from the comparisons. Its denominators depend on the comparisons alone,
+never on the choices, so that every replication has a finite value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.same_pairs import same_pairs
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Samples
 
 Statistic = Callable[[FloatArray], FloatArray]  # choices (sample, row) -> (sample,)
 
 _BLOCK = 2**22
+_SAME = 1e-9  # levels are thirds, fourths, ..., which are rounded
 
 
 def left_share(choices: FloatArray) -> FloatArray:
-    """Share of choices for the left side."""
+    """Share of choices for the left side, of which a tie is half of one."""
     return np.asarray(choices.mean(axis=1))
+
+
+def share_of(answer: float, rows: Samples = slice(None)) -> Statistic:
+    """Share of all choices that are one answer, in some of the rows.
+
+    Examples
+    --------
+    >>> share_of(0.5)(np.array([[0.5, 1.0], [0.0, 1.0]]))
+    array([0.5, 0. ])
+    """
+
+    def share(choices: FloatArray) -> FloatArray:
+        made = np.abs(choices[:, rows] - answer) < _SAME
+        return np.asarray(made.sum(axis=1) / choices.shape[1])
+
+    return share
+
+
+def spread_of_shares(comparisons: Comparisons, answers: Sequence[float]) -> Statistic | None:
+    """Sd over users of the share of their choices that are one of some answers."""
+    spread = spread_of_users(comparisons, np.ones(len(comparisons)))
+    if spread is None:
+        return None
+
+    def of_answers(choices: FloatArray) -> FloatArray:
+        made = np.zeros(choices.shape)
+        for answer in answers:  # at most all levels
+            made += np.abs(choices - answer) < _SAME
+        return spread(made)
+
+    return of_answers
 
 
 def spread_of_users(comparisons: Comparisons, sign: FloatArray) -> Statistic | None:
@@ -58,10 +90,19 @@ def spread_of_users(comparisons: Comparisons, sign: FloatArray) -> Statistic | N
     return spread
 
 
-def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
+def repeated_pairs(
+    comparisons: Comparisons, answers: Sequence[float] = (0.0, 1.0)
+) -> dict[str, Statistic]:
     """Share of agreeing answers, of one user and of different users, to the same pair.
 
     Two rows have the same pair where their feature differences are equal up to the sides.
+
+    Parameters
+    ----------
+    comparisons
+        The comparisons.
+    answers
+        All possible answers, as `Comparisons.choice` has them.
     """
     rows, pair, turned = same_pairs(comparisons)
     own = np.unique(np.stack([pair, comparisons.user[rows]]), axis=1, return_inverse=True)[
@@ -72,10 +113,12 @@ def repeated_pairs(comparisons: Comparisons) -> dict[str, Statistic]:
         """Number of pairs of rows with the same code and the same answer, (sample,)."""
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-        counts = np.diff(np.append(starts, len(order)))
-        answers = np.where(turned, 1.0 - choices[:, rows], choices[:, rows])[:, order]
-        yes = np.add.reduceat(answers, starts, axis=1)
-        return np.asarray(_pairs(yes).sum(axis=1) + _pairs(counts - yes).sum(axis=1))
+        given = np.where(turned, 1.0 - choices[:, rows], choices[:, rows])[:, order]
+        found = np.zeros(len(choices))
+        for answer in answers:  # at most all levels
+            made = (np.abs(given - answer) < _SAME).astype(np.float64)
+            found += _pairs(np.add.reduceat(made, starts, axis=1)).sum(axis=1)
+        return found
 
     def total(code: IntArray) -> float:
         return float(_pairs(np.bincount(code)).sum()) if len(code) else 0.0

@@ -8,7 +8,8 @@ accuracy are proper (Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102):
     log_score  log probability of the choice, in nats: 0 is perfect, log 0.5 = -0.69 a fair coin
     brier      (p_n - choice_n)^2: 0 is perfect, 0.25 a fair coin
 
-Tasks among several alternatives have scores of their own; see `held_out_tasks`.
+Tasks among several alternatives have scores of their own, see `held_out_tasks`; so have answers
+that are more than two, with ties or graded, see `held_out_answers`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,19 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayes_pref import settings
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, GradedChoice
 from bayes_pref.data.alignment import aligned
+from bayes_pref.data.outcome import MOST
 from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior
+from bayes_pref.evaluation.held_out_answers import (
+    ANSWER_SCORES,
+    answer_names,
+    calibration_of_answers,
+    score_answers,
+    shares_of_answers,
+)
 from bayes_pref.evaluation.held_out_tasks import TASK_SCORES, predicted_shares, score_tasks
 from bayes_pref.evaluation.score_tables import (
     in_bins,
@@ -33,7 +42,7 @@ from bayes_pref.evaluation.score_tables import (
     overall_scores,
     scores_by_user,
 )
-from bayes_pref.messages import shown
+from bayes_pref.messages import listed, shown
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
 from bayes_pref.posterior.predictions import log_odds
@@ -46,7 +55,8 @@ SCORES = ("accuracy", "log_score", "brier")
 class Evaluation:
     """What `evaluate` found.
 
-    Of tasks among several alternatives, `comparisons` are tasks, and there are two more tables.
+    Of tasks among several alternatives, `comparisons` are tasks, and there are two more tables; of
+    answers with ties or levels, there are two more, too.
 
     Attributes
     ----------
@@ -55,7 +65,8 @@ class Evaluation:
         where there are both): `mean`, its standard error `sd`, clustered by user, the bounds
         `lower` and `upper` of its confidence interval (of accuracy Wilson's, which stays between 0
         and 1; others are cut at the score's range), and the numbers of `comparisons` and of
-        users, `n_users`. Of tasks, also the score by `chance`, that of equal probabilities.
+        users, `n_users`. Of tasks, ties and levels, also the score by `chance`, that of equal
+        probabilities.
     users
         One row for each `user` and `score`: whether the user is `known`; `mean`, `sd`, `lower` and
         `upper` over the user's own rows; the number of `comparisons`. The errors of a user with a
@@ -65,12 +76,13 @@ class Evaluation:
         probability of left, the observed share `mean` of left with its standard error `sd` and
         confidence interval, and the number of `comparisons`. Where `folded`, of the side that is
         predicted with a probability above 0.5 instead of left. Of tasks, of each alternative
-        offered, whether it was chosen; `comparisons` counts alternatives.
+        offered, whether it was chosen; `comparisons` counts alternatives. Of ties and levels, so
+        many bins for each `answer`.
     rows
-        One row a comparison, in the order of the held-out data: `user`, `comparison`, `known`,
-        the probability of left as `mean`, `sd`, `lower`, `upper`, the `choice`, and the scores. Of
-        a task, the number of its `stages` and of its `alternatives`, and the probability of all
-        that was chosen.
+        One row a comparison, in the order of the held-out data: `user`, `comparison`, `known`, the
+        probability of left (of all levels that find it better) as `mean`, `sd`, `lower`, `upper`,
+        the `choice`, and the scores. Of a task, the number of its `stages` and of its
+        `alternatives`, and the probability of all that was chosen.
     folded
         Whether `calibration` is that of the side predicted to win. It is where the answers may have
         decided which side is left (see `Comparisons.sides`), since of a winner that is always
@@ -84,7 +96,12 @@ class Evaluation:
         `predicted` probability and the observed share `mean`, with `sd`, `lower` and `upper`, of
         the stages in which it was `offered`; their distance `error`, and the mean distance if the
         predictions are right, `error_by_chance`. Where most alternatives are offered a few times
-        only, or have no names, of bins of the predicted probability.
+        only, or have no names, of bins of the predicted probability. Of ties and levels, one row an
+        `answer`.
+    answers
+        Of ties and levels, one row for each possible answer of each comparison, from right to left:
+        `user`, `comparison`, `known`, the `answer`, its predicted probability `mean`, and whether
+        it was `chosen`.
 
     Examples
     --------
@@ -102,10 +119,11 @@ class Evaluation:
     folded: bool = False
     alternatives: pd.DataFrame | None = None
     shares: pd.DataFrame | None = None
+    answers: pd.DataFrame | None = None
 
     @property
     def share_error(self) -> float | None:
-        """Mean absolute error of the predicted shares of alternatives; None of comparisons."""
+        """Mean absolute error of the predicted shares; None of choices between two."""
         return None if self.shares is None else float(self.shares["error"].mean())
 
     def _about_shares(self) -> str:
@@ -153,8 +171,8 @@ def evaluate(
     ModelError
         If that is no posterior.
     DataError
-        If the features differ, there are ties, `interval` or `bins` is out of range, or tasks
-        among several alternatives are predicted by a model of other than logit choices.
+        If the features or the possible answers differ, `interval` or `bins` is out of range, or
+        tasks among several alternatives are predicted by a model of other than logit choices.
 
     Warns
     -----
@@ -176,6 +194,8 @@ def evaluate(
     held_out = _checked(posterior, held_out)
     if not held_out.outcome.rowwise:
         return _of_tasks(posterior, held_out, interval, bins)
+    if posterior.choice_distribution.n_outcomes > 2:
+        return _of_answers(posterior, held_out, interval, bins)
     rows = _rows(posterior, held_out, interval)
     user, folded = held_out.user, _one_sided(posterior.comparisons, held_out)
     left, choice = rows["mean"].to_numpy(), rows["choice"].to_numpy()
@@ -210,6 +230,26 @@ def _of_tasks(
     )
 
 
+def _of_answers(
+    posterior: Posterior, held_out: Comparisons, interval: float, bins: int
+) -> Evaluation:
+    """Score answers with ties or levels."""
+    scores = score_answers(posterior, held_out, interval)
+    graded = isinstance(held_out.outcome, GradedChoice)
+    # Where cutpoints need not be symmetric, the sides cannot be exchanged.
+    folded = not graded and _one_sided(posterior.comparisons, held_out)
+    read = scores.folded() if folded else scores
+    return Evaluation(
+        overall_scores(scores.rows, scores.user, ANSWER_SCORES, interval),
+        scores_by_user(scores.rows, scores.user, held_out.users, ANSWER_SCORES, interval),
+        calibration_of_answers(read, interval, bins),
+        scores.rows.drop(columns=[f"chance_{score}" for score in ANSWER_SCORES]),
+        folded,
+        shares=shares_of_answers(read, interval),
+        answers=scores.answers,
+    )
+
+
 def _one_sided(fitted: Comparisons, held_out: Comparisons) -> bool:
     """Whether the answers may have decided the sides of the held-out comparisons.
 
@@ -231,13 +271,7 @@ def _checked(posterior: Posterior, held_out: Comparisons) -> Comparisons:
         )
     fitted = posterior.comparisons
     held_out = aligned(held_out, fitted, "held_out", all_contexts=False)
-    ties = np.flatnonzero(~np.isin(held_out.choice, (0.0, 1.0)))
-    if ties.size:
-        raise DataError(
-            f"held_out has {ties.size:,} choices that are neither left nor right, the first in row "
-            f"{shown(held_out.rows[ties[0]])}; predictions of left and right are scored, so leave "
-            "those rows out: held_out.take(held_out.choice != 0.5)"
-        )
+    _same_answers(posterior, held_out)
     of_two = fitted.outcome.rowwise and not posterior.choice_distribution.logistic
     if of_two and not held_out.outcome.rowwise:
         beyond = posterior.model.choice_model(posterior.comparisons).beyond_logistic
@@ -256,6 +290,29 @@ def _checked(posterior: Posterior, held_out: Comparisons) -> Comparisons:
             stacklevel=3,
         )
     return held_out
+
+
+def _same_answers(posterior: Posterior, held_out: Comparisons) -> None:
+    """Refuse answers that the posterior's choice model gives no probability."""
+    fitted, new = posterior.comparisons.outcome, held_out.outcome
+    graded = isinstance(fitted, GradedChoice) or isinstance(new, GradedChoice)
+    if graded and fitted != new:
+        levels = [
+            f"the levels {listed(answer_names(each), limit=MOST)}"
+            if isinstance(each, GradedChoice)
+            else each.name
+            for each in (new, fitted)
+        ]
+        raise DataError(
+            f"held_out has {levels[0]} and the posterior {levels[1]}", "read both in the same way"
+        )
+    ties = np.flatnonzero(held_out.choice == 0.5)
+    if not graded and ties.size and posterior.choice_distribution.n_outcomes == 2:
+        raise DataError(
+            f"held_out has {ties.size:,} ties, the first in row {shown(held_out.rows[ties[0]])}, "
+            "and the posterior's choice model has none; fit it with ties=True, or leave those rows "
+            "out: held_out.take(held_out.choice != 0.5)"
+        )
 
 
 def _seen(fitted: Comparisons, held_out: Comparisons) -> int:

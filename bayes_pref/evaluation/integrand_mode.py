@@ -1,19 +1,21 @@
-"""Mode and curvature of the integrand over a user's weights: Gaussian prior times logistic choices.
+"""Mode and curvature of the integrand over a user's weights: Gaussian prior times choices.
 
-With eta = b + A z and z ~ Normal(0, I), the log density of z given the choices has the gradient
-A' u - z and minus its second derivatives are I + A' W A, where u and W are those of the log
-likelihood with respect to eta: for choices between two W = diag(p (1 - p)), for stages
-diag(g) - g g' within each stage (`stage_choices`). W is never formed. Where weights have a sign,
-eta is no linear function of z (`SignedEta`), and its own curvature is added where it is positive.
+With eta = b + A z and z ~ Normal(0, I), the log density of z given the choices has the gradient A'
+u - z and minus its second derivatives are I + A' W A, where u and W are those of the log likelihood
+with respect to eta: for choices between two W = diag(p (1 - p)), for stages diag(g) - g g' within
+each stage (`stage_choices`). W is never formed. Of other choice models W is what it is, but where a
+lapse rate bends the log likelihood upwards it counts as 0. Where weights have a sign, eta is no
+linear function of z (`SignedEta`), and its own curvature is added where it is positive.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.special import expit
 
+from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.stage_choices import (
     log_stages,
     others,
@@ -49,6 +51,10 @@ class LogisticChoices(NamedTuple):
     choice: FloatArray
     stage: IntArray | None = None
 
+    def take(self, part: Samples) -> LogisticChoices:
+        """Return those of some samples, which have no parameters."""
+        return self
+
     def log_likelihood(self, eta: FloatArray) -> FloatArray:
         """Log probability of all choices, (sample,)."""
         if self.stage is None:
@@ -76,6 +82,54 @@ class LogisticChoices(NamedTuple):
             return chance * (1.0 - chance) * shift
         pulled = np.add.reduceat(chance * shift, stage_starts(self.stage), axis=1)
         return np.asarray(chance * (shift - pulled[:, self.stage]))
+
+
+class RowwiseChoices(NamedTuple):
+    """Choices of one user, each row by itself, of a choice model with parameters.
+
+    Attributes
+    ----------
+    distribution
+        Of the choice model, at the samples.
+    choice
+        (row,) as `Comparisons.choice` has them.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> ties = RowwiseChoices(bp.Logit(ties=True).at(tie=np.zeros(1)), np.array([0.5]))
+    >>> [each.item() for each in ties.slopes(np.zeros((1, 1)))]  # flat at equals, and concave
+    [0.0, 0.16666666666666666]
+    """
+
+    distribution: ChoiceDistribution
+    choice: FloatArray
+
+    def take(self, part: Samples) -> RowwiseChoices:
+        """Return those of some samples."""
+        return self._replace(distribution=self.distribution.take(part))
+
+    def log_likelihood(self, eta: FloatArray) -> FloatArray:
+        """Log probability of all choices, (sample,)."""
+        return np.asarray(self.distribution.log_likelihood(eta.T, self.choice).sum(axis=0))
+
+    def slopes(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Gradient u and curvature W, (sample, row), of one eta (1, row) or of each sample's."""
+        samples = self.distribution.n_samples
+        wide = np.broadcast_to(eta.T, (len(self.choice), samples)).copy()
+        _, gradient, curvature = self.distribution.derivatives(wide, self.choice)
+        return gradient.T, (-curvature.T).clip(0.0)
+
+    def information(self, curvature: FloatArray, design: FloatArray) -> FloatArray:
+        """A' W A, (sample, r, r), of designs A (sample, row, r)."""
+        return np.asarray(design.swapaxes(1, 2) @ (design * curvature[:, :, None]))
+
+    def curved(self, curvature: FloatArray, shift: FloatArray) -> FloatArray:
+        """W v, (sample, row), of shifts v of eta (sample, row)."""
+        return curvature * shift
+
+
+Choices: TypeAlias = LogisticChoices | RowwiseChoices
 
 
 class LinearEta(NamedTuple):
@@ -163,7 +217,7 @@ class SignedEta(NamedTuple):
 
 
 def expanded_mode(
-    choices: LogisticChoices, linear: LinearEta, eta: FloatArray
+    choices: Choices, linear: LinearEta, eta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Mode (sample, r) of z and precision there, of the likelihood expanded at one eta (row,).
 
@@ -185,7 +239,7 @@ def expanded_mode(
 
 
 def newton_mode(
-    choices: LogisticChoices, eta: LinearEta | SignedEta, z: FloatArray
+    choices: Choices, eta: LinearEta | SignedEta, z: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Mode (sample, r) of z, and the precision (sample, r, r) there, by Newton's method from z.
 

@@ -30,8 +30,10 @@ from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.evaluation.importance_sets import Points
 from bayes_pref.evaluation.integrand_mode import (
+    Choices,
     LinearEta,
     LogisticChoices,
+    RowwiseChoices,
     SignedEta,
     expanded_mode,
     newton_mode,
@@ -77,6 +79,9 @@ def user_log_likelihood(
         difference, choice = comparisons.difference[rows], comparisons.choice[rows]
         outcome = comparisons.outcome.take(np.arange(rows.start, rows.stop))
         stage = outcome.stage if isinstance(outcome, Ranking) else None
+        made: Choices = LogisticChoices(choice, stage)
+        if stage is None and not choices.logistic:
+            made = RowwiseChoices(choices, choice)
         prior = population.of_user(user)
 
         def of_rows(
@@ -88,7 +93,7 @@ def user_log_likelihood(
             prior.log_share[:, component]
             + log_marginal(
                 _eta(difference, prior, component),
-                LogisticChoices(choice, stage),
+                made,
                 of_rows,
                 log_ratio=prior.log_ratio,
                 seed=user,
@@ -124,7 +129,7 @@ def _design(rows: FloatArray, factor: FloatArray, *, normal: bool) -> FloatArray
 
 def log_marginal(
     eta: LinearEta | SignedEta,
-    choices: LogisticChoices,
+    choices: Choices,
     log_likelihood: LogLikelihood,
     *,
     log_ratio: LogRatio | None = None,
@@ -137,7 +142,7 @@ def log_marginal(
     eta
         Log-odds as a function of z.
     choices
-        The choices, for the mode under logistic choices.
+        The choices, for the mode and the curvature there.
     log_likelihood
         Log probability of all the choices at log-odds (sample, point, row) of some samples.
     log_ratio
@@ -194,7 +199,7 @@ def log_marginal(
 
     few = np.arange(0, samples, -(-samples // _PILOT))
     start = np.zeros((len(few), size))
-    mode, precision = newton_mode(choices, eta.take(few), start)
+    mode, precision = newton_mode(choices.take(few), eta.take(few), start)
     points = Points.sets(size, len(few), _PILOT_POINTS, seed + 1)
     shift, spread = points.moments(log_ratios(mode, precision, few, points))
     if isinstance(eta, LinearEta):
@@ -205,7 +210,7 @@ def log_marginal(
     out, error = integral(mode, precision, np.arange(samples), _FEWEST)
     rough = np.flatnonzero(error > _ERROR)
     if rough.size:
-        mode, precision = newton_mode(choices, eta.take(rough), mode[rough])
+        mode, precision = newton_mode(choices.take(rough), eta.take(rough), mode[rough])
     count, left = 2 * _FEWEST, np.arange(len(rough))
     while left.size and count <= _MOST:
         out[rough[left]], error = integral(mode[left], precision[left], rough[left], count)

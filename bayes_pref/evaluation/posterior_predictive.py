@@ -27,18 +27,21 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref import settings
+from bayes_pref.data import Comparisons
 from bayes_pref.data.sides import ONE_SIDED
 from bayes_pref.draws import thin
-from bayes_pref.errors import DataError
 from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.choice_statistics import (
     Statistic,
     cyclic_triads,
     left_share,
     repeated_pairs,
+    share_of,
+    spread_of_shares,
     spread_of_users,
 )
 from bayes_pref.evaluation.choices import expect_population, expect_posterior
+from bayes_pref.evaluation.held_out_answers import OF_SIDES, answer_names
 from bayes_pref.evaluation.task_statistics import hit_rates, task_statistics
 from bayes_pref.models.choice.task_choices import draw_rows
 from bayes_pref.posterior import Posterior
@@ -82,6 +85,11 @@ def posterior_predictive_check(
         choices for the left side is left out where the answers are one-sided (see
         `Comparisons.sides`), and says nothing where sides were tossed.
 
+        Ties count as half a choice for either side, and levels in equal steps. There are also the
+        share of ties and their users' spread, and the share of all choices that are ties among the
+        half of the comparisons with the smaller mean reward differences; or the share of each
+        level, and the users' spread of the share of the two extreme ones.
+
         Of tasks among several alternatives: with users="same" the hit rate, which is the share of
         choices of the alternative with the highest reward to the user, draw by draw; where
         alternatives have labels and are shown often, the share of each (best and worst apart); the
@@ -97,7 +105,7 @@ def posterior_predictive_check(
     ModelError
         If that is no posterior, or users="new" and the model has no distribution of users' weights.
     DataError
-        If an argument is out of range, or there are ties or graded answers.
+        If an argument is out of range.
 
     Examples
     --------
@@ -113,11 +121,6 @@ def posterior_predictive_check(
     users = settings.argument("users", users, settings.one_of("same", "new"))
     draws = settings.argument("draws", draws, settings.whole(1))
     comparisons = posterior.comparisons
-    if not np.isin(comparisons.choice, (0.0, 1.0)).all():
-        raise DataError(
-            "posterior_predictive_check is for choices of left or right, and these comparisons "
-            "have other answers, too; use bp.loo(posterior)"
-        )
     replicated, weights = _replicate(posterior, users, draws, np.random.default_rng(seed))
     choice = comparisons.choice
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {}
@@ -167,8 +170,37 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic | None]:
     }
     found: dict[str, Statistic | None] = {"share of left": left_share} if sided else {}
     found |= {name: spread_of_users(comparisons, sign) for name, sign in signs.items()}
-    found |= repeated_pairs(comparisons)
+    count = posterior.choice_distribution.n_outcomes
+    if count > 2:
+        found |= _of_answers(comparisons, mean)
+    found |= repeated_pairs(comparisons, [place / (count - 1) for place in range(count)])
     return found | {"cyclic triads of items": cyclic_triads(comparisons)}
+
+
+def _of_answers(comparisons: Comparisons, mean: FloatArray) -> dict[str, Statistic | None]:
+    """Statistics of ties, or of levels.
+
+    Parameters
+    ----------
+    comparisons
+        The comparisons.
+    mean
+        (d,) mean weights of all users.
+    """
+    names = answer_names(comparisons.outcome)
+    if names == OF_SIDES:
+        apart = np.abs(comparisons.difference @ mean)
+        nearest = np.argsort(apart, kind="stable")[: (len(apart) + 1) // 2]
+        return {
+            "share of ties": share_of(0.5),
+            "share of ties: nearest half": share_of(0.5, nearest),
+            "users' spread: ties": spread_of_shares(comparisons, [0.5]),
+        }
+    last = len(names) - 1
+    found: dict[str, Statistic | None] = {
+        f"share of level {name}": share_of(place / last) for place, name in enumerate(names)
+    }
+    return found | {"users' spread: extreme levels": spread_of_shares(comparisons, [0.0, 1.0])}
 
 
 def _replicate(

@@ -21,6 +21,7 @@ RANGES = {
     "hit_rate": (0.0, 1.0),
     "log_score": (-np.inf, 0.0),
     "brier": (0.0, 1.0),
+    "rps": (0.0, 1.0),
 }
 _SHARES = ("accuracy", "hit_rate")  # whose intervals are Wilson's
 

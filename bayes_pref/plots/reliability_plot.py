@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from bayes_pref.errors import DataError
 from bayes_pref.evaluation import Evaluation
@@ -13,6 +17,7 @@ from bayes_pref.plots.style import (
     legend,
     name_axes,
     one_axes,
+    wrapped,
 )
 
 
@@ -20,7 +25,7 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Draw a calibration curve: how often left was chosen, by its predicted probability.
 
     Where the evaluation is folded, the curve is that of the side predicted to win; of tasks among
-    several alternatives, of each alternative.
+    several alternatives, of each alternative. Of ties and levels there is a curve for every answer.
 
     Parameters
     ----------
@@ -57,15 +62,26 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     side = side if evaluation.alternatives is None else "the alternative"
     ax.plot([0, 1], [0, 1], color=USERS, linewidth=0.9, label="calibrated")
     ax.vlines(
-        found["predicted"], found["lower"], found["upper"], color=POPULATION, label="interval"
+        [], [], [], color=POPULATION if evaluation.answers is None else USERS, label="interval"
     )
-    ax.plot(
-        found["predicted"], found["mean"], "o", color=POPULATION, label=f"share that chose {side}"
-    )
-    ax.set_xlim(0.5 if evaluation.folded else 0.0, 1.0)
+    if evaluation.answers is None:
+        _curve(ax, found, POPULATION, f"share that chose {side}")
+    else:
+        side, answers = "the answer", found["answer"].unique()
+        colours = colormaps["viridis"](np.linspace(0.0, 0.9, len(answers)))
+        for answer, colour in zip(answers, colours, strict=True):
+            own_bins = found[found["answer"] == answer]
+            _curve(ax, own_bins, to_hex(colour), wrapped(answer))
+    ax.set_xlim(0.5 if evaluation.folded and evaluation.answers is None else 0.0, 1.0)
     ax.set_ylim(-0.02, 1.02)
     ax.grid(color=GUIDE, linewidth=0.8)
     ax.set_axisbelow(True)
     name_axes(ax, f"predicted probability of {side}", f"share that chose {side}")
     legend(ax, own=own)
     return ax
+
+
+def _curve(ax: Axes, found: pd.DataFrame, colour: str, label: str) -> None:
+    """Draw the bins of one curve."""
+    ax.vlines(found["predicted"], found["lower"], found["upper"], color=colour)
+    ax.plot(found["predicted"], found["mean"], "o", color=colour, label=label)

@@ -59,6 +59,11 @@ class ChoiceDistribution:
         shapes = [values.shape[-1] for values in self.parameters.values()]
         return len(self._log(np.zeros((1, *shapes[:1]))))
 
+    @property
+    def n_samples(self) -> int:
+        """Number of draws of the parameters; 1 without any."""
+        return next((values.shape[-1] for values in self.parameters.values()), 1)
+
     def take(self, samples: Samples) -> ChoiceDistribution:
         """Return the distribution at some of the samples."""
         chosen = {name: values[..., samples] for name, values in self.parameters.items()}
