@@ -128,7 +128,7 @@ class RepresentationReward(RewardModel):
                 self.heads_model.check(comparisons)
             return
         super().check(comparisons)
-        if comparisons.right is None:
+        if comparisons.right is None or not comparisons.outcome.rowwise:
             raise ModelError(
                 "RepresentationReward needs both sides of each pair, not only their difference: "
                 "read the data with left=[...] and right=[...], or with bp.text.comparisons"

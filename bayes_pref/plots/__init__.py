@@ -7,6 +7,7 @@ mean square over the comparisons), so that features in different units can share
 
 from typing import TYPE_CHECKING, NoReturn
 
+from bayes_pref.plots.average_effects_plot import average_effects as average_effects
 from bayes_pref.plots.calibration_plot import calibration as calibration
 from bayes_pref.plots.checks_plot import checks as checks
 from bayes_pref.plots.elbo_plot import elbo as elbo

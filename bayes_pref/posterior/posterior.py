@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
+from bayes_pref.posterior.average_effects import AverageEffects
 from bayes_pref.posterior.estimates import (
     describe_chances,
     describe_choices,
@@ -38,13 +39,12 @@ from bayes_pref.posterior.queries import (
     item_matrix,
     row_users,
 )
-from bayes_pref.posterior.random_answers import RandomAnswers
 from bayes_pref.posterior.repr import as_html, as_text
 from bayes_pref.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(RandomAnswers):
+class Posterior(AverageEffects):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,
@@ -327,44 +327,6 @@ class Posterior(RandomAnswers):
         weights, owners = self._weights(users)
         columns = estimate(weights, matrix, describe)
         return estimate_frame({"user": owners, "comparison": labels}, columns)
-
-    def amce(self, *, interval: float = 0.9) -> pd.DataFrame:
-        """Estimate the average marginal component effect of each attribute.
-
-        P(preferred) - P(the other preferred), from -1 to 1, of an item that has one raw unit more
-        of the attribute (or that level instead of the baseline) and is otherwise the same; averaged
-        over its being shown on the left and on the right, over users (weighted by their survey
-        weights if there are any) and, for an attribute that interacts with contexts, over the
-        contexts of each user's comparisons. A tie or a middle level of the answers is for neither.
-
-        Parameters
-        ----------
-        interval
-            Probability inside the central credible interval, of the average over these users or
-            the people they stand for. That the users are a sample is not in it.
-
-        Returns
-        -------
-        frame: `feature`, `mean`, `sd`, `lower`, `upper`
-
-        Raises
-        ------
-        DataError
-            If `interval` is not between 0 and 1.
-
-        Examples
-        --------
-        >>> import bayes_pref as bp
-        >>> world = bp.simulate(users=20, features=["length", "tone"], contexts=0, seed=0)
-        >>> engine = bp.Gibbs(progress=False)
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, engine)
-        >>> posterior.amce()["feature"].tolist()
-        ['length', 'tone']
-        """
-        interval = settings.interval(interval)
-        effects = self.amce_draws()
-        columns = describe_parameters(effects.to_numpy(), interval)
-        return pd.DataFrame({"feature": effects.indexes["feature"], **columns})
 
     def __repr__(self) -> str:
         """Describe the data, the model, the engine and the convergence checks."""

@@ -29,7 +29,7 @@ from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.posterior import storage
 from bayes_pref.posterior.coherence import check_draws, check_features, check_run
 from bayes_pref.posterior.estimates import average_chances
-from bayes_pref.posterior.predictions import marginal_effects, predict
+from bayes_pref.posterior.predictions import predict
 from bayes_pref.posterior.queries import (
     AVERAGE,
     POPULATION,
@@ -48,7 +48,7 @@ from bayes_pref.text.text_features import EncoderLike, TextFeatures
 from bayes_pref.types import FloatArray, IntArray
 
 # Streams of random numbers: the draws for one question never change the answer to another.
-_NEW_USER, _REPLICATION = 1, 2  # 3: random answers
+_NEW_USER, _REPLICATION = 1, 2  # 3: random answers; 4: average effects
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,16 +137,6 @@ class PosteriorDraws:
         chance = self.choice_distribution.preferred(samples)
         chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
         return eta.copy(data=chance).rename("preference")
-
-    def amce_draws(self) -> xr.DataArray:
-        """Return draws of the average marginal component effects, (chain, draw, feature)."""
-        weights, _ = self._weights(None)
-        effects = marginal_effects(weights, self.choice_distribution, self.comparisons)
-        coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
-        shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
-        return xr.DataArray(
-            effects.reshape(shape), coords, ("chain", "draw", "feature"), name="amce"
-        )
 
     @cached_property
     def idata(self) -> Any:

@@ -96,7 +96,7 @@ def item_matrix(
     >>> item_matrix("milk", comparisons)[0]
     array([[0., 1.]])
     """
-    if _is_table(items):
+    if is_table(items):
         table = Table.read(cast(TableLike, items), argument)
         features, catalogue = comparisons.features, comparisons.catalogue
         named = "item" in table.frame.columns and "item" not in features.columns
@@ -185,10 +185,10 @@ def difference_matrix(
     array([[2.]])
     """
     if right is None:
-        if not _is_table(left):
+        if not is_table(left):
             raise DataError("right is missing: without it, left must be a frame of differences")
         return item_matrix(left, comparisons, "left", differences=True)
-    if _is_table(left) and _is_table(right):
+    if is_table(left) and is_table(right):
         return _table_differences(cast(TableLike, left), cast(TableLike, right), comparisons)
     ours, labels = item_matrix(left, comparisons, "left")
     theirs, others = item_matrix(right, comparisons, "right")
@@ -225,7 +225,7 @@ def row_users(left: Items, comparisons: Comparisons) -> tuple[NDArray[np.intp], 
     >>> row_users(asked, comparisons)[0]
     array([ 2, -1])
     """
-    if not _is_table(left):
+    if not is_table(left):
         return None
     table = Table.read(cast(TableLike, left), "left")
     name = comparisons.user_name
@@ -264,7 +264,8 @@ def _same_length(left: int, right: int) -> None:
         raise DataError(f"left has {left} rows and right has {right}; pair them one to one")
 
 
-def _is_table(items: object) -> bool:
+def is_table(items: object) -> bool:
+    """Whether this is a table, and no list of labels."""
     if isinstance(items, pd.Series | pd.Index):
         return False  # they have the Arrow interface too, but are lists of labels
     interfaces = ("__arrow_c_stream__", "__dataframe__")

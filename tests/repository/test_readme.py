@@ -87,13 +87,13 @@ def test_every_snippet_and_command_prints_what_is_shown(
     pyplot.close("all")
 
 
-def test_the_snippets_on_choice_tasks_print_what_is_shown() -> None:
-    page = (ROOT / "docs" / "choice_tasks.md").read_text(encoding="utf-8")
-    shown = examples(page)
+@pytest.mark.parametrize("page", ["choice_tasks", "average_effects"])
+def test_the_snippets_of_a_page_print_what_is_shown(page: str) -> None:
+    shown = examples((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
     assert shown
     namespace: dict[str, Any] = {}
     for _, source, quoted in shown:
-        code = compile(source, "docs/choice_tasks.md", "exec")
+        code = compile(source, f"docs/{page}.md", "exec")
         printed = output_of(lambda code=code: exec(code, namespace))
         assert disagreement(quoted, printed) == "", source
 

@@ -169,6 +169,7 @@ class ItemsReader:
             difference,
             user=user,
             choice=choice,
+            right=None if items is None else pairs.catalogue.to_numpy(np.float64)[pairs.right],
             catalogue=described.frame,
             covariates=covariates,
             outcome=paired_or_graded(levels),

@@ -180,14 +180,12 @@ def task_parts(
     sets = ChoiceSets.read(table, columns)
     values, of, features, catalogue = _values(table, columns, sets, interactions, options)
     pairs = columns.choice is not None and (np.bincount(sets.task) == 2).all()
-    right: FloatArray | None = None
     task_ids = pd.Index(table.labels(columns.task))[sets.row]
     if pairs:
         first, second = np.arange(len(of)).reshape(-1, 2).T
         outcome: Outcome = PairedChoice()
         choice = sets.best[first].astype(np.float64)
         label = task_ids[first]
-        right = None if features.indicators else values[of[second]]
     else:
         stages = _stages(columns, sets)
         first, second = stages.better, stages.worse
@@ -202,7 +200,7 @@ def task_parts(
         differences(values, of[first], of[second]),
         user=columns.user,
         choice=columns.answer,
-        right=right,
+        right=None if features.indicators else values[of[second]],
         catalogue=catalogue,
         covariates=covariates,
         outcome=outcome,

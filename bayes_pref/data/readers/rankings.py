@@ -131,6 +131,7 @@ class RankingsReader:
             Table(rows.assign(**{rank: 1.0}), table.name),
             catalogue.features(contexts, interactions),
             differences(catalogue.values(), code[stages.better], code[stages.worse]),
+            right=None if items is None else catalogue.values()[code[stages.worse]],
             user=user,
             choice=rank,
             catalogue=catalogue.frame,

@@ -1,0 +1,126 @@
+"""Polarisation: how far people are apart about a level of an attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.errors import ModelError
+from bayes_pref.posterior.attributes import attributes_of
+from bayes_pref.posterior.estimates import describe, user_blocks
+from bayes_pref.posterior.random_answers import RandomAnswers
+from bayes_pref.posterior.replacements import chosen_attributes, contrasts
+from bayes_pref.posterior.shown_tasks import shown_tasks
+from bayes_pref.settings import interval as valid_interval
+
+_MEASURES = ("share", "minority", "spread")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Polarisation(RandomAnswers):
+    """Base of `Posterior`: polarisation."""
+
+    def polarisation(
+        self,
+        attributes: Sequence[str] | str | None = None,
+        *,
+        baseline: Mapping[str, Any] | None = None,
+        values: Mapping[str, tuple[Any, Any]] | None = None,
+        interval: float = 0.9,
+    ) -> pd.DataFrame:
+        """Estimate how far people are apart about each level of an attribute.
+
+        Everybody is asked to choose between two items that differ in one attribute alone, one with
+        the level and one with the baseline. Three measures, computed in every draw and weighted by
+        survey weights if there are any: `share`, of people to whom the level is worth more;
+        `minority`, the share of those on the smaller side, at most one half; and `spread`, the
+        standard deviation over people of their probabilities of choosing the level. An average
+        effect near 0 may hide two camps: the minority is then near one half and the spread large.
+
+        Parameters
+        ----------
+        attributes, baseline, values
+            As for `amce`; of a number, one unit more.
+        interval
+            Probability inside the central credible interval, among these users or the people they
+            stand for. That the users are a sample is not in it.
+
+        Returns
+        -------
+        frame: `attribute`, `level`, `baseline`, `measure`, `mean`, `sd`, `lower`, `upper`; where
+            attributes interact with contexts, at the contexts' mean
+
+        Raises
+        ------
+        DataError
+            As `amce`.
+        ModelError
+            If all users are alike in the model.
+
+        Notes
+        -----
+        Draws of users' weights spread as the users themselves do: with few answers each, that
+        spread rests on the form of the population, and on the prior of `tau`.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+        >>> posterior.polarisation("feature_1")["measure"].tolist()
+        ['share', 'minority', 'spread']
+        """
+        interval = valid_interval(interval)
+        if not self._users_differ:
+            raise ModelError(self._all_alike("polarisation"))
+        comparisons, choices = self.comparisons, self.choice_distribution
+        known, features = attributes_of(comparisons), comparisons.features
+        chosen = chosen_attributes(attributes, known)
+        made = contrasts(chosen, known, shown_tasks(comparisons), baseline, values)
+        keys, rows = [], []
+        for each in made:  # a loop over attributes
+            for place in each.others:
+                row = np.zeros(len(features.attributes))
+                row[each.attribute.places] = each.features[place] - each.features[each.baseline]
+                rows.append(row)
+                keys.append((each.attribute.name, each.labels[place], each.base_label))
+        context = np.tile(comparisons.context.mean(axis=0), (len(rows), 1))
+        matrix = features.expand(np.stack(rows), context)
+        above, first, second = (np.zeros(()) for _ in range(3))
+        weights, start = self._weights(None)[0], 0
+        # A loop over blocks of users: the probabilities of all would be as large as the posterior.
+        for block in user_blocks(weights, len(matrix) / matrix.shape[1]):
+            part = comparisons.user_shares[start : start + len(block)]
+            eta = matrix @ block
+            chance = 0.5 + 0.5 * choices.advantage(eta)
+            above = above + np.tensordot(part, 0.5 + 0.5 * np.sign(eta), 1)
+            first = first + np.tensordot(part, chance, 1)
+            second = second + np.tensordot(part, chance**2, 1)
+            start += len(block)
+        share = np.asarray(above)
+        spread = np.sqrt(np.maximum(second - np.square(first), 0.0))
+        measures = np.stack([share, np.minimum(share, 1.0 - share), spread], axis=1)
+        attribute, level, base = zip(*keys, strict=True)
+        found = {
+            "attribute": np.repeat(np.array(attribute, dtype=object), len(_MEASURES)),
+            "level": [name for name in level for _ in _MEASURES],
+            "baseline": pd.Series([name for name in base for _ in _MEASURES], dtype=object),
+            "measure": list(_MEASURES) * len(keys),
+        }
+        columns = describe(measures.reshape(-1, measures.shape[-1]).copy(), interval)
+        return pd.DataFrame(found | columns)
+
+    @property
+    def _users_differ(self) -> bool:
+        """Whether the model has weights of single users."""
+        return any("user" in variable.dims for variable in self.draws.data_vars.values())
+
+    def _all_alike(self, what: str) -> str:
+        """Say that there is nothing in which users differ."""
+        return (
+            f"{what}: all users are alike in {type(self.model).__name__}; fit a model in which "
+            "they differ, such as bp.HierarchicalReward()"
+        )
