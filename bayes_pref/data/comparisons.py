@@ -36,14 +36,15 @@ from bayes_pref.data.survey_weights import shares
 from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 __all__ = ["Comparisons"]
 
+_NUMBERS = ("difference", "choice", "context", "covariates", "right", "survey_weights")
 _ARRAYS: Mapping[str, type[np.generic]] = {
-    **dict.fromkeys(("difference", "choice", "context", "covariates", "right"), np.float64),
-    "survey_weights": np.float64,
+    **dict.fromkeys(_NUMBERS, np.float64),
     "user": np.int64,
+    "randomised": np.bool_,
 }
 _MANY = (list, pd.Index, pd.Series, np.ndarray)
 _RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "outcome.ties"}
@@ -53,8 +54,7 @@ _RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "o
 class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideReader):
     """Pairwise choices of many users.
 
-    Make one with `from_frame`, `from_items`, `from_tasks`, `from_wide` or `from_rankings`. All
-    arrays are read-only.
+    Made by `from_frame`, `from_items`, `from_tasks`, `from_wide` or `from_rankings`; read-only.
 
     Parameters
     ----------
@@ -95,6 +95,8 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
         the answers name one side almost throughout, as where the winner is written first.
     survey_weights
         (u,) how many people each user stands for, in averages over users; None: all as many.
+    randomised
+        (n,) whether what a row shows was assigned at random; None: not known.
 
     Raises
     ------
@@ -137,6 +139,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
     representation: Representation | None = None
     sides: str = AS_SHOWN
     survey_weights: FloatArray | None = None
+    randomised: Mask | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check that the parts fit together."""
@@ -297,6 +300,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
             right=taken(self.right, chosen),
             outcome=self.outcome.take(chosen),
             survey_weights=taken(self.survey_weights, kept),
+            randomised=taken(self.randomised, chosen),
         )
 
     def split(
@@ -385,7 +389,7 @@ class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideRea
     def _described(self) -> list[tuple[str, str]]:
         choices = self.outcome.describe(self.choice)
         parts = (self.counts, self.features, self.covariate_names, self.constant)
-        return described(*parts, choices, self.survey_weights)
+        return described(*parts, choices, self.survey_weights, self.randomised)
 
     def __repr__(self) -> str:
         """Describe the comparisons in a few lines."""

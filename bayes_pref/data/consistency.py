@@ -12,7 +12,7 @@ from bayes_pref import settings
 from bayes_pref.data.sides import SIDES
 from bayes_pref.data.survey_weights import check_survey_weights
 from bayes_pref.errors import DataError, Place
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
@@ -42,6 +42,8 @@ def check_parts(parts: Mapping[str, Any]) -> None:
         shapes["right"] = (n, len(features.attributes))
     if parts["survey_weights"] is not None:
         shapes["survey_weights"] = (u,)
+    if parts["randomised"] is not None:
+        shapes["randomised"] = (n,)
     for name, expected in shapes.items():
         found = parts[name].shape
         if found != expected:
@@ -55,6 +57,20 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     _check_finite("covariate", covariates, parts["covariates"], users)
     if parts["survey_weights"] is not None:
         check_survey_weights(parts["survey_weights"], users)
+    if parts["randomised"] is not None:
+        _check_tasks(parts["randomised"], parts["outcome"].tasks(n), rows)
+
+
+def _check_tasks(randomised: Mask, task: IntArray, rows: pd.Index[Any]) -> None:
+    """Refuse tasks of which some rows were assigned at random and others not."""
+    first = np.flatnonzero(np.diff(task, prepend=-1))
+    apart = randomised != randomised[first][task]
+    if apart.any():
+        raise DataError(
+            "randomised differs between the rows of a task",
+            "mark all rows of a task, or none",
+            place=Place.of_row("", None, int(np.argmax(apart)), rows),
+        )
 
 
 def _check_users(user: IntArray, users: pd.Index[Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bayes_pref.data.features import Features
 from bayes_pref.data.survey_weights import described_weights
 from bayes_pref.messages import listed, printable
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 _NAMED = 8  # names listed before an ellipsis
 
@@ -20,6 +20,7 @@ def described(
     constant: Sequence[str],
     choices: str,
     survey_weights: FloatArray | None = None,
+    randomised: Mask | None = None,
 ) -> list[tuple[str, str]]:
     """List the size, the columns and the choices of comparisons, as (title, text).
 
@@ -35,6 +36,8 @@ def described(
         How often each answer was given.
     survey_weights
         (u,) how many people each user stands for; None: not given.
+    randomised
+        (n,) whether each row was assigned at random; None: not known.
     """
     low, high = counts.min(), counts.max()
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -54,6 +57,8 @@ def described(
             lines.append((count, ", ".join(found[:_NAMED]) + more))
     if survey_weights is not None:
         lines.append(("survey weights", described_weights(survey_weights)))
+    if randomised is not None:
+        lines.append(("assigned at random", f"{randomised.mean():.1%} of the rows"))
     if constant:
         lines.append(("never differ within a pair", listed(constant)))
     return [*lines, ("choices", choices)]

@@ -39,6 +39,7 @@ from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.evaluation.scores import clustered_error
 from bayes_pref.messages import shown
 from bayes_pref.models.choice.task_choices import log_tasks
+from bayes_pref.models.log_bias import rows_with_bias
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.types import FloatArray
@@ -174,11 +175,11 @@ def _comparisons(posterior: Posterior) -> pd.DataFrame:
     """Leave out one comparison or task at a time, given the weights of its user."""
     comparisons, choices = posterior.comparisons, posterior.choice_distribution
     task = comparisons.outcome.tasks(len(comparisons))
-    weights = posterior.weights_draws()
+    weights, difference = rows_with_bias(posterior.weights_draws(), posterior.draws, comparisons)
     efficiency = _relative_efficiency(posterior)
     parts = []
     # A loop over blocks of rows: the log likelihood of all would be as large as the posterior.
-    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, task):
+    for part, eta in log_odds(weights, comparisons.user, difference, task):
         own = comparisons.outcome.take(np.arange(part.start, part.stop))
         parts.append(_left_out(log_tasks(choices, eta, comparisons.choice[part], own), efficiency))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -44,6 +44,7 @@ from bayes_pref.evaluation.choices import expect_population, expect_posterior
 from bayes_pref.evaluation.held_out_answers import OF_SIDES, answer_names
 from bayes_pref.evaluation.task_statistics import hit_rates, task_statistics
 from bayes_pref.models.choice.task_choices import draw_rows
+from bayes_pref.models.log_bias import rows_with_bias
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
@@ -216,11 +217,12 @@ def _replicate(
         drawn = population.draw(comparisons.n_users, rng)[None]
         weights = xr.DataArray(drawn, dims=("chain", "draw", "user", "feature"))
     choices = model.choice_distribution(chosen, comparisons)
+    rows, difference = rows_with_bias(weights, chosen, comparisons)
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     out = np.empty((samples, len(comparisons)))
     # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
     outcome, together = comparisons.outcome, comparisons.outcome.tasks(len(comparisons))
-    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, together):
+    for part, eta in log_odds(rows, comparisons.user, difference, together):
         own = outcome.take(np.arange(part.start, part.stop))
         out[:, part] = draw_rows(choices, eta, own, rng).T
     return out, weights

@@ -11,6 +11,7 @@ from bayes_pref.draws import thin
 from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.task_statistics import same_sets
 from bayes_pref.models.choice.stage_choices import log_stages, others
+from bayes_pref.models.log_bias import rows_with_bias
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.repeats import agreeing, repeats
@@ -53,7 +54,8 @@ class RepeatedAnswers:
         model, comparisons = posterior.model, posterior.comparisons
         draws = thin(posterior.draws, _DRAWS)
         choices = model.choice_distribution(draws, comparisons)
-        found = repeats(model.user_weights(draws), choices, comparisons)
+        weights, difference = rows_with_bias(model.user_weights(draws), draws, comparisons)
+        found = repeats(weights, choices, comparisons, difference)
         count = found["repeats"].to_numpy()
         if not count.any():
             return cls(0, np.nan, np.nan)
@@ -93,10 +95,10 @@ def _chances(
 ) -> FloatArray:
     """(m, sample) probabilities of the alternatives of some of the stages (s,), 0 elsewhere."""
     draws = thin(posterior.draws, _DRAWS)
-    weights = posterior.model.user_weights(draws)
+    weights, rows = rows_with_bias(posterior.model.user_weights(draws), draws, comparisons)
     lapse = posterior.model.choice_distribution(draws, comparisons).parameters.get("lapse")
     kept = often[listed.stage[listed.other]]
-    user, difference = comparisons.user[kept], comparisons.difference[kept]
+    user, difference = comparisons.user[kept], rows[kept]
     eta = np.concatenate([eta for _, eta in log_odds(weights, user, difference)])
     stage = np.unique(listed.stage[listed.other][kept], return_inverse=True)[1].ravel()
     found = np.zeros((len(listed.stage), eta.shape[1]))

@@ -280,7 +280,7 @@ def _quantities(
         columns.append(values.reshape(-1, len(labels)))
     weights = model.user_weights(draws)
     choices = model.choice_distribution(draws, comparisons)
-    likelihood = predict(weights, choices, comparisons, np.random.default_rng(0))[LIKELIHOOD]
+    likelihood = predict(weights, draws, choices, comparisons, np.random.default_rng(0))[LIKELIHOOD]
     total = likelihood["choice"].sum(likelihood["choice"].dims[2:])
     columns.append(total.to_numpy().reshape(-1, 1))
     return [*names, LIKELIHOOD], np.concatenate(columns, axis=1)

@@ -27,6 +27,7 @@ from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.choice_settings import ChoiceSettings
 from bayes_pref.models.item_level import level_free
+from bayes_pref.models.log_bias import has_log, rows_with_bias
 from bayes_pref.models.population import Population
 from bayes_pref.models.population_from_spec import draw_new_user, population_of
 from bayes_pref.models.spec import PopulationSpec, Sites
@@ -131,7 +132,9 @@ class RewardModel(ChoiceSettings, ABC):
         shown, where the model says how these are distributed. None: the model does not give it.
         """
         spec = self.spec(comparisons)
-        return None if spec is None else population_of(spec, draws, comparisons)
+        if spec is None or spec.log_bias is not None:  # rows of a log have weights of their own
+            return None
+        return population_of(spec, draws, comparisons)
 
     def component_probabilities(self, draws: xr.Dataset, comparisons: Comparisons) -> FloatArray:
         """Return probabilities of each user's component given their weights and the population.
@@ -159,7 +162,8 @@ class RewardModel(ChoiceSettings, ABC):
         if spec is not None and spec.depends_on_exposure:
             return self
         described = {"model": "HierarchicalReward", "exposure": True, "mean_sd": self.mean_sd}
-        return from_settings(described | {"scale": self.scale} | self._choice_settings())
+        described |= {"scale": self.scale, "log_bias": has_log(comparisons)}
+        return from_settings(described | self._choice_settings())
 
     def without_exposure(self) -> RewardModel:
         """Return the model with the same priors whose weights do not depend on exposure."""
@@ -279,8 +283,9 @@ class RewardModel(ChoiceSettings, ABC):
             for name, dims in {**variables, **observed}.items()
         }
         data = label({name: values[name] for name in variables}, variables, comparisons)
-        weights = self.user_weights(data).transpose("chain", "draw", "user", "feature").to_numpy()
-        eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], comparisons.difference)
+        of_rows, difference = rows_with_bias(self.user_weights(data), data, comparisons)
+        weights = of_rows.transpose("chain", "draw", "user", "feature").to_numpy()
+        eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], difference)
         chance = self.choice_distribution(data, comparisons).preferred(eta[0].T).T[None]
         if "context" in observed:
             data = data.assign_coords(context=list(comparisons.features.contexts))

@@ -49,6 +49,8 @@ class Batch:
         (m,) place of each row in the first and last axis of `table`.
     scale
         Weight of each row: number of all users over the number in the batch.
+    logged
+        (m,) 1 in rows that were not assigned at random, 0 in the others.
     """
 
     users: IntArray | None
@@ -59,6 +61,7 @@ class Batch:
     table: torch.Tensor | None
     place: torch.Tensor
     scale: float
+    logged: torch.Tensor
 
     @classmethod
     def of(cls, comparisons: Comparisons, users: torch.Tensor) -> Batch:
@@ -120,6 +123,7 @@ class Batch:
             table,
             place,
             scale,
+            _tensor(_logged(comparisons)[rows]),
         )
 
     def of_users(self, values: FloatArray) -> torch.Tensor:
@@ -152,6 +156,12 @@ def _tensor(values: FloatArray | IntArray) -> torch.Tensor:
     belongs to that trace, and must not be kept.
     """
     return torch.from_numpy(np.array(values))
+
+
+def _logged(comparisons: Comparisons) -> FloatArray:
+    if comparisons.randomised is None:
+        return np.ones(len(comparisons))
+    return (~comparisons.randomised).astype(np.float64)
 
 
 def _by_user(difference: FloatArray, counts: IntArray) -> tuple[torch.Tensor | None, torch.Tensor]:

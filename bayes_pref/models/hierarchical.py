@@ -5,6 +5,7 @@
     B_kj ~ Normal(0, (effect_sd / (s_k r_j))^2)             with covariates
     G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True
     R ~ LKJ(concentration)                                  covariance="full"
+    b_i ~ the bias of `log_bias`, if any, in rows that were not assigned at random
     w_i ~ Normal(mu + B (c_i - mean c) + G z_i, Sigma),  Sigma = diag(tau) R diag(tau)
     choice_n ~ the choice model at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
 
@@ -20,7 +21,7 @@ the logarithm of its size, as in `PopulationSpec.with_signs`. This is a hierarch
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pyro
 import pyro.distributions as dist
@@ -30,6 +31,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
 from bayes_pref.models.design import Batch
+from bayes_pref.models.log_bias import USERS, LogBias, bias_sites, has_log
 from bayes_pref.models.population_sites import (
     add_known_terms,
     correlation_site,
@@ -70,6 +72,16 @@ class HierarchicalReward(SignedReward):
         context.
     concentration
         Of the LKJ prior of the correlations; the default, 2, mildly favours small ones.
+    log_bias
+        Whether answers to pairs that were not assigned at random (see `randomised` of
+        `Comparisons.from_frame`) may be biased, in every feature by its own amount: their log-odds
+        are d . (w_i + b_i). The randomised pairs decide how far: where the log agrees with them it
+        counts in full, and where it does not, they alone tell the weights. Sites `log_bias`, the
+        mean of b_i; `log_spread`, its sd over users; `log_scale`, the size learned;
+        `user_log_bias`.
+    bias_sd
+        Scale of the half-Cauchy prior of `log_scale`, log-odds per scaled unit of a feature; its
+        tails allow any bias.
     scale
         "rms": priors are on features divided by the root mean square of their differences (and
         covariates divided by their sd); "raw": on both as given.
@@ -91,7 +103,8 @@ class HierarchicalReward(SignedReward):
     ------
     ModelError
         If a setting is out of range, the choice model cannot describe the data, there is only one
-        user, or exposure=True and the data have no contexts.
+        user, exposure=True and the data have no contexts, or log_bias=True and not some pairs were
+        assigned at random.
 
     Examples
     --------
@@ -106,13 +119,30 @@ class HierarchicalReward(SignedReward):
     effect_sd: float = 1.0
     concentration: float = 2.0
     exposure: bool = False
+    log_bias: bool = False
+    bias_sd: float = 0.25
 
     def __post_init__(self) -> None:
         """Validate the settings."""
         super().__post_init__()
         settings.check(
-            self, covariance=settings.one_of("diagonal", "full"), exposure=settings.boolean
+            self,
+            covariance=settings.one_of("diagonal", "full"),
+            exposure=settings.boolean,
+            log_bias=settings.boolean,
         )
+        if self.log_bias and self.constraints:
+            raise ModelError(
+                "HierarchicalReward(log_bias=True) is for weights of either sign; leave "
+                "constraints or log_bias out"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Return name and settings, ready for JSON; of a log's bias only where there is one."""
+        found = super().settings()
+        if not self.log_bias:
+            del found["log_bias"], found["bias_sd"]
+        return found
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
@@ -136,6 +166,8 @@ class HierarchicalReward(SignedReward):
                 "and these comparisons have none; pass their columns as context=[...] when reading "
                 "the data, or leave exposure out"
             )
+        if self.log_bias:
+            LogBias.read(comparisons, comparisons.feature_scale)
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and the observed choices."""
@@ -150,6 +182,7 @@ class HierarchicalReward(SignedReward):
         if self.covariance == "full":
             factor = correlation_site("correlation", len(spec.mean_sd), self.concentration)
         likelihood = self.choice_likelihood(comparisons)
+        biases = None if spec.log_bias is None else bias_sites(spec.log_bias)
         with everyone:
             weights = weights_site(
                 spec,
@@ -157,7 +190,10 @@ class HierarchicalReward(SignedReward):
                 if factor is None
                 else dist.MultivariateNormal(centre, scale_tril=spread[..., None] * factor),
             )
+            bias = None if biases is None else pyro.sample(USERS, biases)
         eta = batch.log_odds(weights)
+        if bias is not None:
+            eta = eta + batch.logged * batch.log_odds(bias)
         with batch.plate():
             pyro.sample("choice", likelihood(eta), obs=batch.choice)
 
@@ -173,6 +209,7 @@ class HierarchicalReward(SignedReward):
             covariance=self.covariance,
             concentration=self.concentration,
             terms=terms,
+            log_bias=LogBias.read(comparisons, self.bias_sd / units) if self.log_bias else None,
         )
         return self.constrained(plain, comparisons)
 
@@ -180,10 +217,12 @@ class HierarchicalReward(SignedReward):
         """Return the model with exposure=True, and without constraints.
 
         Shifts of the mean of weights are linear in the exposure, which constrained ones are not.
+        Where some pairs were assigned at random, the log may be biased.
         """
-        if self.exposure and not self.constraints:
+        log_bias = self.log_bias or has_log(comparisons)
+        if self.exposure and not self.constraints and log_bias == self.log_bias:
             return self
-        return replace(self, exposure=True, constraints=None)
+        return replace(self, exposure=True, constraints=None, log_bias=log_bias)
 
     def without_exposure(self) -> HierarchicalReward:
         """Return the model with exposure=False."""

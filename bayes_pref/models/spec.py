@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from bayes_pref.models.log_bias import LogBias
 from bayes_pref.models.signs import Signs
 from bayes_pref.types import FloatArray
 
@@ -112,6 +113,8 @@ class PopulationSpec:
     signs
         Which weights have a sign; None: none has. Of those, `mean_sd`, `spread_sd` and the terms
         are about the logarithm of the weight; see `with_signs`.
+    log_bias
+        How answers to what was not assigned at random are biased; None: they are not.
 
     Examples
     --------
@@ -130,6 +133,7 @@ class PopulationSpec:
     components: int | None = None
     contexts: ContextModel | None = None
     signs: Signs | None = None
+    log_bias: LogBias | None = None
 
     def with_signs(self, sign: FloatArray) -> PopulationSpec:
         """Return the population whose weights have these signs, (n_features,) of -1, 1, and 0.
@@ -192,10 +196,15 @@ class PopulationSpec:
 
     @property
     def gaussian(self) -> bool:
-        """Whether users are Gaussian around a mean that known regressors give.
+        """Whether users are Gaussian around a mean that known regressors give, and the log honest.
 
         Where weights have a sign, their logarithms are.
         """
+        return self.log_bias is None and self.gaussian_weights
+
+    @property
+    def gaussian_weights(self) -> bool:
+        """Whether users are Gaussian around a mean that known regressors give, whatever the log."""
         latent = any(term.values is None for term in self.terms)
         return not latent and self.components is None and self.contexts is None
 
@@ -217,6 +226,8 @@ class PopulationSpec:
             sites[self.spread] = ("feature",)
         if self.covariance == "full":
             sites["correlation"] = ("feature", "feature_bis")
+        if self.log_bias is not None:
+            sites |= dict.fromkeys(("log_scale", "log_bias", "log_spread"), ("feature",))
         if self.contexts is not None:
             sites["a"] = (*component, "context")
             for part in ("between",) if self.contexts.categories else ("between", "within"):
@@ -232,4 +243,6 @@ class PopulationSpec:
             return {}
         sites: Sites = {t.scores: ("user", t.dim) for t in self.terms if t.scores is not None}
         sites["weights"] = ("user", "feature")
+        if self.log_bias is not None:
+            sites["user_log_bias"] = ("user", "feature")
         return sites

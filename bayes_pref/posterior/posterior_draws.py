@@ -152,7 +152,7 @@ class PosteriorDraws:
 
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
         weights, rng = self._weights(None)[0], self._generator(_REPLICATION)
-        groups |= predict(weights, self.choice_distribution, self.comparisons, rng)
+        groups |= predict(weights, self.draws, self.choice_distribution, self.comparisons, rng)
         return arviz_bridge.to_idata(groups)
 
     def reward_model(self, user: Hashable = POPULATION) -> TextReward:

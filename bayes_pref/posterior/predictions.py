@@ -19,6 +19,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.draws import stack_last
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.task_choices import draw_rows, log_tasks
+from bayes_pref.models.log_bias import rows_with_bias
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 from bayes_pref.types import FloatArray, IntArray
 
@@ -89,6 +90,7 @@ def describe_rows(
 
 def predict(
     weights: xr.DataArray,
+    samples: xr.Dataset,
     choices: ChoiceDistribution,
     comparisons: Comparisons,
     rng: np.random.Generator,
@@ -97,8 +99,9 @@ def predict(
 
     Parameters
     ----------
-    weights, choices
-        Weights (chain, draw, user, feature), and the distribution of choices at the same draws.
+    weights, samples, choices
+        Weights (chain, draw, user, feature), the draws they are of, and the distribution of choices
+        there.
     comparisons
         The data.
     rng
@@ -115,7 +118,8 @@ def predict(
     likelihood = np.empty((chains * draws, int(task[-1]) + 1))
     dtype = np.int8 if choices.n_outcomes == 2 else np.float32
     replicated = np.empty((chains * draws, rows), dtype=dtype)
-    for part, eta in log_odds(weights, comparisons.user, comparisons.difference, task):
+    weights, difference = rows_with_bias(weights, samples, comparisons)
+    for part, eta in log_odds(weights, comparisons.user, difference, task):
         tasks = slice(task[part.start], task[part.stop - 1] + 1)
         chosen, own = comparisons.choice[part], outcome.take(np.arange(part.start, part.stop))
         likelihood[:, tasks] = log_tasks(choices, eta, chosen, own).T

@@ -27,6 +27,7 @@ from bayes_pref.data import Outcome, Ranking
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.stage_choices import evenly, log_stages
+from bayes_pref.models.log_bias import rows_with_bias
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.repeats import repeats
@@ -96,7 +97,7 @@ class RandomAnswers(Shares):
         comparisons, choices = self.comparisons, self.choice_distribution
         if "lapse" not in choices.parameters:
             raise ModelError(self._without_lapse())
-        weights, _ = self._weights(None)
+        weights, difference = rows_with_bias(self._weights(None)[0], self.draws, comparisons)
         lapse, rng = choices.parameters["lapse"], self._generator(_STREAM)
         outcome = comparisons.outcome
         answer = outcome.stage if isinstance(outcome, Ranking) else np.arange(len(comparisons))
@@ -104,7 +105,7 @@ class RandomAnswers(Shares):
         counts = np.bincount(user)
         expected = np.zeros(comparisons.n_users)
         drawn = np.zeros((comparisons.n_users, len(lapse)))
-        blocks = log_odds(weights, comparisons.user, comparisons.difference, answer)
+        blocks = log_odds(weights, comparisons.user, difference, answer)
         for part, eta in blocks:  # of rows
             own = outcome.take(np.arange(part.start, part.stop))
             random = lapse * _at_random(choices, eta, comparisons.choice[part], own, lapse)
@@ -121,7 +122,7 @@ class RandomAnswers(Shares):
         frame = pd.DataFrame(found)
         if not outcome.rowwise:
             return frame
-        return frame.join(repeats(weights, choices, comparisons))
+        return frame.join(repeats(weights, choices, comparisons, difference))
 
     def _without_lapse(self) -> str:
         """Say why there is no lapse rate, and what to do."""

@@ -14,7 +14,10 @@ from bayes_pref.types import FloatArray, IntArray
 
 
 def repeats(
-    weights: xr.DataArray, choices: ChoiceDistribution, comparisons: Comparisons
+    weights: xr.DataArray,
+    choices: ChoiceDistribution,
+    comparisons: Comparisons,
+    difference: FloatArray | None = None,
 ) -> pd.DataFrame:
     """Compare each user's answers to the same pair, whichever item was on the left.
 
@@ -24,6 +27,8 @@ def repeats(
         Weights (chain, draw, user, feature), and the distribution of choices at the same draws.
     comparisons
         Pairs, with or without ties or grades.
+    difference
+        (n, feature) that the weights are of; None: those of the comparisons.
 
     Returns
     -------
@@ -48,13 +53,14 @@ def repeats(
     often = often[np.argsort(code[often], kind="stable")]  # users stay in order
     rows, turned = rows[often], turned[often]
     count, alike, expected = np.zeros((3, comparisons.n_users))
+    difference = comparisons.difference if difference is None else difference
     if len(rows):
         same = np.unique(code[often], return_inverse=True)[1].ravel()
         user, choice = comparisons.user[rows], comparisons.choice[rows]
         choice = np.where(turned, comparisons.outcome.mirrored(choice), choice)
         outcomes = np.arange(choices.n_outcomes)[:, None]
         given = (outcomes == np.rint(choice * (choices.n_outcomes - 1))).astype(np.float64)
-        blocks = log_odds(weights, user, comparisons.difference[rows], same)
+        blocks = log_odds(weights, user, difference[rows], same)
         for part, eta in blocks:  # of rows; those of the same pair stay together
             starts = np.flatnonzero(np.diff(same[part], prepend=-1))
             chances = choices.probabilities(eta)

@@ -49,6 +49,8 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         dataset["right"] = (("comparison", "attribute"), comparisons.right)
     if comparisons.survey_weights is not None:
         dataset["survey_weights"] = ("user_label", comparisons.survey_weights)
+    if comparisons.randomised is not None:
+        dataset["randomised"] = ("comparison", comparisons.randomised.astype(np.int8))
     parts = {
         "outcome": comparisons.outcome,
         "text": comparisons.text,
@@ -106,6 +108,9 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
         sides=described.get("sides", "as shown"),  # files of earlier versions do not say
         survey_weights=(
             dataset["survey_weights"].to_numpy() if "survey_weights" in dataset else None
+        ),
+        randomised=(
+            dataset["randomised"].to_numpy().astype(bool) if "randomised" in dataset else None
         ),
     )
 

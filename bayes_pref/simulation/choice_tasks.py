@@ -256,6 +256,7 @@ def read_tasks(
         context=features.contexts,
         interactions="all" if features.interactions else None,
         covariates=covariates,
+        randomised="randomised" if "randomised" in people else None,
         **roles,
     )
     return made, frame

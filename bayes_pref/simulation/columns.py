@@ -13,6 +13,8 @@ from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.simulation.choice_tasks import COLUMNS, TaskDesign
 
+RANDOMISED = "randomised"  # column that marks what is assigned at random
+
 
 def named_columns(
     features: int | Sequence[str],
@@ -52,7 +54,15 @@ def named_columns(
     numbers = _names("feature", features, least=0 if design.categories else 1)
     of_contexts = _names("context", contexts)
     of_covariates = _names("covariate", covariates)
-    taken = ["user", "choice", *numbers, *design.codings(), *of_contexts, *of_covariates]
+    taken = [
+        "user",
+        "choice",
+        RANDOMISED,
+        *numbers,
+        *design.codings(),
+        *of_contexts,
+        *of_covariates,
+    ]
     taken += [] if design.pairs else COLUMNS
     doubled = [name for name in taken if taken.count(name) > 1]
     if doubled:

@@ -13,6 +13,7 @@ who see such an x. Ties follow Davidson (1970, J. Am. Stat. Assoc. 65).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,11 +32,15 @@ from bayes_pref.simulation.choice_tasks import (
     draw_task_answers,
     read_tasks,
 )
-from bayes_pref.simulation.columns import named_columns, user_labels
+from bayes_pref.simulation.columns import RANDOMISED, named_columns, user_labels
 from bayes_pref.simulation.counts import draw_counts
-from bayes_pref.simulation.true_population import TruePopulation, draw_true_population
+from bayes_pref.simulation.true_population import (
+    TruePopulation,
+    draw_true_population,
+    per_feature,
+)
 from bayes_pref.simulation.world import Truth, World
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 _RENAMED = {"tastes": "factors=", "taste_sd": "factor_sd="}
 
@@ -69,6 +74,8 @@ def simulate(
     best_worst: bool = False,
     rankings: bool | int = False,
     categories: Mapping[str, Sequence[Any]] | None = None,
+    randomised: float = 0.0,
+    log_bias: ArrayLike = 0.0,
     seed: int = 0,
 ) -> World:
     """Simulate comparisons of users, and keep the true parameters.
@@ -129,6 +136,12 @@ def simulate(
     categories
         Levels of further attributes, by name, as in ``{"brand": ["A", "B", "C"]}``: balanced over
         the alternatives, and effect coded, with the first level as the baseline.
+    randomised
+        Share of the comparisons or tasks whose contexts are drawn whoever the user is, 0 to 1; the
+        comparisons mark them. (Differences are drawn so in all of them.)
+    log_bias
+        What the answers to the others have on top of the weights, log-odds per unit: one number or
+        one per feature, interactions last.
     seed
         Random seed, a whole number of at least 0.
 
@@ -161,7 +174,8 @@ def simulate(
         unsuited = f"ties={ties}" if ties else f"position={position}"
         raise DataError(f"{unsuited} is for choices between two", "leave it out of choice tasks")
     shares = {"confounding": confounding, "intraclass": intraclass, "overlap": overlap}
-    for name, share in (shares | {"ties": ties, "lapses": lapses}).items():
+    shares |= {"ties": ties, "lapses": lapses, "randomised": randomised}
+    for name, share in shares.items():
         settings.argument(name, share, settings.number(0, 1))
     settings.argument("position", position, settings.number())
     users = settings.argument("users", users, settings.whole(1))
@@ -175,7 +189,7 @@ def simulate(
         cause = f"confounding={confounding}" if confounding else "interactions=True"
         raise DataError(f"{cause} needs at least one context, got contexts={contexts!r}")
 
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(10)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(11)]
     counts = draw_counts(users, comparisons, unequal, streams[0])
     population = draw_true_population(
         (len(coding.attributes), len(coding.names), q, len(traits)),
@@ -196,16 +210,26 @@ def simulate(
     user, within = np.repeat(np.arange(users), counts), (1 - intraclass) * overlap**2
     context = np.sqrt(intraclass) * exposure[user]
     context += np.sqrt(within) * streams[5].standard_normal(context.shape)
+    assigned = _assigned(randomised, len(user), streams[10])
+    other = exposure[streams[10].integers(users, size=len(user))]
+    context[assigned] += np.sqrt(intraclass) * (other - exposure[user])[assigned]
+    bias = per_feature("log_bias", log_bias, len(coding.names))
+    answering = weights[user] + ~assigned[:, None] * bias
     labels = user_labels(users)
     people = pd.DataFrame(covariate, labels, traits) if traits else None
     shown = pd.DataFrame(context, columns=list(coding.contexts))
     shown.insert(0, "user", labels[user])
-    seen = Seen(shown, context, weights[user], (intraclass, within))
+    if randomised:
+        shown.insert(1, RANDOMISED, assigned)
+    seen = Seen(shown, context, answering, (intraclass, within))
+    biased = replace(population, mu=population.mu + bias)
     if asked.pairs:
         chances = (ties, lapses, position)
-        made = _pairs(coding, people, seen, population, chances, aliased, streams[6:8])
+        made = _pairs(coding, people, seen, (population, biased), chances, aliased, streams[6:8])
     else:
-        made = _tasks(asked, numbers, coding, people, seen, population, lapses, aliased, streams)
+        made = _tasks(
+            asked, numbers, coding, people, seen, (population, biased), lapses, aliased, streams
+        )
     data, frame, rows, nu = made
     names, factor_names = coding.names, [f"factor_{number + 1}" for number in range(factors)]
     truth = Truth(
@@ -233,7 +257,7 @@ class Seen(NamedTuple):
     people
         One row each: the user and the contexts.
     context, weights
-        (n, q) and (n, d).
+        (n, q) and (n, d), of the log with its bias.
     between, within
         Variance of contexts between users and within a user.
     """
@@ -248,7 +272,7 @@ def _pairs(
     coding: Features,
     covariates: pd.DataFrame | None,
     seen: Seen,
-    population: TruePopulation,
+    populations: tuple[TruePopulation, TruePopulation],
     chances: tuple[float, float, float],
     aliased: int,
     rngs: Sequence[np.random.Generator],
@@ -262,10 +286,15 @@ def _pairs(
     answers = draw_answers(log_odds + position, ties, lapses, rngs[1])
     frame = pd.DataFrame(difference, columns=coding.attributes)
     frame[list(coding.contexts)] = seen.context
-    frame.insert(0, "user", seen.people["user"])
-    frame.insert(1, "choice", answers.choice if ties else answers.choice.astype(np.int64))
+    own = [name for name in seen.people if name not in coding.contexts]
+    for place, name in enumerate(own):
+        frame.insert(place, name, seen.people[name])
+    frame.insert(len(own), "choice", answers.choice if ties else answers.choice.astype(np.int64))
     data = _comparisons(frame, coding, covariates)
-    p_do, p_obs = population.preferred(design, seen.context, *seen.variances)
+    of_users, of_log = (
+        each.preferred(design, seen.context, *seen.variances) for each in populations
+    )
+    p_do, p_obs = of_users[0], of_log[1]
     rows = pd.DataFrame({"probability": expit(log_odds), "p_do": p_do, "p_obs": p_obs})
     rows = rows.assign(shift=p_obs - p_do, kind=answers.kind).loc[data.rows]
     return data, frame, rows, answers.nu
@@ -277,7 +306,7 @@ def _tasks(
     coding: Features,
     covariates: pd.DataFrame | None,
     seen: Seen,
-    population: TruePopulation,
+    populations: tuple[TruePopulation, TruePopulation],
     lapses: float,
     aliased: int,
     streams: Sequence[np.random.Generator],
@@ -291,7 +320,8 @@ def _tasks(
     reward = np.einsum("nkf,nf->nk", design, seen.weights)
     answers = draw_task_answers(reward, lapses, streams[7])
     data, frame = read_tasks(asked, alternatives, answers, seen.people, coding, covariates)
-    p_do, p_obs = population.shares(design, seen.context, *seen.variances)
+    of_users, of_log = (each.shares(design, seen.context, *seen.variances) for each in populations)
+    p_do, p_obs = of_users[0], of_log[1]
     each = {"probability": softmax(reward, axis=1), "p_do": p_do, "p_obs": p_obs}
     index = pd.MultiIndex.from_frame(frame[["task", "alternative"]])
     rows = pd.DataFrame({name: value.ravel() for name, value in each.items()}, index)
@@ -350,4 +380,13 @@ def _comparisons(
         context=coding.contexts,
         interactions=coding.interactions or None,
         covariates=covariates,
+        randomised=RANDOMISED if RANDOMISED in frame else None,
     )
+
+
+def _assigned(share: float, rows: int, rng: np.random.Generator) -> Mask:
+    """(n,) which rows are assigned at random: this share of them, and at least one if any."""
+    found = np.zeros(rows, dtype=bool)
+    count = max(1, round(share * rows)) if share else 0
+    found[rng.permutation(rows)[:count]] = True
+    return found

@@ -185,13 +185,13 @@ def draw_true_population(
     # A stream for each parameter, so that no argument changes the draws of another parameter.
     first, second, third, fourth, fifth = rng.spawn(5)
     drawn = np.concatenate([first.standard_normal(plain), 0.5 * second.standard_normal(d - plain)])
-    spread = _per_feature("heterogeneity", heterogeneity, d)
+    spread = per_feature("heterogeneity", heterogeneity, d)
     if (spread < 0).any():
         raise DataError(f"heterogeneity must be at least 0, got {spread.min():g}")
     rest = spread * np.sqrt(1 - confounding**2)
     explained = _EXPLAINED if n_covariates else 0.0
     return TruePopulation(
-        mu=drawn if mean is None else _per_feature("mean", mean, d),
+        mu=drawn if mean is None else per_feature("mean", mean, d),
         coupling=confounding * spread[:, None] * _directions(d, n_contexts, third),
         effects=np.sqrt(explained) * rest[:, None] * _directions(d, n_covariates, fourth),
         noise=np.sqrt(1 - explained) * rest,
@@ -206,7 +206,8 @@ def _directions(rows: int, columns: int, rng: np.random.Generator) -> FloatArray
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def _per_feature(name: str, value: ArrayLike, d: int) -> FloatArray:
+def per_feature(name: str, value: ArrayLike, d: int) -> FloatArray:
+    """(d,) numbers from one number or one per feature."""
     given = _numbers(name, value)
     if given.shape not in {(), (d,)}:
         raise DataError(

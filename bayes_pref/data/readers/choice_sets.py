@@ -40,7 +40,7 @@ class TaskColumns:
     none
         The id of the outside option; True: it has no rows; None: there is none.
     weights
-        Columns of frequencies and survey weights.
+        Columns of frequencies, survey weights and of what was randomised.
 
     Raises
     ------
@@ -166,7 +166,7 @@ class ChoiceSets:
         table.numbers(columns.context)
         refuse.changes(task, list(columns.context))
         columns.weights.check(table, columns.user)
-        refuse.changes(task, columns.weights.roles().get("frequency", []))
+        refuse.changes(task, columns.weights.of_tasks)
         best, worst, place = _answers(table, columns, task, refuse)
         row = _available(table, columns, task, best | worst | np.isfinite(place), refuse)
         row = row[np.argsort(task[row], kind="stable")]

@@ -48,6 +48,7 @@ class FrameReader:
         transform: Mapping[str, str] | None = None,
         frequency: str | None = None,
         survey_weight: str | None = None,
+        randomised: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -101,6 +102,10 @@ class FrameReader:
             Column of how many people of the population a user stands for, one number a user. The
             likelihood is as without; averages over users are weighted (see
             `Posterior.part_worths`). Two names, because the two are easily confused.
+        randomised
+            Column that is True where the pair was assigned at random, whoever the user is; the
+            others are the log. A share of such pairs shows how far the log's answers can be
+            trusted: see ``bp.HierarchicalReward(log_bias=True)`` and `bayes_pref.diagnose`.
         sides
             "as shown": left and right were settled before the answer. "toss": they were not, as in
             chosen minus rejected; which of the two is left is drawn at random, depending on the
@@ -165,7 +170,7 @@ class FrameReader:
                 f"left has {len(ours)} columns and right has {len(theirs)}",
                 "pair them one to one",
             )
-        weights = RowWeights(frequency, survey_weight)
+        weights = RowWeights(frequency, survey_weight, randomised)
         table.require_roles(
             {"user": [user], "choice": [choice], "difference": given}
             | {"left": ours, "right": theirs, "context": contexts}

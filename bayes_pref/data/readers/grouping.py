@@ -90,8 +90,8 @@ def group_rows(
     covariates
         One row a user, as `Comparisons.from_frame` takes it.
     weights
-        Columns of frequencies and of survey weights. A row that counts n times is repeated, under
-        its label; of a task all rows are, and each copy is a task.
+        Columns of frequencies, of survey weights and of what was randomised. A row that counts n
+        times is repeated, under its label; of a task all rows are, and each copy is a task.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def group_rows(
         attributes, right = attributes[at], None if right is None else right[at]
         if pairs is not None:
             pairs = ([pairs[0][row] for row in at], [pairs[1][row] for row in at])
-    survey_weights = weights.of_users(table, user)
+    survey_weights, assigned = weights.of_users(table, user), weights.assigned(table)
     refuse_names([user, choice], "column")
     refuse_odd_rows(table.frame.index, table.name)
     if features.indicators:
@@ -154,6 +154,7 @@ def group_rows(
         "right": None if right is None else read_only(right[order]),
         "sides": sides.of(choices) if outcome.rowwise else AS_SHOWN,
         "survey_weights": None if survey_weights is None else read_only(survey_weights),
+        "randomised": None if assigned is None else read_only(assigned[order]),
     }
 
 

@@ -56,6 +56,7 @@ class ItemsReader:
         transform: Mapping[str, str] | None = None,
         frequency: str | None = None,
         survey_weight: str | None = None,
+        randomised: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -85,7 +86,7 @@ class ItemsReader:
             As in `from_frame`; context columns are columns of `votes`.
         coding, baseline, order, transform
             As in `from_frame`, for the columns of `items`, or for `attributes`.
-        frequency, survey_weight, sides, seed
+        frequency, survey_weight, randomised, sides, seed
             As in `from_frame`.
 
         Returns
@@ -137,7 +138,10 @@ class ItemsReader:
             raise DataError("give left=, right= and choice=, or winner= and loser=")
         left, right, choice = str(left), str(right), str(choice)
         table = replace(table, sides=(left, right))
-        weights, occasion = RowWeights(frequency, survey_weight), OccasionReader.of(attributes)
+        weights, occasion = (
+            RowWeights(frequency, survey_weight, randomised),
+            OccasionReader.of(attributes),
+        )
         table.require_roles(
             {"user": [user], "choice": [choice], "left": [left], "right": [right]}
             | {"context": list(contexts)}

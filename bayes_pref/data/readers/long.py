@@ -54,6 +54,7 @@ class TasksReader:
         transform: Mapping[str, str] | None = None,
         frequency: str | None = None,
         survey_weight: str | None = None,
+        randomised: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -94,8 +95,9 @@ class TasksReader:
             As in `from_frame`; contexts are the same in all rows of a task.
         coding, baseline, order, transform
             As in `from_frame`, for the attributes.
-        frequency, survey_weight
-            As in `from_frame`; the rows of a task have the same frequency.
+        frequency, survey_weight, randomised
+            As in `from_frame`; the rows of a task have the same frequency, and were
+            all assigned at random or not.
         sides, seed
             As in `from_frame`, for choices between two.
 
@@ -152,7 +154,7 @@ class TasksReader:
             availability=availability,
             items=items,
             none=none,
-            weights=RowWeights(frequency, survey_weight),
+            weights=RowWeights(frequency, survey_weight, randomised),
         )
         parts = task_parts(
             Table.read(frame),

@@ -48,6 +48,7 @@ class RankingsReader:
         transform: Mapping[str, str] | None = None,
         frequency: str | None = None,
         survey_weight: str | None = None,
+        randomised: str | None = None,
     ) -> Self:
         """Read rankings from a table with one row for every item that a ranking shows.
 
@@ -69,8 +70,9 @@ class RankingsReader:
             As in `from_frame`; contexts are the same in all rows of a ranking.
         coding, baseline, order, transform
             As in `from_frame`, for the columns of `items`.
-        frequency, survey_weight
-            As in `from_frame`; the rows of a ranking have the same frequency.
+        frequency, survey_weight, randomised
+            As in `from_frame`; the rows of a ranking have the same frequency, and were
+            all assigned at random or not.
 
         Returns
         -------
@@ -107,7 +109,7 @@ class RankingsReader:
         """
         table = Table.read(frame)
         contexts, user = column_names(context), str(user)
-        weights = RowWeights(frequency, survey_weight)
+        weights = RowWeights(frequency, survey_weight, randomised)
         table.require_roles(
             {"user": [user], "ranking": [ranking], "item": [item], "rank": [rank]}
             | {"context": list(contexts)}
@@ -117,7 +119,7 @@ class RankingsReader:
         of, names = table.codes(ranking)
         refuse.changes(of, [user, *contexts])
         weights.check(table, user)
-        refuse.changes(of, [] if frequency is None else [str(frequency)])
+        refuse.changes(of, weights.of_tasks)
         catalogue, code = _items(
             table, item, items, CodingOptions(coding, baseline, order, transform)
         )

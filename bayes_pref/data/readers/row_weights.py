@@ -1,4 +1,4 @@
-"""Weights of rows, of which there are two kinds with two meanings, and so two names.
+"""Weights of rows, of which there are two kinds with two meanings, and which rows are randomised.
 
 The *frequency* of a row says how often its answer was given: an aggregated table has one row for
 several equal answers. The likelihood counts each of them, so that the reader repeats the row.
@@ -6,6 +6,8 @@ several equal answers. The likelihood counts each of them, so that the reader re
 The *survey weight* of a user says how many people of the population one respondent stands for. It
 says nothing of how sure their answers are, and would make a likelihood overconfident or timid
 (Gelman 2007, Stat. Sci. 22); it is kept beside the answers, for averages over people.
+
+A row is *randomised* where what was shown was assigned at random. The other rows are the log.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ import numpy as np
 from bayes_pref.data.table import Table
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import shown
-from bayes_pref.types import FloatArray, IntArray
+from bayes_pref.types import FloatArray, IntArray, Mask
 
 _MOST_ROWS = 10**8  # more would not fit into any memory that the samplers need beside them
 
 
 @dataclass(frozen=True)
 class RowWeights:
-    """Names of the columns of both kinds of weights.
+    """Names of the columns of both kinds of weights, and of the mark of randomised rows.
 
     Parameters
     ----------
@@ -32,6 +34,9 @@ class RowWeights:
         How often each answer was given, whole numbers from 1 on; None: once.
     survey_weight
         How many people each user stands for, the same in all rows of a user; None: not given.
+    randomised
+        Whether what a row shows was assigned at random, the same in all rows of a task; None: not
+        given.
 
     Examples
     --------
@@ -46,21 +51,29 @@ class RowWeights:
 
     frequency: str | None = None
     survey_weight: str | None = None
+    randomised: str | None = None
 
     @property
     def columns(self) -> list[str]:
         """Those that are given."""
-        return [str(name) for name in (self.frequency, self.survey_weight) if name is not None]
+        return [name for names in self.roles().values() for name in names]
+
+    @property
+    def of_tasks(self) -> list[str]:
+        """Those that are the same in all rows of a task."""
+        return [str(name) for name in (self.frequency, self.randomised) if name is not None]
 
     def roles(self) -> dict[str, list[str]]:
         """Columns of each role, as `Table.require_roles` takes them."""
         named = {"frequency": self.frequency, "survey_weight": self.survey_weight}
+        named["randomised"] = self.randomised
         return {role: [str(name)] for role, name in named.items() if name is not None}
 
     def check(self, table: Table, user: str) -> None:
         """Refuse weights as the other methods do, in the caller's own table."""
         self.frequencies(table)
         self.of_users(table, user)
+        self.assigned(table)
 
     def frequencies(self, table: Table) -> IntArray | None:
         """(n,) how often each row counts; None if once.
@@ -92,6 +105,26 @@ class RowWeights:
                 place=Place(table.name, name),
             )
         return values.astype(np.int64)
+
+    def assigned(self, table: Table) -> Mask | None:
+        """(n,) whether each row was assigned at random; None: not given.
+
+        Raises
+        ------
+        DataError
+            If a value is neither true nor false, or none is true.
+        """
+        if self.randomised is None:
+            return None
+        name = str(self.randomised)
+        found = table.truths(name)
+        if not found.any():
+            raise DataError(
+                "the column named by randomised= is False in every row",
+                "leave randomised= out, or mark the rows whose pairs were assigned at random",
+                place=Place(table.name, name),
+            )
+        return found
 
     def of_users(self, table: Table, user: str) -> FloatArray | None:
         """(u,) survey weights of the users, in order of first appearance; None: not given.

@@ -44,6 +44,7 @@ class WideReader:
         transform: Mapping[str, str] | None = None,
         frequency: str | None = None,
         survey_weight: str | None = None,
+        randomised: str | None = None,
         sides: SidesOption = "as shown",
         seed: int = 0,
     ) -> Self:
@@ -66,7 +67,7 @@ class WideReader:
             task. True: nothing stands there where it was chosen.
         context, interactions, covariates, coding, baseline, order, transform, sides, seed
             As in `from_tasks`.
-        frequency, survey_weight
+        frequency, survey_weight, randomised
             As in `from_tasks`.
 
         Returns
@@ -110,7 +111,7 @@ class WideReader:
         wide = Table.read(frame)
         user, choice, contexts = str(user), str(choice), column_names(context)
         names, labels = column_names(attributes), list(alternatives)
-        weights = RowWeights(frequency, survey_weight)
+        weights = RowWeights(frequency, survey_weight, randomised)
         wide.require_roles(
             {"user": [user], "choice": [choice], "context": contexts} | weights.roles()
         )

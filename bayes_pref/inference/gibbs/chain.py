@@ -109,6 +109,7 @@ class HierarchicalChain(Chain):
     ) -> None:
         super().__init__(warmup, thin, rng, store)
         self.sweeps = sweeps
+        self.most = CHUNK if problem.position_sd is None else 1  # sweeps at once
         self.theta, self.weights = problem.start(rng)
         self.psi = np.empty(problem.rows.starts.size - 1)
         self.position_bias = None
@@ -129,9 +130,8 @@ class HierarchicalChain(Chain):
     def advance(self) -> int:
         """Run some more sweeps, all within warm-up or all after it; returns how many."""
         end = self.warmup if self.done < self.warmup else self.total
-        sweeps = min(CHUNK, end - self.done)
+        sweeps = min(self.most, end - self.done)
         if self.position_bias is not None:
-            sweeps = 1
             self.position_bias.move(self.psi, self.rng)
         keeps, draw = self.keeps, self.kept
         acceptances = self.sweep(sweeps, self.store, self.done - self.warmup, self.thin)

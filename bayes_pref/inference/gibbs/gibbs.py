@@ -27,6 +27,7 @@ from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
 from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralSampler
+from bayes_pref.inference.gibbs.samplers.log_bias_sampler import LogBiasSampler
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SamplerProblem
@@ -45,10 +46,10 @@ class Gibbs(MCMC):
     """Exact Gibbs sampler of Gaussian users; the default where it applies.
 
     Works for `PooledReward` and `HierarchicalReward`, diagonal or full, with covariates, weights of
-    one sign and every choice model of this package; and where choices are logistic for
-    `LowRankReward`, `MixtureReward`, and `SharedCauseReward` of contexts that are numbers. Chains
-    run in parallel threads, with overdispersed initial values, and depend on the seed alone. Ctrl-C
-    keeps the draws so far.
+    one sign and every choice model of this package; and where choices are logistic, for a log that
+    may be biased, `LowRankReward`, `MixtureReward`, and `SharedCauseReward` of contexts that are
+    numbers. Chains run in parallel threads, with overdispersed initial values, and depend on the
+    seed alone. Ctrl-C keeps the draws so far.
 
     Parameters
     ----------
@@ -87,6 +88,7 @@ class Gibbs(MCMC):
         FactorSampler(),
         MixtureSampler(),
         SharedCauseSampler(),
+        LogBiasSampler(),
         GeneralSampler(),
     )
 
