@@ -19,6 +19,11 @@ from bayes_pref.diagnostics.answering import AnsweringAssessment
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.confounding_assessment import ConfoundingAssessment
 from bayes_pref.diagnostics.evidence import Evidence, Texts, joined
+from bayes_pref.diagnostics.false_discoveries import (
+    called_within,
+    expected_fdr,
+    note_on_rate,
+)
 from bayes_pref.diagnostics.identifiability.borrowing import BorrowingAssessment
 from bayes_pref.diagnostics.identifiability.identifiability_assessment import (
     IdentifiabilityAssessment,
@@ -61,6 +66,7 @@ def diagnose(
     engine: Engine | None = None,
     verdicts: Sequence[str | Verdict] = VERDICTS,
     assessments: Sequence[str | Assessment] = ASSESSMENTS,
+    fdr: float | None = None,
 ) -> Report:
     """Give a verdict on each comparison: what the data can and cannot tell about it.
 
@@ -109,6 +115,10 @@ def diagnose(
     assessments
         The assessments to make: names of those of `bayes_pref.ASSESSMENTS`, or further
         `bayes_pref.Assessment`.
+    fdr
+        Expected share of false ones among the comparisons called confounded, such as 0.05: the
+        largest such set is called so, instead of all with probability above
+        ``thresholds.certainty``. Either way `Report.expected_fdr` has the share that is expected.
 
     Returns
     -------
@@ -136,12 +146,13 @@ def diagnose(
         )
     chosen = _entries("verdicts", verdicts, REGISTRY, Verdict)
     asked = _entries("assessments", assessments, _ASSESSMENTS, Assessment)
+    fdr = settings.argument("fdr", fdr, settings.optional(settings.fraction))
     query = read_query(posterior, comparisons)
     features = None
     if prompts is not None:
         same = comparisons is None
         features = read_prompts(prompts, posterior.comparisons, query, same=same)
-    settings = Settings(
+    asking = Settings(
         thresholds=thresholds,
         interval=interval,
         seed=seed,
@@ -149,7 +160,7 @@ def diagnose(
         prompts=features,
         engine=engine,
     )
-    found = [_assess(assessment, posterior, query, settings) for assessment in asked]
+    found = [_assess(assessment, posterior, query, asking) for assessment in asked]
     given = [part.columns for part in found]
     further = [part.evidence for part in found if part.evidence is not None]
     keys = query.keys()
@@ -157,15 +168,22 @@ def diagnose(
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise ModelError(f"two assessments returned the column {twice[0]!r}; rename one of them")
+    results = _merged(part.results for part in found)
+    table = called_within(table, results.get("permutation_p"), thresholds, fdr)
     evidence = Evidence(table, thresholds, interval, query.wording)
     verdict = decide(evidence, chosen)
     sentence = joined(explain(evidence, verdict, chosen), *(_beside(part) for part in found))
+    rate: tuple[str, ...] = ()
+    if "permutation_p" in results:
+        p = table["p_confounded"].to_numpy(dtype=np.float64)
+        results["expected_fdr"] = expected_fdr(p, verdict == "confounded")
+        rate = note_on_rate(results["expected_fdr"], fdr)
     return Report(
         comparisons=pd.concat([keys, *given], axis=1).assign(verdict=verdict, sentence=sentence),
         users=_users(query, found, verdict, [each.name for each in chosen]),
-        notes=tuple(note for part in found for note in part.notes),
+        notes=(*(note for part in found for note in part.notes), *rate),
         tables=_merged(part.tables for part in found),
-        results=_merged(part.results for part in found),
+        results=results,
         figures=_merged(part.figures for part in found),
         verdicts=tuple(chosen),
         thresholds=thresholds,

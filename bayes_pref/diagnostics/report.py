@@ -121,6 +121,14 @@ class Report:
         return cast("float | None", self._found(self.results, "permutation_p"))
 
     @property
+    def expected_fdr(self) -> float | None:
+        """Expected share of the comparisons called confounded that are not.
+
+        The posterior expected false discovery rate; None where none is called confounded.
+        """
+        return cast("float | None", self._found(self.results, "expected_fdr"))
+
+    @property
     def exposure_posterior(self) -> Posterior | None:
         """The fit in which confounding was assessed; None where it could not be."""
         return cast("Posterior | None", self._found(self.results, "exposure_posterior"))

@@ -37,8 +37,8 @@ from bayes_pref.posterior.replacements import (
     contrasts,
     levels,
 )
-from bayes_pref.posterior.shown_tasks import Over, Tasks, tasks_over
 from bayes_pref.posterior.subgroups import By, subgroups
+from bayes_pref.posterior.task_distribution import Over, Tasks, tasks_over
 from bayes_pref.settings import interval as valid_interval
 from bayes_pref.types import FloatArray
 

@@ -14,7 +14,7 @@ from bayes_pref.posterior.attributes import attributes_of
 from bayes_pref.posterior.estimates import describe, user_blocks
 from bayes_pref.posterior.random_answers import RandomAnswers
 from bayes_pref.posterior.replacements import chosen_attributes, contrasts
-from bayes_pref.posterior.shown_tasks import shown_tasks
+from bayes_pref.posterior.task_distribution import shown_tasks
 from bayes_pref.settings import interval as valid_interval
 
 _MEASURES = ("share", "minority", "spread")

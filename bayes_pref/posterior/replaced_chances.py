@@ -24,8 +24,8 @@ from bayes_pref.draws import evenly_spaced
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.replacements import Replacement
-from bayes_pref.posterior.shown_tasks import Tasks
 from bayes_pref.posterior.subgroups import Subgroup
+from bayes_pref.posterior.task_distribution import Tasks
 from bayes_pref.types import FloatArray, IntArray
 
 TASKS = 6_000  # given to the users of a group in all

@@ -11,7 +11,7 @@ import numpy as np
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.posterior.attributes import Attribute, find_attribute, only_differences
-from bayes_pref.posterior.shown_tasks import Tasks
+from bayes_pref.posterior.task_distribution import Tasks
 from bayes_pref.types import FloatArray
 
 _FEW = 6  # values of a number that are levels of their own

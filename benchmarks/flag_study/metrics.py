@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayes_pref.diagnostics.false_discoveries import expected_fdr, largest_set
 from flag_study.rivals import CERTAIN, LEVEL, MATERIAL, Answer
 from flag_study.truth import Array
 from flag_study.worlds import Confounded
 
 OURS = "coupled"
 LOOSER = 0.9  # probability that a rule might ask for instead
+RATES = (0.05, 0.1)  # expected false discovery rates that a rule might ask for instead
 # Sizes of true shifts that sensitivity is split by.
 SIZES = ((MATERIAL, 0.05), (0.05, 0.08), (0.08, 1.0))
 # Edges of the bins of P(|delta| > .03): the outer ones are where decisions are made.
@@ -60,6 +62,12 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
             "any flag": float(flagged.any()),
         }
         found |= _by_size(world, flagged) | _looser(world, answer)
+        found |= _discoveries(answer.p_confounded, flagged, positive, "")
+        if answer.p_value is not None:
+            for rate in RATES:
+                called = largest_set(answer.p_confounded, rate) & (answer.p_value <= LEVEL)
+                found |= _discoveries(answer.p_confounded, called, positive, f" within {rate:g}")
+                found[f"sensitivity within {rate:g}"] = share(called, positive)
     if answer.shift is not None:
         lower, value, upper = answer.shift
         inside = (lower <= world.shift) & (world.shift <= upper)
@@ -70,6 +78,17 @@ def figures(world: Confounded, answer: Answer) -> dict[str, float]:
         # also too small, but over worlds that is unrelated to the coupling and averages out.
         found["leaked"] = float((answer.context_effect - effect) @ coupling / (coupling @ coupling))
     return found
+
+
+def _discoveries(p: Array, called: Array, positive: Array, rule: str) -> dict[str, float]:
+    """Share of false ones among those called, and what is expected of it; nothing of none."""
+    rate = expected_fdr(p, called)
+    if rate is None:
+        return {}
+    return {
+        f"false discoveries{rule}": share(~positive, called),
+        f"false discoveries{rule}, expected": rate,
+    }
 
 
 def _by_size(world: Confounded, flagged: Array) -> dict[str, float]:

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 import bayes_pref as bp
 from bayes_pref.posterior import average_effects, replaced_chances
-from bayes_pref.posterior.shown_tasks import shown_tasks, tasks_over
+from bayes_pref.posterior.task_distribution import shown_tasks, tasks_over
 
 LEVELS = {"brand": ["A", "B", "C"], "size": ["S", "L"]}
 WORLDS: dict[str, dict[str, Any]] = {

@@ -225,6 +225,8 @@ def test_the_truth_itself_gets_full_marks_and_silence_does_not(small: worlds.Con
     by_size = {figure for figure in found if figure.startswith("sensitivity 0.0")}
     assert len(by_size) == 3
     assert all(found.pop(figure) == 1 for figure in by_size)
+    within = {figure for figure in found if "within" in figure or "discover" in figure}
+    assert all(found.pop(figure) == figure.startswith("sens") for figure in within)
     assert found == {
         "p_do rmse": 0,
         "rejected": 1,
