@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from pandas.api import types
 from bayes_pref.data.coding import OF_LEVELS, OF_NUMBERS, Coding, numbers_of
 from bayes_pref.data.plain_labels import REMEDY, odd_label
 from bayes_pref.data.table import Table, missing_in
-from bayes_pref.errors import DataError
+from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed, shown, suggestion
 from bayes_pref.types import Mask
 
@@ -32,7 +34,7 @@ class CodingOptions:
     baseline
         Level without a feature of its own, by name; the first level of those not named.
     order
-        The levels in order, by name.
+        The levels in order, by name; one that no row has is left out, with a warning.
     transform
         "log" or "standardise", by name.
 
@@ -224,6 +226,14 @@ def _levels(
                 f"order: attribute {name!r} has a level {shown(strange[0])} that is not listed",
                 "list all of its levels",
             )
+        absent = [level for level in given if level not in found]
+        if absent:
+            warnings.warn(
+                f"order: no row has the level {shown(absent[0])} of attribute {name!r}, so that "
+                "nothing can be said of it and it is left out; check its spelling",
+                DataWarning,
+                stacklevel=_of_caller(),
+            )
     levels = [level for level in given if level in found] or _sorted(list(found))
     levels = [level.item() if isinstance(level, np.generic) else level for level in levels]
     if len(levels) < 2:
@@ -235,6 +245,14 @@ def _levels(
             "leave it out, or put its levels into groups",
         )
     return tuple(levels), ordered
+
+
+def _of_caller() -> int:
+    """Return the level of the stack, seen from who calls this, at which this package is called."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("bayes_pref."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _sorted(levels: list[Any]) -> list[Any]:

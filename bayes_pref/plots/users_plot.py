@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,8 @@ def users(
     user
         Label of a user to highlight.
     features
-        Features to draw; None: all, or the 20 in which users differ most per typical difference.
+        Features to draw, or attributes with levels, of which all features are; None: all, or the 20
+        in which users differ most per typical difference.
     axes
         One a feature to draw into; None: a new figure.
     truth
@@ -205,15 +206,23 @@ def _picked(posterior: Posterior, features: str | Sequence[str] | None) -> IntAr
     """Positions of the features to draw."""
     names = pd.Index(posterior.comparisons.feature_names)
     if features is not None:
-        wanted = [features] if isinstance(features, str) else list(features)
-        if not wanted:
+        asked = [features] if isinstance(features, str) else list(features)
+        if not asked:
             raise DataError("features: name at least one, or leave it out to draw all")
-        return find(wanted, names, "feature")
+        whole = {each.name: each.columns for each in posterior.comparisons.features.codings}
+        wanted = [name for each in asked for name in _features(each, names, whole)]
+        return find(list(dict.fromkeys(wanted)), names, "feature")
     if len(names) <= _MOST_PANELS:
         return np.arange(len(names))
     means = posterior.weights_draws().mean(("chain", "draw")).transpose("user", "feature")
     spread = means.to_numpy().std(axis=0) * posterior.comparisons.feature_scale
     return np.sort(np.argsort(-spread, kind="stable")[:_MOST_PANELS])
+
+
+def _features(name: Any, names: pd.Index, whole: Mapping[str, tuple[str, ...]]) -> tuple[Any, ...]:
+    """Features that a name stands for: itself, or all features of an attribute."""
+    an_attribute = isinstance(name, str) and name not in names and name in whole
+    return whole[name] if an_attribute else (name,)
 
 
 def _position(user: Hashable, people: pd.Index) -> int:

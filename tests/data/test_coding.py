@@ -406,6 +406,21 @@ def test_levels_that_no_file_can_hold_and_too_many_are_refused() -> None:
     assert CodingOptions({"a": "effect"}).coding == {"a": "effect"}
 
 
+def test_a_level_in_order_that_never_occurs_is_named_where_the_data_are_read() -> None:
+    order = {"size": ["S", "M", "L", "XL"]}
+    read_as = {"user": "who", "task": "id", "choice": "won", "attributes": ATTRIBUTES}
+    with pytest.warns(bp.DataWarning) as said:
+        data = bp.Comparisons.from_tasks(cards(), **read_as, order=order)
+    (warned,) = [each for each in said if "order:" in str(each.message)]
+    assert "no row has the level 'XL' of attribute 'size'" in str(warned.message)
+    assert warned.filename == __file__
+    assert {each.name: each.levels for each in data.features.codings}["size"] == ("S", "M", "L")
+    with warnings.catch_warnings():  # categories that do not occur are usual after a selection
+        warnings.simplefilter("error", bp.DataWarning)
+        sizes = pd.Categorical(cards()["size"], order["size"], ordered=True)
+        bp.Comparisons.from_tasks(cards().assign(size=sizes), **read_as)
+
+
 @pytest.mark.parametrize("odd", [Decimal("sNaN"), [1], {}], ids=str)
 @pytest.mark.parametrize("options", [{}, {"coding": {"tone": "effect"}}], ids=str)
 def test_entries_without_a_hash_are_refused_in_a_sentence(odd: Any, options: dict) -> None:

@@ -163,3 +163,28 @@ def test_candidates_by_the_names_of_items_are_those_by_their_indicators() -> Non
     np.testing.assert_array_equal(found.difference, same.difference)
     with pytest.raises(bp.DataError, match="column 'right': unknown item 'Z' in row 1"):
         read_query(posterior, names.replace("B", "Z"))
+
+
+def test_an_outside_option_that_is_never_chosen_is_what_separates() -> None:
+    world = bp.simulate(users=40, features=["price"], contexts=0, alternatives=3, seed=0)
+    frame = world.frame.copy()
+    fitted, notes = {}, {}
+    for never in (True, False):
+        if not never:  # in one task of 600 none is chosen
+            frame.loc[frame["task"] == frame["task"].iloc[0], "choice"] = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = bp.Comparisons.from_tasks(
+                frame, user="user", task="task", choice="choice", attributes=["price"], none=True
+            )
+            posterior = bp.fit(
+                bp.HierarchicalReward(), data, bp.Gibbs(draws=100, warmup=100, progress=False)
+            )
+        report = bp.diagnose(posterior, assessments=["preference", "identifiability"])
+        fitted[never], notes[never] = report.comparisons, " ".join(report.notes)
+    assert fitted[True]["verdict"].eq("separated").all()
+    said = "(complete separation along 'none', which is never chosen): its size"
+    assert fitted[True]["sentence"].str.contains(said, regex=False).all()
+    assert "The outside option 'none' is never chosen" in notes[True]
+    assert not fitted[False]["verdict"].eq("separated").any()
+    assert "never chosen" not in notes[False]

@@ -196,6 +196,16 @@ def test_of_many_features_those_with_the_largest_differences_are_drawn() -> None
     assert len(plots.users(posterior, features=posterior.comparisons.feature_names)) == 23
 
 
+def test_an_attribute_stands_for_the_features_of_its_levels() -> None:
+    levels = {"brand": ["A", "B", "C"]}
+    world = bp.simulate(users=6, features=["price"], categories=levels, alternatives=3, seed=0)
+    posterior = made_posterior(world.comparisons)
+    axes = plots.users(posterior, features=["brand", "price", "brand[B]"])
+    assert [ax.get_title() for ax in axes] == ["brand[B]", "brand[C]", "price"]
+    with pytest.raises(bp.DataError, match="unknown feature 'bran'"):
+        plots.users(posterior, features="bran")
+
+
 def test_a_trace_shows_the_draws_of_every_chain(posterior: bp.Posterior) -> None:
     grid = plots.trace(posterior)
     labels = ["mu[brief]", "mu[polite]", "tau[brief]", "tau[polite]"]

@@ -10,9 +10,10 @@ from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.evidence import Texts
 from bayes_pref.diagnostics.identifiability.identifiability_panel import draw_learned
 from bayes_pref.diagnostics.identifiability.prior_share import assess, unsupported
+from bayes_pref.diagnostics.identifiability.separable_rows import never_chosen
 from bayes_pref.diagnostics.identifiability.spread_of_users import spread_note, spread_ratio
 from bayes_pref.diagnostics.query import Query
-from bayes_pref.messages import listed
+from bayes_pref.messages import listed, shown
 from bayes_pref.posterior import Posterior
 
 _UNNAMED = "the data say next to nothing about what differs here"
@@ -27,7 +28,24 @@ def _of_each(separated: tuple[str, ...], fitted: Comparisons, query: Query) -> T
     # A pair without such a feature of its own is separated by all of them together.
     chosen = [np.flatnonzero(row if row.any() else ~row) for row in patterns]
     words = [listed([separated[k] for k in places]) for places in chosen]
+    never = never_chosen(fitted)
+    if never is not None:
+        words = [
+            each.replace(shown(never), f"{shown(never)}, which is never chosen") for each in words
+        ]
     return np.asarray(words, dtype=object)[code.ravel()]
+
+
+def _note_on_none(fitted: Comparisons) -> str:
+    """Say what follows where the outside option is never chosen."""
+    never = never_chosen(fitted)
+    if never is None:
+        return ""
+    return (
+        f"The outside option {shown(never)} is never chosen, so that its reward has no lower bound, "
+        "and whatever is compared with it is separated: read the data without it, which leaves the "
+        "rewards of all others as they are."
+    )
 
 
 class IdentifiabilityAssessment(Assessment):
@@ -77,7 +95,9 @@ class IdentifiabilityAssessment(Assessment):
             evidence=evidence,
             tables={"directions": found.directions},
             results={"spectrum": found.spectrum, "spread_ratio": spread_ratio(posterior)},
-            notes=tuple(filter(None, [spread_note(posterior)])),
+            notes=tuple(
+                filter(None, [spread_note(posterior), _note_on_none(posterior.comparisons)])
+            ),
             figures=_FIGURES,
         )
 

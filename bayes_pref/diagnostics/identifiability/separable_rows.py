@@ -62,6 +62,40 @@ def separate_answers(
     return separate(rows, choice, guess)
 
 
+def never_chosen(comparisons: Comparisons) -> str | None:
+    """Return the name of an outside option that was offered and never chosen; None otherwise.
+
+    Its weight has no lower bound, so that all that is compared with it is separated.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_pref as bp
+    >>> shown = pd.DataFrame({"who": 1, "id": [1, 1, 2, 2], "price": [3, 1, 2, 4]})
+    >>> tasks = bp.Comparisons.from_tasks(
+    ...     shown.assign(bought=[0, 1, 1, 0]),
+    ...     user="who",
+    ...     task="id",
+    ...     choice="bought",
+    ...     attributes=["price"],
+    ...     none=True,
+    ... )
+    >>> never_chosen(tasks)
+    'none'
+    """
+    features, choice = comparisons.features, comparisons.choice
+    names = [coding.name for coding in features.codings if coding.kind == "outside"]
+    if not names:
+        return None
+    if isinstance(comparisons.outcome, Ranking):
+        toward = chosen_rows(comparisons)
+    else:
+        toward = (2.0 * choice - 1.0)[:, None] * comparisons.difference
+    gained = toward[:, features.attributes.index(names[0])]
+    offered = comparisons.difference[:, features.attributes.index(names[0])] != 0
+    return names[0] if offered.any() and (gained[offered] < 0).all() else None
+
+
 def _with_cutpoints(rows: FloatArray, level: IntArray, last: int) -> Separation:
     """Separation of levels 0 to `last` of rows (n, d)."""
     cut = np.eye(last)
