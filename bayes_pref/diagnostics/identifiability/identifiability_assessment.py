@@ -30,9 +30,8 @@ def _of_each(separated: tuple[str, ...], fitted: Comparisons, query: Query) -> T
     words = [listed([separated[k] for k in places]) for places in chosen]
     never = never_chosen(fitted)
     if never is not None:
-        words = [
-            each.replace(shown(never), f"{shown(never)}, which is never chosen") for each in words
-        ]
+        said = f"{shown(never)}, which is never chosen"
+        words = [each.replace(shown(never), said) for each in words]
     return np.asarray(words, dtype=object)[code.ravel()]
 
 
