@@ -41,8 +41,8 @@ def _note_on_none(fitted: Comparisons) -> str:
     if never is None:
         return ""
     return (
-        f"The outside option {shown(never)} is never chosen, so that its reward has no lower bound, "
-        "and whatever is compared with it is separated: read the data without it, which leaves the "
+        f"The outside option {shown(never)} is never chosen, so that its reward has no lower "
+        "bound, and whatever is compared with it is separated: read the data without it, which leaves the "
         "rewards of all others as they are."
     )
 
