@@ -42,8 +42,8 @@ def _note_on_none(fitted: Comparisons) -> str:
         return ""
     return (
         f"The outside option {shown(never)} is never chosen, so that its reward has no lower "
-        "bound, and whatever is compared with it is separated: read the data without it, which leaves the "
-        "rewards of all others as they are."
+        "bound, and whatever is compared with it is separated: read the data without it, which "
+        "leaves the rewards of all others as they are."
     )
 
 
