@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayes_pref import plots as plots
     from bayes_pref import text as text
+    from bayes_pref.assumptions.audit_result import Audit as Audit
+    from bayes_pref.assumptions.auditing import audit as audit
     from bayes_pref.assumptions.causal_graph import CausalGraph as CausalGraph
     from bayes_pref.assumptions.identification import Identification as Identification
     from bayes_pref.data import Comparisons as Comparisons
@@ -73,6 +75,8 @@ __version__ = "0.1.0"
 
 # Module -> its public names. Type checkers and editors read the same from the imports above.
 _MODULES = {
+    "assumptions.audit_result": ("Audit",),
+    "assumptions.auditing": ("audit",),
     "assumptions.causal_graph": ("CausalGraph",),
     "assumptions.identification": ("Identification",),
     "data": ("Comparisons", "Features"),
