@@ -87,6 +87,9 @@ def made_posterior(
         values["tau"] = np.abs(values["tau"]) + 0.1
     if "cutpoints" in values:
         values["cutpoints"] = np.sort(values["cutpoints"], axis=-1)
+    if "careless" in values:
+        values["careless"] = (values["careless"] > 1.0).astype(float)
+        values["careless_share"] = 1.0 / (1.0 + np.exp(-values["careless_share"]))
     if "lapse" in values:
         values["lapse"] = 0.1 / (1.0 + np.exp(-values["lapse"]))
     if "correlation" in values:

@@ -112,8 +112,9 @@ def choice_probabilities(posterior: Posterior, comparisons: Comparisons) -> Floa
     """(n,) posterior mean of the probability that the user of a comparison prefers left."""
     weights = posterior.weights_draws(list(comparisons.users))
     parts = log_odds(weights, comparisons.user, comparisons.difference)
-    choices = posterior.choice_distribution
-    return np.concatenate([choices.preferred(eta).mean(axis=1) for _, eta in parts])
+    choices = posterior.choices_of(list(comparisons.users))
+    own = ((choices.of_users(comparisons.user[part]), eta) for part, eta in parts)
+    return np.concatenate([of_rows.preferred(eta).mean(axis=1) for of_rows, eta in own])
 
 
 def _sampling(fits: Fits) -> str:

@@ -15,14 +15,14 @@ _FEWEST = 10  # pairs of answers, of which a share says anything
 
 
 class AnsweringAssessment(Assessment):
-    """Users whose answers look random, where lapses are modelled, and the share of answers alike.
+    """Users whose answers look random, where that is modelled, and the share of answers alike.
 
     Examples
     --------
     With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
 
     >>> report = bp.diagnose(posterior, assessments=["answering"], verdicts=["not assessed"])
-    >>> report.notes  # no lapses in the model, and no pair was repeated
+    >>> report.notes  # nobody answers at random in the model, and no pair was repeated
     ()
     """
 
@@ -37,11 +37,11 @@ class AnsweringAssessment(Assessment):
 
         Returns
         -------
-        Assessed; of users `random`, the expected share of answers given at random, where lapses are
-        modelled
+        Assessed; of users `random`, the expected share of answers given at random, where any are
         """
         users, notes = None, []
-        if "lapse" in posterior.choice_distribution.parameters:
+        choices = posterior.choice_distribution
+        if "lapse" in choices.parameters or choices.careless is not None:
             found = posterior.reliability(interval=settings.interval)
             users = pd.DataFrame({"random": found["mean"].to_numpy()}, index=found["user"])
             random = found.loc[found["mostly"] > _SURE, "user"]

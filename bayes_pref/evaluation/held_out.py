@@ -336,19 +336,19 @@ def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.Da
     known = codes >= 0
     count = len(held_out)
     columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
-    choices = posterior.choice_distribution
     for which, users in ((known, None), (~known, POPULATION)):
         # In the order of the posterior's users, as `log_odds` requires.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
         if not order.size:
             continue
-        weights = posterior.weights_draws(users)
+        weights, choices = posterior.weights_draws(users), posterior.choices_of(users)
         # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
         for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
             here = order[part]
-            made = choices.log_likelihood(eta, held_out.choice[here])
+            of_rows = choices.of_users(codes[here].clip(0))
+            made = of_rows.log_likelihood(eta, held_out.choice[here])
             columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            for name, values in describe(choices.preferred(eta), interval).items():
+            for name, values in describe(of_rows.preferred(eta), interval).items():
                 columns[name][here] = values
     choice, left = held_out.choice, columns["mean"]
     right_about = np.where(left == 0.5, 0.5, (left > 0.5) == (choice == 1.0))

@@ -117,19 +117,19 @@ def _predicted(
     codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
     chance = np.empty((len(held_out), n_answers))
     columns = {name: np.empty(len(held_out)) for name in (*COLUMNS, "log_score")}
-    choices = posterior.choice_distribution
     for which, users in ((codes >= 0, None), (codes < 0, POPULATION)):
         # In the order of the posterior's users, as `log_odds` requires.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
         if not order.size:
             continue
-        weights = posterior.weights_draws(users)
+        weights, choices = posterior.weights_draws(users), posterior.choices_of(users)
         # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
         for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
             here = order[part]
-            each = choices.probabilities(eta)
+            of_rows = choices.of_users(codes[here].clip(0))
+            each = of_rows.probabilities(eta)
             chance[here] = each.mean(axis=2).T
-            made = choices.log_likelihood(eta, held_out.choice[here])
+            made = of_rows.log_likelihood(eta, held_out.choice[here])
             columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
             left = each[(n_answers + 1) // 2 :].sum(axis=0)
             for name, values in describe(left, interval).items():

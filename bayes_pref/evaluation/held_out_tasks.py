@@ -122,14 +122,12 @@ def _predicted(
     columns = {name: np.empty(n_tasks) for name in (*COLUMNS, "log_score")}
     tasks = outcome.task_of_rows
     codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
-    choices = posterior.choice_distribution
-    lapse = choices.parameters.get("lapse")
     for which, users in ((codes >= 0, None), (codes < 0, POPULATION)):
         # In the order of the posterior's users, as `log_odds` requires.
         order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
         if not order.size:
             continue
-        weights = posterior.weights_draws(users)
+        weights, choices = posterior.weights_draws(users), posterior.choices_of(users)
         together = pd.factorize(tasks[order])[0]
         # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
         for part, eta in log_odds(
@@ -137,10 +135,12 @@ def _predicted(
         ):
             here = order[part]
             own = outcome.take(here)
+            of_rows = choices.of_users(codes[here].clip(0))
+            lapse = of_rows.stage_lapse(own.stage)
             row_chance[here] = others(eta, own.stage, lapse).mean(axis=1)
             first_chosen = np.exp(log_stages(eta, own.stage, lapse=lapse)).mean(axis=1)
             stage_chance[pd.unique(outcome.stage[here])] = first_chosen
-            made = log_tasks(choices, eta, held_out.choice[here], own)
+            made = log_tasks(of_rows, eta, held_out.choice[here], own)
             where = pd.unique(tasks[here])
             columns["log_score"][where] = logsumexp(made, axis=1) - np.log(made.shape[1])
             for name, values in describe(np.exp(made), interval).items():

@@ -39,6 +39,8 @@ from bayes_pref.evaluation.integrand_mode import (
     newton_mode,
 )
 from bayes_pref.models.base import RewardModel
+from bayes_pref.models.choice import ChoiceDistribution
+from bayes_pref.models.choice.stage_choices import evenly, stage_starts
 from bayes_pref.models.population import LogRatio, Population, UserDistribution
 from bayes_pref.types import FloatArray, IntArray, Samples
 
@@ -66,7 +68,8 @@ def user_log_likelihood(
     population
         Distribution of each user's weights at the draws.
     draws
-        Posterior draws, with the parameters of the choice model.
+        Posterior draws, with the parameters of the choice model, and the share of users who answer
+        at random if there are any.
     comparisons
         The data.
     """
@@ -101,7 +104,21 @@ def user_log_likelihood(
             for component in range(population.components)
         ]
         out[user] = logsumexp(components, axis=0)
-    return out
+    if "careless_share" not in draws:
+        return out
+    share = draws["careless_share"].transpose("chain", "draw").to_numpy().ravel()
+    heeded = np.log1p(-share) + out
+    return np.asarray(np.logaddexp(heeded, np.log(share) + log_at_random(choices, comparisons)))
+
+
+def log_at_random(choices: ChoiceDistribution, comparisons: Comparisons) -> FloatArray:
+    """Log probability (user, 1) of all choices of each user, were they made at random."""
+    outcome = comparisons.outcome
+    if isinstance(outcome, Ranking):
+        each, first = np.log(evenly(outcome.stage)), stage_starts(outcome.stage)
+        total = np.bincount(comparisons.user[first], each, comparisons.n_users)
+        return np.asarray(total[:, None], dtype=np.float64)
+    return np.asarray(-np.log(choices.n_outcomes) * comparisons.counts[:, None])
 
 
 def _eta(rows: FloatArray, prior: UserDistribution, component: int) -> LinearEta | SignedEta:

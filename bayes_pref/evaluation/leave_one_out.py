@@ -181,7 +181,8 @@ def _comparisons(posterior: Posterior) -> pd.DataFrame:
     # A loop over blocks of rows: the log likelihood of all would be as large as the posterior.
     for part, eta in log_odds(weights, comparisons.user, difference, task):
         own = comparisons.outcome.take(np.arange(part.start, part.stop))
-        parts.append(_left_out(log_tasks(choices, eta, comparisons.choice[part], own), efficiency))
+        of_rows = choices.of_users(comparisons.user[part])
+        parts.append(_left_out(log_tasks(of_rows, eta, comparisons.choice[part], own), efficiency))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     first = np.flatnonzero(np.diff(task, prepend=-1))
     keys = {"user": comparisons.users[comparisons.user[first]], "comparison": comparisons.tasks}

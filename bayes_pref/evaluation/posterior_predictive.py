@@ -20,6 +20,7 @@ the data: the places of a ranking given the places before them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -217,6 +218,10 @@ def _replicate(
         drawn = population.draw(comparisons.n_users, rng)[None]
         weights = xr.DataArray(drawn, dims=("chain", "draw", "user", "feature"))
     choices = model.choice_distribution(chosen, comparisons)
+    if users != "same" and choices.careless is not None:
+        share = chosen["careless_share"].transpose("chain", "draw").to_numpy().ravel()
+        careless = (rng.random(choices.careless.shape) < share).astype(np.float64)
+        choices = replace(choices, careless=careless)
     rows, difference = rows_with_bias(weights, chosen, comparisons)
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     out = np.empty((samples, len(comparisons)))
@@ -224,5 +229,6 @@ def _replicate(
     outcome, together = comparisons.outcome, comparisons.outcome.tasks(len(comparisons))
     for part, eta in log_odds(rows, comparisons.user, difference, together):
         own = outcome.take(np.arange(part.start, part.stop))
-        out[:, part] = draw_rows(choices, eta, own, rng).T
+        of_rows = choices.of_users(comparisons.user[part])
+        out[:, part] = draw_rows(of_rows, eta, own, rng).T
     return out, weights

@@ -96,11 +96,13 @@ def _chances(
     """(m, sample) probabilities of the alternatives of some of the stages (s,), 0 elsewhere."""
     draws = thin(posterior.draws, _DRAWS)
     weights, rows = rows_with_bias(posterior.model.user_weights(draws), draws, comparisons)
-    lapse = posterior.model.choice_distribution(draws, comparisons).parameters.get("lapse")
+    choices = posterior.model.choice_distribution(draws, comparisons)
     kept = often[listed.stage[listed.other]]
     user, difference = comparisons.user[kept], rows[kept]
     eta = np.concatenate([eta for _, eta in log_odds(weights, user, difference)])
+    of_rows = choices.of_users(user)
     stage = np.unique(listed.stage[listed.other][kept], return_inverse=True)[1].ravel()
+    lapse = of_rows.stage_lapse(stage)
     found = np.zeros((len(listed.stage), eta.shape[1]))
     found[listed.own[often]] = np.exp(log_stages(eta, stage, lapse=lapse))
     found[listed.other[kept]] = others(eta, stage, lapse)

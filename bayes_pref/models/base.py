@@ -62,6 +62,10 @@ class RewardModel(ChoiceSettings, ABC):
     link, lapse, position, ties
         Settings of the choice model that suits the data, instead of `choice`: "logit" or "probit";
         whether there are lapses, a position bias, and ties (None: where the data have any).
+    reliability
+        Whether some users answer everything at random, each one with probability `careless_share`
+        ~ Beta(1, 9): `careless` is then 1, and `posterior.reliability()` says who. Their weights
+        are what the population's would be. It goes with any choice model.
 
     Examples
     --------
@@ -228,9 +232,8 @@ class RewardModel(ChoiceSettings, ABC):
         return {"model": type(self).__name__, **own, **self._choice_settings()}
 
     def _choice_settings(self) -> dict[str, Any]:
-        if self.choice is not None:
-            return {"choice": self.choice.settings()}
-        return self.choice_keywords()
+        found = self.choice_keywords()
+        return found if self.choice is None else found | {"choice": self.choice.settings()}
 
     def _spec(self, comparisons: Comparisons, method: str) -> PopulationSpec:
         """Return the spec, or refuse on behalf of a method that needs it."""
@@ -286,7 +289,8 @@ class RewardModel(ChoiceSettings, ABC):
         of_rows, difference = rows_with_bias(self.user_weights(data), data, comparisons)
         weights = of_rows.transpose("chain", "draw", "user", "feature").to_numpy()
         eta = np.einsum("cdnf,nf->cdn", weights[:, :, comparisons.user], difference)
-        chance = self.choice_distribution(data, comparisons).preferred(eta[0].T).T[None]
+        choices = self.choice_distribution(data, comparisons).of_users(comparisons.user)
+        chance = choices.preferred(eta[0].T).T[None]
         if "context" in observed:
             data = data.assign_coords(context=list(comparisons.features.contexts))
         found = {name: (("chain", "draw", *dims), values[name]) for name, dims in observed.items()}

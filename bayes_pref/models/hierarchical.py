@@ -30,6 +30,7 @@ from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
+from bayes_pref.models.careless import observe_choices
 from bayes_pref.models.design import Batch
 from bayes_pref.models.log_bias import USERS, LogBias, bias_sites, has_log
 from bayes_pref.models.population_sites import (
@@ -96,7 +97,7 @@ class HierarchicalReward(SignedReward):
         spread_sd / mean_sd on that of their logarithms; `B`, `G` and correlations are about the
         logarithm of the weight's size. An attribute that interacts with contexts has the sign where
         these are 0. `Gibbs` and `NUTS` sample it exactly, and `SVI` approximates it.
-    choice, link, lapse, position, ties
+    choice, link, lapse, position, ties, reliability
         How rewards become choices, as in `RewardModel`.
 
     Raises
@@ -194,8 +195,7 @@ class HierarchicalReward(SignedReward):
         eta = batch.log_odds(weights)
         if bias is not None:
             eta = eta + batch.logged * batch.log_odds(bias)
-        with batch.plate():
-            pyro.sample("choice", likelihood(eta), obs=batch.choice)
+        observe_choices(spec, everyone, batch, likelihood, eta)
 
     def spec(self, comparisons: Comparisons) -> PopulationSpec:
         """Return how users differ: Gaussian around the mean that the known terms give."""
@@ -210,6 +210,7 @@ class HierarchicalReward(SignedReward):
             concentration=self.concentration,
             terms=terms,
             log_bias=LogBias.read(comparisons, self.bias_sd / units) if self.log_bias else None,
+            careless=self.careless_shape,
         )
         return self.constrained(plain, comparisons)
 

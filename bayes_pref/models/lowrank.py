@@ -38,6 +38,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
+from bayes_pref.models.careless import observe_choices
 from bayes_pref.models.design import Batch
 from bayes_pref.models.population_sites import (
     add_known_terms,
@@ -154,8 +155,7 @@ class LowRankReward(RewardModel):
                 weights = weights + noise * pyro.sample("u", standard_normal(len(spec.mean_sd)))
             pyro.deterministic("weights", weights, event_dim=1)
         eta = (batch.difference * weights[..., batch.user, :]).sum(-1)
-        with batch.plate():
-            pyro.sample("choice", likelihood(eta), obs=batch.choice)
+        observe_choices(spec, everyone, batch, likelihood, eta)
 
     def spec(self, comparisons: Comparisons) -> PopulationSpec:
         """Return how users differ: along the factors, and by independent noise."""
@@ -167,6 +167,7 @@ class LowRankReward(RewardModel):
             spread_sd=self.noise_sd / units if self.diagonal else np.empty(0),
             covariance="diagonal" if self.diagonal else "none",
             terms=(*covariate_terms(self.effect_sd, self.scale, comparisons), factors),
+            careless=self.careless_shape,
         )
 
     def align(

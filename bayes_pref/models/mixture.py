@@ -130,6 +130,12 @@ class MixtureReward(RewardModel):
 
     def _refuse(self, comparisons: Comparisons) -> None:
         super().check(comparisons)
+        if self.reliability:
+            raise ModelError(
+                "MixtureReward(reliability=True): a component whose weights are near zero has the "
+                "users who answer at random already; leave reliability out, or use "
+                "HierarchicalReward"
+            )
         if not comparisons.outcome.rowwise:
             raise ModelError(
                 "MixtureReward cannot describe rankings: its likelihood is a sum over rows; "

@@ -8,6 +8,7 @@ import numpy as np
 import pyro
 
 from bayes_pref.data import Comparisons
+from bayes_pref.models.careless import observe_choices
 from bayes_pref.models.design import Batch
 from bayes_pref.models.population_sites import mean_site
 from bayes_pref.models.regressors import feature_units, warn_of_unused_covariates
@@ -33,7 +34,7 @@ class PooledReward(SignedReward):
     constraints
         Signs of weights, and order of levels, as in `HierarchicalReward`. The size of such a weight
         has a log-normal prior with the root mean square `mean_sd`.
-    choice, link, lapse, position, ties
+    choice, link, lapse, position, ties, reliability
         How rewards become choices, as in `RewardModel`.
 
     Raises
@@ -68,10 +69,11 @@ class PooledReward(SignedReward):
         likelihood = self.choice_likelihood(comparisons)
         batch = Batch.everyone(comparisons)
         eta = (batch.difference * mu).sum(-1)
-        with batch.plate():
-            pyro.sample("choice", likelihood(eta), obs=batch.choice)
+        everyone = pyro.plate("user", comparisons.n_users, dim=-1)
+        observe_choices(spec, everyone, batch, likelihood, eta)
 
     def spec(self, comparisons: Comparisons) -> PopulationSpec:
         """Return how users differ: not at all."""
         mean_sd = self.mean_sd / feature_units(self.scale, comparisons)
-        return self.constrained(PopulationSpec(mean_sd, np.empty(0), "none"), comparisons)
+        plain = PopulationSpec(mean_sd, np.empty(0), "none", careless=self.careless_shape)
+        return self.constrained(plain, comparisons)

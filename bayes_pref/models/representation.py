@@ -128,6 +128,11 @@ class RepresentationReward(RewardModel):
                 self.heads_model.check(comparisons)
             return
         super().check(comparisons)
+        if self.reliability:
+            raise ModelError(
+                "RepresentationReward(reliability=True): the network is trained on everybody's "
+                "answers; leave reliability out"
+            )
         if comparisons.right is None or not comparisons.outcome.rowwise:
             raise ModelError(
                 "RepresentationReward needs both sides of each pair, not only their difference: "

@@ -43,6 +43,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
+from bayes_pref.models.careless import observe_choices
 from bayes_pref.models.design import Batch
 from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.population_sites import (
@@ -194,7 +195,10 @@ class SharedCauseReward(RewardModel):
                 else dist.MultivariateNormal(place, scale_tril=within),
                 obs=batch.context,
             )
-            pyro.sample("choice", likelihood(eta), obs=batch.choice)
+            if spec.careless is None:
+                pyro.sample("choice", likelihood(eta), obs=batch.choice)
+        if spec.careless is not None:
+            observe_choices(spec, everyone, batch, likelihood, eta)
 
     def _scale(self, name: str, sd: FloatArray) -> torch.Tensor:
         """Sample sds, and correlations if there is more than one; the covariance's factor."""
@@ -222,6 +226,7 @@ class SharedCauseReward(RewardModel):
                 sd=self.context_sd * size,
                 categories=categories,
             ),
+            careless=self.careless_shape,
         )
 
     def without_exposure(self) -> HierarchicalReward:

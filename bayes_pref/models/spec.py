@@ -115,6 +115,9 @@ class PopulationSpec:
         are about the logarithm of the weight; see `with_signs`.
     log_bias
         How answers to what was not assigned at random are biased; None: they are not.
+    careless
+        Shape of the Beta prior of the share of users who answer everything at random; None: nobody
+        does. Their weights are distributed as those of others, and do not show.
 
     Examples
     --------
@@ -134,6 +137,7 @@ class PopulationSpec:
     contexts: ContextModel | None = None
     signs: Signs | None = None
     log_bias: LogBias | None = None
+    careless: tuple[float, float] | None = None
 
     def with_signs(self, sign: FloatArray) -> PopulationSpec:
         """Return the population whose weights have these signs, (n_features,) of -1, 1, and 0.
@@ -234,14 +238,15 @@ class PopulationSpec:
                 sites[part] = ("context",)
                 if self.components is None and self.contexts.sd.size > 1:
                     sites[f"{part}_correlation"] = ("context", "context_bis")
-        return sites
+        return sites if self.careless is None else sites | {"careless_share": ()}
 
     @property
     def user_sites(self) -> Sites:
         """Sites that each user has, and the named dimensions of each."""
+        sites: Sites = {} if self.careless is None else {"careless": ("user",)}
         if self.pooled:
-            return {}
-        sites: Sites = {t.scores: ("user", t.dim) for t in self.terms if t.scores is not None}
+            return sites
+        sites |= {t.scores: ("user", t.dim) for t in self.terms if t.scores is not None}
         sites["weights"] = ("user", "feature")
         if self.log_bias is not None:
             sites["user_log_bias"] = ("user", "feature")

@@ -26,7 +26,7 @@ from bayes_pref.types import FloatArray
 
 _SAMPLED = ("chain", "draw")
 _SDS = ("tau", "noise", "between", "within")
-_PROBABILITIES = ("share", "lapse")
+_PROBABILITIES = ("share", "lapse", "careless_share", "careless")
 _CORRELATION = "correlation"
 _ROUNDING = 1e-6  # by which a correlation or a sum of shares may miss its bound
 

@@ -93,9 +93,9 @@ def average_chances(
     total, start = np.zeros(()), 0
     # A loop over blocks of users: the probabilities of all would be larger than the posterior.
     for block in user_blocks(weights, len(matrix) / matrix.shape[1]):
-        chance = choices.probabilities(matrix @ block)
-        part = shares[start : start + len(block)]
-        total, start = total + np.einsum("u,ours->ors", part, chance), start + len(block)
+        here = slice(start, start + len(block))
+        chance = choices.of_users(here).probabilities(matrix @ block)
+        total, start = total + np.einsum("u,ours->ors", shares[here], chance), here.stop
     return total
 
 
@@ -172,8 +172,8 @@ def user_blocks(weights: xr.DataArray, values_per_weight: float = 1.0) -> Iterat
         yield stack_last(weights.isel(user=slice(start, start + step)), "user", "feature")
 
 
-def projections(weights: xr.DataArray, matrix: FloatArray) -> Iterator[FloatArray]:
-    """Yield draws (user, row, sample) of ``matrix @ weights`` in blocks.
+def projections(weights: xr.DataArray, matrix: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield users and their draws (user, row, sample) of ``matrix @ weights``, in blocks.
 
     For each block of users in turn, the blocks run over the rows.
 
@@ -187,9 +187,12 @@ def projections(weights: xr.DataArray, matrix: FloatArray) -> Iterator[FloatArra
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     step = max(1, BLOCK_VALUES // samples)
     rows = min(len(matrix), step)
+    first = 0
     for block in user_blocks(weights, rows / matrix.shape[1]):
+        users = slice(first, first + len(block))
         for start in range(0, len(matrix), step):
-            yield np.matmul(matrix[start : start + step], block)
+            yield users, np.matmul(matrix[start : start + step], block)
+        first = users.stop
 
 
 def estimate(
@@ -201,7 +204,25 @@ def estimate(
 
     `describe_block` turns draws (user, row, sample) into named arrays (user, row).
     """
-    parts = [describe_block(block) for block in projections(weights, matrix)]
-    parts = parts or [describe_block(np.empty((0, 0, 1)))]
-    # Rows are split only where a block holds a single user, so the order is right.
+    parts = [describe_block(block) for _, block in projections(weights, matrix)]
+    return _joined(parts or [describe_block(np.empty((0, 0, 1)))])
+
+
+def estimate_choices(
+    weights: xr.DataArray, matrix: FloatArray, choices: ChoiceDistribution, interval: float
+) -> dict[str, FloatArray]:
+    """Describe the choices between the sides of every row, as `estimate` does projections.
+
+    `choices` are the answers of the users of `weights`, in their order.
+    """
+    parts = [
+        describe_choices(eta, choices.of_users(users), interval)
+        for users, eta in projections(weights, matrix)
+    ]
+    nobody = choices.of_users(slice(0))
+    return _joined(parts or [describe_choices(np.empty((0, 0, 1)), nobody, interval)])
+
+
+def _joined(parts: list[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Columns of all blocks; rows are split only where a block holds a single user."""
     return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]}

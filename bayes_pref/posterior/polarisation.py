@@ -93,13 +93,14 @@ class Polarisation(RandomAnswers):
         weights, start = self._weights(None)[0], 0
         # A loop over blocks of users: the probabilities of all would be as large as the posterior.
         for block in user_blocks(weights, len(matrix) / matrix.shape[1]):
-            part = comparisons.user_shares[start : start + len(block)]
+            here = slice(start, start + len(block))
+            part = comparisons.user_shares[here]
             eta = matrix @ block
-            chance = 0.5 + 0.5 * choices.advantage(eta)
+            chance = 0.5 + 0.5 * choices.of_users(here).advantage(eta)
             above = above + np.tensordot(part, 0.5 + 0.5 * np.sign(eta), 1)
             first = first + np.tensordot(part, chance, 1)
             second = second + np.tensordot(part, chance**2, 1)
-            start += len(block)
+            start = here.stop
         share = np.asarray(above)
         spread = np.sqrt(np.maximum(second - np.square(first), 0.0))
         measures = np.stack([share, np.minimum(share, 1.0 - share), spread], axis=1)
@@ -116,7 +117,7 @@ class Polarisation(RandomAnswers):
     @property
     def _users_differ(self) -> bool:
         """Whether the model has weights of single users."""
-        return any("user" in variable.dims for variable in self.draws.data_vars.values())
+        return any({"user", "feature"} <= {*each.dims} for each in self.draws.data_vars.values())
 
     def _all_alike(self, what: str) -> str:
         """Say that there is nothing in which users differ."""

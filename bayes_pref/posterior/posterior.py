@@ -25,12 +25,15 @@ from bayes_pref.posterior.estimates import (
     describe_parameters,
     describer,
     estimate,
+    estimate_choices,
     estimate_frame,
     parameter_frame,
 )
+from bayes_pref.posterior.own_choices import of_known_and_new
 from bayes_pref.posterior.predictions import describe_rows
 from bayes_pref.posterior.queries import (
     AVERAGE,
+    POPULATION,
     Items,
     Users,
     difference_matrix,
@@ -40,7 +43,7 @@ from bayes_pref.posterior.queries import (
     row_users,
 )
 from bayes_pref.posterior.repr import as_html, as_text
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -310,22 +313,23 @@ class Posterior(AverageEffects):
         [[0.5, 0.0, 1.0]]
         """
         matrix, labels = difference_matrix(left, right, self.comparisons)
-        choices = self.choice_distribution
         interval = settings.interval(interval)
-
-        def describe(eta: FloatArray) -> dict[str, FloatArray]:
-            return describe_choices(eta, choices, interval)
-
         if is_average(users):
             average = describe_chances(self._average_chances(matrix), interval)
             return pd.DataFrame({"user": AVERAGE, "comparison": labels, **average})
         own = row_users(left, self.comparisons) if users is None else None
         if own is not None:
             weights, codes = self._own_weights(*own)
+            known, new = self.choices_of(), self.choices_of(POPULATION)
+            choices = of_known_and_new(known, new, own[0])
+
+            def describe(eta: FloatArray, users: IntArray) -> dict[str, FloatArray]:
+                return describe_choices(eta, choices.of_users(users), interval)
+
             columns = describe_rows(weights, codes, matrix, describe)
             return pd.DataFrame({"user": own[1], "comparison": labels, **columns})
         weights, owners = self._weights(users)
-        columns = estimate(weights, matrix, describe)
+        columns = estimate_choices(weights, matrix, self.choices_of(users), interval)
         return estimate_frame({"user": owners, "comparison": labels}, columns)
 
     def __repr__(self) -> str:

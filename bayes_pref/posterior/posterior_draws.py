@@ -29,6 +29,7 @@ from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.posterior import storage
 from bayes_pref.posterior.coherence import check_draws, check_features, check_run
 from bayes_pref.posterior.estimates import average_chances
+from bayes_pref.posterior.own_choices import of_new_user
 from bayes_pref.posterior.predictions import predict
 from bayes_pref.posterior.queries import (
     AVERAGE,
@@ -48,7 +49,7 @@ from bayes_pref.text.text_features import EncoderLike, TextFeatures
 from bayes_pref.types import FloatArray, IntArray
 
 # Streams of random numbers: the draws for one question never change the answer to another.
-_NEW_USER, _REPLICATION = 1, 2  # 3: random answers; 4: average effects
+_NEW_USER, _REPLICATION, _NEW_USER_AT_RANDOM = 1, 2, 5  # 3: random answers; 4: average effects
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,6 +73,21 @@ class PosteriorDraws:
     def choice_distribution(self) -> ChoiceDistribution:
         """Distribution of choices at these draws: link, ties, levels, lapse rate, position bias."""
         return self.model.choice_distribution(self.draws, self.comparisons)
+
+    def choices_of(self, users: Users = None) -> ChoiceDistribution:
+        """Return the distribution of some users' answers, in the order of `weights_draws`.
+
+        Where users may answer at random, that differs from user to user.
+
+        Parameters
+        ----------
+        users
+            As for `weights`.
+        """
+        found = self.choice_distribution
+        if isinstance(users, str) and users == POPULATION:
+            return of_new_user(found, self.draws, self._generator(_NEW_USER_AT_RANDOM))
+        return found.of_users(user_positions(users, self.comparisons.users))
 
     def weights_draws(self, users: Users = None) -> xr.DataArray:
         """Return draws of users' weights, (chain, draw, user, feature), log-odds per raw unit.
@@ -134,7 +150,7 @@ class PosteriorDraws:
         eta = self._projected(matrix, labels, "comparison", users)
         samples_last = np.moveaxis(eta.to_numpy(), (0, 1), (2, 3))
         samples = samples_last.reshape(*samples_last.shape[:2], -1)
-        chance = self.choice_distribution.preferred(samples)
+        chance = self.choices_of(users).preferred(samples)
         chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
         return eta.copy(data=chance).rename("preference")
 

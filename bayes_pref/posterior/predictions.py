@@ -67,7 +67,7 @@ def describe_rows(
     weights: xr.DataArray,
     users: IntArray,
     difference: FloatArray,
-    describe_block: Callable[[FloatArray], dict[str, FloatArray]],
+    describe_block: Callable[[FloatArray, IntArray], dict[str, FloatArray]],
 ) -> dict[str, FloatArray]:
     """Describe the log-odds of each row for its own user, in the order of the rows.
 
@@ -80,10 +80,11 @@ def describe_rows(
     difference
         (n, d) left minus right; n is at least 1.
     describe_block
-        Turns draws (row, sample) into named arrays (row,).
+        Turns draws (row, sample) and the codes of the rows' users into named arrays (row,).
     """
     order = np.argsort(users, kind="stable")
-    parts = [describe_block(eta) for _, eta in log_odds(weights, users[order], difference[order])]
+    blocks = log_odds(weights, users[order], difference[order])
+    parts = [describe_block(eta, users[order][part]) for part, eta in blocks]
     back = np.argsort(order)
     return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
@@ -122,8 +123,9 @@ def predict(
     for part, eta in log_odds(weights, comparisons.user, difference, task):
         tasks = slice(task[part.start], task[part.stop - 1] + 1)
         chosen, own = comparisons.choice[part], outcome.take(np.arange(part.start, part.stop))
-        likelihood[:, tasks] = log_tasks(choices, eta, chosen, own).T
-        replicated[:, part] = draw_rows(choices, eta, own, rng).T
+        of_rows = choices.of_users(comparisons.user[part])
+        likelihood[:, tasks] = log_tasks(of_rows, eta, chosen, own).T
+        replicated[:, part] = draw_rows(of_rows, eta, own, rng).T
     sampled = {dim: weights.indexes[dim] for dim in ("chain", "draw") if dim in weights.indexes}
     # Renamed: xarray takes the name of an index for that of its dimension.
     named = {"comparison": _plain(comparisons.rows).rename("comparison")}
@@ -168,7 +170,8 @@ def marginal_effects(
         if interacting[unit != 0].any():
             units = features.expand(np.tile(unit, (len(comparisons), 1)), comparisons.context)
             for part, eta in log_odds(weights, comparisons.user, units):
-                effects[:, k] += share[part] @ choices.advantage(eta)
+                of_rows = choices.of_users(comparisons.user[part])
+                effects[:, k] += share[part] @ of_rows.advantage(eta)
         else:
             gain = np.einsum("j,uj...->u...", unit[unit != 0], own[:, unit != 0].to_numpy())
             effects[:, k] = of_users @ choices.advantage(gain.reshape(len(gain), -1))

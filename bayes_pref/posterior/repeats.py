@@ -63,7 +63,7 @@ def repeats(
         blocks = log_odds(weights, user, difference[rows], same)
         for part, eta in blocks:  # of rows; those of the same pair stay together
             starts = np.flatnonzero(np.diff(same[part], prepend=-1))
-            chances = choices.probabilities(eta)
+            chances = choices.of_users(user[part]).probabilities(eta)
             chances = np.where(turned[part][:, None], chances[::-1], chances)
             owners = user[part][starts]
             np.add.at(count, owners, agreeing(np.ones((1, len(eta), 1)), starts))

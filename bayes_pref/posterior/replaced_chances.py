@@ -88,7 +88,7 @@ def chances(
         for part, eta in log_odds(weights, user.repeat(width), rows, together):
             at = slice(part.start // width, part.stop // width)
             shifted = eta.reshape(-1, width, eta.shape[1]) + margin[at][:, None]
-            chance = 0.5 + 0.5 * choices.advantage(shifted)
+            chance = 0.5 + 0.5 * choices.of_users(user[at]).advantage(shifted)
             total = total + np.einsum("t,tls->ls", share[at], chance)
         found.append(np.asarray(total).reshape(*shape, -1))
     return found

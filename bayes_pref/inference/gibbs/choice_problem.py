@@ -24,7 +24,8 @@ _DENSE = 0.3  # share of entries that are not zero, from which all are kept
 class ChoiceProblem(Problem):
     """Comparisons of any choice model with a `KernelForm`, and a Gaussian population.
 
-    Where everyone has the same weights all rows are those of one user. A draw holds theta, as
+    Where everyone has the same weights all rows are those of one user, unless some of the users
+    answer at random. A draw holds theta, as
     `Problem` has it, and then the choice model's unconstrained parameters.
 
     Attributes
@@ -37,12 +38,16 @@ class ChoiceProblem(Problem):
         Which weights have a sign; the population is then one of v in `Signs`, less its centre.
     signed
         (2, d) signs and centres on scaled features, as kernels read them; (2, 0) without signs.
+    careless
+        Shape of the Beta prior of the share of users who answer at random; None: nobody does. A
+        draw then holds the share last, and of each user the indicator before the weights.
     """
 
     rows: ChoiceRows  # type: ignore[assignment]
     form: KernelForm = field(default=PLAIN)
     signs: Signs | None = None
     signed: FloatArray = field(default_factory=lambda: np.zeros((2, 0)))
+    careless: tuple[float, float] | None = None
 
     @classmethod
     def read(
@@ -51,7 +56,7 @@ class ChoiceProblem(Problem):
         """Scale the data, and the priors with them."""
         fields = scaled_population(spec, comparisons)
         offsets = comparisons.offsets
-        if spec.pooled:
+        if spec.pooled and spec.careless is None:
             offsets = np.array([0, len(comparisons)])
             one = fields["population"].design[:1]
             fields["population"] = fields["population"]._replace(design=one)
@@ -60,12 +65,22 @@ class ChoiceProblem(Problem):
             # Of scaled features, whose weights are larger by the scale.
             centres = spec.signs.centre + np.log(comparisons.feature_scale)
             fields["signed"] = np.stack([spec.signs.sign, centres])
-        return cls(rows=rows, form=form, signs=spec.signs, **fields)
+        return cls(rows=rows, form=form, signs=spec.signs, careless=spec.careless, **fields)
 
     @property
     def n_columns(self) -> int:
         """Number of draws kept beside the weights: theta, and the choice model's parameters."""
-        return self.n_parameters + self.form.size
+        return self.n_parameters + self.form.size + (self.careless is not None)
+
+    @property
+    def n_values(self) -> int:
+        """Length of what is kept of every user: whether they answer at random, then weights."""
+        return super().n_values + (self.careless is not None)
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Users and values of each that a draw holds; no users where all are alike."""
+        return len(self.population.design) if self.n_values else 0, self.n_values
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the posterior, ready for JSON."""
@@ -76,6 +91,7 @@ class ChoiceProblem(Problem):
             "covariance": self.covariance,
             "concentration": population.concentration,
             "choice": repr(self.form),
+            "careless": repr(self.careless),
             "data and priors": digest(
                 *rows, *signed, population.design, population.precision, population.spread
             ),
@@ -83,7 +99,10 @@ class ChoiceProblem(Problem):
 
     def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) on raw units, by site; `weights` are changed in place."""
-        own = self.form.draws(theta[..., self.n_parameters :])
+        own = self.form.draws(theta[..., self.n_parameters :][..., : self.form.size])
+        if self.careless is not None:
+            own |= {"careless_share": theta[..., -1], "careless": weights[..., 0]}
+            weights = weights[..., 1:]
         found = super().raw(theta[..., : self.n_parameters], weights)
         return self._signed(found) | own
 
@@ -115,6 +134,7 @@ def _choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) 
         outcome=np.rint(comparisons.choice * (form.n_outcomes - 1)).astype(np.int64),
         stages=stages.astype(np.int64),
         stage_offsets=np.searchsorted(stages, offsets).astype(np.int64),
+        careless=np.zeros(len(offsets) - 1),
         family=form.family,
         n_outcomes=form.n_outcomes,
         probit=form.probit,

@@ -39,15 +39,27 @@ class DiagonalDensity(PartialDensity):
         """(n_batches, d, batch) zeta of the deviations v, in the expansion as it is."""
         here = self.at(theta)
         scale = here.lower.diagonal()[:, None]
+        information, linear = self.expansion
+        root = np.sqrt(1.0 + scale**2 * information)
+        score = linear - information * here.mean
+        return np.asarray(root * v - scale * score / root)
+
+    def deviations(self, theta: FloatArray, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(n_batches, d, batch) v at zeta, and log |dv / dzeta|, (n_batches, batch).
+
+        In the expansion of all choices, also of those that are left out.
+        """
+        here = self.at(theta)
+        scale = here.lower.diagonal()[:, None]
         root = np.sqrt(1.0 + scale**2 * self.information)
         score = self.linear - self.information * here.mean
-        return np.asarray(root * v - scale * score / root)
+        return (scale * score / root + zeta) / root, -np.log(root).sum(axis=1)
 
     def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
         """Log density without the prior of theta; fills v and each user's slopes."""
         scale = np.ascontiguousarray(here.lower.diagonal())
         slopes = (self._mean_slope, self._lower_slope, self._value_slope)
-        state = (*self._data(here.values), scale, self.information, self.linear, here.mean, zeta, v)
+        state = (*self._data(here.values), scale, *self.expansion, here.mean, zeta, v)
         return diagonal_log_density(*state, *slopes)
 
     def lower_slope(self) -> FloatArray:
@@ -66,7 +78,7 @@ class DiagonalDensity(PartialDensity):
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
         here = self.at(theta)
         scale = np.ascontiguousarray(here.lower.diagonal())
-        state = (*self._data(here.values), scale, self.information, self.linear, here.mean, zeta, v)
+        state = (*self._data(here.values), scale, *self.expansion, here.mean, zeta, v)
         return move_users_diagonal(*state, angle, leaps, rng)
 
     def fisher(self, theta: FloatArray) -> FloatArray:
@@ -76,7 +88,7 @@ class DiagonalDensity(PartialDensity):
         """
         here = self.at(theta)
         total = np.diag(self.prior_precision())
-        information = self._by_user(self.information)
+        information = self._by_user(self.expansion[0])
         scale = here.lower.diagonal()
         inverse = information / (1.0 + information * scale**2)  # (tau^2 + 1 / H)^-1
         means, scales, _, _ = self.places

@@ -21,6 +21,10 @@ from bayes_pref.inference.gibbs.kernels.correlation_root import (
     correlation_root,
     correlation_slope,
 )
+from bayes_pref.inference.gibbs.kernels.heeding import (
+    deviations_from_zeta,
+    user_log_likelihoods,
+)
 from bayes_pref.inference.gibbs.kernels.partial_centring import (
     expand_likelihoods,
     move_users,
@@ -113,6 +117,8 @@ class PartialDensity:
     ----------
     information, linear
         (n_batches, d, d, batch) and (n_batches, d, batch): H and h of the expansion.
+    expansion
+        The same, without the choices that `leave_out` has left out.
     size
         Length of theta, m.
     """
@@ -137,6 +143,24 @@ class PartialDensity:
         self._mean_slope = np.zeros(shape)
         self._lower_slope = np.zeros_like(self.information)
         self._value_slope = np.zeros((self.n_batches, n_values, BATCH))
+        self._kept: tuple[FloatArray, FloatArray] | None = None
+
+    @property
+    def expansion(self) -> tuple[FloatArray, FloatArray]:
+        """H and h of the choices that are not left out."""
+        return (self.information, self.linear) if self._kept is None else self._kept
+
+    def leave_out(self, left_out: FloatArray) -> None:
+        """Leave users' choices out of the expansion as it is now: those whose (n_users,) is 1."""
+        kept = 1.0 - self.by_batch(left_out)[:, None]
+        whole = kept.reshape(len(kept), *[1] * (self.information.ndim - 2), BATCH)
+        self._kept = (self.information * whole, self.linear * kept)
+
+    def by_batch(self, values: FloatArray) -> FloatArray:
+        """(n_batches, batch) of (n_users,), filled up with zeros."""
+        filled = np.zeros(self.n_batches * BATCH)
+        filled[: self.n_users] = values
+        return filled.reshape(self.n_batches, BATCH)
 
     def start(self, rng: np.random.Generator) -> FloatArray:
         """Return a theta far from those of other chains, tau never near zero."""
@@ -202,9 +226,25 @@ class PartialDensity:
     def standardised(self, theta: FloatArray, v: FloatArray) -> FloatArray:
         """(n_batches, d, batch) zeta of the deviations v, in the expansion as it is."""
         here, zeta = self.at(theta), np.empty_like(v)
-        full, expansion = self.problem.population.full, (self.information, self.linear)
-        zeta_from_deviations(here.lower, full, *expansion, here.mean, v, zeta)
+        full = self.problem.population.full
+        zeta_from_deviations(here.lower, full, *self.expansion, here.mean, v, zeta)
         return zeta
+
+    def deviations(self, theta: FloatArray, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(n_batches, d, batch) v at zeta, and log |dv / dzeta|, (n_batches, batch).
+
+        In the expansion of all choices, also of those that are left out.
+        """
+        here, v, log_volume = self.at(theta), np.empty_like(zeta), np.empty((len(zeta), BATCH))
+        full, expansion = self.problem.population.full, (self.information, self.linear)
+        deviations_from_zeta(here.lower, full, *expansion, here.mean, zeta, v, log_volume)
+        return v, log_volume
+
+    def user_log_likelihoods(self, theta: FloatArray, v: FloatArray) -> FloatArray:
+        """(n_users,) log likelihood of each user's choices at deviations v, none left out."""
+        found = np.empty(self.n_users)
+        user_log_likelihoods(*self._data(self.at(theta).values), self.weights(theta, v), found)
+        return found
 
     def log_density(
         self, theta: FloatArray, zeta: FloatArray, v: FloatArray
@@ -236,7 +276,7 @@ class PartialDensity:
 
     def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
         """Log density without the prior of theta; fills v and each user's slopes."""
-        full, expansion = self.problem.population.full, (self.information, self.linear)
+        full, expansion = self.problem.population.full, self.expansion
         slopes = (self._mean_slope, self._lower_slope, self._value_slope)
         state = (*self._data(here.values), here.lower, full, *expansion, here.mean, zeta, v)
         return population_log_density(*state, *slopes)
@@ -256,8 +296,7 @@ class PartialDensity:
     ) -> float:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
         here, full = self.at(theta), self.problem.population.full
-        expansion = (self.information, self.linear)
-        state = (*self._data(here.values), here.lower, full, *expansion, here.mean, zeta, v)
+        state = (*self._data(here.values), here.lower, full, *self.expansion, here.mean, zeta, v)
         return move_users(*state, angle, leaps, rng)
 
     def prior_precision(self) -> FloatArray:
@@ -280,7 +319,7 @@ class PartialDensity:
         """
         here, d = self.at(theta), self.d
         total = np.diag(self.prior_precision())
-        information = self.information.transpose(0, 3, 1, 2).reshape(-1, d, d)[: self.n_users]
+        information = self.expansion[0].transpose(0, 3, 1, 2).reshape(-1, d, d)[: self.n_users]
         scaled = here.lower.T @ information
         within = np.linalg.solve(np.eye(d) + scaled @ here.lower, scaled)
         inverse = information - scaled.swapaxes(1, 2) @ within  # (Sigma + H^-1)^-1

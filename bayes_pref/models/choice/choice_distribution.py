@@ -15,7 +15,7 @@ import torch
 from scipy.special import expit
 
 from bayes_pref.seeding import standard_torch
-from bayes_pref.types import FloatArray, Samples
+from bayes_pref.types import FloatArray, IntArray, Samples
 
 Tensor = torch.Tensor
 LogOutcomes = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
@@ -36,6 +36,10 @@ class ChoiceDistribution:
         (..., sample) draws of the parameters by name.
     logistic
         Whether it is P(left) = 1 / (1 + exp(-eta)) and no more, which is then computed directly.
+    careless
+        (row, sample): 1 where the answers of the first axis of eta are random, every outcome being
+        equally likely, and 0 elsewhere. None: all heed the rewards. It is made with a row a user;
+        `of_users` gives that of other rows.
 
     Examples
     --------
@@ -50,6 +54,7 @@ class ChoiceDistribution:
     log_outcomes: LogOutcomes
     parameters: Mapping[str, FloatArray] = field(default_factory=dict)
     logistic: bool = False
+    careless: FloatArray | None = None
 
     @cached_property
     def n_outcomes(self) -> int:
@@ -67,19 +72,48 @@ class ChoiceDistribution:
     def take(self, samples: Samples) -> ChoiceDistribution:
         """Return the distribution at some of the samples."""
         chosen = {name: values[..., samples] for name, values in self.parameters.items()}
-        return replace(self, parameters=chosen)
+        careless = None if self.careless is None else self.careless[:, samples]
+        return replace(self, parameters=chosen, careless=careless)
+
+    def of_users(self, users: Samples) -> ChoiceDistribution:
+        """Return the distribution of the answers of some users, by their codes or a slice.
+
+        The same one, where all heed the rewards.
+
+        Examples
+        --------
+        >>> import bayes_pref as bp
+        >>> both = replace(bp.Logit().at(), careless=np.array([[0.0], [1.0]]))
+        >>> both.of_users(np.array([1, 0])).preferred(np.array([[2.0], [2.0]])).round(3).ravel()
+        array([0.5  , 0.881])
+        """
+        return self if self.careless is None else replace(self, careless=self.careless[users])
+
+    def stage_lapse(self, stage: IntArray) -> FloatArray | None:
+        """Probability that stages are answered at random, (sample,) or (stage, sample).
+
+        Parameters
+        ----------
+        stage
+            (row,) nondecreasing codes of the stages of the rows that this is the distribution of.
+        """
+        lapse = self.parameters.get("lapse")
+        if self.careless is None:
+            return lapse
+        careless = self.careless[np.flatnonzero(np.diff(stage, prepend=-1))]
+        return careless if lapse is None else careless + (1.0 - careless) * lapse
 
     def probabilities(self, eta: FloatArray) -> FloatArray:
         """Probability of every outcome, from right to left: (outcome, ..., sample)."""
         if self.logistic:
-            left = probability(eta)
+            left = self._mixed(probability(eta), 0.5, eta)
             return np.stack([1.0 - left, left])
-        return np.exp(self._log(eta))
+        return self._mixed(np.exp(self._log(eta)), 1.0 / self.n_outcomes, eta)
 
     def preferred(self, eta: FloatArray) -> FloatArray:
         """Probability that left is chosen, or of all levels that find it better: like `eta`."""
         if self.logistic:
-            return probability(eta)
+            return self._mixed(probability(eta), 0.5, eta)
         return np.asarray(self.probabilities(eta)[(self.n_outcomes + 1) // 2 :].sum(axis=0))
 
     def tied(self, eta: FloatArray) -> FloatArray | None:
@@ -91,7 +125,7 @@ class ChoiceDistribution:
     def advantage(self, eta: FloatArray) -> FloatArray:
         """P(preferred) - P(the other preferred), over both ways to place the two: like `eta`."""
         if self.logistic:
-            return 2.0 * probability(eta) - 1.0
+            return self._mixed(2.0 * probability(eta) - 1.0, 0.0, eta)
         half = self.n_outcomes // 2
         there, back = self.probabilities(eta), self.probabilities(-eta)
         difference = there[-half:].sum(axis=0) - there[:half].sum(axis=0)
@@ -108,15 +142,20 @@ class ChoiceDistribution:
         choice
             (row,): 1 left, 0 right, 0.5 a tie; k / (K - 1) for level k.
         """
+        at_random = -np.log(self.n_outcomes)
         if self.logistic:
-            return log_likelihood(eta, choice.reshape(-1, *[1] * (eta.ndim - 1)))
+            found = log_likelihood(eta, choice.reshape(-1, *[1] * (eta.ndim - 1)))
+            return self._mixed(found, at_random, eta)
         made = np.rint(choice * (self.n_outcomes - 1)).astype(np.intp)
-        return np.asarray(self._log(eta)[made, np.arange(len(made))])
+        each = np.asarray(self._log(eta)[made, np.arange(len(made))])
+        return self._mixed(each, at_random, eta)
 
     def derivatives(
         self, eta: FloatArray, choice: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Log probability of the choices made, and its first two derivatives with respect to eta.
+
+        Of answers that heed the rewards.
 
         Parameters
         ----------
@@ -136,8 +175,8 @@ class ChoiceDistribution:
         """
         if self.logistic:
             left = probability(eta)
-            slope = choice.reshape(-1, *[1] * (eta.ndim - 1)) - left
-            return self.log_likelihood(eta, choice), slope, -left * (1.0 - left)
+            answers = choice.reshape(-1, *[1] * (eta.ndim - 1))
+            return log_likelihood(eta, answers), answers - left, -left * (1.0 - left)
         with standard_torch():
             made = torch.tensor(np.rint(choice * (self.n_outcomes - 1)).astype(np.int64))
             at = torch.tensor(eta, requires_grad=True)
@@ -151,11 +190,21 @@ class ChoiceDistribution:
         """Draw choices: like `eta`, in the values of `Comparisons.choice`."""
         below = rng.random(eta.shape)
         if self.logistic:
-            return (below < probability(eta)).astype(np.float64)
+            return (below < self.preferred(eta)).astype(np.float64)
         # From the left, so that the same random numbers give the same answers as above.
         reached = np.cumsum(self.probabilities(eta)[:0:-1], axis=0)
         steps = self.n_outcomes - 1
         return np.asarray((steps - (below >= reached).sum(axis=0)) / steps)
+
+    def _mixed(self, values: FloatArray, at_random: float, eta: FloatArray) -> FloatArray:
+        """Values like `eta`, or with outcomes first, and `at_random` of answers at random."""
+        if self.careless is None:
+            return values
+        rows, samples = self.careless.shape
+        if rows != len(eta):
+            raise ValueError(f"of {rows} rows, and asked about {len(eta)}; take those of_users")
+        careless = self.careless.reshape(rows, *[1] * (eta.ndim - 2), samples)
+        return np.asarray(np.where(careless > 0.0, at_random, values))
 
     def _log(self, eta: FloatArray) -> FloatArray:
         with standard_torch(), torch.no_grad():

@@ -9,7 +9,7 @@ choices between two     `Logit(ties, lapse, position)` or, with link="probit",
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from bayes_pref.data.sides import ONE_SIDED, TOSS
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
+from bayes_pref.models.choice.effects import CARELESS_SHAPE
 from bayes_pref.models.choice.links import LINKS, Link
 from bayes_pref.models.choice.logit import Logit
 from bayes_pref.models.choice.ordinal import Ordinal
@@ -48,11 +49,15 @@ class ChoiceSettings(settings.CheckedKeywords):
         Whether there is a position bias; see `Logit`.
     ties
         Whether there are ties; see `Logit`. None: if the data have any.
+    reliability
+        Whether some users answer everything at random: each one with probability `careless_share`,
+        ~ Beta(1, 9). The posterior of `careless` says who. It goes with any `choice`.
 
     Raises
     ------
     ModelError
-        If a setting is none of these, or `choice` is given together with another.
+        If a setting is none of these, or `choice` is given together with another of them but
+        `reliability`.
     """
 
     choice: ChoiceModel | None = None
@@ -60,6 +65,7 @@ class ChoiceSettings(settings.CheckedKeywords):
     lapse: bool = False
     position: bool = False
     ties: bool | None = None
+    reliability: bool = False
 
     def check_choice_settings(self) -> None:
         """Validate the settings."""
@@ -78,6 +84,7 @@ class ChoiceSettings(settings.CheckedKeywords):
             link=settings.one_of(*LINKS),
             lapse=settings.boolean,
             position=settings.boolean,
+            reliability=settings.boolean,
             ties=settings.optional(settings.boolean),
         )
         if self.ties and self.link == "probit":
@@ -88,7 +95,13 @@ class ChoiceSettings(settings.CheckedKeywords):
 
     def choice_keywords(self) -> dict[str, Any]:
         """Return the settings that are not the default, as keywords for another reward model."""
-        return self._shorthand() if self.choice is None else {"choice": self.choice}
+        found = self._shorthand() if self.choice is None else {"choice": self.choice}
+        return found | ({"reliability": True} if self.reliability else {})
+
+    @property
+    def careless_shape(self) -> tuple[float, float] | None:
+        """Shape of the Beta prior of the share of users who answer at random; None: nobody does."""
+        return CARELESS_SHAPE if self.reliability else None
 
     def choice_model(self, comparisons: Comparisons) -> ChoiceModel:
         """Return the choice model of these data.
@@ -151,8 +164,15 @@ class ChoiceSettings(settings.CheckedKeywords):
     def choice_distribution(
         self, draws: xr.Dataset, comparisons: Comparisons
     ) -> ChoiceDistribution:
-        """Return the distribution of choices at posterior draws, chains one after the other."""
-        return self.choice_model(comparisons).distribution(draws, comparisons.outcome)
+        """Return the distribution of choices at posterior draws, chains one after the other.
+
+        Where some users may answer at random, it is that of their answers, one row a user.
+        """
+        found = self.choice_model(comparisons).distribution(draws, comparisons.outcome)
+        if "careless" not in draws:
+            return found
+        careless = draws["careless"].transpose("user", "chain", "draw").to_numpy()
+        return replace(found, careless=careless.reshape(len(careless), -1))
 
     def _shorthand(self) -> dict[str, Any]:
         """Settings other than `choice` that are not the default."""

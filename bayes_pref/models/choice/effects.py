@@ -21,6 +21,7 @@ Tensor = torch.Tensor
 
 POSITION_SD = 1.0
 LAPSE_SHAPE = (1.0, 19.0)
+CARELESS_SHAPE = (1.0, 9.0)  # of the share of users who answer everything at random
 
 
 def double(value: float) -> Tensor:

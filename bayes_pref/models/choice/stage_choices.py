@@ -45,7 +45,8 @@ def log_stages(
     choice
         (row,) 0 where the other alternative is chosen instead. None: 1 in all rows.
     lapse
-        (...) probability that a stage is answered at random. None: there are no lapses.
+        (...) or (stage, ...) probability that a stage is answered at random. None: there are no
+        lapses.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def log_stages(
         found = found + np.add.reduceat(instead * eta, starts, axis=0)
     if lapse is not None:
         even = evenly(stage).reshape(-1, *[1] * (eta.ndim - 1))
-        with np.errstate(divide="ignore"):  # a lapse rate of exactly zero
+        with np.errstate(divide="ignore"):  # a lapse rate of exactly zero or one
             found = np.logaddexp(np.log1p(-lapse) + found, np.log(lapse * even))
     return np.asarray(found)
 
@@ -96,6 +97,7 @@ def others(eta: FloatArray, stage: IntArray, lapse: FloatArray | None = None) ->
     found = np.exp(log_stages(eta, stage)[stage] - eta)
     if lapse is not None:
         even = evenly(stage)[stage].reshape(-1, *[1] * (eta.ndim - 1))
+        lapse = lapse[stage] if lapse.ndim == eta.ndim else lapse
         found = (1.0 - lapse) * found + lapse * even
     return np.asarray(found)
 
@@ -158,7 +160,7 @@ def draw_stages(
     """Draw stages: 0 in the row of the alternative chosen instead, 1 elsewhere, like `eta`.
 
     The alternative with the highest reward plus Gumbel noise is chosen; of a stage that is answered
-    at random, with probability `lapse` (...), the one with the highest noise.
+    at random, with probability `lapse`, the one with the highest noise.
 
     Examples
     --------

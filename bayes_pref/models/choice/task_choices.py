@@ -40,7 +40,7 @@ def log_tasks(
         return choices.log_likelihood(eta, choice)
     assert outcome.task is not None  # as validated
     first = np.flatnonzero(np.diff(outcome.task, prepend=-1))
-    stages = log_stages(eta, outcome.stage, choice, choices.parameters.get("lapse"))
+    stages = log_stages(eta, outcome.stage, choice, choices.stage_lapse(outcome.stage))
     return np.add.reduceat(stages, first, axis=0)
 
 
@@ -60,5 +60,5 @@ def draw_rows(
         Source of random numbers.
     """
     if isinstance(outcome, Ranking):
-        return draw_stages(eta, outcome.stage, rng, choices.parameters.get("lapse"))
+        return draw_stages(eta, outcome.stage, rng, choices.stage_lapse(outcome.stage))
     return choices.draw(eta, rng)

@@ -21,6 +21,9 @@ pytestmark = pytest.mark.long
 MODELS = {
     "tasks": bp.HierarchicalReward(),
     "tasks, lapse": bp.HierarchicalReward(lapse=True),
+    "tasks, reliability": bp.HierarchicalReward(reliability=True),
+    "reliability": bp.HierarchicalReward(reliability=True, covariance="full"),
+    "reliability, pooled": bp.PooledReward(reliability=True, position=True),
     "best-worst": bp.HierarchicalReward(),
     "ranking, full": bp.HierarchicalReward(covariance="full"),
     "ties": bp.HierarchicalReward(position=True),

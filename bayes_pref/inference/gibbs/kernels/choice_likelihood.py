@@ -47,6 +47,9 @@ class ChoiceRows(NamedTuple):
         rows are choices of their own.
     stage_offsets
         (n_users + 1,): stages of user i.
+    careless
+        (n_users,): 1 where a user's answers are taken to be random, so that their likelihood does
+        not depend on anything; 0 of all others.
     family, n_outcomes, probit
         Of the `KernelForm`.
     """
@@ -59,6 +62,7 @@ class ChoiceRows(NamedTuple):
     outcome: IntArray
     stages: IntArray
     stage_offsets: IntArray
+    careless: FloatArray
     family: int
     n_outcomes: int
     probit: bool

@@ -63,7 +63,7 @@ def likelihoods_of_batch(
     n_users = rows.offsets.size - 1
     for w in range(BATCH):
         total[w] = 0.0
-        if first + w >= n_users:
+        if first + w >= n_users or rows.careless[first + w] > 0.0:
             for k in range(d):
                 slope[k, w] = 0.0
             for k in range(values.size):

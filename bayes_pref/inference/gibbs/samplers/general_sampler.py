@@ -3,7 +3,11 @@
 A sweep moves, by Hamiltonian trajectories,
 
 1. every user's zeta given the population: users are apart, accepted one by one;
-2. the population and the choice model's parameters given all zeta.
+2. the population and the choice model's parameters given all zeta;
+
+and before these, where some users answer at random, draws who does (`careless_users`). In warm-up
+that begins when the chain is no longer far off: a population that is far from everybody would
+explain nobody's answers better than a coin.
 
 zeta is nearly standard normal and nearly independent of the population (`partial_centring`), so
 both moves go far. In warm-up the expansion of users' likelihoods is renewed, first at their
@@ -16,10 +20,13 @@ stays there.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.adaptation import CHUNK
+from bayes_pref.inference.gibbs.careless_users import CarelessUsers
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
@@ -47,7 +54,10 @@ _SHORT_SHARE = 0.1  # of the population's moves
 
 
 class GeneralSampler(Sampler[ChoiceProblem]):
-    """Gaussian users, or one for all, with any choice model that kernels can read."""
+    """Gaussian users, or one for all, with any choice model that kernels can read.
+
+    Some of the users may answer at random.
+    """
 
     position_bias = True
 
@@ -95,6 +105,10 @@ class GeneralChain(Chain):
         self, problem: ChoiceProblem, warmup: int, thin: int, rng: np.random.Generator, store: Store
     ) -> None:
         super().__init__(warmup, thin, rng, store)
+        self.careless = None
+        if problem.careless is not None:
+            self.careless = CarelessUsers(problem, problem.careless)
+            problem = self.careless.problem
         self.problem = problem
         many = problem.population.precision.shape[1] > _MANY_FEATURES
         apart = many and not problem.population.full
@@ -134,17 +148,33 @@ class GeneralChain(Chain):
             "looked": self.looked,
             "log_step": self.log_step,
             "log_turn": self.log_turn,
+            **({} if self.careless is None else self.careless.arrays()),
         }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned; see `Chain.restore`."""
+        super().restore(state)
+        if self.careless is not None:
+            self.careless.apply(self.density)
 
     def advance(self) -> int:
         """Run one more sweep."""
+        careless = self.careless
+        if careless is not None and self.done >= _FAR[-1] * self.warmup:
+            careless.draw(self.density, self.theta, self.zeta, self.v, self.rng)
         of_users = self._move_users()
         acceptance, log_density = self._move_population()
         if self.keeps:
             draw, store = self.kept, self.store
-            store.theta[draw] = self.density.lower_entries(self.theta)
+            kept = self.density.lower_entries(self.theta)
+            store.theta[draw, : kept.size] = kept
+            if careless is not None:
+                store.theta[draw, -1] = careless.share[0]
+                store.weights[draw, :, 0] = careless.indicators
+                log_density += careless.log_density()
             if not self.problem.pooled:
-                store.weights[draw] = self.density.weights(self.theta, self.v)
+                weights = self.density.weights(self.theta, self.v)
+                store.weights[draw, :, -weights.shape[1] :] = weights
             store.stats[draw] = acceptance, log_density
         self.done += 1
         if self.done <= self.warmup:
@@ -199,7 +229,7 @@ class GeneralChain(Chain):
             self.log_step += gain * (acceptance - 0.8)
         self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
         if self.done > self.warmup // 5 and self.done % CHUNK == 0:
-            self.density.add_expansion(self.mean, self.theta, self.v)
+            self.density.add_expansion(self.mean, self.theta, self._heeding())
         stage = self.looks.get(self.done)
         if stage is not None:
             self._look(stage)
@@ -207,9 +237,11 @@ class GeneralChain(Chain):
     def _look(self, stage: int) -> None:
         """Renew the expansion and the metric."""
         if self.mean.count[0] < _FEW:
-            self.density.expand(self.theta, self.density.weights(self.theta, self.v))
+            self.density.expand(self.theta, self.density.weights(self.theta, self._heeding()))
         else:
             self.density.expand_by(self.mean)
+        if self.careless is not None:
+            self.careless.apply(self.density)
         self.zeta[...] = self.density.standardised(self.theta, self.v)
         if stage == 0:
             self._whiten(self.density.fisher(self.theta))
@@ -223,6 +255,12 @@ class GeneralChain(Chain):
             self.curvature += (new - self.curvature) / self.looked[0]
             self._whiten(self.curvature)
             self.log_step[...] = np.maximum(self.log_step, np.log(0.4))
+
+    def _heeding(self) -> FloatArray:
+        """Deviations v, of users who answer at random those that they would have otherwise."""
+        if self.careless is None:
+            return self.v
+        return self.density.deviations(self.theta, self.zeta)[0]
 
     def _whiten(self, curvature: FloatArray) -> None:
         """Use a curvature as the metric; directions without any have that of a weak prior."""

@@ -73,6 +73,8 @@ class Sampler(ABC, Generic[P]):
             return f"{type(self).__name__} is for another structure of the population"
         if spec.signs is not None:
             return f"{type(self).__name__} is for weights of either sign"
+        if spec.careless is not None:
+            return "Gibbs samples people who answer at random with Gaussian users alone"
         reason = choice_model.beyond_logistic
         if choice_model.position_sd is not None and not self.position_bias:
             reason = "a position bias"
