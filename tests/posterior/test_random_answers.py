@@ -160,9 +160,9 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_lapse_rate_no_answer_is_random() -> None:
-    with pytest.raises(bp.ModelError, match="reliability=True.*lapse=True"):
+    with pytest.raises(bp.ModelError, match=r"reliability=True.*lapse=True"):
         made_posterior(asked("pairs")).reliability()
-    with pytest.raises(bp.ModelError, match="reliability=True.*lapse=True"):
+    with pytest.raises(bp.ModelError, match=r"reliability=True.*lapse=True"):
         made_posterior(stage_comparisons(), bp.PooledReward()).reliability()
     with pytest.raises(bp.DataError, match="interval"):
         fitted("pairs", 20).reliability(interval=2.0)
