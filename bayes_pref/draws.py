@@ -5,6 +5,8 @@ Dimensions are found by name throughout, so that their order in a dataset does n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,6 +49,8 @@ def label(
         for name, dims in variables.items()
         for dim, size in zip(dims, values[name].shape[2:], strict=True)
     }
+    if "exposure" in sizes:
+        labels["exposure"] = curved_names(contexts)[: sizes["exposure"]]
     if "factor" in sizes:
         labels["factor"] = [f"factor_{number + 1}" for number in range(sizes["factor"])]
     for dim, size in sizes.items():
@@ -59,6 +63,19 @@ def label(
         coords={"chain": np.arange(chains), "draw": np.arange(draws)}
         | {dim: labels[dim] for dim in labels if dim in used},
     )
+
+
+def curved_names(contexts: Sequence[str]) -> list[str]:
+    """Names of the squares of exposures, then of their products.
+
+    Examples
+    --------
+    >>> curved_names(["age", "length"])
+    ['age^2', 'length^2', 'age x length']
+    """
+    return [f"{name}^2" for name in contexts] + [
+        f"{name} x {other}" for name, other in combinations(contexts, 2)
+    ]
 
 
 def parameters(variable: xr.DataArray) -> tuple[list[str], FloatArray]:

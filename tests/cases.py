@@ -15,6 +15,7 @@ MODELS: dict[str, bp.RewardModel] = {
     "diagonal, raw scale": bp.HierarchicalReward(scale="raw"),
     "full": bp.HierarchicalReward(covariance="full"),
     "diagonal, exposure": bp.HierarchicalReward(exposure=True),
+    "diagonal, flexible": bp.HierarchicalReward(exposure="flexible"),
     "full, exposure": bp.HierarchicalReward(covariance="full", exposure=True),
     "full, strong prior": bp.HierarchicalReward(
         covariance="full", concentration=5.0, spread_sd=0.3
@@ -44,6 +45,7 @@ SIGNED: dict[str, bp.RewardModel] = {
 # Other settings of samplers that are calibrated under another name.
 VARIANTS = {
     *("diagonal, raw scale", "full, strong prior", "full, exposure", "full, position"),
+    "diagonal, flexible",
     *("one factor, position", "shared cause, full"),
 }
 
@@ -52,7 +54,7 @@ VARIANTS = {
 LONG = {
     *("mixture", "mixture, exposure", "shared cause", "shared cause, full"),
     *("two factors, no noise", "one factor, position", "full, exposure", "full, position"),
-    *("diagonal, position", "diagonal, exposure"),
+    *("diagonal, position", "diagonal, exposure", "diagonal, flexible"),
     *("full", "full, strong prior", "full, covariates", "diagonal, raw scale"),
 }
 

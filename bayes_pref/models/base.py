@@ -156,17 +156,22 @@ class RewardModel(ChoiceSettings, ABC):
             f"{type(self).__name__} has no mixture components; fit bp.MixtureReward(components=2)"
         )
 
-    def with_exposure(self, comparisons: Comparisons) -> RewardModel:
+    def with_exposure(
+        self, comparisons: Comparisons, *, curve_sd: Mapping[str, float] | None = None
+    ) -> RewardModel:
         """Return a model whose weights may depend on exposure: this one, if they may already.
 
         Otherwise a `HierarchicalReward` with the same priors, as far as it has them, and the same
-        choice model.
+        choice model. With `curve_sd` weights may depend on squares and products of exposures, too,
+        with coefficients of this prior sd.
         """
         spec = self.spec(comparisons)
         if spec is not None and spec.depends_on_exposure:
             return self
         described = {"model": "HierarchicalReward", "exposure": True, "mean_sd": self.mean_sd}
         described |= {"scale": self.scale, "log_bias": has_log(comparisons)}
+        if curve_sd:
+            described |= {"exposure": "flexible", "curve_sd": curve_sd}
         return from_settings(described | self._choice_settings())
 
     def without_exposure(self) -> RewardModel:

@@ -3,24 +3,29 @@
     mu_k ~ Normal(0, (mean_sd / s_k)^2)
     tau_k ~ HalfNormal(spread_sd / s_k)
     B_kj ~ Normal(0, (effect_sd / (s_k r_j))^2)             with covariates
-    G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True
+    G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True or "flexible"
+    H_kj ~ Normal(0, (curve_sd / s_k)^2)                    exposure="flexible"
     R ~ LKJ(concentration)                                  covariance="full"
     b_i ~ the bias of `log_bias`, if any, in rows that were not assigned at random
-    w_i ~ Normal(mu + B (c_i - mean c) + G z_i, Sigma),  Sigma = diag(tau) R diag(tau)
+    w_i ~ Normal(mu + B (c_i - mean c) + G z_i + H h_i, Sigma),  Sigma = diag(tau) R diag(tau)
     choice_n ~ the choice model at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
 
 s_k is the root mean square of feature k's differences and r_j the sd of covariate j over users
 (both 1 with scale="raw"). z_i are the means of the contexts of user i's comparisons, standardised
 over users: the correlated random effects of Mundlak (1978, Econometrica 46), which separate
-differences between the users who are shown a context from effects of that context. R is the
-identity with covariance="diagonal". Where `constraints` give a weight a sign, all this holds for
-the logarithm of its size, as in `PopulationSpec.with_signs`. This is a hierarchical Bayes logit
-(Allenby & Rossi 1998) with the LKJ prior of Lewandowski, Kurowicka & Joe (2009).
+differences between the users who are shown a context from effects of that context. Where users have
+made unequal numbers of comparisons, z_i is what these means say of their exposure (`exposure_of` in
+`bayes_pref.models.regressors`). h_i are the squares and products of z_i, less their linear parts
+and standardised over users. R is the identity with covariance="diagonal". Where `constraints` give
+a weight a sign, all this holds for the logarithm of its size, as in `PopulationSpec.with_signs`.
+This is a hierarchical Bayes logit (Allenby & Rossi 1998) with the LKJ prior of Lewandowski,
+Kurowicka & Joe (2009).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pyro
@@ -40,9 +45,16 @@ from bayes_pref.models.population_sites import (
     spread_site,
     weights_site,
 )
-from bayes_pref.models.regressors import covariate_terms, exposure_term, feature_units
+from bayes_pref.models.regressors import (
+    covariate_terms,
+    curve_terms,
+    exposure_term,
+    feature_units,
+)
 from bayes_pref.models.signed_reward import SignedReward
 from bayes_pref.models.spec import PopulationSpec
+
+_CURVE_SD = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +82,12 @@ class HierarchicalReward(SignedReward):
     exposure
         Whether weights may depend on the contexts that a user is shown: w_i ~ Normal(mu + B c_i +
         G z_i, Sigma). `G` is in log-odds per raw unit of a feature and sd over users of their mean
-        context.
+        context. "flexible": on the squares and products of these, too, with coefficients `H`.
+    curve_sd
+        With exposure="flexible", the prior sd of `H`, log-odds per scaled unit of a feature and sd
+        over users of a square or product; or those of some by name, such as ``{"age^2": 0.2, "age x
+        length": 0.1}``, which leaves out the others. `bayes_pref.diagnose` takes what the data
+        suggest. None: 0.3.
     concentration
         Of the LKJ prior of the correlations; the default, 2, mildly favours small ones.
     log_bias
@@ -119,7 +136,9 @@ class HierarchicalReward(SignedReward):
     spread_sd: float = 1.0
     effect_sd: float = 1.0
     concentration: float = 2.0
-    exposure: bool = False
+    exposure: bool | Literal["flexible"] = False
+    # Not part of the hash: a dict has none.
+    curve_sd: float | Mapping[str, float] | None = field(default=None, hash=False)
     log_bias: bool = False
     bias_sd: float = 0.25
 
@@ -129,7 +148,8 @@ class HierarchicalReward(SignedReward):
         settings.check(
             self,
             covariance=settings.one_of("diagonal", "full"),
-            exposure=settings.boolean,
+            exposure=_exposure,
+            curve_sd=settings.optional(_curve_sd),
             log_bias=settings.boolean,
         )
         if self.log_bias and self.constraints:
@@ -139,11 +159,14 @@ class HierarchicalReward(SignedReward):
             )
 
     def settings(self) -> dict[str, Any]:
-        """Return name and settings, ready for JSON; of a log's bias only where there is one."""
+        """Return name and settings, ready for JSON, without what does not matter or is not given."""
         found = super().settings()
         if not self.log_bias:
             del found["log_bias"], found["bias_sd"]
-        return found
+        curve_sd = found.pop("curve_sd")
+        if isinstance(curve_sd, Mapping):
+            curve_sd = dict(curve_sd)
+        return found if curve_sd is None else found | {"curve_sd": curve_sd}
 
     def check(self, comparisons: Comparisons) -> None:
         """Refuse comparisons that the model cannot describe.
@@ -163,9 +186,9 @@ class HierarchicalReward(SignedReward):
             )
         if self.exposure and not comparisons.features.contexts:
             raise ModelError(
-                "HierarchicalReward(exposure=True) needs the contexts in which users were asked, "
-                "and these comparisons have none; pass their columns as context=[...] when reading "
-                "the data, or leave exposure out"
+                f"HierarchicalReward(exposure={self.exposure!r}) needs the contexts in which users "
+                "were asked, and these comparisons have none; pass their columns as context=[...] "
+                "when reading the data, or leave exposure out"
             )
         if self.log_bias:
             LogBias.read(comparisons, comparisons.feature_scale)
@@ -203,6 +226,9 @@ class HierarchicalReward(SignedReward):
         terms = covariate_terms(self.effect_sd, self.scale, comparisons)
         if self.exposure:
             terms += (exposure_term(self.effect_sd, self.scale, comparisons),)
+        if self.exposure == "flexible":
+            curve_sd = _CURVE_SD if self.curve_sd is None else self.curve_sd
+            terms += curve_terms(curve_sd, self.scale, comparisons)
         plain = PopulationSpec(
             mean_sd=self.mean_sd / units,
             spread_sd=self.spread_sd / units,
@@ -214,17 +240,35 @@ class HierarchicalReward(SignedReward):
         )
         return self.constrained(plain, comparisons)
 
-    def with_exposure(self, comparisons: Comparisons) -> HierarchicalReward:
-        """Return the model with exposure=True, and without constraints.
+    def with_exposure(
+        self, comparisons: Comparisons, *, curve_sd: Mapping[str, float] | None = None
+    ) -> HierarchicalReward:
+        """Return the model with exposure, and without constraints.
 
-        Shifts of the mean of weights are linear in the exposure, which constrained ones are not.
-        Where some pairs were assigned at random, the log may be biased.
+        Shifts of the mean of weights are linear in the regressors, which those of constrained ones
+        are not. Where some pairs were assigned at random, the log may be biased.
         """
-        log_bias = self.log_bias or has_log(comparisons)
-        if self.exposure and not self.constraints and log_bias == self.log_bias:
-            return self
-        return replace(self, exposure=True, constraints=None, log_bias=log_bias)
+        changes: dict[str, Any] = {"exposure": self.exposure or True, "constraints": None}
+        changes["log_bias"] = self.log_bias or has_log(comparisons)
+        if curve_sd and self.exposure != "flexible":
+            changes |= {"exposure": "flexible", "curve_sd": curve_sd}
+        found = replace(self, **changes)
+        return self if found == self else found
 
     def without_exposure(self) -> HierarchicalReward:
         """Return the model with exposure=False."""
         return replace(self, exposure=False) if self.exposure else self
+
+
+def _exposure(value: object) -> Any:
+    """True, False or "flexible"."""
+    if isinstance(value, str):
+        return settings.one_of("flexible", other="True or False")(value)
+    return settings.boolean(value)
+
+
+def _curve_sd(value: object) -> Any:
+    """A positive number, or one by name."""
+    if isinstance(value, Mapping):
+        return {str(name): settings.positive(sd) for name, sd in value.items()}
+    return settings.positive(value)

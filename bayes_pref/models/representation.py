@@ -277,9 +277,11 @@ class RepresentationReward(RewardModel):
         """Return the heads' sites and the named dimensions of each."""
         return self.heads_model.variables(comparisons)
 
-    def with_exposure(self, comparisons: Comparisons) -> RewardModel:
+    def with_exposure(
+        self, comparisons: Comparisons, *, curve_sd: Mapping[str, float] | None = None
+    ) -> RewardModel:
         """Return a model of heads that may depend on exposure, given the learned features."""
-        return self.heads_model.with_exposure(comparisons)
+        return self.heads_model.with_exposure(comparisons, curve_sd=curve_sd)
 
     def prior_predictive(
         self, comparisons: Comparisons, *, draws: int = 500, seed: int = 0

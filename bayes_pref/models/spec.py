@@ -30,9 +30,10 @@ class Term:
     Attributes
     ----------
     name
-        Site of the coefficients (n_features, k): "B", "G", "V" or "Gamma" in the models here.
+        Site of the coefficients (n_features, k): "B", "G", "H", "V" or "Gamma" in the models here.
     dim
-        Dimension of the regressors: "covariate", "context" or "factor".
+        Dimension of the regressors: "covariate", "context", "exposure" (its squares and products)
+        or "factor".
     prior_sd
         (n_features, k): prior sd of the coefficients, which are centred at zero; log-odds per raw
         unit of the feature and of the regressor.
@@ -190,8 +191,13 @@ class PopulationSpec:
 
     @property
     def depends_on_exposure(self) -> bool:
-        """Whether users' weights may depend on the contexts they are shown, linearly."""
+        """Whether users' weights may depend on the contexts they are shown."""
         return any(term.dim == "context" for term in self.terms)
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether they may depend on squares and products of exposures, too."""
+        return any(term.dim == "exposure" for term in self.terms)
 
     @property
     def pooled(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 import bayes_pref as bp
 from bayes_pref.diagnostics.confounding import confounding_shift
+from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
 from bayes_pref.diagnostics.identifiability import prior_share
 from bayes_pref.diagnostics.query import read_query
 from flag_study import reach, unlearned, worlds
@@ -97,9 +98,10 @@ def run(task: Task) -> Outcome:
 
 def _confounding(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     seed = worlds.seed_of(task.world, task.replication)
-    world = worlds.WORLDS[task.world].make(seed)
-    posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, SHORT, seed=seed)
-    ours = coupled(world.comparisons, seed)
+    setting = worlds.WORLDS[task.world]
+    world = setting.make(seed)
+    posterior = bp.fit(setting.model, world.comparisons, SHORT, seed=seed)
+    ours = coupled(world.comparisons, seed, model=setting.model)
     everyone = answers(world.comparisons, posterior, seed) | {OURS: ours}
     if task.bounds and task.world in reach.WORLDS:
         assert ours.p_value is not None
@@ -132,10 +134,15 @@ def coupled(
     engine: bp.Gibbs = ENGINE,
     model: bp.HierarchicalReward = PLAIN,
 ) -> Answer:
-    """Return what the flags say of comparisons, from a fit with the exposure term."""
-    joint = bp.fit(replace(model, exposure=True), comparisons, engine, seed=seed)
+    """Return what the flags say of comparisons, from a fit with the exposure terms they ask for."""
+    plain = bp.fit(model, comparisons, SHORTEST, seed=seed)
+    test = confounding_shift.exposure_test(plain, seed=seed)
+    curve_sd = confounding_shift.chosen_curves(test, comparisons.features.contexts)
+    joint = refit_with_exposure(plain, seed=seed, engine=engine, curve_sd=curve_sd)
     thresholds = bp.Thresholds(shift=MATERIAL, certainty=CERTAIN, permutation_level=LEVEL)
-    found = confounding_shift.assess(joint, read_query(joint), thresholds=thresholds, seed=seed)
+    found = confounding_shift.assess(
+        joint, read_query(joint), test=test, thresholds=thresholds, seed=seed
+    )
     table = found.comparisons
     k = len(comparisons.features.attributes)
     mu = joint.draws["mu"].mean(("chain", "draw")).to_numpy()

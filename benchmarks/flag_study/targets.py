@@ -32,9 +32,13 @@ def all_targets() -> list[Target]:
         Target("small", "auroc", least=0.85),
         Target("counts", "auroc", least=0.95),
         Target("interactions", "p_do rmse", most=0.025),
+        Target("three contexts", "auroc", least=0.93),
+        Target("blind: squared", "auroc", least=0.85),
+        Target("blind: corner", "auroc", least=0.85),
     ]
     for name, kind in _CLAIMED.items():
-        targets.append(Target(name, "coverage", least=0.83, most=0.96))
+        least = 0.85 if name == "blind: squared" else 0.83
+        targets.append(Target(name, "coverage", least=least, most=0.96))
         targets.append(Target(name, "false flags", most=0.01))
         if kind == "null":
             targets.append(Target(name, "any flag", most=0.05))

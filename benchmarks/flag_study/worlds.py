@@ -20,11 +20,20 @@ from scipy import stats
 from scipy.special import expit
 
 import bayes_pref as bp
-from flag_study.truth import HEAVY, Array, Population, standard_normal, standard_t
+from flag_study.truth import (
+    HEAVY,
+    Array,
+    Population,
+    standard_normal,
+    standard_t,
+    two_normals,
+)
 
 INTRACLASS = 0.5  # of the contexts in every world but the one where they are randomised
 CONTEXT = "context_1"
+_LINE = np.linspace(-8.0, 8.0, 2001)  # of one exposure, for integrals
 MOST = 29  # comparisons of a user, where their number depends on exposure
+PLAIN, LAPSE = bp.HierarchicalReward(), bp.HierarchicalReward(lapse=True)
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,14 @@ class Setting:
     kind
         "confounded"; "null": nothing is confounded; "blind": a known blind spot, for which no
         claim is made, and which the calibration figure leaves out.
+    model
+        What the analyst fits.
     """
 
     make: Callable[[int], Confounded]
     what: str
     kind: str = "confounded"
+    model: bp.HierarchicalReward = PLAIN
 
 
 def seed_of(name: str, replication: int) -> int:
@@ -106,19 +118,31 @@ def left_out(seed: int, **knobs: Any) -> Confounded:
     """Return a world with a context effect and no confounding, whose analyst leaves it out."""
     whole = simulated(seed, confounding=0.0, interactions=True, **knobs)
     frame = whole.comparisons.to_frame()
-    return replace(whole, comparisons=_read(frame, whole.comparisons))
+    return replace(whole, comparisons=_read(frame, whole.comparisons, interactions=False))
 
 
-def unequal_counts(seed: int, **knobs: Any) -> Confounded:
-    """Return a world in which exposure decides how many comparisons a user makes, 1 to 29."""
+def lapsing(seed: int, lapses: float, **knobs: Any) -> Confounded:
+    """Return a world where some answers toss a coin, and so do p_do and p_obs."""
+    world = simulated(seed, lapses=lapses, **knobs)
+    population = replace(world.population, lapses=lapses)
+    p_do, p_obs = (population.with_lapses(p) for p in (world.p_do, world.p_obs))
+    return replace(world, p_do=p_do, p_obs=p_obs, population=population)
+
+
+def unequal_counts(seed: int, fewest: int = 1, most: int = MOST, **knobs: Any) -> Confounded:
+    """Return a world in which exposure decides how many comparisons a user makes."""
     world, rng = (
-        _simulate(seed, comparisons=MOST, **knobs),
+        _simulate(seed, comparisons=most, **knobs),
         np.random.default_rng([seed, 1]),
     )
     exposure = world.truth.exposure[CONTEXT].loc[world.frame["user"]].to_numpy()
-    first = ~world.frame["user"].duplicated().to_numpy()  # everyone makes one at least
+    first = world.frame.groupby("user").cumcount().to_numpy() < fewest
     kept = first | (rng.random(len(exposure)) < _keenness(exposure))
-    return _altered(world, world.frame[kept], rng, visits=lambda s: 1 + (MOST - 1) * _keenness(s))
+
+    def visits(exposure: Array) -> Array:
+        return fewest + (most - fewest) * _keenness(exposure)
+
+    return _altered(world, world.frame[kept], rng, visits=visits)
 
 
 def _keenness(exposure: Array) -> Array:
@@ -168,6 +192,29 @@ def squared_exposure(seed: int, **knobs: Any) -> Confounded:
     return _altered(world, world.frame, rng, response=lambda s: (s**2 - 1) / np.sqrt(2))
 
 
+def corner(seed: int, **knobs: Any) -> Confounded:
+    """Return a world of two contexts where only users who are shown much of both differ."""
+    world, rng = _simulate(seed, contexts=2, **knobs), np.random.default_rng([seed, 7])
+    # Each half has the mean 1 / 2 and this mean square: E expit(3 s)^2.
+    square = 0.5 - np.trapezoid(
+        expit(3 * _LINE) * expit(-3 * _LINE) * standard_normal(_LINE), _LINE
+    )
+
+    def response(exposure: Array) -> Array:
+        return np.asarray((expit(3 * exposure).prod(axis=0) - 0.25) / np.sqrt(square**2 - 0.0625))
+
+    return _altered(world, world.frame, rng, response=response, density=two_normals)
+
+
+def varied_attributes(seed: int, **knobs: Any) -> Confounded:
+    """Return a world where attributes differ more between the sides in high contexts."""
+    world, rng = _simulate(seed, **knobs), np.random.default_rng([seed, 8])
+    names = list(world.comparisons.features.attributes)
+    stretch = np.exp(world.frame[CONTEXT].to_numpy() / 2)
+    frame = world.frame.assign(**world.frame[names].mul(stretch, axis=0))
+    return _altered(world, frame, rng)
+
+
 def _simulate(seed: int, **knobs: Any) -> bp.World:
     base = {"users": 200, "comparisons": 15, "features": 4, "contexts": [CONTEXT]}
     base |= {"confounding": 0.5, "intraclass": INTRACLASS}
@@ -175,14 +222,16 @@ def _simulate(seed: int, **knobs: Any) -> bp.World:
 
 
 def _population(world: bp.World) -> Population:
-    """Return what `bp.simulate` draws users from."""
-    coupling = world.truth.coupling[CONTEXT].to_numpy()
-    own = world.truth.covariance.to_numpy() - np.outer(coupling, coupling)
+    """Return what `bp.simulate` draws users from; of two contexts, with one response to both."""
+    coupling = world.truth.coupling.to_numpy()
+    several = coupling.shape[1] > 1
+    size = np.sign(coupling[:, 0]) * np.linalg.norm(coupling, axis=1)
     return Population(
         mu=world.truth.mu.to_numpy(),
-        coupling=coupling,
-        own=own,
-        shown=_located(standard_normal),
+        coupling=size if several else coupling[:, 0],
+        own=world.truth.covariance.to_numpy() - coupling @ coupling.T,
+        shown=_located(two_normals if several else standard_normal),
+        contexts=coupling.shape[1],
     )
 
 
@@ -199,11 +248,10 @@ def _located(
 
 def _effects(world: bp.World) -> tuple[Array, Array]:
     """Return the true effects of context and of exposure on each attribute's weight."""
-    features, truth = world.comparisons.features, world.truth
-    effect = np.zeros(len(features.attributes))
-    if features.interactions:
-        effect = truth.mu.to_numpy()[len(effect) :]
-    return effect, truth.coupling[CONTEXT].to_numpy()[: len(effect)]
+    k, truth = len(world.comparisons.features.attributes), world.truth
+    single = truth.coupling.shape[1] == 1 and world.comparisons.features.interactions
+    effect = truth.mu.to_numpy()[k:] if single else np.zeros(k)
+    return effect, truth.coupling[CONTEXT].to_numpy()[:k]
 
 
 def _altered(
@@ -215,7 +263,7 @@ def _altered(
     stretch: Array | float = 1.0,
     **law: Any,
 ) -> Confounded:
-    """Draw the choices of a world without interactions again, and compute p_do and p_obs.
+    """Draw the choices of a world again, and compute p_do and p_obs.
 
     Parameters
     ----------
@@ -231,23 +279,23 @@ def _altered(
         What `Population` has to know of all this.
     """
     truth, population = world.truth, replace(_population(world), **law)
-    known = truth.exposure[CONTEXT].to_numpy()
-    own = truth.weights.to_numpy() - population.mu - np.outer(known, population.coupling)
-    exposure = known if exposure is None else exposure
-    response = population.response(exposure)
-    weights = population.mu + np.outer(response, population.coupling)
+    known = truth.exposure.to_numpy()
+    own = truth.weights.to_numpy() - population.mu - known @ truth.coupling.to_numpy().T
+    exposure = known.T.squeeze() if exposure is None else exposure
+    weights = population.mu + np.outer(population.response(exposure), population.coupling)
     weights += own * np.reshape(stretch, (-1, 1))
-    users = truth.weights.index.get_indexer(frame["user"])
-    attributes = frame[list(world.comparisons.features.attributes)].to_numpy()
-    left = expit((attributes * weights[users]).sum(axis=1))
-    frame = frame.assign(choice=(rng.random(len(frame)) < left).astype(np.int64))
-    comparisons = _read(frame, world.comparisons)
-    p_do, p_obs = population.preferred(comparisons.difference, comparisons.context[:, 0])
+    comparisons = _read(frame, world.comparisons, bool(world.comparisons.features.interactions))
+    users = truth.weights.index.get_indexer(comparisons.users)[comparisons.user]
+    left = expit((comparisons.difference * weights[users]).sum(axis=1))
+    choice = (rng.random(len(left)) < left).astype(np.float64)
+    comparisons = replace(comparisons, choice=choice)
+    context = comparisons.context.T.squeeze()
+    p_do, p_obs = population.preferred(comparisons.difference, context)
     return Confounded(comparisons, p_do, p_obs, *_effects(world), population, weights, exposure)
 
 
-def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
-    """Read a raw table again, without interactions."""
+def _read(frame: pd.DataFrame, like: bp.Comparisons, interactions: bool) -> bp.Comparisons:
+    """Read a raw table again, with or without interactions."""
     with warnings.catch_warnings():
         # Where counts are unequal, some users make a single comparison: as they should.
         warnings.simplefilter("ignore", bp.DataWarning)
@@ -256,7 +304,8 @@ def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
             user="user",
             choice="choice",
             difference=like.features.attributes,
-            context=[CONTEXT],
+            context=like.features.contexts,
+            interactions="all" if interactions else None,
         )
 
 
@@ -273,6 +322,24 @@ WORLDS = {
     "heavy users": Setting(heavy_users, "users' tails are t with 3 degrees of freedom"),
     "heavy contexts": Setting(heavy_contexts, "exposures and contexts are t_3"),
     "binary context": Setting(binary_context, "two kinds of prompts"),
+    "three contexts": Setting(partial(simulated, contexts=3), "three contexts"),
+    "binary effects": Setting(
+        partial(binary_context, interactions=True),
+        "two kinds of prompts, with effects of their own",
+    ),
+    "very unequal": Setting(
+        partial(unequal_counts, fewest=2, most=80, interactions=True),
+        "2 to 80 comparisons a user, depending on exposure, and modelled context effects",
+    ),
+    "varied attributes": Setting(
+        varied_attributes, "attributes differ more where contexts are high"
+    ),
+    "lapses, 10 %": Setting(
+        partial(lapsing, lapses=0.1), "label noise with a lapse in the model", model=LAPSE
+    ),
+    "lapses, 20 %": Setting(
+        partial(lapsing, lapses=0.2), "twice as many lapses, in the model", model=LAPSE
+    ),
     "label noise": Setting(partial(simulated, lapses=0.1), "one choice in ten tosses a coin"),
     "null: randomised": Setting(
         partial(simulated, intraclass=0.0), "contexts do not depend on users", "null"
@@ -290,6 +357,17 @@ WORLDS = {
         "exposure decides how many comparisons a user makes, and nothing else",
         "null",
     ),
-    "blind: squared": Setting(squared_exposure, "preferences follow exposure squared", "blind"),
+    "null: three contexts": Setting(
+        partial(simulated, contexts=3, confounding=0.0),
+        "preferences depend on none of three exposures",
+        "null",
+    ),
+    "null: binary effects": Setting(
+        partial(binary_context, interactions=True, confounding=0.0),
+        "two kinds of prompts, with effects of their own, and nothing else",
+        "null",
+    ),
+    "blind: squared": Setting(squared_exposure, "preferences follow exposure squared"),
+    "blind: corner": Setting(corner, "users who are shown much of two contexts differ"),
     "blind: left out": Setting(left_out, "a real context effect that is not modelled", "blind"),
 }

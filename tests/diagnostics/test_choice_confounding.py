@@ -21,7 +21,7 @@ from bayes_pref.diagnostics.confounding.exposure_distribution import (
     ExposureDraws,
 )
 from bayes_pref.diagnostics.confounding.null_scores import EfficientScores, null_scores
-from bayes_pref.diagnostics.confounding.permutation import permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import permutation_p_values
 from bayes_pref.diagnostics.confounding.shared_shift import joint_shifts
 from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, describe_shifts
 from bayes_pref.diagnostics.query import Query, read_query
@@ -153,7 +153,10 @@ def test_both_probabilities_are_those_of_simulated_users(name: str) -> None:
     parameters = {key: np.repeat(v, draws, axis=-1) for key, v in choices.parameters.items()}
     population = PopulationDraws(**many, choices=replace(choices, parameters=parameters))
     repeated = ExposureDistribution(
-        *(np.repeat(part, draws, axis=0) for part in vars(EXPOSURE.observed).values())
+        *(
+            np.repeat(getattr(EXPOSURE.observed, part), draws, axis=0)
+            for part in ("offset", "slope", "variance")
+        )
     )
     exposure = ExposureDraws(
         np.repeat(EXPOSURE.mean, draws, axis=0),
@@ -249,7 +252,8 @@ def p_value(name: str, coupling: float, seed: int) -> float:
     data = world(name, coupling, seed=seed)
     rng, none = np.random.default_rng(seed), np.empty((data.n_users, 0))
     scores = scores_of(name, data, np.hypot(TAU, [coupling, 0.0]))
-    return permutation_p_value(scores, exposures(data), none, permutations=199, rng=rng)
+    test = permutation_p_values(scores, exposures(data), none, permutations=199, rng=rng)
+    return test.p_value
 
 
 @pytest.mark.parametrize("name", each_of(*MODELS, *SETS))

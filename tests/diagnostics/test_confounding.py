@@ -79,7 +79,7 @@ def test_the_distribution_of_exposure_is_the_regression_over_comparisons() -> No
     np.testing.assert_allclose(
         exposure.observed.offset, [[rows.mean() - z.mean() - slope * x.mean()]]
     )
-    np.testing.assert_allclose(exposure.observed.variance, [[[z.var() - slope**2 * x.var()]]])
+    np.testing.assert_allclose(exposure.observed.variance, [[[rows.var() - slope**2 * x.var()]]])
     assert exposure.adjusted is exposure.observed
 
 
@@ -223,7 +223,7 @@ def test_shifts_of_a_confounded_world_are_found(interactions: bool) -> None:
     world = bp.simulate(confounding=0.5, interactions=interactions, seed=1)
     found, truth = assessed(world)
     rows, shifted = found.comparisons, np.abs(truth) > 0.03
-    assert found.permutation_p == 1 / 2000
+    assert found.permutation_p <= 2 / 2000  # of two statistics, the largest in all permutations
     assert auroc(rows["p_confounded"].to_numpy(), shifted) > 0.95  # .97 to .99 in replications
     # Errors are those that the intervals claim. All rows share the 4 or 8 numbers of G, so that
     # the squared ratio is no steadier than chi^2_4 / 4, beyond 6 with probability 1e-4.

@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 import bayes_pref as bp
 from bayes_pref.diagnostics.confounding.null_scores import EfficientScores, null_scores
-from bayes_pref.diagnostics.confounding.permutation import permutation_p_value
+from bayes_pref.diagnostics.confounding.permutation import permutation_p_values
 from bayes_pref.models.regressors import exposures
 
 Array = np.ndarray
@@ -52,8 +52,10 @@ def p_values(world: str, replications: int = 300) -> Array:
         if world == "one information for all":
             equal = np.broadcast_to(scores.information.mean(axis=0), scores.information.shape)
             scores = EfficientScores(scores.score, equal)
-        p = permutation_p_value(scores, z, np.empty((len(z), 0)), permutations=199, rng=rng)
-        found.append(p - rng.random() / 200)  # makes a p-value of 199 permutations continuous
+        p = permutation_p_values(scores, z, np.empty((len(z), 0)), permutations=199, rng=rng)
+        found.append(
+            p.p_value - rng.random() / 200
+        )  # makes a p-value of 199 permutations continuous
     return np.array(found)
 
 
@@ -96,9 +98,9 @@ def test_exchangeable_exposures_make_the_test_exact_and_order_of_users_does_not_
     none = np.empty((len(z), 0))
     # Among all exposures that are permutations of one another, p-values are spread evenly.
     many = [
-        permutation_p_value(
+        permutation_p_values(
             scores, rng.permutation(z), none, permutations=99, rng=np.random.default_rng(seed)
-        )
+        ).p_value
         for seed in range(400)
     ]
     assert abs(np.mean(np.array(many) <= 0.2) - 0.2) < 4.5 * np.sqrt(0.16 / 400)

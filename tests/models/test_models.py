@@ -34,6 +34,7 @@ def log_choices(comparisons: bp.Comparisons, weights: np.ndarray) -> float:
 def test_every_variable_is_a_site_of_the_declared_shape(name: str) -> None:
     comparisons = small_comparisons(covariates=True)
     sizes = {"user": 10, "feature": 2, "feature_bis": 2, "covariate": 1, "context": 1}
+    sizes["exposure"] = 1
     sizes["factor"] = getattr(MODELS[name], "rank", 0)
     sizes["component"] = 2
     with seeded(0):

@@ -31,7 +31,10 @@ from flag_study.rivals import Answer, Logit, hausman, pooled, pooled_by_context
 from flag_study.truth import HEAVY, Population, standard_normal, standard_t
 
 CONFOUNDED = [name for name, world in worlds.WORLDS.items() if world.kind == "confounded"]
-ALTERED = ["counts", "heavy users", "heavy contexts", "binary context", "blind: squared"]
+ALTERED = [
+    *("counts", "heavy users", "heavy contexts", "binary context", "blind: squared"),
+    *("very unequal", "binary effects", "varied attributes", "blind: corner"),
+]
 
 
 def choice_z(world: worlds.Confounded, probability: np.ndarray) -> float:
@@ -272,7 +275,7 @@ def test_bins_hold_every_comparison_once(small: worlds.Confounded) -> None:
     # What is flagged, above 0.95, is the last bin.
     assert counted["n"].iloc[-1] == (probability > 0.95).sum()
     bins = counted.assign(world="base", replication=0)
-    others = [bins.assign(world="blind: squared"), bins.assign(replication=1, gate=0.0)]
+    others = [bins.assign(world="blind: left out"), bins.assign(replication=1, gate=0.0)]
     table = calibration.table(pd.concat([bins, *others]), gate=True)
     np.testing.assert_array_equal(table["n"], bins["n"])
     np.testing.assert_array_equal(calibration.table(pd.concat([bins, *others]))["n"], 2 * bins["n"])
@@ -311,7 +314,8 @@ def test_the_quick_benchmark_runs_in_processes_and_keeps_what_it_found(tmp_path:
 def test_the_quick_benchmark_catches_flags_that_know_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def guess(comparisons: bp.Comparisons, seed: int) -> Answer:
+    def guess(comparisons: bp.Comparisons, seed: int, model: bp.HierarchicalReward) -> Answer:
+        assert model == bp.HierarchicalReward()
         n, rng = len(comparisons), np.random.default_rng(seed)
         said = rng.random(n)
         zero = np.zeros(n)

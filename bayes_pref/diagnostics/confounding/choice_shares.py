@@ -27,6 +27,11 @@ from bayes_pref.types import FloatArray, IntArray
 
 _USERS = 64  # simulated in each draw
 _BLOCK = 2**22  # values of simulated users held at once
+# Two values of mean 0 and third cumulant 1: their variance, the rarer one's probability, and both.
+_SKEWED = 0.3125
+_RARE = 0.5 - 0.5 / np.sqrt(1 + 4 * _SKEWED**3)
+_FAR, _NEAR = (np.sqrt(_SKEWED * odds) for odds in ((1 - _RARE) / _RARE, _RARE / (1 - _RARE)))
+_MOST_SKEWED = 0.9  # of the variance
 
 
 class _Spread(Protocol):
@@ -98,19 +103,26 @@ class ChoiceShares:
         The rows.
     points
         (draw, d, user) simulated users; None where no set has more than two alternatives.
+    others
+        (draw, m, user) more standard normals of the same users, for what is not Gaussian.
     """
 
     choices: ChoiceDistribution
     query: Query
     points: np.ndarray[Any, np.dtype[np.float32]] | None
+    others: FloatArray | None = None
 
     @classmethod
-    def of(cls, choices: ChoiceDistribution, query: Query, draws: int) -> ChoiceShares:
+    def of(
+        cls, choices: ChoiceDistribution, query: Query, draws: int, others: int = 0
+    ) -> ChoiceShares:
         """Simulate users for as many draws, where the query needs them."""
         if not (query.sizes > 2).any():
             return cls(choices, query, None)
-        points = quasi_random_users(_USERS, query.difference.shape[1], draws)
-        return cls(choices, query, points.astype(np.float32))
+        d = query.difference.shape[1]
+        points = quasi_random_users(_USERS, d + others, draws)
+        more = points[:, d:] if others else None
+        return cls(choices, query, points[:, :d].astype(np.float32), more)
 
     def factor(self, population: _Spread, variance: FloatArray) -> FloatArray | None:
         """Return a square root (draw, d, d) of the weights' covariance, if users are simulated."""
@@ -131,7 +143,13 @@ class ChoiceShares:
             start = stop
 
     def chosen(
-        self, part: slice, centre: FloatArray, variance: FloatArray, factor: FloatArray | None
+        self,
+        part: slice,
+        centre: FloatArray,
+        variance: FloatArray,
+        factor: FloatArray | None,
+        third: FloatArray | None = None,
+        away: FloatArray | None = None,
     ) -> FloatArray:
         """Probability that each row is chosen, (draw, row).
 
@@ -143,24 +161,47 @@ class ChoiceShares:
             (draw, row) mean and variance of d . w.
         factor
             As `factor` returns it.
+        third
+            (draw, row) third cumulant of d . w; None: it is Gaussian.
+        away
+            (draw, row, user): what else is added to the rewards of the simulated users.
         """
         if factor is None or self.points is None:
-            return self._of_two(centre, variance)
+            return self._of_two(centre, variance, third)
         several = np.flatnonzero(self.query.sizes[part] > 2)
         out = np.empty_like(centre)
         two = np.setdiff1d(np.arange(centre.shape[1]), several)
-        out[:, two] = self._of_two(centre[:, two], variance[:, two])
+        bent = None if third is None else third[:, two]
+        out[:, two] = self._of_two(centre[:, two], variance[:, two], bent)
         if several.size:
             assert self.query.task is not None  # or no set had several
-            away = (self.query.difference[part][several] @ factor).astype(np.float32)
-            eta = away @ self.points
+            own = (self.query.difference[part][several] @ factor).astype(np.float32)
+            eta = own @ self.points
+            if away is not None:
+                eta += away[:, several].astype(np.float32)
             eta += centre[:, several, None].astype(np.float32)
             chance = softmax_of_sets(eta, self.query.task[part][several])
             mean = chance.mean(axis=2, dtype=np.float64)
             out[:, several] = lapsed_sets(mean, self.query.sizes[part][several], self.choices)
         return out
 
-    def _of_two(self, centre: FloatArray, variance: FloatArray) -> FloatArray:
+    def _of_two(
+        self, centre: FloatArray, variance: FloatArray, third: FloatArray | None
+    ) -> FloatArray:
+        """Probability of the first of two, from the cumulants of d . w.
+
+        With a third cumulant d . w is taken for a Gaussian plus one of two values, which have that
+        cumulant; their variance is such that the fourth is right, too, where the skewness is that
+        of a squared Gaussian.
+        """
+        if third is not None:
+            size = np.cbrt(third)
+            most = np.sqrt(_MOST_SKEWED * variance / _SKEWED)
+            size = np.clip(size, -most, most)
+            rest = variance - _SKEWED * size**2
+            near = self._of_two(centre - _NEAR * size, rest, None)
+            far = self._of_two(centre + _FAR * size, rest, None)
+            return np.asarray((1 - _RARE) * near + _RARE * far)
         if self.choices.logistic:
             return expected_choice(centre, variance)
         return expected_value(lambda eta: preferred(self.choices, eta), centre, variance)

@@ -8,9 +8,16 @@ from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.confounding_limits import unsupported
 from bayes_pref.diagnostics.confounding.confounding_panels import draw_observed, draw_shift
-from bayes_pref.diagnostics.confounding.confounding_shift import Confounding, assess
+from bayes_pref.diagnostics.confounding.confounding_shift import (
+    Confounding,
+    assess,
+    chosen_curves,
+    exposure_test,
+)
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
+from bayes_pref.diagnostics.confounding.permutation import PermutationTest
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.messages import listed
 from bayes_pref.posterior import Posterior
 
 _FIGURES = {"shift": draw_shift, "observed": draw_observed}
@@ -20,7 +27,8 @@ class ConfoundingAssessment(Assessment):
     """Whether the users who see each comparison differ in their preferences from all users.
 
     Where the weights of the posterior do not depend on exposure, a model in which they do is
-    fitted to the same comparisons.
+    fitted to the same comparisons; and where preferences follow exposure in another way than along
+    a line, one in which weights depend on its squares and products.
 
     Examples
     --------
@@ -47,12 +55,18 @@ class ConfoundingAssessment(Assessment):
         -------
         Assessed; with covariates, the column `shift_unadjusted` as well
         """
+        test = exposure_test(posterior, seed=settings.seed)
         fitted = refit_with_exposure(
-            posterior, seed=settings.seed, progress=settings.progress, engine=settings.engine
+            posterior,
+            seed=settings.seed,
+            progress=settings.progress,
+            engine=settings.engine,
+            curve_sd=chosen_curves(test, posterior.comparisons.features.contexts),
         )
         found = assess(
             fitted,
             query,
+            test=test,
             thresholds=settings.thresholds,
             interval=settings.interval,
             seed=settings.seed,
@@ -65,6 +79,7 @@ class ConfoundingAssessment(Assessment):
             results={"permutation_p": found.permutation_p, "exposure_posterior": fitted},
             notes=(
                 *_notes_on_fit(posterior, fitted),
+                *_notes_on_curves(test, fitted),
                 *found.notes,
                 *_note_on_covariates(found, fitted),
             ),
@@ -87,18 +102,38 @@ def _notes_on_fit(given: Posterior, fitted: Posterior) -> list[str]:
     if fitted is given:
         return []
     spec = given.model.spec(given.comparisons)
+    exposure = "True" if "H" not in fitted.draws else "'flexible'"
     if spec is not None and spec.signs is not None:
         lacks = "has weights of one sign, whose means do not shift in proportion to exposure"
+    elif "G" in given.draws and "H" in fitted.draws and given.run.joint:
+        lacks = "has an exposure term that is linear"
     elif "G" in given.draws:
         lacks = "comes from a mean-field guide, whose intervals are too narrow"
     else:
         lacks = "has no exposure term"
     made = (
-        f"Confounding was assessed with a fit of {type(fitted.model).__name__}(exposure=True) to "
-        f"the same comparisons, since the given posterior {lacks}; it is kept as "
+        f"Confounding was assessed with a fit of {type(fitted.model).__name__}(exposure="
+        f"{exposure}) to the same comparisons, since the given posterior {lacks}; it is kept as "
         "Report.exposure_posterior."
     )
     return [made, *(_in_that_fit(finding, fitted) for finding in fitted.findings)]
+
+
+def _notes_on_curves(test: PermutationTest, fitted: Posterior) -> list[str]:
+    """Say that preferences follow exposure in another way than along a line."""
+    found = chosen_curves(test, fitted.comparisons.features.contexts)
+    if not found:
+        return []
+    start = (
+        f"Preferences may depend on {listed(found)} of users' mean contexts (permutation test, p = "
+        f"{test.curved:.2g})"
+    )
+    if "H" in fitted.draws:
+        return [f"{start}, and the model of the shifts has such a term."]
+    return [
+        f"{start}, but {type(fitted.model).__name__} relates them along a line: pass a posterior "
+        "of bp.HierarchicalReward(exposure='flexible')."
+    ]
 
 
 def _in_that_fit(finding: Finding, fitted: Posterior) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bayes_pref.data import Comparisons
-from bayes_pref.diagnostics.confounding.exposure_distribution import collinear, varying
+from bayes_pref.diagnostics.confounding.context_basis import varying
+from bayes_pref.diagnostics.confounding.exposure_distribution import collinear
 from bayes_pref.messages import listed
 from bayes_pref.models.regressors import exposures
 

@@ -2,15 +2,18 @@
 
 In the exposure model (correlated random effects; Mundlak 1978, Econometrica 46)
     w_i = mu + B c_i + G z_i + u_i,   u_i ~ Normal(0, Sigma),
-with c_i the covariates of user i, and z_i the user's mean context, standardised over users.
+with c_i the covariates of user i, and z_i the user's mean context, standardised over users. In the
+flexible one there is H h_i as well, with h_i the squares and products of z_i.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.engine import Engine, first_prepared
@@ -19,7 +22,7 @@ from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice import ChoiceDistribution
-from bayes_pref.models.regressors import centred_covariates
+from bayes_pref.models.regressors import LEFT_OUT, centred_covariates
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.seeding import standard_numpy
@@ -27,7 +30,12 @@ from bayes_pref.types import FloatArray
 
 
 def refit_with_exposure(
-    posterior: Posterior, *, seed: int = 0, progress: bool = True, engine: Engine | None = None
+    posterior: Posterior,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    engine: Engine | None = None,
+    curve_sd: Mapping[str, float] | None = None,
 ) -> Posterior:
     """Return a posterior in which weights depend on exposure: this one, or a new fit.
 
@@ -42,6 +50,9 @@ def refit_with_exposure(
     engine
         How to draw from it; None: `Gibbs`, with as many draws as shifts need, or `NUTS` where the
         choice model has no Gibbs sampler.
+    curve_sd
+        Prior sds of the effects of squares and products of exposures, by name; without any, weights
+        depend on exposures along lines, unless the posterior's model says otherwise.
 
     Returns
     -------
@@ -59,7 +70,7 @@ def refit_with_exposure(
     >>> refit_with_exposure(posterior, progress=False).draws["G"].sizes["context"]
     1
     """
-    with_exposure = posterior.model.with_exposure(posterior.comparisons)
+    with_exposure = posterior.model.with_exposure(posterior.comparisons, curve_sd=curve_sd)
     # Without the correlation of G and mu, the intervals of shifts are too narrow.
     if with_exposure is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
         return posterior
@@ -136,7 +147,7 @@ def fit_without_exposure(
 
 
 def describe_exposure_effects(posterior: Posterior, interval: float) -> pd.DataFrame:
-    """Describe how weights depend on contexts: one row for each feature and context.
+    """Describe how weights depend on exposures: one row for each feature and exposure.
 
     Parameters
     ----------
@@ -148,16 +159,24 @@ def describe_exposure_effects(posterior: Posterior, interval: float) -> pd.DataF
     Returns
     -------
     frame: `feature`, `context`, `mean`, `sd`, `lower`, `upper`; log-odds per raw unit of the
-        feature and standard deviation of the exposure over users
+        feature and standard deviation over users of the exposure. In the flexible model, squares
+        and products of exposures follow, such as ``age^2`` and ``age x length``, without what is
+        linear in the exposures.
     """
-    if "G" in posterior.draws:
-        draws = posterior.draws["G"]
-    else:  # per standard deviation of the shared cause over users
-        draws = posterior.draws["Gamma"] * posterior.draws["between"]
-    values = draws.transpose("chain", "draw", "feature", "context").to_numpy()
+    draws = posterior.draws
+    # Of a shared cause, per standard deviation over users.
+    parts = [draws["G"] if "G" in draws else draws["Gamma"] * draws["between"]]
+    if "H" in draws:
+        spec = posterior.model.spec(posterior.comparisons)
+        assert spec is not None  # or there would be no term H
+        sd = next(term.prior_sd for term in spec.terms if term.name == "H")
+        kept = (sd * posterior.comparisons.feature_scale[:, None] > 2 * LEFT_OUT).any(axis=0)
+        parts.append(draws["H"].isel(exposure=np.flatnonzero(kept)).rename(exposure="context"))
+    effects = xr.concat(parts, "context").transpose("chain", "draw", "feature", "context")
+    values = effects.to_numpy()
     unit = posterior.model.choice_model(posterior.comparisons).log_odds_per_unit
     keys = pd.MultiIndex.from_product(
-        [posterior.comparisons.feature_names, posterior.comparisons.features.contexts],
+        [posterior.comparisons.feature_names, effects["context"].to_numpy()],
         names=["feature", "context"],
     ).to_frame(index=False)
     described = describe_parameters(unit * values.reshape(*values.shape[:2], -1), interval)

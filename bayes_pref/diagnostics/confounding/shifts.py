@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.confounding.choice_shares import ChoiceShares, choices_of_pairs
+from bayes_pref.diagnostics.confounding.curved_spread import CurvedSpread
 from bayes_pref.diagnostics.confounding.exposure_distribution import (
     ExposureDistribution,
     ExposureDraws,
@@ -22,7 +24,7 @@ from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray as Array
 
 # Of the posterior: fewer where every draw takes a numerical integral, or simulated users.
-_MOST_DRAWS, _MOST_INTEGRATED, _MOST_SIMULATED = 1000, 250, 250
+_MOST_DRAWS, _MOST_CURVED, _MOST_INTEGRATED, _MOST_SIMULATED = 1000, 500, 250, 250
 _BLOCK = 2**21  # values held at once
 
 
@@ -35,7 +37,8 @@ class PopulationDraws:
     mu
         (draw, d) mean weights at the mean of covariates and exposures over users.
     slopes
-        (draw, d, k) B and G side by side, for k covariates and contexts.
+        (draw, d, k) B, G and H side by side, for k covariates, exposures, and squares and products
+        of these.
     tau
         (draw, d) standard deviations of the weights given covariates and exposures.
     covariance
@@ -59,7 +62,7 @@ class PopulationDraws:
         def read(name: str, *dims: str) -> Array:
             return stacked(draws, name, *dims)[kept]
 
-        regressors = (("B", "covariate"), ("G", "context"))
+        regressors = (("B", "covariate"), ("G", "context"), ("H", "exposure"))
         slopes = [read(name, "feature", dim) for name, dim in regressors if name in draws]
         tau, covariance = read("tau", "feature"), None
         if "correlation" in draws:
@@ -83,12 +86,14 @@ class PopulationDraws:
         return np.asarray(self.slopes @ variance @ self.slopes.swapaxes(1, 2) + own)
 
 
-def most_draws(posterior: Posterior, query: Query) -> int:
+def most_draws(posterior: Posterior, query: Query, *, curved: bool = False) -> int:
     """Return of how many draws, at most, shifts are computed."""
     if (query.sizes > 2).any():
         return _MOST_SIMULATED
     logistic = choices_of_pairs(posterior, posterior.draws).logistic
-    return _MOST_DRAWS if logistic else _MOST_INTEGRATED
+    if not logistic:
+        return _MOST_INTEGRATED
+    return _MOST_CURVED if curved else _MOST_DRAWS
 
 
 def describe_shifts(
@@ -142,23 +147,20 @@ def _choices(
     The last is None without covariates.
     """
     draws, d, k = population.slopes.shape
-    adjusts = exposure.adjusted is not exposure.observed
     wide = 1 if population.covariance is None else d * d // draws
-    shares = ChoiceShares.of(population.choices, query, draws)
-    everyone = shares.factor(population, exposure.variance)
-    adjusted = shares.factor(population, exposure.adjusted.variance)
-    seeing = shares.factor(population, exposure.observed.variance) if adjusts else None
+    curved = 0 if exposure.curves is None else k - len(exposure.curves.first)
+    shares = ChoiceShares.of(population.choices, query, draws, curved)
+    among = partial(_Among.of, population, exposure, shares)
+    everyone, adjusted = among(None), among(exposure.adjusted)
+    adjusts = exposure.adjusted is not exposure.observed
+    seeing = among(exposure.observed) if adjusts else None
     for part in shares.blocks(_BLOCK // (draws * max(k, wide))):
-        difference, context = query.difference[part], query.context[part]
+        difference = query.difference[part]
         loadings = difference @ population.slopes
-        centre = population.mu @ difference.T + _along(loadings, exposure.mean[:, None])
-        own = population.own(difference)
-
-        variance = (quadratic(loadings, exposure.variance) + own).clip(0.0)
-        p_do = shares.chosen(part, centre, variance, everyone)
-        rows = _Rows(shares, part, loadings, centre, own, context)
-        observed = rows.of_shown(exposure.observed, seeing) if adjusts else None
-        yield part, p_do, rows.of_shown(exposure.adjusted, adjusted), observed
+        centre = population.mu @ difference.T
+        rows = _Rows(shares, part, loadings, centre, population.own(difference))
+        observed = None if seeing is None else seeing.chosen(rows)
+        yield part, everyone.chosen(rows), adjusted.chosen(rows), observed
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,18 +172,65 @@ class _Rows:
     loadings: Array
     centre: Array
     own: Array
-    context: Array
-
-    def of_shown(self, shown: ExposureDistribution, factor: Array | None) -> Array:
-        """(draw, row) probability of left among the users who see the context of each row."""
-        variance = (quadratic(self.loadings, shown.variance) + self.own).clip(0.0)
-        moved = shown.offset[:, None] + self.context @ shown.slope.swapaxes(1, 2)
-        centre = self.centre + _along(self.loadings, moved)
-        return self.shares.chosen(self.part, centre, variance, factor)
 
 
-def _along(loadings: Array, moved: Array) -> Array:
-    return np.asarray((loadings * moved).sum(axis=2))
+@dataclass(frozen=True, eq=False)
+class _Among:
+    """Some users: all of them, or those who see the context of each row.
+
+    Attributes
+    ----------
+    mean, variance
+        Of the regressors, over all users, and variance among these.
+    shown
+        Those who see a context; None: all users.
+    factor
+        Root of the weights' covariance, for simulated users; without regressors where they are not
+        Gaussian.
+    spread, points
+        How the regressors' part spreads where it is not Gaussian, and simulated regressors.
+    """
+
+    mean: Array
+    variance: Array
+    shown: ExposureDistribution | None
+    factor: Array | None
+    spread: CurvedSpread | None
+    points: Array | None
+
+    @classmethod
+    def of(
+        cls,
+        population: PopulationDraws,
+        exposure: ExposureDraws,
+        shares: ChoiceShares,
+        shown: ExposureDistribution | None,
+    ) -> _Among:
+        variance = exposure.variance if shown is None else shown.variance
+        if exposure.curves is None:
+            factor = shares.factor(population, variance)
+            return cls(exposure.mean, variance, shown, factor, None, None)
+        size = variance.shape[1] - len(exposure.curves.first)
+        known = size - len(exposure.curves.slope)
+        spread = CurvedSpread(exposure.curves, known, variance[:, :size, :size])
+        factor = shares.factor(population, 0.0 * variance)
+        return cls(exposure.mean, variance, shown, factor, spread, shares.others)
+
+    def chosen(self, rows: _Rows) -> Array:
+        """(draw, row) probability that each row is chosen."""
+        middle = self.mean[:, None]
+        if self.shown is not None:
+            middle = middle + self.shown.moved(rows.shares.query.context[rows.part])
+        centre = rows.centre + (rows.loadings * middle).sum(axis=2)
+        if self.spread is None:
+            variance = (quadratic(rows.loadings, self.variance) + rows.own).clip(0.0)
+            return rows.shares.chosen(rows.part, centre, variance, self.factor)
+        second, third = self.spread.cumulants(rows.loadings, middle)
+        away = None
+        if self.points is not None:
+            away = self.spread.deviations(rows.loadings, middle, self.points)
+        variance = (second + rows.own).clip(0.0)
+        return rows.shares.chosen(rows.part, centre, variance, self.factor, third, away)
 
 
 def adjusted_share(
@@ -193,12 +242,17 @@ def adjusted_share(
     1 - sum_n before_n after_n / sum_n before_n^2: 1 for all of it, 0 for none, and below 0 where
     covariates hide some of it. None without any shift.
     """
+    draws, _, k = population.slopes.shape
+    step = max(1, _BLOCK // (draws * k))
 
     def shifts(shown: ExposureDistribution) -> Array:
-        offset = np.einsum("sdk,sk->d", population.slopes, shown.offset) / len(population.mu)
-        slope = np.einsum("sdk,skq->dq", population.slopes, shown.slope) / len(population.mu)
-        moved = offset + comparisons.context @ slope.T
-        return np.asarray((comparisons.difference * moved).sum(axis=1))
+        total = np.empty(len(comparisons))
+        for start in range(0, len(total), step):  # in blocks, so that memory does not grow
+            part = slice(start, start + step)
+            moved = shown.moved(comparisons.context[part])
+            mean = np.einsum("sdk,snk->nd", population.slopes, moved, optimize=True) / draws
+            total[part] = (comparisons.difference[part] * mean).sum(axis=1)
+        return total
 
     before, after = shifts(exposure.observed), shifts(exposure.adjusted)
     total = float(before @ before)
