@@ -159,7 +159,7 @@ class HierarchicalReward(SignedReward):
             )
 
     def settings(self) -> dict[str, Any]:
-        """Return name and settings, ready for JSON, without what does not matter or is not given."""
+        """Return name and settings, ready for JSON, without what does not matter here."""
         found = super().settings()
         if not self.log_bias:
             del found["log_bias"], found["bias_sd"]
