@@ -115,7 +115,40 @@ def _confounded(evidence: Evidence) -> Texts:
         " (shift ",
         evidence.estimate("shift", "shift_lower", "shift_upper"),
         ").",
+        _more_needed(evidence),
     )
+
+
+def _cleared(evidence: Evidence) -> Texts:
+    words = evidence.wording
+    return joined(
+        "The log alone would be confounded (",
+        percent(evidence["p_obs"]),
+        f" of those who see {words.shown} like this in it would {words.choose}), but ",
+        np.char.mod("%d", evidence["randomised_count"]).astype(object),
+        " randomised comparisons settle it: of all users ",
+        percent(evidence["p_do"]),
+        f" would ({100 * evidence.interval:g} % interval ",
+        percent(evidence["p_do_lower"]),
+        " to ",
+        percent(evidence["p_do_upper"]),
+        ").",
+    )
+
+
+def _more_needed(evidence: Evidence) -> Texts | str:
+    """Say how many randomised comparisons would settle p_do, where there are some."""
+    if "randomised_needed" not in evidence:
+        return ""
+    needed = evidence["randomised_needed"]
+    some = np.isfinite(needed) & (needed > 0)
+    said = joined(
+        " About ",
+        np.char.mod("%d", np.where(some, needed, 0.0)).astype(object),
+        " more randomised comparisons would settle the latter to within "
+        f"{evidence.thresholds.settled:g}.",
+    )
+    return np.where(some, said, "").astype(object)
 
 
 def _separated(evidence: Evidence) -> Texts:
@@ -195,6 +228,15 @@ REGISTRY: tuple[Verdict, ...] = (
         holds=lambda evidence: evidence["confounded"],
         sentence=_confounded,
         problem=True,
+        severity=lambda rows: rows["shift"].abs(),
+    ),
+    Verdict(
+        name="cleared",
+        meaning="the log alone would be confounded, but randomised comparisons settle what all "
+        "users would choose; use p_do",
+        needs=("cleared",),
+        holds=lambda evidence: evidence["cleared"],
+        sentence=_cleared,
         severity=lambda rows: rows["shift"].abs(),
     ),
     Verdict(

@@ -95,7 +95,7 @@ class HierarchicalReward(SignedReward):
         `Comparisons.from_frame`) may be biased, in every feature by its own amount: their log-odds
         are d . (w_i + b_i). The randomised pairs decide how far: where the log agrees with them it
         counts in full, and where it does not, they alone tell the weights. Sites `log_bias`, the
-        mean of b_i; `log_spread`, its sd over users; `log_scale`, the size learned;
+        mean of b_i; `log_spread`, its sd over users; `log_scale`, the size learned of the mean;
         `user_log_bias`.
     bias_sd
         Scale of the half-Cauchy prior of `log_scale`, log-odds per scaled unit of a feature; its
@@ -191,7 +191,7 @@ class HierarchicalReward(SignedReward):
                 "when reading the data, or leave exposure out"
             )
         if self.log_bias:
-            LogBias.read(comparisons, comparisons.feature_scale)
+            self._log_bias(comparisons)
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and the observed choices."""
@@ -235,10 +235,14 @@ class HierarchicalReward(SignedReward):
             covariance=self.covariance,
             concentration=self.concentration,
             terms=terms,
-            log_bias=LogBias.read(comparisons, self.bias_sd / units) if self.log_bias else None,
+            log_bias=self._log_bias(comparisons) if self.log_bias else None,
             careless=self.careless_shape,
         )
         return self.constrained(plain, comparisons)
+
+    def _log_bias(self, comparisons: Comparisons) -> LogBias:
+        units = feature_units(self.scale, comparisons)
+        return LogBias.read(comparisons, self.bias_sd / units, self.spread_sd / 2 / units)
 
     def with_exposure(
         self, comparisons: Comparisons, *, curve_sd: Mapping[str, float] | None = None
@@ -256,8 +260,9 @@ class HierarchicalReward(SignedReward):
         return self if found == self else found
 
     def without_exposure(self) -> HierarchicalReward:
-        """Return the model with exposure=False."""
-        return replace(self, exposure=False) if self.exposure else self
+        """Return the model with exposure=False, in which the log is answered as the rest is."""
+        found = replace(self, exposure=False) if self.exposure else self
+        return replace(found, log_bias=False) if found.log_bias else found
 
 
 def _exposure(value: object) -> Any:

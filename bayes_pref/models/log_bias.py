@@ -4,14 +4,15 @@ Rows that were assigned at random tell what users want. The others, the log, tel
 bias, in every direction of the features with a scale of its own:
 
     eta_n = d_n . w_i + (1 - r_n) d_n . b_i,    r_n = 1 where the row was assigned at random
-    b_ik ~ Normal(b_k, t_k^2),  b_k ~ Normal(0, s_k^2),  t_k ~ HalfNormal(s_k)
-    s_k ~ HalfCauchy(bias_sd / scale of feature k)
+    b_ik ~ Normal(b_k, t_k^2),  t_k ~ HalfNormal(spread_sd / 2 / scale of feature k)
+    b_k ~ Normal(0, s_k^2),     s_k ~ HalfCauchy(bias_sd / scale of feature k)
 
 An honest log agrees with the randomised rows, s is then small, and all rows speak of w. Where the
 log disagrees, s is large and only the randomised rows speak: the tails of the half-Cauchy never let
 the log override them (the horseshoe prior of Carvalho, Polson & Scott 2010, Biometrika 97, for
 differences of a source to be borrowed from; compare power priors, Ibrahim & Chen 2000, Stat. Sci.
-15). `t` is how much users differ in the bias, which a single number could not say.
+15). `t` is how much users differ in the bias. It does not share s: biases that are the same for all
+users would then be shrunk.
 """
 
 from __future__ import annotations
@@ -40,15 +41,18 @@ class LogBias:
     ----------
     scale
         (n_features,): scale of the half-Cauchy prior of s, log-odds per raw unit.
+    spread_sd
+        (n_features,): scale of the half-normal prior of t, log-odds per raw unit.
     logged
         (n,) rows that were not assigned at random.
     """
 
     scale: FloatArray
+    spread_sd: FloatArray
     logged: Mask
 
     @classmethod
-    def read(cls, comparisons: Comparisons, scale: FloatArray) -> LogBias:
+    def read(cls, comparisons: Comparisons, scale: FloatArray, spread_sd: FloatArray) -> LogBias:
         """Read which rows are the log.
 
         Raises
@@ -69,7 +73,7 @@ class LogBias:
                 "HierarchicalReward(log_bias=True) compares the log with pairs assigned at "
                 f"random, and {found} of these comparisons are; {remedy}"
             )
-        return cls(scale, ~randomised)
+        return cls(scale, spread_sd, ~randomised)
 
 
 def has_log(comparisons: Comparisons) -> bool:
@@ -83,7 +87,8 @@ def bias_sites(bias: LogBias) -> dist.Distribution:
     scale = torch.as_tensor(bias.scale)
     s = pyro.sample("log_scale", dist.HalfCauchy(scale).to_event(1))
     mean = pyro.sample(SITE, dist.Normal(torch.zeros_like(scale), s).to_event(1))
-    spread = pyro.sample("log_spread", dist.HalfNormal(s).to_event(1))
+    scale_of_spread = torch.as_tensor(bias.spread_sd)
+    spread = pyro.sample("log_spread", dist.HalfNormal(scale_of_spread).to_event(1))
     return dist.Normal(mean, spread).to_event(1)
 
 

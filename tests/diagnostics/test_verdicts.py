@@ -12,7 +12,7 @@ from bayes_pref.diagnostics.verdicts import REGISTRY, VERDICTS, decide, explain
 
 NUMBERS = ("mean", "lower", "upper", "p_do", "p_obs", "shift", "shift_lower", "shift_upper")
 OTHERS = ("prior_share", "reference_sd", "p_left", "p_small")
-FLAGS = ("unidentifiable", "confounded", "separated")
+FLAGS = ("unidentifiable", "confounded", "cleared", "separated")
 WORDS = {"non_identified": "The data never separate a and b", "separated_by": "'a'"}
 
 
@@ -34,15 +34,16 @@ def said(about: Evidence) -> list[str]:
 
 def test_the_first_verdict_that_holds_is_given() -> None:
     found = evidence(
-        unidentifiable=[1, 0, 0, 0, 0, 0],
-        confounded=[1, 1, 0, 0, 0, 0],
-        separated=[1, 1, 1, 0, 0, 0],
-        p_left=[0.99, 0.99, 0.99, 0.96, 0.6, 0.94],
-        p_small=[0.0, 0.0, 0.0, 0.0, 0.91, 0.0],
+        unidentifiable=[1, 0, 0, 0, 0, 0, 0],
+        confounded=[1, 1, 0, 0, 0, 0, 0],
+        cleared=[1, 1, 1, 0, 0, 0, 0],
+        separated=[1, 1, 1, 1, 0, 0, 0],
+        p_left=[0.99, 0.99, 0.99, 0.99, 0.96, 0.6, 0.94],
+        p_small=[0.0, 0.0, 0.0, 0.0, 0.0, 0.91, 0.0],
     )
-    assert decide(found, REGISTRY).tolist() == list(bp.VERDICTS[:6])
+    assert decide(found, REGISTRY).tolist() == list(bp.VERDICTS[:7])
     # The partner that must fail: another order gives other verdicts.
-    assert decide(found, REGISTRY[::-1]).tolist() == ["not assessed"] * 6
+    assert decide(found, REGISTRY[::-1]).tolist() == ["not assessed"] * 7
 
 
 def test_verdicts_need_what_was_not_assessed() -> None:
@@ -92,6 +93,34 @@ def test_sentences_state_the_numbers() -> None:
         "This user is indifferent: the difference is within 0.2 log-odds with probability 93 %.",
         "The sign is not known yet: 0.40, 90 % interval -0.30 to 1.10 log-odds for left; more "
         "answers will tell.",
+    ]
+
+
+def test_randomised_comparisons_are_said_to_settle_a_pair_or_how_many_would() -> None:
+    found = evidence(
+        confounded=[0, 1, 1, 1],
+        cleared=[1, 0, 0, 0],
+        p_obs=[0.71] * 4,
+        p_do=[0.58] * 4,
+        p_do_lower=[0.55] * 4,
+        p_do_upper=[0.61] * 4,
+        shift=[0.13] * 4,
+        shift_lower=[0.08] * 4,
+        shift_upper=[0.17] * 4,
+        randomised_count=[150.0] * 4,
+        randomised_needed=[0.0, 240.0, np.nan, 0.0],
+    )
+    flagged = (
+        "Users who see pairs like this would choose left 71 % of the time; all users, 58 % (shift "
+        "0.13, 90 % interval 0.08 to 0.17)."
+    )
+    assert said(found) == [
+        "The log alone would be confounded (71 % of those who see pairs like this in it would "
+        "choose left), but 150 randomised comparisons settle it: of all users 58 % would (90 % "
+        "interval 55 % to 61 %).",
+        f"{flagged} About 240 more randomised comparisons would settle the latter to within 0.05.",
+        flagged,
+        flagged,
     ]
 
 

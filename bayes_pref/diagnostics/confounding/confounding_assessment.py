@@ -6,6 +6,7 @@ import pandas as pd
 
 from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
+from bayes_pref.diagnostics.confounding.cleared import with_share
 from bayes_pref.diagnostics.confounding.confounding_limits import unsupported
 from bayes_pref.diagnostics.confounding.confounding_panels import draw_observed, draw_shift
 from bayes_pref.diagnostics.confounding.confounding_shift import (
@@ -72,15 +73,21 @@ class ConfoundingAssessment(Assessment):
             seed=settings.seed,
         )
         columns = [*self.columns, *(["shift_unadjusted"] if found.carried is not None else [])]
+        of_share = with_share(found, fitted.comparisons)
         return Assessed(
-            columns=found.comparisons[columns],
-            evidence=pd.DataFrame({"confounded": found.confounded}),
+            columns=found.comparisons[columns].assign(**of_share.columns),
+            evidence=of_share.evidence,
             tables={"coupling": found.coupling},
-            results={"permutation_p": found.permutation_p, "exposure_posterior": fitted},
+            results={
+                "permutation_p": found.permutation_p,
+                "log_p": found.log_p,
+                "exposure_posterior": fitted,
+            },
             notes=(
                 *_notes_on_fit(posterior, fitted),
                 *_notes_on_curves(test, fitted),
                 *found.notes,
+                *of_share.notes,
                 *_note_on_covariates(found, fitted),
             ),
             figures=_FIGURES,
@@ -92,7 +99,7 @@ class ConfoundingAssessment(Assessment):
         return Assessed(
             columns=self.missing(query),
             tables={"coupling": coupling},
-            results={"permutation_p": None, "exposure_posterior": None},
+            results={"permutation_p": None, "log_p": None, "exposure_posterior": None},
             figures=_FIGURES,
         )
 

@@ -53,6 +53,11 @@ from bayes_pref.diagnostics.confounding.permutation import (
     PermutationTest,
     permutation_test,
 )
+from bayes_pref.diagnostics.confounding.randomised_share import (
+    RandomisedShare,
+    assess_share,
+    log_p_value,
+)
 from bayes_pref.diagnostics.confounding.shared_shift import joint_shifts
 from bayes_pref.diagnostics.confounding.shifts import (
     PopulationDraws,
@@ -93,11 +98,15 @@ class Confounding:
         p_obs is adjusted for them, and `shift_unadjusted` is the shift before; NaN without.
     confounded
         (n,) whether a comparison is confounded.
+    share
+        What the randomised comparisons say; None without any.
     permutation_p
         P-value of the permutation test that preferences do not depend on exposure.
     coupling
         How weights depend on exposures: `feature`, `context`, `mean`, `sd`, `lower`, `upper`,
         log-odds per raw unit of the feature and standard deviation of the exposure over users.
+    log_p
+        P-value of the test that the log is answered as what was assigned at random is.
     carried
         Share of the shifts that adjusting for covariates removes; None without covariates.
     notes
@@ -110,6 +119,8 @@ class Confounding:
     coupling: pd.DataFrame
     carried: float | None
     notes: tuple[str, ...]
+    share: RandomisedShare | None = None
+    log_p: float | None = None
 
 
 def exposure_test(
@@ -206,7 +217,7 @@ def assess(
     reason = unsupported(comparisons)
     if reason is not None:
         raise DataError(reason)
-    carried = None
+    carried, share, log_p = None, None, None
     if joint:
         frame = joint_shifts(posterior, query, smallest=thresholds.shift, interval=interval)
     else:
@@ -218,14 +229,25 @@ def assess(
         frame = describe_shifts(
             population, exposure, query, smallest=thresholds.shift, interval=interval
         )
+        if "log_bias" in posterior.draws:
+            share = assess_share(
+                posterior, query, population, exposure, thresholds=thresholds, interval=interval
+            )
+            frame = frame.assign(**share.shifts)
         if comparisons.covariate_names:
             carried = adjusted_share(population, exposure, comparisons)
     test = test or exposure_test(posterior, permutations=permutations, seed=seed)
     p = test.p_value
+    differs = p <= level
+    if share is not None:
+        cores = posterior.run.settings.get("cores")
+        null = fit_without_exposure(model, comparisons, seed=seed, cores=cores)
+        log_p = log_p_value(comparisons, null)
+        differs |= log_p <= level
     certain = frame["p_confounded"].to_numpy() > thresholds.certainty
     coupling = describe_exposure_effects(posterior, interval)
     notes = notes_on_contexts(comparisons)
-    return Confounding(frame, certain & (p <= level), p, coupling, carried, notes)
+    return Confounding(frame, certain & differs, p, coupling, carried, notes, share, log_p)
 
 
 def _check(permutations: int, level: float) -> None:

@@ -76,8 +76,11 @@ def refit_with_exposure(
         return posterior
     # Enough draws for the population, which is all that shifts depend on.
     if engine is None:
+        spec = with_exposure.spec(posterior.comparisons)
+        slow = spec is not None and spec.log_bias is not None
         engines = (
-            Gibbs(draws=600, warmup=400, progress=progress),
+            # Along what a log leaves open chains move slowly.
+            Gibbs(draws=600, warmup=400, thin=3 if slow else 1, progress=progress),
             NUTS(draws=400, warmup=300, progress=progress),
         )
         engine, _ = first_prepared(engines, with_exposure, posterior.comparisons)

@@ -80,8 +80,36 @@ def null_scores(
     -------
     EfficientScores
     """
+    rows, parts, together = answer_scores(comparisons, centre, covariance, position, choices)
+    scale, offsets = comparisons.feature_scale, comparisons.offsets
+    sigma = covariance * np.outer(scale, scale)
+    residual, slope, rest = parts
+    raw = np.add.reduceat(rows * residual[:, None], offsets[:-1])
+    moved = _grams(rows, slope, offsets) - together[0]
+    noise = _grams(rows, rest, offsets) - together[1]
+    total = ridged(noise + moved @ sigma @ moved)
+    solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
+    both = moved @ solved
+    return EfficientScores(both[:, :, -1], both[:, :, :-1])
+
+
+def answer_scores(
+    comparisons: Comparisons,
+    centre: Array,
+    covariance: Array,
+    position: float = 0.0,
+    choices: ChoiceDistribution | None = None,
+) -> tuple[Array, Array, Array]:
+    """Return scores of the answers, row by row; parameters as of `null_scores`.
+
+    Returns
+    -------
+    rows, parts, together: (n, d) scaled differences, of choices among several those of the chosen
+        alternative minus the other; (3, n) h - E h, k, and the variance of h beyond k^2 v; and the
+        part of M that stages take off, (u, d, d)
+    """
     choices = Logit().at() if choices is None else choices
-    outcome, offsets = comparisons.outcome, comparisons.offsets
+    outcome = comparisons.outcome
     scale = comparisons.feature_scale
     differences, choice = comparisons.difference, comparisons.choice
     single = np.ones(len(choice), dtype=bool)
@@ -108,14 +136,7 @@ def null_scores(
             comparisons.n_users,
             float(choices.parameters.get("lapse", np.zeros(1))[0]),
         )
-    residual, slope, rest = parts
-    raw = np.add.reduceat(rows * residual[:, None], offsets[:-1])
-    moved = _grams(rows, slope, offsets) - together[0]
-    noise = _grams(rows, rest, offsets) - together[1]
-    total = ridged(noise + moved @ sigma @ moved)
-    solved = np.linalg.solve(total, np.concatenate([moved, raw[:, :, None]], axis=2))
-    both = moved @ solved
-    return EfficientScores(both[:, :, -1], both[:, :, :-1])
+    return rows, parts, together
 
 
 def _of_answers(mean: Array, variance: Array, choice: Array, choices: ChoiceDistribution) -> Array:

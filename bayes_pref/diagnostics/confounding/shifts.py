@@ -127,7 +127,7 @@ def describe_shifts(
     names = ["p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded"]
     out = np.full((len(query), len(names) + 1), np.nan)
     tail = (1 - interval) / 2
-    for part, p_do, adjusted, observed in _choices(population, exposure, query):
+    for part, p_do, adjusted, observed in choices_by_row(population, exposure, query):
         delta = adjusted - p_do
         out[part, 0] = p_do.mean(axis=0)
         out[part, 1] = adjusted.mean(axis=0)
@@ -139,7 +139,7 @@ def describe_shifts(
     return pd.DataFrame(out, columns=[*names, "shift_unadjusted"])
 
 
-def _choices(
+def choices_by_row(
     population: PopulationDraws, exposure: ExposureDraws, query: Query
 ) -> Iterator[tuple[slice, Array, Array, Array | None]]:
     """Yield blocks of rows with p_do, p_obs adjusted and p_obs as observed, (draw, row) each.

@@ -29,7 +29,8 @@ class PositionBias:
         self.precision = 1 / prior_sd**2
         self.value = 0.5 * rng.standard_normal(1)
         # A copy: chains run side by side, each with a shift of its own.
-        self.rows = problem.rows._replace(shift=problem.rows.signs * self.value)
+        shift = problem.rows.shift + problem.rows.signs * self.value
+        self.rows = problem.rows._replace(shift=shift)
         self.problem = replace(problem, rows=self.rows)
         self.omega = np.empty_like(self.rows.shift)
 
@@ -41,12 +42,14 @@ class PositionBias:
         """Draw the position bias given all else; `psi` (n,) and the rows' shift follow."""
         rows, omega = self.rows, self.omega
         draw_polya_gamma(psi, omega, right_table(), rng)
-        psi -= rows.shift
+        before = rows.signs * self.value
+        psi -= before
         score = rows.signs @ (0.5 - omega * psi)
         precision = omega.sum() + self.precision  # signs are 1 or -1
         self.value[0] = score / precision + rng.standard_normal() / np.sqrt(precision)
-        rows.shift[...] = rows.signs * self.value
-        psi += rows.shift
+        own = rows.signs * self.value
+        psi += own
+        rows.shift[...] += own - before
 
     def keep(self, store: Store, draw: int) -> None:
         """Write the draw to the store, and add the log prior to the log density there."""

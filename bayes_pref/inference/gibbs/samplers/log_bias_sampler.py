@@ -1,17 +1,21 @@
 """Gibbs sampler for a log that may be biased: w_ik and b_ik independent over features.
 
-A sweep is one of the diagonal sampler over both, and then draws of how the weights of the log are
-shared among them, and of the sizes of the bias.
+A sweep is one of the diagonal sampler over both, given the mean bias, and then draws of how what
+the log tells is shared among the two.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from numpy.random import Generator
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.log_bias_problem import BiasSize, LogBiasProblem
+from bayes_pref.inference.gibbs.log_bias_problem import LogBiasProblem
+from bayes_pref.inference.gibbs.mean_bias import MeanBias
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.models.choice.choice_model import ChoiceModel
@@ -51,43 +55,36 @@ class LogBiasSampler(Sampler[LogBiasProblem]):
 
 
 class LogBiasChain(HierarchicalChain):
-    """A chain with sizes of the bias of its own.
+    """A chain with a mean bias of its own.
 
     Parameters
     ----------
     problem
-        Data and priors; its rows are written into.
+        Data and priors; the shifts of its rows are written into.
     warmup, thin, rng, store
         See `Chain`.
     """
 
     def __init__(
-        self,
-        problem: LogBiasProblem,
-        warmup: int,
-        thin: int,
-        rng: Generator,
-        store: Store,
+        self, problem: LogBiasProblem, warmup: int, thin: int, rng: Generator, store: Store
     ) -> None:
-        self.size = BiasSize(problem, rng)
+        self.bias = MeanBias(problem, rng)
         super().__init__(problem, DiagonalSweeps(), warmup, thin, rng, store)
-        self.most = 1  # the sizes are drawn after every sweep
-        self.first = problem.n_parameters
+        self.most = 1  # what is shared out is drawn after every sweep
+        self.bias.problem = replace(problem, rows=self.problem.rows)
+        d = problem.bias_scale.size
+        self.places = np.split(problem.n_parameters + np.arange(2 * d), 2)
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
-        rows = self.problem.rows
-        own = {"size": self.size.value, "values": rows.values, "entries": rows.entry_values}
-        return super().arrays() | own
+        return super().arrays() | self.bias.arrays()
 
     def advance(self) -> int:
         """Run one more sweep."""
         keeps, draw = self.keeps, self.kept
         sweeps = super().advance()
         if keeps:
-            self.store.theta[draw, self.first : self.first + self.size.value.size] = self.size.value
-        self.size.exchange(self.theta, self.weights, self.psi, self.rng)
-        self.size.share_spread(self.theta, self.weights, self.psi, self.rng)
-        self.size.move_with_biases(self.weights, self.psi, self.rng)
-        self.size.move(self.theta, self.weights, self.rng)
+            for place, value in zip(self.places, (self.bias.size, self.bias.mean), strict=True):
+                self.store.theta[draw, place] = value
+        self.bias.move(self.theta, self.weights, self.psi, self.rng)
         return sweeps

@@ -1,0 +1,54 @@
+"""Which comparisons a share of randomised ones clears: what a report says of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bayes_pref.data import Comparisons
+from bayes_pref.diagnostics.confounding.confounding_shift import Confounding
+
+
+class Share(NamedTuple):
+    """What the randomised comparisons add to a report.
+
+    Attributes
+    ----------
+    columns
+        Of `Report.comparisons`.
+    evidence
+        `confounded`, and with randomised comparisons `cleared` and their number.
+    notes
+        Sentences on what was found.
+    """
+
+    columns: pd.DataFrame
+    evidence: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def with_share(found: Confounding, comparisons: Comparisons) -> Share:
+    """Divide what would be confounded by the log into what is cleared and what is not."""
+    share, by_log = found.share, found.confounded
+    if share is None or comparisons.randomised is None:
+        return Share(pd.DataFrame(), pd.DataFrame({"confounded": by_log}), ())
+    columns = share.shifts[["p_do_lower", "p_do_upper"]].assign(randomised_needed=share.needed)
+    task = comparisons.outcome.tasks(len(comparisons))
+    count = len(np.unique(task[comparisons.randomised]))
+    evidence = pd.DataFrame(
+        {
+            "confounded": by_log & ~share.settled,
+            "cleared": by_log & share.settled,
+            "randomised_count": np.full(len(by_log), count),
+        }
+    )
+    cleared, flagged = int((by_log & share.settled).sum()), int(by_log.sum())
+    note = (
+        f"{count:,} of {task[-1] + 1:,} comparisons were assigned at random and govern p_do; p_obs "
+        "is what the others, the log, say. The hypothesis that both are answered alike has p = "
+        f"{found.log_p:.2g} (score test). Of {flagged:,} comparisons that the log alone would "
+        f"confound, {cleared:,} are cleared."
+    )
+    return Share(columns, evidence, (note,))
