@@ -24,7 +24,7 @@ from scipy.stats import norm
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.confounding.exposure_distribution import ExposureDraws
 from bayes_pref.diagnostics.confounding.exposure_posterior import NullFit
-from bayes_pref.diagnostics.confounding.residual_test import AnswerScores
+from bayes_pref.diagnostics.confounding.residual_test import RowScores
 from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, choices_by_row
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.thresholds import Thresholds
@@ -121,7 +121,7 @@ def assess_share(
 def log_p_value(comparisons: Comparisons, null: NullFit) -> float:
     """P-value of the test that answers of the log are no others than those of randomised rows."""
     assert comparisons.randomised is not None  # as asked for
-    scores = AnswerScores.of(comparisons, null)
+    scores = RowScores.of(comparisons, null)
     logged = scores.rows * ~comparisons.randomised[:, None]
     return scores.p_value(logged, scores.rows)
 

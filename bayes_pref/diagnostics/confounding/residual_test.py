@@ -26,7 +26,7 @@ _SINGULAR = 1e-10  # of the largest eigenvalue
 
 
 @dataclass(frozen=True, eq=False)
-class AnswerScores:
+class RowScores:
     """What answers say of their log-odds, beyond what a fitted model expects.
 
     Attributes
@@ -45,7 +45,7 @@ class AnswerScores:
     offsets: IntArray
 
     @classmethod
-    def of(cls, comparisons: Comparisons, null: NullFit) -> AnswerScores:
+    def of(cls, comparisons: Comparisons, null: NullFit) -> RowScores:
         """Compute them at the posterior means of a fit."""
         rows, parts, _ = answer_scores(
             comparisons, null.centre, null.covariance, null.position, null.choices
