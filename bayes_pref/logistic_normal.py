@@ -17,6 +17,7 @@ _STEPS = (0.65, 0.325, 0.1625, 0.08, 0.05)  # distances of the nodes, in sds
 # The largest sd of each step; the last is used beyond the sd for which its error is 1e-8.
 _LIMITS = np.array([*(2 * np.pi**2 / (22.0 * step) for step in _STEPS[:-1]), 50.0])
 _BLOCK = 2**14  # values
+_FAR = 300.0  # log-odds from which on a win is certain, or out of the question
 # The same for an error of 6e-6, which other functions than the sigmoid are integrated to.
 _ROUGH_LIMITS = 2 * np.pi**2 / (12.0 * np.array(_STEPS[:-1]))
 
@@ -49,6 +50,54 @@ def expected_choice(mean: FloatArray, variance: FloatArray) -> FloatArray:
         part = slice(start, start + _BLOCK)
         out[part] = _integrated(centre[part], sd[part])
     return out.reshape(shape)
+
+
+def expected_win(mean: FloatArray, variance: FloatArray, tie: FloatArray) -> FloatArray:
+    """E P(left wins) in Davidson's model of ties over Normal(mean, variance), to 1e-8.
+
+    With x = exp(-eta / 2), P(left) = 1 / (1 + exp(tie) x + x^2), whose poles are at least as far
+    from the real line as those of the sigmoid, so that the same nodes serve. Nodes have equal
+    steps, so that x at one of them is a multiple of x at the last.
+
+    Parameters
+    ----------
+    mean, variance
+        Mean and variance of the log-odds.
+    tie
+        Log of how likely a tie is between equals, relative to a win; shapes broadcast.
+
+    Examples
+    --------
+    >>> expected_win(np.array([0.0, 2.0]), np.array([0.0, 4.0]), np.array([0.0, -30.0])).round(3)
+    array([0.333, 0.775])
+    """
+    shape = np.broadcast_shapes(np.shape(mean), np.shape(variance), np.shape(tie))
+    centre, square, log_tie = (
+        np.broadcast_to(each, shape).ravel() for each in (mean, variance, tie)
+    )
+    sd, nu = np.sqrt(square), np.exp(log_tie)
+    out = np.empty(sd.size)
+    # Blocks that fit into the processor's cache, and in them values that need the same nodes.
+    for start in range(0, sd.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        place = np.searchsorted(_LIMITS[: len(_STEPS) - 1], sd[part])
+        for level in np.unique(place):
+            rows = start + np.flatnonzero(place == level)
+            out[rows] = _won(centre[rows], sd[rows], nu[rows], _STEPS[level])
+    return out.reshape(shape)
+
+
+def _won(mean: FloatArray, sd: FloatArray, nu: FloatArray, step: float) -> FloatArray:
+    """Integrate 1 / (1 + nu x + x^2) over nodes of this step."""
+    nodes, masses = _nodes(step)
+    x = np.exp(np.clip(-0.5 * (mean + sd * nodes[0]), -_FAR, _FAR))
+    ratio = np.exp(-0.5 * sd * (nodes[1] - nodes[0]))
+    total = np.zeros_like(mean)
+    with np.errstate(over="ignore", under="ignore"):  # 1 / inf is the correct probability 0
+        for mass in masses:
+            total += mass / (1.0 + x * (nu + x))
+            x *= ratio
+    return total
 
 
 def expected_value(

@@ -20,7 +20,6 @@ from scipy.stats import qmc
 
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.draws import evenly_spaced
-from bayes_pref.logistic_normal import expected_choice, expected_value
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
@@ -49,9 +48,12 @@ def choices_of_pairs(
     return choice_model.at(**{k: v[..., kept] for k, v in found.items() if k != "position"})
 
 
-def preferred(choices: ChoiceDistribution, eta: FloatArray) -> FloatArray:
-    """Return the probability that left is preferred, for eta whose first axis is the draw."""
-    return np.moveaxis(choices.preferred(np.moveaxis(eta, 0, -1)), -1, 0)
+def expected_preferred(
+    choices: ChoiceDistribution, mean: FloatArray, variance: FloatArray
+) -> FloatArray:
+    """Return E P(left preferred) over Gaussian eta whose first axis is the draw."""
+    found = choices.expected_preferred(np.moveaxis(mean, 0, -1), np.moveaxis(variance, 0, -1))
+    return np.moveaxis(found, -1, 0)
 
 
 def quasi_random_users(users: int, d: int, draws: int) -> FloatArray:
@@ -202,9 +204,7 @@ class ChoiceShares:
             near = self._of_two(centre - _NEAR * size, rest, None)
             far = self._of_two(centre + _FAR * size, rest, None)
             return np.asarray((1 - _RARE) * near + _RARE * far)
-        if self.choices.logistic:
-            return expected_choice(centre, variance)
-        return expected_value(lambda eta: preferred(self.choices, eta), centre, variance)
+        return expected_preferred(self.choices, centre, variance)
 
 
 def lapsed_sets(chance: FloatArray, sizes: IntArray, choices: ChoiceDistribution) -> FloatArray:

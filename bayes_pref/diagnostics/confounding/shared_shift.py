@@ -19,15 +19,14 @@ from scipy.special import logsumexp, softmax
 from bayes_pref.diagnostics.confounding.choice_shares import (
     ChoiceShares,
     choices_of_pairs,
+    expected_preferred,
     lapsed_sets,
-    preferred,
     root,
     softmax_of_sets,
 )
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.draws import stacked
 from bayes_pref.errors import ModelError
-from bayes_pref.logistic_normal import expected_choice, expected_value
 from bayes_pref.models.population_from_spec import covariance_factor
 from bayes_pref.models.regressors import centred_covariates
 from bayes_pref.posterior import Posterior
@@ -184,10 +183,7 @@ class _SharedCauseDraws:
             eta = centre + self.query.difference[part] @ root(self.own) @ users
             chance = softmax_of_sets(eta, self.query.task[part])
             return lapsed_sets(chance, self.query.sizes[part], choices)
-        if choices.logistic:
-            return expected_choice(centre, variance)
-        wide = np.broadcast_to(variance, centre.shape)
-        return expected_value(lambda eta: preferred(choices, eta), centre, wide)
+        return expected_preferred(choices, centre, np.broadcast_to(variance, centre.shape))
 
 
 def _quadratic(difference: Array, matrix: Array) -> Array:

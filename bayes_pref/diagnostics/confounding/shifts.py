@@ -90,8 +90,7 @@ def most_draws(posterior: Posterior, query: Query, *, curved: bool = False) -> i
     """Return of how many draws, at most, shifts are computed."""
     if (query.sizes > 2).any():
         return _MOST_SIMULATED
-    logistic = choices_of_pairs(posterior, posterior.draws).logistic
-    if not logistic:
+    if not choices_of_pairs(posterior, posterior.draws).has_formula:
         return _MOST_INTEGRATED
     return _MOST_CURVED if curved else _MOST_DRAWS
 

@@ -123,10 +123,28 @@ class ChoiceModel(settings.CheckedKeywords, ABC):
     def _given(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Any]:
         return lambda eta: OutcomeDistribution(self.log_outcomes(eta, parameters))
 
+    def mean_preferred(
+        self, mean: FloatArray, variance: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray | None:
+        """Return the mean of P(left preferred) over Gaussian eta, where there is a fast formula.
+
+        None: it is integrated numerically from `log_outcomes`.
+
+        Parameters
+        ----------
+        mean, variance
+            (..., sample) of eta.
+        parameters
+            (..., sample) by name.
+        """
+        return None
+
     def at(self, **parameters: FloatArray) -> ChoiceDistribution:
         """Return the distribution of choices at draws (..., sample) of the parameters."""
         logistic = self.log_odds and not parameters
-        return ChoiceDistribution(self.log_outcomes, parameters, logistic)
+        return ChoiceDistribution(
+            self.log_outcomes, parameters, logistic, mean_preferred=self.mean_preferred
+        )
 
     def distribution(self, draws: xr.Dataset, outcome: Outcome) -> ChoiceDistribution:
         """Return the distribution of choices at posterior draws, chains one after the other."""

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
+
+from bayes_pref.types import FloatArray
 
 Tensor = torch.Tensor
 
@@ -50,3 +53,12 @@ def lapsed(log_probabilities: Tensor, parameters: Mapping[str, Tensor]) -> Tenso
         return log_probabilities
     lapse = parameters["lapse"]
     return torch.log((1.0 - lapse) * log_probabilities.exp() + lapse / len(log_probabilities))
+
+
+def lapsed_mean(
+    chance: FloatArray, parameters: Mapping[str, FloatArray], share: float
+) -> FloatArray:
+    """Mix the probability (..., sample) of some outcomes, this share of all, with lapses."""
+    if "lapse" not in parameters:
+        return chance
+    return np.asarray((1.0 - parameters["lapse"]) * chance + parameters["lapse"] * share)

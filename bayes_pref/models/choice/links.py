@@ -9,7 +9,12 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias
 
+import numpy as np
 import torch
+from scipy.special import ndtr
+
+from bayes_pref.logistic_normal import expected_choice
+from bayes_pref.types import FloatArray
 
 Tensor = torch.Tensor
 Link: TypeAlias = Literal["logit", "probit"]
@@ -59,3 +64,16 @@ def cutpoints(shares: Tensor, link: Link) -> Tensor:
     # The smaller tail is the exact one.
     low = torch.special.ndtri(torch.minimum(below, above))
     return torch.where(below < above, low, -low)
+
+
+def mean_cdf(mean: FloatArray, variance: FloatArray, link: Link) -> FloatArray:
+    """E F(x) over x ~ Normal(mean, variance): of the probit, Phi(mean / sqrt(1 + variance)).
+
+    Examples
+    --------
+    >>> mean_cdf(np.array([1.0]), np.array([3.0]), "probit").round(3)
+    array([0.691])
+    """
+    if link == "probit":
+        return np.asarray(ndtr(mean / np.sqrt(1.0 + variance)))
+    return expected_choice(mean, variance)

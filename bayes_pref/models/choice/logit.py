@@ -25,18 +25,21 @@ import torch
 
 from bayes_pref import settings
 from bayes_pref.data import Outcome, PairedChoice
+from bayes_pref.logistic_normal import expected_choice, expected_win
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.effects import (
     LAPSE_SHAPE,
     POSITION_SD,
     double,
     lapsed,
+    lapsed_mean,
     sample_lapse,
     sample_position,
     shifted,
 )
 from bayes_pref.models.choice.kernel_form import CELLS, TIES, KernelForm
 from bayes_pref.models.choice.links import log_cdf
+from bayes_pref.types import FloatArray
 
 Tensor = torch.Tensor
 
@@ -132,6 +135,15 @@ class Logit(ChoiceModel):
         else:
             found = torch.stack([log_cdf(-eta, "logit"), log_cdf(eta, "logit")])
         return lapsed(found, parameters)
+
+    def mean_preferred(
+        self, mean: FloatArray, variance: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray | None:
+        """Return the mean of P(left) over Gaussian eta."""
+        mean = mean + parameters.get("position", 0.0)
+        if "tie" not in parameters:
+            return lapsed_mean(expected_choice(mean, variance), parameters, 1 / 2)
+        return lapsed_mean(expected_win(mean, variance, parameters["tie"]), parameters, 1 / 3)
 
     def kernel_form(self, outcome: Outcome) -> KernelForm | None:
         """Return the model as `Gibbs` reads it where it is not logistic."""

@@ -20,7 +20,7 @@ import torch
 from bayes_pref import settings
 from bayes_pref.data import GradedChoice, Outcome
 from bayes_pref.models.choice.choice_model import ChoiceModel
-from bayes_pref.models.choice.effects import LAPSE_SHAPE, lapsed, sample_lapse
+from bayes_pref.models.choice.effects import LAPSE_SHAPE, lapsed, lapsed_mean, sample_lapse
 from bayes_pref.models.choice.kernel_form import CELLS, KernelForm
 from bayes_pref.models.choice.links import (
     LINKS,
@@ -28,7 +28,9 @@ from bayes_pref.models.choice.links import (
     Link,
     cutpoints,
     log_cells,
+    mean_cdf,
 )
+from bayes_pref.types import FloatArray
 
 Tensor = torch.Tensor
 
@@ -118,3 +120,12 @@ class Ordinal(ChoiceModel):
         cuts = parameters["cutpoints"]
         gaps = (None,) * (eta.ndim + 1 - cuts.ndim)
         return lapsed(log_cells(cuts[(..., *gaps)] - eta, self.link), parameters)
+
+    def mean_preferred(
+        self, mean: FloatArray, variance: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray | None:
+        """Return the mean of P(left is found better) over Gaussian eta: one cutpoint says it."""
+        cuts = parameters["cutpoints"]
+        levels = len(cuts) + 1
+        mean = mean - cuts[(levels + 1) // 2 - 1]
+        return lapsed_mean(mean_cdf(mean, variance, self.link), parameters, levels // 2 / levels)

@@ -26,9 +26,10 @@ from torch.distributions import constraints
 
 from bayes_pref.data import Outcome, Ranking
 from bayes_pref.errors import ModelError
+from bayes_pref.logistic_normal import expected_choice
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.models.choice.choice_model import ChoiceModel
-from bayes_pref.models.choice.effects import LAPSE_SHAPE, lapsed, sample_lapse
+from bayes_pref.models.choice.effects import LAPSE_SHAPE, lapsed, lapsed_mean, sample_lapse
 from bayes_pref.models.choice.kernel_form import STAGES, KernelForm
 from bayes_pref.models.choice.links import log_cdf
 from bayes_pref.models.choice.stage_choices import log_stages, stage_starts
@@ -88,6 +89,12 @@ class PlackettLuce(ChoiceModel):
     def log_outcomes(self, eta: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Log probability of right and of left where there are only these two: (2, ...)."""
         return lapsed(torch.stack([log_cdf(-eta, "logit"), log_cdf(eta, "logit")]), parameters)
+
+    def mean_preferred(
+        self, mean: FloatArray, variance: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray | None:
+        """Return the mean of P(left) over Gaussian eta where there are only these two."""
+        return lapsed_mean(expected_choice(mean, variance), parameters, 1 / 2)
 
     def likelihood(self, outcome: Outcome) -> Callable[[Tensor], Any]:
         """Return the Pyro distribution of the rows of the stages as a function of eta (..., n)."""

@@ -17,12 +17,14 @@ from bayes_pref.models.choice.effects import (
     LAPSE_SHAPE,
     POSITION_SD,
     lapsed,
+    lapsed_mean,
     sample_lapse,
     sample_position,
     shifted,
 )
 from bayes_pref.models.choice.kernel_form import CELLS, KernelForm
-from bayes_pref.models.choice.links import LOG_ODDS_PER_UNIT, log_cdf
+from bayes_pref.models.choice.links import LOG_ODDS_PER_UNIT, log_cdf, mean_cdf
+from bayes_pref.types import FloatArray
 
 Tensor = torch.Tensor
 
@@ -89,6 +91,13 @@ class Probit(ChoiceModel):
         """Sample the parameters as sites of a Pyro model."""
         found = sample_position() if self.position else {}
         return found | sample_lapse() if self.lapse else found
+
+    def mean_preferred(
+        self, mean: FloatArray, variance: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray | None:
+        """Return the mean of P(left) over Gaussian eta."""
+        mean = mean + parameters.get("position", 0.0)
+        return lapsed_mean(mean_cdf(mean, variance, "probit"), parameters, 1 / 2)
 
     def kernel_form(self, outcome: Outcome) -> KernelForm | None:
         """Return the model as `Gibbs` reads it."""
