@@ -108,7 +108,8 @@ class Report:
         """How users' weights depend on the contexts that they see.
 
         `feature`, `context`, `mean`, `sd`, `lower`, `upper`, log-odds per raw unit of the feature
-        and standard deviation of the exposure over users.
+        and standard deviation of the exposure over users. Squares and products of exposures follow
+        by name, such as ``age^2`` and ``age x length``, where preferences seem to depend on them.
         """
         return cast(pd.DataFrame, self._found(self.tables, "coupling"))
 

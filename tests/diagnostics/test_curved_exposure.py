@@ -21,6 +21,7 @@ from bayes_pref.diagnostics.confounding.null_scores import EfficientScores
 from bayes_pref.diagnostics.confounding.permutation import PermutationTest, permutation_p_values
 from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, describe_shifts
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.models.base import from_settings
 from bayes_pref.models.regressors import (
     LEFT_OUT,
     curved_exposures,
@@ -79,6 +80,16 @@ def test_squares_and_products_have_no_linear_part_and_come_by_name() -> None:
     assert describe_exposure_effects(drawn, 0.9)["context"].tolist() == 2 * [*names[:2], names[4]]
     left = np.abs(drawn.draws["H"].sel(exposure=["age^2", "length^2"]).to_numpy())
     assert left.max() < 6 * LEFT_OUT / comparisons.feature_scale.min()  # six prior sds
+
+
+def test_prior_sds_by_name_survive_the_settings_and_bad_ones_are_refused() -> None:
+    model = bp.HierarchicalReward(exposure="flexible", curve_sd={"age^2": 0.2})
+    assert from_settings(model.settings()) == model
+    assert "curve_sd" not in bp.HierarchicalReward(exposure="flexible").settings()
+    with pytest.raises(bp.ModelError, match=r"exposure='flexibel'\): expected 'flexible' or True"):
+        bp.HierarchicalReward(exposure="flexibel")  # type: ignore[arg-type]
+    with pytest.raises(bp.ModelError, match="expected a positive number"):
+        bp.HierarchicalReward(exposure="flexible", curve_sd={"age^2": -1.0})
 
 
 def test_a_square_that_is_a_linear_function_is_left_out() -> None:
