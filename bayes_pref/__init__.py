@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bayes_pref.diagnostics.diagnose import ASSESSMENTS as ASSESSMENTS
     from bayes_pref.diagnostics.diagnose import diagnose as diagnose
     from bayes_pref.diagnostics.report import Report as Report
+    from bayes_pref.diagnostics.sensitivity.tipping import Sensitivity as Sensitivity
+    from bayes_pref.diagnostics.sensitivity.tipping import sensitivity as sensitivity
     from bayes_pref.diagnostics.thresholds import Thresholds as Thresholds
     from bayes_pref.diagnostics.verdicts import VERDICTS as VERDICTS
     from bayes_pref.diagnostics.verdicts import Verdict as Verdict
@@ -83,6 +85,7 @@ _MODULES = {
     "diagnostics.assessment": ("Assessed", "Assessment"),
     "diagnostics.diagnose": ("ASSESSMENTS", "diagnose"),
     "diagnostics.report": ("Report",),
+    "diagnostics.sensitivity.tipping": ("Sensitivity", "sensitivity"),
     "diagnostics.thresholds": ("Thresholds",),
     "diagnostics.verdicts": ("VERDICTS", "Verdict"),
     "errors": (

@@ -33,6 +33,7 @@ from bayes_pref.diagnostics.preference import PreferenceAssessment
 from bayes_pref.diagnostics.prompts import Prompts, read_prompts
 from bayes_pref.diagnostics.query import Candidates, Query, read_query
 from bayes_pref.diagnostics.report import Report
+from bayes_pref.diagnostics.sensitivity.sensitivity_assessment import SensitivityAssessment
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.diagnostics.verdicts import REGISTRY, VERDICTS, Verdict, decide, explain
 from bayes_pref.errors import ModelError
@@ -47,6 +48,7 @@ _ASSESSMENTS: tuple[Assessment, ...] = (
     BorrowingAssessment(),
     OverlapAssessment(),
     AnsweringAssessment(),
+    SensitivityAssessment(),
 )
 ASSESSMENTS: tuple[str, ...] = tuple(assessment.name for assessment in _ASSESSMENTS)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.posterior.attributes import attributes_of
 from bayes_pref.posterior.estimates import describe, user_blocks
@@ -16,8 +17,42 @@ from bayes_pref.posterior.random_answers import RandomAnswers
 from bayes_pref.posterior.replacements import chosen_attributes, contrasts
 from bayes_pref.posterior.task_distribution import shown_tasks
 from bayes_pref.settings import interval as valid_interval
+from bayes_pref.types import FloatArray
 
 _MEASURES = ("share", "minority", "spread")
+
+
+def contrast_rows(
+    comparisons: Comparisons,
+    attributes: Sequence[str] | str | None = None,
+    baseline: Mapping[str, Any] | None = None,
+    values: Mapping[str, tuple[Any, Any]] | None = None,
+) -> tuple[pd.DataFrame, FloatArray]:
+    """Return every level against its baseline, of items that are otherwise equal.
+
+    Parameters
+    ----------
+    comparisons, attributes, baseline, values
+        The data, and as for `Posterior.amce`.
+
+    Returns
+    -------
+    keys, rows: frame with `attribute`, `level`, `baseline`, and (n, d) differences of features, at
+        the mean of the contexts
+    """
+    known, features = attributes_of(comparisons), comparisons.features
+    chosen = chosen_attributes(attributes, known)
+    made = contrasts(chosen, known, shown_tasks(comparisons), baseline, values)
+    keys, rows = [], []
+    for each in made:  # a loop over attributes
+        for place in each.others:
+            row = np.zeros(len(features.attributes))
+            row[each.attribute.places] = each.features[place] - each.features[each.baseline]
+            rows.append(row)
+            keys.append((each.attribute.name, each.labels[place], each.base_label))
+    context = np.tile(comparisons.context.mean(axis=0), (len(rows), 1))
+    frame = pd.DataFrame(keys, columns=["attribute", "level", "baseline"], dtype=object)
+    return frame, features.expand(np.stack(rows), context)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,18 +112,7 @@ class Polarisation(RandomAnswers):
         if not self._users_differ:
             raise ModelError(self._all_alike("polarisation"))
         comparisons, choices = self.comparisons, self.choice_distribution
-        known, features = attributes_of(comparisons), comparisons.features
-        chosen = chosen_attributes(attributes, known)
-        made = contrasts(chosen, known, shown_tasks(comparisons), baseline, values)
-        keys, rows = [], []
-        for each in made:  # a loop over attributes
-            for place in each.others:
-                row = np.zeros(len(features.attributes))
-                row[each.attribute.places] = each.features[place] - each.features[each.baseline]
-                rows.append(row)
-                keys.append((each.attribute.name, each.labels[place], each.base_label))
-        context = np.tile(comparisons.context.mean(axis=0), (len(rows), 1))
-        matrix = features.expand(np.stack(rows), context)
+        keys, matrix = contrast_rows(comparisons, attributes, baseline, values)
         above, first, second = (np.zeros(()) for _ in range(3))
         weights, start = self._weights(None)[0], 0
         # A loop over blocks of users: the probabilities of all would be as large as the posterior.
@@ -104,15 +128,10 @@ class Polarisation(RandomAnswers):
         share = np.asarray(above)
         spread = np.sqrt(np.maximum(second - np.square(first), 0.0))
         measures = np.stack([share, np.minimum(share, 1.0 - share), spread], axis=1)
-        attribute, level, base = zip(*keys, strict=True)
-        found = {
-            "attribute": np.repeat(np.array(attribute, dtype=object), len(_MEASURES)),
-            "level": [name for name in level for _ in _MEASURES],
-            "baseline": pd.Series([name for name in base for _ in _MEASURES], dtype=object),
-            "measure": list(_MEASURES) * len(keys),
-        }
+        found = keys.loc[keys.index.repeat(len(_MEASURES))].reset_index(drop=True)
+        found["measure"] = list(_MEASURES) * len(keys)
         columns = describe(measures.reshape(-1, measures.shape[-1]).copy(), interval)
-        return pd.DataFrame(found | columns)
+        return found.assign(**columns)
 
     @property
     def _users_differ(self) -> bool:

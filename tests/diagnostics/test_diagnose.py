@@ -164,7 +164,7 @@ def test_new_users_and_pairs_get_verdicts(posterior: bp.Posterior) -> None:
     assert anyone["mean"].tolist() == pytest.approx([rows["mean"][1]] * 2)
 
 
-PANELS = ("report", "shift", "observed", "learned", "overlap")
+PANELS = ("report", "shift", "observed", "learned", "overlap", "sensitivity")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,8 @@ def test_an_exported_folder_holds_everything(report: bp.Report, tmp_path: Path) 
     report.export(tmp_path / "diagnostics")
     names = {path.name for path in (tmp_path / "diagnostics").iterdir()}
     pictures = {f"{name}.{ending}" for ending in ("png", "svg") for name in PANELS}
-    tables = {f"{name}.csv" for name in ("comparisons", "users", "directions", "coupling")}
+    kept = ("comparisons", "users", "directions", "coupling", "sensitivity")
+    tables = {f"{name}.csv" for name in kept}
     assert names == pictures | tables | {"report.html", "summary.txt"}
     again = pd.read_csv(tmp_path / "diagnostics" / "comparisons.csv")
     assert again["verdict"].tolist() == report.comparisons["verdict"].tolist()
