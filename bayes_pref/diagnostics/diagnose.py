@@ -190,7 +190,8 @@ def diagnose(
         verdicts=tuple(chosen),
         thresholds=thresholds,
         interval=interval,
-        wording=query.wording,
+        posterior=posterior,
+        query=query,
     )
 
 

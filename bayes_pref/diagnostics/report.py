@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_pref import settings
+from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.thresholds import Thresholds
 from bayes_pref.diagnostics.verdicts import Verdict
-from bayes_pref.diagnostics.wording import PAIRS, Wording
+from bayes_pref.diagnostics.wording import Wording
 from bayes_pref.errors import DataError
 from bayes_pref.messages import closest, listed, printable, shown
 from bayes_pref.plots.style import PANEL, many_axes
@@ -73,8 +74,8 @@ class Report:
         The thresholds used.
     interval
         Probability inside all intervals.
-    wording
-        What sentences and figures call what is compared.
+    posterior, query
+        The posterior that was diagnosed, and the comparisons as it was asked about them.
 
     Examples
     --------
@@ -96,7 +97,13 @@ class Report:
     verdicts: tuple[Verdict, ...]
     thresholds: Thresholds
     interval: float
-    wording: Wording = PAIRS
+    posterior: Posterior
+    query: Query
+
+    @property
+    def wording(self) -> Wording:
+        """What sentences and figures call what is compared."""
+        return self.query.wording
 
     @property
     def directions(self) -> pd.DataFrame:

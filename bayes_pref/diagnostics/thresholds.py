@@ -19,7 +19,7 @@ class Thresholds:
         Posterior probability of such a shift, above which a comparison is confounded.
     permutation_level
         Level of the permutation test, which has to reject before any comparison is confounded.
-    settled
+    resolved
         Difference of probabilities to within which the corrected `p_do` of a comparison has to be
         known, with probability `certainty`, for randomised comparisons to clear it.
     prior_share
@@ -58,7 +58,7 @@ class Thresholds:
     shift: float = 0.03
     certainty: float = 0.95
     permutation_level: float = 0.01
-    settled: float = 0.05
+    resolved: float = 0.05
     prior_share: float = 0.5
     reference_sd: float = 0.25
     sign: float = 0.95
@@ -70,7 +70,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         """Validate the thresholds."""
         probabilities = ("shift", "certainty", "permutation_level", "prior_share", "sign")
-        shares = ("settled", "small_certainty", "borrowed", "overlap")
+        shares = ("resolved", "small_certainty", "borrowed", "overlap")
         settings.check(self, **dict.fromkeys([*probabilities, *shares], settings.fraction))
         settings.check(self, reference_sd=settings.positive, small_difference=settings.positive)
 

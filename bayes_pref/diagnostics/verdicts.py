@@ -126,7 +126,7 @@ def _cleared(evidence: Evidence) -> Texts:
         percent(evidence["p_obs"]),
         f" of those who see {words.shown} like this in it would {words.choose}), but ",
         np.char.mod("%d", evidence["randomised_count"]).astype(object),
-        " randomised comparisons settle it: of all users ",
+        " randomised comparisons resolve it: of all users ",
         percent(evidence["p_do"]),
         f" would ({100 * evidence.interval:g} % interval ",
         percent(evidence["p_do_lower"]),
@@ -137,7 +137,7 @@ def _cleared(evidence: Evidence) -> Texts:
 
 
 def _more_needed(evidence: Evidence) -> Texts | str:
-    """Say how many randomised comparisons would settle p_do, where there are some."""
+    """Say how many randomised comparisons would resolve p_do, where there are some."""
     if "randomised_needed" not in evidence:
         return ""
     needed = evidence["randomised_needed"]
@@ -145,8 +145,8 @@ def _more_needed(evidence: Evidence) -> Texts | str:
     said = joined(
         " About ",
         np.char.mod("%d", np.where(some, needed, 0.0)).astype(object),
-        " more randomised comparisons would settle the latter to within "
-        f"{evidence.thresholds.settled:g}.",
+        " more randomised comparisons would resolve the latter to within "
+        f"{evidence.thresholds.resolved:g}.",
     )
     return np.where(some, said, "").astype(object)
 
@@ -232,7 +232,7 @@ REGISTRY: tuple[Verdict, ...] = (
     ),
     Verdict(
         name="cleared",
-        meaning="the log alone would be confounded, but randomised comparisons settle what all "
+        meaning="the log alone would be confounded, but randomised comparisons resolve what all "
         "users would choose; use p_do",
         needs=("cleared",),
         holds=lambda evidence: evidence["cleared"],

@@ -23,6 +23,7 @@ import torch
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.selection import rows_of
+from bayes_pref.models.regressors import logged
 from bayes_pref.seeding import standard_torch
 from bayes_pref.types import FloatArray, IntArray
 
@@ -123,7 +124,7 @@ class Batch:
             table,
             place,
             scale,
-            _tensor(_logged(comparisons)[rows]),
+            _tensor(logged(comparisons)[rows]),
         )
 
     def of_users(self, values: FloatArray) -> torch.Tensor:
@@ -156,12 +157,6 @@ def _tensor(values: FloatArray | IntArray) -> torch.Tensor:
     belongs to that trace, and must not be kept.
     """
     return torch.from_numpy(np.array(values))
-
-
-def _logged(comparisons: Comparisons) -> FloatArray:
-    if comparisons.randomised is None:
-        return np.ones(len(comparisons))
-    return (~comparisons.randomised).astype(np.float64)
 
 
 def _by_user(difference: FloatArray, counts: IntArray) -> tuple[torch.Tensor | None, torch.Tensor]:

@@ -40,15 +40,45 @@ def centred_covariates(comparisons: Comparisons) -> FloatArray:
     return np.asarray(comparisons.covariates - comparisons.covariates.mean(axis=0))
 
 
+def logged(comparisons: Comparisons) -> FloatArray:
+    """(n,) 1 for the rows of the log, and 0 for those that were assigned at random.
+
+    What was assigned at random says nothing of what users come to see; where all of it was, all
+    counts.
+    """
+    randomised = comparisons.randomised
+    if randomised is None or randomised.all():
+        return np.ones(len(comparisons))
+    return (~randomised).astype(np.float64)
+
+
+def shown_contexts(comparisons: Comparisons) -> FloatArray:
+    """Mean context of each user's log, (n_users, n_contexts), raw units.
+
+    Of choices among several every task counts once. Users who have no log get the mean of those
+    who have.
+    """
+    share, first = logged(comparisons) * _share_of_task(comparisons), comparisons.offsets[:-1]
+    total = np.add.reduceat(comparisons.context * share[:, None], first, axis=0)
+    size = np.add.reduceat(share, first)
+    means = total / np.where(size > 0, size, 1.0)[:, None]
+    return np.asarray(np.where(size[:, None] > 0, means, means[size > 0].mean(axis=0)))
+
+
+def _share_of_task(comparisons: Comparisons) -> FloatArray:
+    """(n,) share of each row in its task: 1 for pairs."""
+    if not isinstance(comparisons.outcome, Ranking):
+        return np.ones(len(comparisons))
+    task = comparisons.outcome.task_of_rows
+    return np.asarray(1.0 / np.bincount(task)[task])
+
+
 def mean_contexts(comparisons: Comparisons) -> FloatArray:
     """Mean context of each user's comparisons, (n_users, n_contexts), raw units.
 
     Of choices among several every task counts once, whatever the number of its rows.
     """
-    share, first = np.ones(len(comparisons)), comparisons.offsets[:-1]
-    if isinstance(comparisons.outcome, Ranking):
-        task = comparisons.outcome.task_of_rows
-        share /= np.bincount(task)[task]
+    share, first = _share_of_task(comparisons), comparisons.offsets[:-1]
     total = np.add.reduceat(comparisons.context * share[:, None], first, axis=0)
     return np.asarray(total / np.add.reduceat(share, first)[:, None])
 
@@ -87,9 +117,10 @@ class Exposure(NamedTuple):
 def exposures(comparisons: Comparisons) -> FloatArray:
     """Users' exposures, (n_users, n_contexts): their mean contexts, standardised over users.
 
-    The mean of few contexts says less than that of many. Where users have made unequal numbers of
-    comparisons it is shrunk towards what others with as many are shown, as `exposure_of` says. A
-    context whose mean is the same for all users has an exposure of 0.
+    Only what was not assigned at random counts (`logged`). The mean of few contexts says less than
+    that of many. Where users have made unequal numbers of comparisons it is shrunk towards what
+    others with as many are shown, as `exposure_of` says. A context whose mean is the same for all
+    users has an exposure of 0.
     """
     return exposure_of(comparisons).mean
 
@@ -103,7 +134,7 @@ def exposure_of(comparisons: Comparisons) -> Exposure:
         E(s_i | contexts) = a(m_i) + lambda_i (mean_i - a(m_i)),   Var = between (1 - lambda_i).
     Preferences that are linear in s_i are linear in this expectation, and not in the means.
     """
-    means, counts = mean_contexts(comparisons), _counts(comparisons)
+    means, counts = shown_contexts(comparisons), _counts(comparisons)
     known, variance = means, np.zeros_like(means)
     if np.ptp(counts) > 0:
         known, variance = _shrunk(comparisons, means, counts)
@@ -119,21 +150,16 @@ def exposure_of(comparisons: Comparisons) -> Exposure:
 
 
 def _counts(comparisons: Comparisons) -> FloatArray:
-    """Return the number of comparisons, or of tasks, of each user."""
-    if isinstance(comparisons.outcome, Ranking):
-        first = np.diff(comparisons.outcome.task_of_rows, prepend=-1) != 0
-        return np.add.reduceat(first.astype(np.float64), comparisons.offsets[:-1])
-    return comparisons.counts.astype(np.float64)
+    """Return the number of comparisons, or of tasks, in each user's log; at least 1."""
+    share = logged(comparisons) * _share_of_task(comparisons)
+    return np.asarray(np.rint(np.add.reduceat(share, comparisons.offsets[:-1])).clip(min=1.0))
 
 
 def _shrunk(
     comparisons: Comparisons, means: FloatArray, counts: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Means (n_users, n_contexts) shrunk by `exposure_of`, and the variance of what is unknown."""
-    share = np.ones(len(comparisons))
-    if isinstance(comparisons.outcome, Ranking):
-        task = comparisons.outcome.task_of_rows
-        share /= np.bincount(task)[task]
+    share = logged(comparisons) * _share_of_task(comparisons)
     square = (comparisons.context - means[comparisons.user]) ** 2 * share[:, None]
     within = square.sum(axis=0) / max(counts.sum() - len(counts), 1.0)
     error = within / counts[:, None]

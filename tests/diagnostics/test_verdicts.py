@@ -116,9 +116,9 @@ def test_randomised_comparisons_are_said_to_settle_a_pair_or_how_many_would() ->
     )
     assert said(found) == [
         "The log alone would be confounded (71 % of those who see pairs like this in it would "
-        "choose left), but 150 randomised comparisons settle it: of all users 58 % would (90 % "
+        "choose left), but 150 randomised comparisons resolve it: of all users 58 % would (90 % "
         "interval 55 % to 61 %).",
-        f"{flagged} About 240 more randomised comparisons would settle the latter to within 0.05.",
+        f"{flagged} About 240 more randomised comparisons would resolve the latter to within 0.05.",
         flagged,
         flagged,
     ]

@@ -39,12 +39,12 @@ def with_share(found: Confounding, comparisons: Comparisons) -> Share:
     count = len(np.unique(task[comparisons.randomised]))
     evidence = pd.DataFrame(
         {
-            "confounded": by_log & ~share.settled,
-            "cleared": by_log & share.settled,
+            "confounded": by_log & ~share.resolved,
+            "cleared": by_log & share.resolved,
             "randomised_count": np.full(len(by_log), count),
         }
     )
-    cleared, flagged = int((by_log & share.settled).sum()), int(by_log.sum())
+    cleared, flagged = int((by_log & share.resolved).sum()), int(by_log.sum())
     note = (
         f"{count:,} of {task[-1] + 1:,} comparisons were assigned at random and govern p_do; p_obs "
         "is what the others, the log, say. The hypothesis that both are answered alike has p = "

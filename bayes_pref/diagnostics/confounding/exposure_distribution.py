@@ -44,6 +44,7 @@ from bayes_pref.models.regressors import (
     centred_covariates,
     curved_exposures,
     exposures,
+    logged,
 )
 from bayes_pref.types import FloatArray as Array
 
@@ -268,9 +269,11 @@ def _users(h: Array, share: Array) -> tuple[Array, Array]:
 
 
 def _comparisons(h: Array, x: Array, comparisons: Comparisons, share: Array) -> tuple[Array, Array]:
-    """Weighted mean (draw, k + q) and variance of (h, x) over comparisons."""
+    """Weighted mean (draw, k + q) and variance of (h, x) over the comparisons of the log."""
     k, q, first = h.shape[1], x.shape[1], comparisons.offsets[:-1]
-    count = comparisons.counts.astype(np.float64)
+    own = logged(comparisons)
+    count = np.add.reduceat(own, first)
+    x = x * own[:, None]
     sums = np.add.reduceat(x, first, axis=0)
     square = np.empty((len(h), k + q, k + q))
     square[:, :k, :k] = np.einsum("u,uk,ul->ukl", count, h, h)

@@ -36,7 +36,7 @@ from bayes_pref.types import Mask
 
 _STEP = 0.01  # of a central difference; its error is at most 1e-6
 _HALVINGS = 60
-_MOST = 1e9  # pairs; what needs more is not settled by asking
+_MOST = 1e9  # pairs; what needs more is not resolved by asking
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +48,15 @@ class RandomisedShare:
     shifts
         Columns of `describe_shifts` in which p_obs is what the log says, and `p_do_lower`,
         `p_do_upper`.
-    settled
-        (n,) whether p_do is known to within `Thresholds.settled`.
+    resolved
+        (n,) whether p_do is known to within `Thresholds.resolved`.
     needed
-        (n,) randomised pairs more that would settle it, 0 where it is; nan where none would, and of
-        choices among several.
+        (n,) randomised pairs more that would resolve it, 0 where it is; nan where none would, and
+        of choices among several.
     """
 
     shifts: pd.DataFrame
-    settled: Mask
+    resolved: Mask
     needed: Array
 
 
@@ -80,7 +80,7 @@ def assess_share(
     population, exposure
         Its draws, as the shifts have them.
     thresholds
-        Its `shift`, `settled` and `certainty` are used.
+        Its `shift`, `resolved` and `certainty` are used.
     interval
         Probability inside the central credible intervals.
     """
@@ -102,20 +102,20 @@ def assess_share(
         out[part, 3:5] = np.quantile(delta, tail, axis=0).T
         out[part, 5] = (np.abs(delta) > thresholds.shift).mean(axis=0)
         out[part, 6:8] = np.quantile(p_do, tail, axis=0).T
-        near[part] = (np.abs(p_do - out[part, 0]) <= thresholds.settled).mean(axis=0)
+        near[part] = (np.abs(p_do - out[part, 0]) <= thresholds.resolved).mean(axis=0)
         variance[part] = p_do.var(axis=0)
-    settled = near > thresholds.certainty
+    resolved = near > thresholds.certainty
     shifts = pd.DataFrame(out, columns=names)
     needed = np.full(len(query), np.nan)
     if query.task is None:
-        target = (thresholds.settled / norm.ppf((1 + thresholds.certainty) / 2)) ** 2
+        target = (thresholds.resolved / norm.ppf((1 + thresholds.certainty) / 2)) ** 2
         spread = population.spread(exposure.variance).mean(axis=0)
         information = _information(posterior.comparisons, population.mu.mean(axis=0), spread)
         mu = np.cov(population.mu, rowvar=False).reshape(information.shape)
         ratio = np.minimum(target / variance, 1.0)
         found = pairs_needed(query.difference, mu, information, ratio)
-        needed = np.where(settled, 0.0, np.maximum(found, 1.0))
-    return RandomisedShare(shifts, settled, needed)
+        needed = np.where(resolved, 0.0, np.maximum(found, 1.0))
+    return RandomisedShare(shifts, resolved, needed)
 
 
 def log_p_value(comparisons: Comparisons, null: NullFit) -> float:
