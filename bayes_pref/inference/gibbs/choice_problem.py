@@ -60,7 +60,7 @@ class ChoiceProblem(Problem):
             offsets = np.array([0, len(comparisons)])
             one = fields["population"].design[:1]
             fields["population"] = fields["population"]._replace(design=one)
-        rows = _choice_rows(comparisons, offsets, form)
+        rows = choice_rows(comparisons, offsets, form)
         if spec.signs is not None:
             # Of scaled features, whose weights are larger by the scale.
             centres = spec.signs.centre + np.log(comparisons.feature_scale)
@@ -120,7 +120,7 @@ class ChoiceProblem(Problem):
         return found | changed
 
 
-def _choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) -> ChoiceRows:
+def choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) -> ChoiceRows:
     """Rows of all comparisons, of users that begin at `offsets`."""
     by_row = sparse.csr_matrix(comparisons.difference / comparisons.feature_scale)
     dense = by_row.nnz > _DENSE * np.prod(by_row.shape)

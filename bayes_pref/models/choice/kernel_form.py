@@ -10,6 +10,7 @@ all outcomes. Priors are those of the choice models.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,25 @@ class KernelForm:
             found[CUTS:] = _ordered(phi[at["cutpoints"]])
         elif self.family == CELLS:
             found[CUTS] = -found[POSITION]
+        return found
+
+    def values_at(self, parameters: Mapping[str, FloatArray], samples: int) -> FloatArray:
+        """(sample, 3 + K - 1) values that kernels read, of draws (..., sample) of the parameters.
+
+        Examples
+        --------
+        >>> PLAIN.values_at({}, 2)
+        array([[0., 0., 0., 0.],
+               [0., 0., 0., 0.]])
+        """
+        found = np.zeros((samples, CUTS + max(self.n_outcomes - 1, 1)))
+        for name, place in (("lapse", LAPSE), ("tie", TIE), ("position", POSITION)):
+            if name in parameters:
+                found[:, place] = parameters[name]
+        if self.cutpoints:
+            found[:, CUTS:] = parameters["cutpoints"].T
+        elif self.family == CELLS:
+            found[:, CUTS] = 0.0 - found[:, POSITION]
         return found
 
     def pulled_back(self, phi: FloatArray, slope: FloatArray) -> FloatArray:

@@ -1,0 +1,282 @@
+"""`add_users`: the weights of people whom the fit has never met, without a refit.
+
+Given the population, a new user's weights depend on that user's answers alone. For every draw of
+the population kept, they are drawn from their exact conditional distribution. What the new answers
+say about the population is left aside: it matters where new users are many, and a refit uses it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_pref import settings
+from bayes_pref.data import Comparisons
+from bayes_pref.data.joining import joined
+from bayes_pref.draws import label, stacked, thin
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.gibbs.choice_problem import choice_rows
+from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
+from bayes_pref.inference.gibbs.kernels.new_user_weights import draw_users, expand_users
+from bayes_pref.models.population import Population
+from bayes_pref.models.population_from_spec import population_of
+from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.posterior import Posterior
+from bayes_pref.seeding import standard_numpy
+from bayes_pref.types import FloatArray, IntArray
+
+_STEPS = 5  # proposals for each draw
+_BLOCK = 64  # users with a random stream of their own, whatever the number of threads
+_RIDGE = 1e-9  # relative to the trace, for users who do not differ in some direction
+
+
+def add_users(
+    posterior: Posterior,
+    comparisons: Comparisons,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Posterior:
+    """Add users that the fit has never met, given their own answers, without a refit.
+
+    Their weights are drawn from the exact conditional posterior given each draw of the population;
+    the population itself is not updated. Covariates and contexts of the new users are used as those
+    of the fitted ones are.
+
+    Parameters
+    ----------
+    posterior
+        What `bayes_pref.fit` returned.
+    comparisons
+        Answers of new users, with the features, contexts and covariates of the fitted ones.
+    draws
+        Largest number of draws of the result, over all chains: 1,000 leave a Monte Carlo error of 3
+        % of a posterior standard deviation. None of the chains becomes longer than it was.
+    seed
+        Random seed.
+
+    Returns
+    -------
+    Posterior
+        Of all comparisons and users, the fitted ones first.
+
+    Raises
+    ------
+    DataError
+        If a user was fitted already, or columns are missing or unknown.
+    ModelError
+        If the model has no distribution of new users' weights that this can draw from.
+
+    Examples
+    --------
+    >>> import bayes_pref as bp
+    >>> world = bp.simulate(users=30, seed=0)
+    >>> users = world.comparisons.users
+    >>> known, new = world.comparisons[users[:25]], world.comparisons[users[25:]]
+    >>> posterior = bp.fit(bp.HierarchicalReward(), known, bp.Gibbs(progress=False))
+    >>> bp.add_users(posterior, new).weights()["user"].nunique()
+    30
+    """
+    if not isinstance(posterior, Posterior):
+        raise ModelError(
+            f"posterior: got {type(posterior).__name__} but expected a Posterior, as bp.fit "
+            "returns it"
+        )
+    if not isinstance(comparisons, Comparisons):
+        raise ModelError(
+            f"comparisons: got {type(comparisons).__name__} but expected bp.Comparisons"
+        )
+    draws = settings.argument("draws", draws, settings.whole(1))
+    seed = settings.seed(seed)
+    start = time.perf_counter()
+    with standard_numpy():
+        both = joined(posterior.comparisons, comparisons, "comparisons")
+        spec = _supported(posterior)
+        kept = thin(posterior.draws, draws)
+        if not spec.pooled:
+            kept = _with_new_users(posterior, kept, both, seed)
+    run = replace(posterior.run, draws=kept.sizes["draw"], seconds=time.perf_counter() - start)
+    return replace(
+        posterior,
+        comparisons=both,
+        draws=kept,
+        sample_stats=thin(posterior.sample_stats, draws),
+        run=run,
+    )
+
+
+def _supported(posterior: Posterior) -> PopulationSpec:
+    """Return the population's specification, or say why new users cannot be added."""
+    model, comparisons = posterior.model, posterior.comparisons
+    spec, name = model.spec(comparisons), type(model).__name__
+    reason = None
+    if spec is None:
+        reason = "does not say how new users' weights are distributed"
+    elif spec.cause is not None or spec.contexts is not None:
+        reason = "has users whose weights share a cause with their contexts"
+    elif spec.signs is not None:
+        reason = "has weights of one sign"
+    elif getattr(spec, "log_bias", None) is not None:
+        reason = "has a bias of the log that each user would have, too"
+    elif model.choice_model(comparisons).kernel_form(comparisons.outcome) is None:
+        reason = "has a choice model without a compiled likelihood"
+    if spec is None or reason is not None:
+        raise ModelError(f"{name} {reason}, and takes new users in a new fit only")
+    return spec
+
+
+def _with_new_users(
+    posterior: Posterior, draws: xr.Dataset, both: Comparisons, seed: int
+) -> xr.Dataset:
+    """Return draws in the units of all users' regressors, with weights of the new users."""
+    fitted, model = posterior.comparisons, posterior.model
+    draws = _on_regressors(draws, model.spec(fitted), model.spec(both), fitted.n_users)
+    spec = model.spec(both)
+    assert spec is not None  # as it was for the fitted comparisons
+    new = np.arange(fitted.n_users, both.n_users)
+    population = population_of(spec, draws, both)
+    weights = _weights(posterior, draws, population, both, new, seed)
+    samples = (draws.sizes["chain"], draws.sizes["draw"])
+    made = {"weights": weights}
+    if spec.factors is not None:
+        away = weights - _of_users(population.mean, new)[:, :, 0]
+        made[str(spec.factors.scores)] = _scores(spec, draws, away, seed)
+    sites = {**spec.population_sites, **spec.user_sites}
+    parts = []
+    for name, values in made.items():
+        dims = sites[name]
+        old = draws[name].transpose("chain", "draw", *dims).to_numpy()
+        whole = np.concatenate([old, values.reshape(*samples, *values.shape[1:])], axis=2)
+        parts.append(label({name: whole}, {name: dims}, both)[name])
+    user = [name for name in draws.data_vars if "user" in draws[name].dims]
+    rest = draws.drop_vars(user).drop_vars("user", errors="ignore")
+    return xr.merge([rest, *(part.drop_vars(("chain", "draw"), errors="ignore") for part in parts)])
+
+
+def _on_regressors(
+    draws: xr.Dataset, before: PopulationSpec | None, after: PopulationSpec | None, fitted: int
+) -> xr.Dataset:
+    """Return mu and coefficients of regressors as they are centred and scaled over all users.
+
+    The regressors of the fitted users are an affine function of those that the same users have
+    among all; the weights stay what they were.
+    """
+    assert before is not None  # a model has a specification for all data or for none
+    assert after is not None
+    changed: dict[str, Any] = {}
+    mu = draws["mu"].transpose("chain", "draw", "feature")
+    for (term, old), (_, new) in zip(before.known, after.known, strict=True):
+        design = np.column_stack([np.ones(fitted), new[:fitted]])
+        map_ = np.linalg.lstsq(design, old, rcond=None)[0]  # old = [1, new] map_
+        slope = draws[term.name].transpose("chain", "draw", "feature", term.dim)
+        values = slope.to_numpy()
+        mu = mu + mu.copy(data=values @ map_[0])
+        changed[term.name] = slope.copy(data=values @ map_[1:].T)
+    return draws.assign(mu=mu.transpose(*draws["mu"].dims), **changed)
+
+
+def _weights(
+    posterior: Posterior,
+    draws: xr.Dataset,
+    population: Population,
+    both: Comparisons,
+    new: IntArray,
+    seed: int,
+) -> FloatArray:
+    """Draw the new users' weights (sample, user, feature), log-odds per raw unit."""
+    comparisons = both[both.users[new]]
+    choice_model = posterior.model.choice_model(both)
+    form = choice_model.kernel_form(both.outcome)
+    assert form is not None  # or they were refused
+    scale = comparisons.feature_scale
+    samples = len(population.mean)
+    parameters = choice_model.distribution(draws, both.outcome).parameters
+    values = form.values_at(parameters, samples)
+    mean = _of_users(population.mean, new) * scale
+    factor = population.factor * scale[:, None]
+    covariance = factor @ factor.swapaxes(2, 3)
+    trace = np.trace(covariance, axis1=2, axis2=3)[..., None, None]
+    covariance += np.maximum(_RIDGE * trace, 1e-12) * np.eye(len(scale))
+    precision = np.linalg.inv(covariance)
+    log_det = 0.5 * np.linalg.slogdet(precision)[1]
+    log_share = _of_users(population.log_share, new)
+    rows = choice_rows(comparisons, comparisons.offsets, form)
+    arrays = [
+        np.ascontiguousarray(a, dtype=np.float64) for a in (log_share, mean, precision, log_det)
+    ]
+    drawn = _draw(rows, values, arrays, len(new), seed)
+    return drawn / scale
+
+
+def _of_users(values: FloatArray, users: IntArray) -> FloatArray:
+    """Select users from (sample, user, ...), whose second axis has length 1 where all are alike."""
+    return values[:, users] if values.shape[1] > 1 else values
+
+
+def _draw(
+    rows: ChoiceRows,
+    values: FloatArray,
+    arrays: list[FloatArray],
+    users: int,
+    seed: int,
+) -> FloatArray:
+    """Draw scaled weights (sample, user, feature) in blocks of users, on all processors."""
+    log_share, mean, precision, log_det = arrays
+    d = mean.shape[3]
+    share = np.exp(log_share).mean(axis=(0, 1))
+    typical = np.broadcast_to(np.tensordot(mean.mean(axis=0), share, (1, 0)), (users, d))
+    spread = np.linalg.inv(precision).mean(axis=(0, 1))
+    away = mean.mean(axis=(0, 1)) - mean.mean(axis=(0, 1)).mean(axis=0)
+    spread += away.T @ (away * share[:, None])
+    information, pull = np.zeros((users, d, d)), np.zeros((users, d))
+    expand_users(
+        rows,
+        values.mean(axis=0),
+        np.ascontiguousarray(typical),
+        np.linalg.inv(spread),
+        information,
+        pull,
+    )
+    drawn: FloatArray = np.empty((len(values), users, d))
+    starts = range(0, users, _BLOCK)
+    seeds = np.random.SeedSequence(seed).spawn(len(starts))
+
+    def block(index: int) -> float:
+        first = index * _BLOCK
+        return draw_users(
+            rows,
+            values,
+            log_share,
+            mean,
+            precision,
+            log_det,
+            information,
+            pull,
+            first,
+            min(first + _BLOCK, users),
+            _STEPS,
+            np.random.default_rng(seeds[index]),
+            drawn,
+        )
+
+    block(0)  # compiles, which several threads must not do at once
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(block, range(1, len(starts))))
+    return drawn
+
+
+def _scores(spec: PopulationSpec, draws: xr.Dataset, away: FloatArray, seed: int) -> FloatArray:
+    """Draw factor scores (sample, user, factor), given how far weights are from their mean."""
+    assert spec.factors is not None  # or there are none
+    loadings = stacked(draws, spec.factors.name, "feature", "factor")
+    scaled = loadings / stacked(draws, spec.spread, "feature")[:, :, None] ** 2
+    covariance = np.linalg.inv(np.eye(loadings.shape[2]) + scaled.swapaxes(1, 2) @ loadings)
+    noise = np.random.default_rng([seed, 1]).standard_normal((*away.shape[:2], loadings.shape[2]))
+    root = np.linalg.cholesky(covariance)
+    return np.asarray(away @ scaled @ covariance + noise @ root.swapaxes(1, 2))
