@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bayes_pref.diagnostics.thresholds import Thresholds as Thresholds
     from bayes_pref.diagnostics.verdicts import VERDICTS as VERDICTS
     from bayes_pref.diagnostics.verdicts import Verdict as Verdict
+    from bayes_pref.elicitation.recommend import recommend as recommend
+    from bayes_pref.elicitation.recommendation import Recommendation as Recommendation
     from bayes_pref.errors import BayesPrefError as BayesPrefError
     from bayes_pref.errors import ConvergenceWarning as ConvergenceWarning
     from bayes_pref.errors import DataError as DataError
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from bayes_pref.inference.fit import fit as fit
     from bayes_pref.inference.gibbs.gibbs import Gibbs as Gibbs
     from bayes_pref.inference.mcmc import MCMC as MCMC
+    from bayes_pref.inference.new_users import add_users as add_users
     from bayes_pref.inference.nuts.nuts import NUTS as NUTS
     from bayes_pref.inference.pyro_posterior import PyroPosterior as PyroPosterior
     from bayes_pref.inference.raw_draws import RawDraws as RawDraws
@@ -88,6 +91,8 @@ _MODULES = {
     "diagnostics.sensitivity.tipping": ("Sensitivity", "sensitivity"),
     "diagnostics.thresholds": ("Thresholds",),
     "diagnostics.verdicts": ("VERDICTS", "Verdict"),
+    "elicitation.recommend": ("recommend",),
+    "elicitation.recommendation": ("Recommendation",),
     "errors": (
         "BayesPrefError",
         "ConvergenceWarning",
@@ -105,6 +110,7 @@ _MODULES = {
     "inference.fit": ("fit",),
     "inference.gibbs.gibbs": ("Gibbs",),
     "inference.mcmc": ("MCMC",),
+    "inference.new_users": ("add_users",),
     "inference.nuts.nuts": ("NUTS",),
     "inference.pyro_posterior": ("PyroPosterior",),
     "inference.raw_draws": ("RawDraws",),

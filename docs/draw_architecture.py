@@ -39,6 +39,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("reporting",),
     ("assumptions",),
     ("diagnostics",),
+    ("elicitation",),
     ("cli",),
 )
 HEIGHT = {room: height for height, rooms in enumerate(ORDER) for room in rooms}
