@@ -289,4 +289,6 @@ def _quantities(
 def _autocorrelation(draws: FloatArray) -> FloatArray:
     """Lag-1 autocorrelation of each column, (quantity,)."""
     centred = draws - draws.mean(axis=0)
-    return np.asarray((centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0))
+    total, together = (centred**2).sum(axis=0), (centred[1:] * centred[:-1]).sum(axis=0)
+    # Whether somebody answers at random may be the same in all draws.
+    return np.divide(together, total, out=np.zeros_like(total), where=total > 0.0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from cases import small_comparisons
 
 import bayes_pref as bp
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralChain
+from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralChain, GeneralSampler
 from bayes_pref.models.choice.kernel_form import PLAIN
 
 USERS = 30
@@ -67,3 +70,24 @@ def test_a_chain_goes_on_from_where_it_was_saved() -> None:
     for name in ("theta", "v", "zeta"):
         np.testing.assert_array_equal(first.arrays()[name], second.arrays()[name])
     np.testing.assert_array_equal(first.store.weights[10:], second.store.weights[10:])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("wrong", [False, True])
+def test_who_answers_at_random_is_calibrated(wrong: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated from the Pyro model and drawn by Gibbs; the wrong one takes answers for surer."""
+    data = small_comparisons(users=12, each=12)
+    if wrong:
+        right = GeneralSampler.problem
+
+        def more_careless(*given: Any) -> ChoiceProblem:
+            return replace(right(*given), careless=(6.0, 6.0))
+
+        monkeypatch.setattr(GeneralSampler, "problem", more_careless)
+    engine = bp.Gibbs(draws=200, warmup=300, thin=5, chains=1, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        model = bp.HierarchicalReward(reliability=True)
+        found = bp.sbc(model, data, engine, replications=60, seed=5, progress=False)
+    assert {"careless_share", "careless[u0]"} <= set(found.ranks.columns)
+    assert found.passed(1e-3) == (not wrong), found.summary()
