@@ -291,4 +291,5 @@ def _autocorrelation(draws: FloatArray) -> FloatArray:
     centred = draws - draws.mean(axis=0)
     total, together = (centred**2).sum(axis=0), (centred[1:] * centred[:-1]).sum(axis=0)
     # Whether somebody answers at random may be the same in all draws.
-    return np.divide(together, total, out=np.zeros_like(total), where=total > 0.0)
+    found = np.divide(together, total, out=np.zeros_like(total), where=total > 0.0)
+    return np.asarray(found)
