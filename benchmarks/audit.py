@@ -11,10 +11,14 @@ and no overlap at rho .5, .8 and 1 where the data are there (see confounding_stu
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
@@ -31,9 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     count = 2 if asked.quick else asked.replications
     asked.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.DataWarning)  # users with a single comparison
-        records = audited(count)
+    records = _records(count, asked.jobs)
     seconds = time.perf_counter() - start
     records.to_csv(asked.out / "audit.csv", index=False)
     missed = report.failures(records)
@@ -48,35 +50,57 @@ def main(arguments: list[str] | None = None) -> int:
     return int(bool(missed) and asked.quick)
 
 
-def audited(count: int) -> pd.DataFrame:
-    """One row a world: what was broken, and which assumptions and checks failed."""
-    tasks = [(each, level) for each in BROKEN for level in range(3)] * count
-    # As many worlds that break nothing as it takes to see false alarms of 1 %.
+class Task(NamedTuple):
+    """One world to audit: a way to break an assumption and its level, or a world without one."""
+
+    seed: int
+    world: str
+    level: int = -1
+
+
+def tasks(count: int) -> list[Task]:
+    """Worlds to audit, and thrice as many that break nothing, to see false alarms of 1 %."""
+    broken = [(each.name, level) for each in BROKEN for level in range(3)] * count
     nulls = [name for name in NULLS for _ in range(3 * count)]
-    records = []
-    for number, (each, level) in enumerate(tqdm(tasks, desc="broken", unit="world")):
-        strength = each.strengths[level]
-        found = bp.audit(each.make(20_000 + number, strength))
-        records.append(
-            {
-                "world": each.name, "level": level, "strength": strength,
-                "named": each.assumption in found.failed,
-                "others": ", ".join(name for name in found.failed if name != each.assumption),
-                "failed": ", ".join(found.failed),
+    made = [Task(20_000 + k, name, level) for k, (name, level) in enumerate(broken)]
+    return made + [Task(50_000 + k, name) for k, name in enumerate(nulls)]
+
+
+def audited(task: Task) -> dict[str, Any]:
+    """Audit one world: which assumptions failed, and of worlds that break nothing, which checks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.DataWarning)  # users with a single comparison
+        if task.level < 0:
+            found = bp.audit(null(task.world, task.seed))
+            alarms = {
+                f"check: {check.name}": float(check.status == "tested and fails")
+                for check in found.checks
+                if check.made and check.alarms
             }
-        )  # fmt: skip
-    for number, name in enumerate(tqdm(nulls, desc="nulls", unit="world")):
-        found = bp.audit(null(name, 50_000 + number))
-        alarms = {
-            f"check: {check.name}": float(check.status == "tested and fails")
-            for check in found.checks
-            if check.made and check.alarms
-        }
-        records.append(
-            {"world": name, "level": -1, "strength": 0.0, "named": False, "others": "",
-             "failed": ", ".join(found.failed)} | alarms
-        )  # fmt: skip
-    return pd.DataFrame(records)
+            failed = ", ".join(found.failed)
+            return {"world": task.world, "level": -1, "strength": 0.0, "failed": failed} | alarms
+        each = next(each for each in BROKEN if each.name == task.world)
+        found = bp.audit(each.make(task.seed, each.strengths[task.level]))
+    return {
+        "world": each.name,
+        "level": task.level,
+        "strength": each.strengths[task.level],
+        "named": each.assumption in found.failed,
+        "others": ", ".join(name for name in found.failed if name != each.assumption),
+        "failed": ", ".join(found.failed),
+    }
+
+
+def _records(count: int, jobs: int) -> pd.DataFrame:
+    """One row a world."""
+    every = tasks(count)
+    if jobs == 1:
+        return pd.DataFrame(map(audited, tqdm(every, unit="world")))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        done = pool.map(audited, every, chunksize=4)
+        return pd.DataFrame(tqdm(done, total=len(every), unit="world"))
 
 
 def case_study(quick: bool) -> str:
@@ -108,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two replications, and exit with 1")
     parser.add_argument("--replications", type=int, default=10, help="of each world (10)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--out", type=Path, default=Path("run/audit"), help="folder (run/audit)")
     return parser
 

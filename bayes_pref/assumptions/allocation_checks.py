@@ -66,7 +66,7 @@ def allocation_check(data: AuditData) -> Check:
         p=test.p,
         found=(
             f"Users differ in what they are shown: {named(differing or [names[test.order[0]]])} "
-            f"({p_words(test.p)})."
+            f"({p_words(test.p)}), which is no fault by itself."
         ),
         clear=f"What is shown does not differ between users ({p_words(test.p)}).",
         remedy="deal tasks to users at random, or record what decides who is shown what",

@@ -125,6 +125,10 @@ class Audit:
             status, told = PASSES, passed
         else:
             status, told = UNTESTED, own
+        if not failed:  # what describes the data and is no fault by itself comes first
+            told = [
+                each for each in own if each.made and not each.alarms and each not in told
+            ] + told
         sentence = " ".join(each.sentence for each in told)
         if declared:
             start = "What is shown was assigned at random, as declared" + (
@@ -134,6 +138,7 @@ class Audit:
         elif name == UNCONFOUNDEDNESS and self.randomised and not failed:
             sentence = "What is shown looks randomised. " + sentence
         remedies = dict.fromkeys(each.remedy for each in told if each.remedy)
+        remedies = {} if status == PASSES else remedies
         return {
             "assumption": name,
             "says": ASSUMPTIONS[name],
@@ -157,7 +162,7 @@ class Audit:
         lines = ["Audit of the assumptions, before any fit"]
         for _, row in self.assumptions.iterrows():
             lines += ["", f"{row['assumption']}: {row['status']}", f"  {row['sentence']}"]
-            if row["remedy"] and row["status"] != PASSES:
+            if row["remedy"]:
                 lines.append(f"  -> {row['remedy']}")
         return printable("\n".join(lines), lines=True)
 

@@ -21,7 +21,7 @@ from bayes_pref.assumptions.allocation_checks import (
 )
 from bayes_pref.assumptions.audit_data import AuditData
 from bayes_pref.assumptions.audit_result import Audit
-from bayes_pref.assumptions.causal_graph import CausalGraph
+from bayes_pref.assumptions.causal_graph import CausalGraph, expect_graph
 from bayes_pref.assumptions.check import DECLARED, FAILS, PASSES, UNCONFOUNDEDNESS, UNTESTED, Check
 from bayes_pref.assumptions.order_checks import balance_check, leaning_check, session_checks
 from bayes_pref.assumptions.overlap_checks import overlap_by_covariates, overlap_by_user
@@ -31,7 +31,6 @@ from bayes_pref.assumptions.sufficiency_checks import residual_check
 from bayes_pref.assumptions.support_checks import corners_check, informative_check
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError
-from bayes_pref.messages import closest, shown
 
 LEVEL, ANY, SURE = 0.01, 0.05, 0.99  # of a test, of any of them, and of a probability
 _LEAST = 199  # permutations; with fewer no p-value is small enough for the number of tests
@@ -86,28 +85,11 @@ def audit(
         )
     if graph is None:
         graph = CausalGraph.of(comparisons)
-    _expect_graph(graph, comparisons)
+    expect_graph(graph, comparisons)
     permutations = settings.argument("permutations", permutations, settings.whole(_LEAST))
     data = AuditData(comparisons, permutations, settings.seed(seed, error=DataError))
     checks = judged(_checks(data), graph)
     return Audit(tuple(checks), graph)
-
-
-def _expect_graph(graph: object, comparisons: Comparisons) -> None:
-    """Refuse what is no graph, or names columns that are not there."""
-    if not isinstance(graph, CausalGraph):
-        raise DataError(f"graph: got {type(graph).__name__} but expected bp.CausalGraph")
-    there = {
-        *comparisons.covariate_names, *comparisons.features.contexts,
-        *comparisons.features.columns, *comparisons.features.attributes,
-    }  # fmt: skip
-    for node, columns in graph.recorded.items():
-        for column in columns:
-            if node in ("C", "X", "Z") and column not in there:
-                raise DataError(
-                    f"graph: node {node!r} is recorded as column {shown(column)}, which the "
-                    f"comparisons do not have{closest(column, there)}"
-                )
 
 
 def _checks(data: AuditData) -> list[Check]:

@@ -290,6 +290,29 @@ class CausalGraph:
         return f"<div>{drawn}{self.identify()._repr_html_()}</div>"
 
 
+def expect_graph(graph: object, comparisons: Comparisons) -> None:
+    """Refuse what is no graph, or names columns that comparisons do not have.
+
+    Raises
+    ------
+    DataError
+        Names the node and the column.
+    """
+    if not isinstance(graph, CausalGraph):
+        raise DataError(f"graph: got {type(graph).__name__} but expected bp.CausalGraph")
+    there = {
+        *comparisons.covariate_names, *comparisons.features.contexts,
+        *comparisons.features.columns, *comparisons.features.attributes,
+    }  # fmt: skip
+    for node, columns in graph.recorded.items():
+        for column in columns:
+            if node in ("C", "X", "Z") and column not in there:
+                raise DataError(
+                    f"graph: node {node!r} is recorded as column {shown(column)}, which the "
+                    f"comparisons do not have{closest(column, there)}"
+                )
+
+
 def _circle(edges: tuple[tuple[str, str], ...]) -> list[str]:
     """The nodes of a cycle, the first one twice; empty if there is none."""
     graph: Any = nx.DiGraph(list(edges))

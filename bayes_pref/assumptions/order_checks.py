@@ -66,7 +66,8 @@ def leaning_check(data: AuditData) -> Check:
     design = data.wide_design[:, data.side.shape[1] :]
     fit = type(data.wide).of(design, data.comparisons.choice, data.stage)
     scores = fit.efficient(data.side, design, data.group, data.n_groups)
-    test = exchanged_signs(scores, data.permutations, data.rng(7))
+    fitted = design.shape[1]
+    test = exchanged_signs(scores, data.permutations, data.rng(7), fitted=fitted)
     bias = float(data.wide.coefficients[0])
     side = "left" if bias > 0 else "right"
     return Check(

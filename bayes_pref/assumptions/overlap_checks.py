@@ -41,8 +41,10 @@ class Regions(NamedTuple):
     column: np.ndarray
 
 
-def regions_of(values: FloatArray, names: tuple[str, ...]) -> Regions:
+def regions_of(values: FloatArray, names: tuple[str, ...], *, outer: float = 1.0 / 3.0) -> Regions:
     """Cut columns (t, m) into regions: their values, if these are few, or else their thirds.
+
+    `outer` is the share of the low and of the high region, if not a third.
 
     Examples
     --------
@@ -57,7 +59,7 @@ def regions_of(values: FloatArray, names: tuple[str, ...]) -> Regions:
         if len(levels) <= _MOST_LEVELS:
             parts = [(values[:, k] == level, f"{name} = {level:g}") for level in levels]
         else:
-            low, high = np.quantile(values[:, k], [1 / 3, 2 / 3])
+            low, high = np.quantile(values[:, k], [outer, 1.0 - outer])
             parts = [
                 (values[:, k] <= low, f"low {name}"),
                 ((values[:, k] > low) & (values[:, k] <= high), f"medium {name}"),

@@ -68,7 +68,9 @@ def largest_of(statistics: FloatArray, *, two_sided: bool = False) -> Resampled:
     return Resampled(p, float(top[0]), adjusted, np.argsort(-scaled[0], kind="stable"))
 
 
-def exchanged_signs(scores: FloatArray, count: int, rng: np.random.Generator) -> Resampled:
+def exchanged_signs(
+    scores: FloatArray, count: int, rng: np.random.Generator, *, fitted: int = 0
+) -> Resampled:
     """Test that independent scores (c, m) have mean zero, by exchange of their signs.
 
     Parameters
@@ -79,6 +81,9 @@ def exchanged_signs(scores: FloatArray, count: int, rng: np.random.Generator) ->
         Number of resampled data sets.
     rng
         Source of randomness.
+    fitted
+        Number of coefficients fitted to the same answers, which makes scores too small: resampled
+        sums are as many times larger as the usual correction of a clustered variance has it.
 
     Examples
     --------
@@ -86,6 +91,7 @@ def exchanged_signs(scores: FloatArray, count: int, rng: np.random.Generator) ->
     0.001
     """
     signs = rng.integers(0, 2, size=(count, len(scores))) * 2.0 - 1.0
+    signs *= np.sqrt(len(scores) / max(len(scores) - fitted, len(scores) / 2))
     signs = np.vstack([np.ones(len(scores)), signs])
     root = np.sqrt((scores**2).sum(axis=0))
     largest = np.abs(scores).max(axis=0, initial=0.0)

@@ -30,8 +30,11 @@ def residual_check(data: AuditData) -> Check:
             "tested.",
             "record further attributes of what is shown, or contexts",
         )  # fmt: skip
-    scores = _fit_of_squares(data).efficient(columns, _design(data), data.group, data.n_groups)
-    test = exchanged_signs(scores, data.permutations, data.rng(10))
+    design = _design(data)
+    fit = PooledFit.of(design, data.comparisons.choice, data.stage)
+    scores = fit.efficient(columns, design, data.group, data.n_groups)
+    fitted = design.shape[1]
+    test = exchanged_signs(scores, data.permutations, data.rng(10), fitted=fitted)
     missing = [names[k] for k in test.order if test.adjusted[k] <= 0.01] or [names[test.order[0]]]
     return Check(
         name=RESIDUAL,
@@ -91,10 +94,6 @@ def _design(data: AuditData) -> FloatArray:
 def _plain(data: AuditData) -> Mask:
     """(b,) whether a function of what surrounds a task is of the first degree."""
     return np.array([word in data.surroundings[1] for word in data.basis[1]], dtype=bool)
-
-
-def _fit_of_squares(data: AuditData) -> PooledFit:
-    return PooledFit.of(_design(data), data.comparisons.choice, data.stage)
 
 
 def _squares(data: AuditData) -> tuple[FloatArray, list[str]]:

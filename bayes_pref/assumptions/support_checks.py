@@ -24,6 +24,7 @@ PAIRS, CORNERS = "informative pairs", "empty corners"
 INFORMATIVE = 0.12  # share of opposite signs below which two attributes are hardly told apart
 EMPTY = 0.1  # share of a corner, relative to independence, below which it is empty
 _MOST_ATTRIBUTES = 30
+_CORNER = 0.2  # share of tasks in which a number is low, and in which it is high
 _FEWEST = 30  # pairs in which both attributes differ
 
 
@@ -155,7 +156,7 @@ def corners_check(data: AuditData) -> Check:
     names = (
         *shown.context_names, *shown.level_names, *shown.spread_names[: data.attributes.shape[1]]
     )  # fmt: skip
-    regions = regions_of(values, names)
+    regions = regions_of(values, names, outer=_CORNER)
     column = regions.column
     pairs = np.triu(column[:, None] != column[None], 1)
     # Sizes of two differences are judged by their signs, in the other check.

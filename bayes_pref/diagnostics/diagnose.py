@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
+from bayes_pref.assumptions.causal_graph import CausalGraph, expect_graph
 from bayes_pref.diagnostics.answering import AnsweringAssessment
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.confounding_assessment import ConfoundingAssessment
@@ -24,6 +25,7 @@ from bayes_pref.diagnostics.false_discoveries import (
     expected_fdr,
     note_on_rate,
 )
+from bayes_pref.diagnostics.graph_notes import notes_on_graph
 from bayes_pref.diagnostics.identifiability.borrowing import BorrowingAssessment
 from bayes_pref.diagnostics.identifiability.identifiability_assessment import (
     IdentifiabilityAssessment,
@@ -69,6 +71,7 @@ def diagnose(
     verdicts: Sequence[str | Verdict] = VERDICTS,
     assessments: Sequence[str | Assessment] = ASSESSMENTS,
     fdr: float | None = None,
+    graph: CausalGraph | None = None,
 ) -> Report:
     """Give a verdict on each comparison: what the data can and cannot tell about it.
 
@@ -121,6 +124,9 @@ def diagnose(
         Expected share of false ones among the comparisons called confounded, such as 0.05: the
         largest such set is called so, instead of all with probability above
         ``thresholds.certainty``. Either way `Report.expected_fdr` has the share that is expected.
+    graph
+        What causes what, and what was assigned at random, as in `bayes_pref.audit`: the notes then
+        say what it means for p_do. None: nothing is declared.
 
     Returns
     -------
@@ -129,7 +135,8 @@ def diagnose(
     Raises
     ------
     DataError
-        If `comparisons` lack a column, or hold what is not a number, or `prompts` do not fit them.
+        If `comparisons` lack a column, or hold what is not a number, or `prompts` or the `graph` do
+        not fit them.
     ModelError
         If `posterior` is no posterior.
 
@@ -149,6 +156,8 @@ def diagnose(
     chosen = _entries("verdicts", verdicts, REGISTRY, Verdict)
     asked = _entries("assessments", assessments, _ASSESSMENTS, Assessment)
     fdr = settings.argument("fdr", fdr, settings.optional(settings.fraction))
+    if graph is not None:
+        expect_graph(graph, posterior.comparisons)
     query = read_query(posterior, comparisons)
     features = None
     if prompts is not None:
@@ -180,10 +189,11 @@ def diagnose(
         p = table["p_confounded"].to_numpy(dtype=np.float64)
         results["expected_fdr"] = expected_fdr(p, verdict == "confounded")
         rate = note_on_rate(results["expected_fdr"], fdr)
+    declared = notes_on_graph(graph, results.get("permutation_p"))
     return Report(
         comparisons=pd.concat([keys, *given], axis=1).assign(verdict=verdict, sentence=sentence),
         users=_users(query, found, verdict, [each.name for each in chosen]),
-        notes=(*(note for part in found for note in part.notes), *rate),
+        notes=(*(note for part in found for note in part.notes), *rate, *declared),
         tables=_merged(part.tables for part in found),
         results=results,
         figures=_merged(part.figures for part in found),

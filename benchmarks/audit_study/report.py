@@ -24,7 +24,7 @@ def failures(records: pd.DataFrame) -> list[str]:
         missed.append(f"any: false alarms {100 * rate:.1f} %")
     for each in BROKEN:
         strong = records[(records["world"] == each.name) & (records["level"] == 2)]
-        share = float(strong["named"].mean())
+        share = float(strong["named"].astype(float).mean())
         if len(strong) and share < NAMED:
             missed.append(f"{each.name}: named in {100 * share:.0f} %")
     return missed
@@ -53,7 +53,7 @@ def text(records: pd.DataFrame) -> str:
         own = records[records["world"] == each.name]
         cells = []
         for level, strength in enumerate(each.strengths):
-            named = own.loc[own["level"] == level, "named"]
+            named = own.loc[own["level"] == level, "named"].astype(float)
             cells.append(f"{100 * named.mean():.0f} % ({strength:g})" if len(named) else "-")
         strong = own[own["level"] == 2]
         others = int(strong["others"].astype(bool).sum())
@@ -91,7 +91,8 @@ def picture(records: pd.DataFrame) -> Figure:
     alarm = float((records.loc[records["strength"] == 0, "failed"] != "").mean())
     for ax, each in zip(axes.ravel(), BROKEN, strict=False):
         own = records[records["world"] == each.name]
-        shares = [alarm, *(own.loc[own["level"] == k, "named"].mean() for k in range(3))]
+        named = own["named"].astype(float)
+        shares = [alarm, *(named[own["level"] == k].mean() for k in range(3))]
         ax.plot([0, 1, 2, 3], shares, "o-", color="#0072B2", markersize=4)
         ax.axhline(NAMED, color="#5F6B76", linewidth=0.8, linestyle="--")
         ax.set_xticks([0, 1, 2, 3], ["0", *(f"{strength:g}" for strength in each.strengths)])
