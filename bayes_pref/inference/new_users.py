@@ -124,6 +124,8 @@ def _supported(posterior: Posterior) -> PopulationSpec:
         reason = "has weights of one sign"
     elif getattr(spec, "log_bias", None) is not None:
         reason = "has a bias of the log that each user would have, too"
+    elif spec.careless is not None:
+        reason = "has people who answer at random, of whom each new user may be one"
     elif model.choice_model(comparisons).kernel_form(comparisons.outcome) is None:
         reason = "has a choice model without a compiled likelihood"
     if spec is None or reason is not None:

@@ -298,3 +298,9 @@ def test_gibbs_names_what_it_cannot_run() -> None:
     model = bp.LowRankReward(rank=1, reliability=True)
     with pytest.raises(bp.ModelError, match="people who answer at random with Gaussian users"):
         bp.fit(model, small_comparisons(), bp.Gibbs())
+
+
+def test_new_users_who_may_answer_at_random_take_a_new_fit() -> None:
+    posterior = made_posterior(model=bp.HierarchicalReward(reliability=True))
+    with pytest.raises(bp.ModelError, match=r"people who answer at random.*in a new fit only"):
+        bp.add_users(posterior, made_comparisons(["new"]))
