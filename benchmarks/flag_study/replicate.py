@@ -12,6 +12,7 @@ import numpy as np
 import bayes_pref as bp
 from bayes_pref.diagnostics.confounding import confounding_shift
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
+from bayes_pref.diagnostics.confounding.left_out import left_out_contexts, with_context_effects
 from bayes_pref.diagnostics.identifiability import prior_share
 from bayes_pref.diagnostics.query import read_query
 from flag_study import reach, unlearned, worlds
@@ -136,6 +137,10 @@ def coupled(
 ) -> Answer:
     """Return what the flags say of comparisons, from a fit with the exposure terms they ask for."""
     plain = bp.fit(model, comparisons, SHORTEST, seed=seed)
+    left_out = left_out_contexts(comparisons, confounding_shift.null_of(plain, seed=seed))
+    if left_out:
+        wider = with_context_effects(comparisons, left_out)
+        plain = refit_with_exposure(plain, seed=seed, engine=engine, comparisons=wider)
     test = confounding_shift.exposure_test(plain, seed=seed)
     curve_sd = confounding_shift.chosen_curves(test, comparisons.features.contexts)
     joint = refit_with_exposure(plain, seed=seed, engine=engine, curve_sd=curve_sd)

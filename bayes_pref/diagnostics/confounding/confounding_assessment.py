@@ -14,8 +14,15 @@ from bayes_pref.diagnostics.confounding.confounding_shift import (
     assess,
     chosen_curves,
     exposure_test,
+    null_of,
 )
 from bayes_pref.diagnostics.confounding.exposure_posterior import refit_with_exposure
+from bayes_pref.diagnostics.confounding.left_out import (
+    left_out_contexts,
+    note_on_left_out,
+    query_with_context_effects,
+    with_context_effects,
+)
 from bayes_pref.diagnostics.confounding.permutation import PermutationTest
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.messages import listed
@@ -56,7 +63,18 @@ class ConfoundingAssessment(Assessment):
         -------
         Assessed; with covariates, the column `shift_unadjusted` as well
         """
-        test = exposure_test(posterior, seed=settings.seed)
+        given, null = posterior, null_of(posterior, seed=settings.seed)
+        left_out = left_out_contexts(posterior.comparisons, null)
+        if left_out:
+            query = query_with_context_effects(query, posterior.comparisons, left_out)
+            posterior = refit_with_exposure(
+                posterior,
+                seed=settings.seed,
+                progress=settings.progress,
+                engine=settings.engine,
+                comparisons=with_context_effects(posterior.comparisons, left_out),
+            )
+        test = exposure_test(posterior, seed=settings.seed, null=None if left_out else null)
         fitted = refit_with_exposure(
             posterior,
             seed=settings.seed,
@@ -84,7 +102,8 @@ class ConfoundingAssessment(Assessment):
                 "exposure_posterior": fitted,
             },
             notes=(
-                *_notes_on_fit(posterior, fitted),
+                *_notes_on_fit(given, fitted),
+                *note_on_left_out(left_out),
                 *_notes_on_curves(test, fitted),
                 *found.notes,
                 *of_share.notes,
@@ -112,6 +131,8 @@ def _notes_on_fit(given: Posterior, fitted: Posterior) -> list[str]:
     exposure = "True" if "H" not in fitted.draws else "'flexible'"
     if spec is not None and spec.signs is not None:
         lacks = "has weights of one sign, whose means do not shift in proportion to exposure"
+    elif given.comparisons.feature_names != fitted.comparisons.feature_names:
+        lacks = "leaves out effects of contexts"
     elif "G" in given.draws and "H" in fitted.draws and given.run.joint:
         lacks = "has an exposure term that is linear"
     elif "G" in given.draws:

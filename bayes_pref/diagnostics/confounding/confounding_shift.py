@@ -46,6 +46,7 @@ from bayes_pref import settings
 from bayes_pref.diagnostics.confounding.confounding_limits import notes_on_contexts, unsupported
 from bayes_pref.diagnostics.confounding.exposure_distribution import draw_exposure
 from bayes_pref.diagnostics.confounding.exposure_posterior import (
+    NullFit,
     describe_exposure_effects,
     fit_without_exposure,
 )
@@ -124,7 +125,11 @@ class Confounding:
 
 
 def exposure_test(
-    posterior: Posterior, *, permutations: int = 1999, seed: int = 0
+    posterior: Posterior,
+    *,
+    permutations: int = 1999,
+    seed: int = 0,
+    null: NullFit | None = None,
 ) -> PermutationTest:
     """Test whether preferences depend on exposure, and whether in another way than linearly.
 
@@ -136,16 +141,24 @@ def exposure_test(
         Number of permutations of the test.
     seed
         Random seed of the permutations and of the fit without exposure.
+    null
+        That fit, as `null_of` makes it; None: it is made here.
     """
     comparisons = posterior.comparisons
-    null = fit_without_exposure(
+    null = null or null_of(posterior, seed=seed)
+    rng = _streams(seed)[1]
+    return permutation_test(comparisons, null, permutations=permutations, rng=rng)
+
+
+def null_of(posterior: Posterior, *, seed: int) -> NullFit:
+    """Fit the model of a posterior without exposure."""
+    comparisons = posterior.comparisons
+    return fit_without_exposure(
         posterior.model.with_exposure(comparisons),
         comparisons,
         seed=seed,
         cores=posterior.run.settings.get("cores"),
     )
-    rng = _streams(seed)[1]
-    return permutation_test(comparisons, null, permutations=permutations, rng=rng)
 
 
 def _streams(seed: int) -> list[np.random.Generator]:
@@ -240,9 +253,7 @@ def assess(
     p = test.p_value
     differs = p <= level
     if share is not None:
-        cores = posterior.run.settings.get("cores")
-        null = fit_without_exposure(model, comparisons, seed=seed, cores=cores)
-        log_p = log_p_value(comparisons, null)
+        log_p = log_p_value(comparisons, null_of(posterior, seed=seed))
         differs |= log_p <= level
     certain = frame["p_confounded"].to_numpy() > thresholds.certainty
     coupling = describe_exposure_effects(posterior, interval)

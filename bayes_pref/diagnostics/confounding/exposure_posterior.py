@@ -36,6 +36,7 @@ def refit_with_exposure(
     progress: bool = True,
     engine: Engine | None = None,
     curve_sd: Mapping[str, float] | None = None,
+    comparisons: Comparisons | None = None,
 ) -> Posterior:
     """Return a posterior in which weights depend on exposure: this one, or a new fit.
 
@@ -53,6 +54,8 @@ def refit_with_exposure(
     curve_sd
         Prior sds of the effects of squares and products of exposures, by name; without any, weights
         depend on exposures along lines, unless the posterior's model says otherwise.
+    comparisons
+        The same comparisons with more features; None: those of the posterior.
 
     Returns
     -------
@@ -70,21 +73,24 @@ def refit_with_exposure(
     >>> refit_with_exposure(posterior, progress=False).draws["G"].sizes["context"]
     1
     """
-    with_exposure = posterior.model.with_exposure(posterior.comparisons, curve_sd=curve_sd)
+    known = comparisons is None
+    comparisons = posterior.comparisons if comparisons is None else comparisons
+    with_exposure = posterior.model.with_exposure(comparisons, curve_sd=curve_sd)
     # Without the correlation of G and mu, the intervals of shifts are too narrow.
-    if with_exposure is posterior.model and ("G" not in posterior.draws or posterior.run.joint):
+    joint = "G" not in posterior.draws or posterior.run.joint
+    if known and with_exposure is posterior.model and joint:
         return posterior
     # Enough draws for the population, which is all that shifts depend on.
     if engine is None:
-        spec = with_exposure.spec(posterior.comparisons)
+        spec = with_exposure.spec(comparisons)
         slow = spec is not None and spec.log_bias is not None
         engines = (
             # Along what a log leaves open chains move slowly.
             Gibbs(draws=600, warmup=400, thin=3 if slow else 1, progress=progress),
             NUTS(draws=400, warmup=300, progress=progress),
         )
-        engine, _ = first_prepared(engines, with_exposure, posterior.comparisons)
-    return fit(with_exposure, posterior.comparisons, engine, seed=seed)
+        engine, _ = first_prepared(engines, with_exposure, comparisons)
+    return fit(with_exposure, comparisons, engine, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
