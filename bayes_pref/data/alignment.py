@@ -60,6 +60,8 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
     between, names = _recoded(new.difference[:, :n_attributes], theirs, ours, what, 0.0)
     attributes = _columns(between, names, ours, what)
     used = {context for _, context in ours.interactions}
+    new = _recoded_contexts(new, ours, what)
+    theirs = new.features
     absent = [name for name in ours.contexts if name not in theirs.contexts]
     needed = [name for name in absent if all_contexts or name in used]
     if needed:
@@ -81,6 +83,34 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
         right=right,
         catalogue=fitted.catalogue if ours.indicators else new.catalogue,
     )
+
+
+def _recoded_contexts(new: Comparisons, ours: Features, what: str) -> Comparisons:
+    """Return comparisons whose contexts are coded as the fitted ones; their features are not."""
+    theirs = new.features
+    if theirs.context_codings == ours.context_codings:
+        return new
+    known = {coding.name: coding for coding in ours.context_codings}
+    names, context, codings = list(theirs.contexts), new.context, []
+    for other in theirs.context_codings:  # a loop over contexts
+        one = known.get(other.name)
+        if one is None or not one.translates(other):
+            codings.append(other)
+            continue
+        columns = [names.index(column) for column in other.columns]
+        try:
+            made = one.recoded(context[:, columns], other, np.ones(len(context)))
+        except DataError as error:
+            raise DataError(f"{what}: {error.found}", error.remedy) from error
+        context = np.hstack([np.delete(context, columns, axis=1), made])
+        names = [name for name in names if name not in other.columns] + list(one.columns)
+        codings.append(one)
+    n_attributes = len(theirs.attributes)
+    features = replace(
+        theirs, contexts=tuple(names), interactions=(), context_codings=tuple(codings)
+    )
+    difference = new.difference[:, :n_attributes]
+    return replace(new, features=features, difference=difference, context=context)
 
 
 def _recoded(

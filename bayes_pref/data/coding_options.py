@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,27 @@ class CodingOptions:
         by_name = self.coding if isinstance(self.coding, Mapping) else {}
         rest = {each: getattr(self, each) for each in ("baseline", "order", "transform")}
         return {"coding": by_name} | rest
+
+    def parted(self, names: Sequence[str]) -> tuple[CodingOptions, CodingOptions]:
+        """Return the options of these names, such as contexts, and those of all others.
+
+        Examples
+        --------
+        >>> own, others = CodingOptions(baseline={"region": "north", "brand": "A"}).parted(
+        ...     ["region"]
+        ... )
+        >>> own.baseline, others.baseline
+        ({'region': 'north'}, {'brand': 'A'})
+        """
+        return self._only(lambda name: name in names), self._only(lambda name: name not in names)
+
+    def _only(self, kept: Callable[[str], bool]) -> CodingOptions:
+        named = {
+            option: {name: value for name, value in given.items() if kept(name)}
+            for option, given in self._named().items()
+        }
+        coding = named.pop("coding") or "effect"
+        return CodingOptions(self.coding if isinstance(self.coding, str) else coding, **named)
 
     def learn_all(
         self,

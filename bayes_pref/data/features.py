@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data.coding import Coding, coded_names, read_coded
+from bayes_pref.data.coding import Coding, read_coded
+from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.plain_labels import refuse_names
-from bayes_pref.data.table import Table, TableLike, column_names
+from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown, suggestion
 from bayes_pref.types import FloatArray, IntArray, Mask
@@ -91,6 +92,8 @@ class Features:
         ``brand[B]``, stand among `attributes`.
     beside
         Where items have rewards: how many of the attributes, the last ones, are no items.
+    context_codings
+        Of contexts that are words, or numbers on another scale, in the caller's tables.
 
     Raises
     ------
@@ -115,6 +118,7 @@ class Features:
     indicators: bool = False
     codings: tuple[Coding, ...] = ()
     beside: int = 0
+    context_codings: tuple[Coding, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that are ambiguous or unknown."""
@@ -238,13 +242,13 @@ class Features:
         array([[1.],
                [2.]])
         """
-        table = Table.read(frame, name)
+        table = with_coded(Table.read(frame, name), self.context_codings)
         self.require(table)
         return self.expand(self._attributes(table), self._used_contexts(table))
 
     def difference_matrix(self, frame: TableLike, *, name: str = "") -> FloatArray:
         """Read differences of features from a table: as `matrix`, with columns of `differences`."""
-        table = Table.read(frame, name)
+        table = with_coded(Table.read(frame, name), self.context_codings)
         return self.expand(self.differences(table), self._used_contexts(table))
 
     def _used_contexts(self, table: Table) -> FloatArray:
@@ -256,12 +260,14 @@ class Features:
 
     def require(self, table: Table) -> None:
         """Refuse a table of items that lacks a column; see `matrix`."""
+        used = dict.fromkeys(context for _, context in self.interactions)
+        of_used = [each for each in self.context_codings if used.keys() & {*each.columns}]
+        table = with_coded(table, of_used, needed=True)
         there = set(table.frame.columns)
         if self.items and not there & {*self.items, "item"}:
             table.require(["item"])
         whole = {each.name for each in self.codings if set(each.columns) <= there}
         optional = whole | {each.name for each in self.codings if each.kind == "outside"}
-        used = dict.fromkeys(context for _, context in self.interactions)
         table.require([*(name for name in self.columns if name not in optional - there), *used])
 
     def _attributes(self, table: Table) -> FloatArray:
@@ -335,58 +341,3 @@ class Features:
         second = [self.contexts.index(context) for _, context in self.interactions]
         with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
             return np.hstack([attributes, attributes[:, first] * contexts[:, second]])
-
-
-def interaction_pairs(
-    interactions: str | Sequence[tuple[str, str]] | None,
-    attributes: Sequence[str],
-    contexts: Sequence[str],
-) -> tuple[tuple[str, str], ...]:
-    """Spell out the interactions a caller asked for: none, ``"all"``, or a list of pairs."""
-    if interactions is None:
-        return ()
-    if not contexts:
-        raise DataError("interactions need context columns", "name them in context=[...]")
-    if isinstance(interactions, str):
-        if interactions != "all":
-            raise DataError(
-                "interactions must be None, 'all' or pairs (feature, context), "
-                f"got {interactions!r}"
-            )
-        return tuple((attribute, context) for attribute in attributes for context in contexts)
-    pairs = [column_names(pair) for pair in interactions]
-    for pair in pairs:
-        if len(pair) != 2:
-            raise DataError(f"interactions: expected pairs (feature, context), got {pair!r}")
-    return tuple((attribute, context) for attribute, context in pairs)
-
-
-def coded_features(
-    names: Sequence[str],
-    codings: Mapping[str, Coding],
-    contexts: Sequence[str],
-    interactions: str | Sequence[tuple[str, str]] | None,
-) -> Features:
-    """Features of attributes as they are coded.
-
-    Parameters
-    ----------
-    names, codings
-        The attributes, and codings of some of them by name.
-    contexts, interactions
-        As a caller gives them. An interaction with an attribute is one with all its features.
-
-    Examples
-    --------
-    >>> brand = Coding(name="brand", kind="effect", levels=("A", "B"), baseline="A")
-    >>> coded_features(["brand"], {"brand": brand}, ["old"], [("brand", "old")]).names
-    ('brand[B]', 'brand[B]:old')
-    """
-    attributes = coded_names(names, codings)
-    pairs = interaction_pairs(interactions, attributes, contexts)
-    every = [
-        (column, context)
-        for name, context in pairs
-        for column in (codings[name].columns if name in codings else (name,))
-    ]
-    return Features(attributes, tuple(contexts), tuple(every), codings=tuple(codings.values()))

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bayes_pref.data import Comparisons, GradedChoice, Ranking
 from bayes_pref.data.alignment import aligned
+from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.item_columns import with_item_differences
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
@@ -207,6 +208,7 @@ def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
             read.alternatives,
             SETS,
         )
+    table = with_coded(table, features.context_codings, needed=True)
     by_name = fitted.catalogue is not None and {"left", "right"} <= set(table.frame.columns)
     table.require(["left", "right", *features.contexts] if by_name else features.contexts)
     if not len(table.frame):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.item_columns import with_item_columns
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table
@@ -53,7 +54,9 @@ class SetTable:
         Attributes come as columns, or from the catalogue by the column ``item``. The label of an
         alternative is its entry in ``alternative``, else its item, else the label of its row.
         """
-        features, columns = fitted.features, table.frame.columns
+        features = fitted.features
+        table = with_coded(table, features.context_codings, needed=True)
+        columns = table.frame.columns
         by_name = fitted.catalogue is not None and ITEM in columns
         table.require([TASK, *([ITEM] if by_name else []), *features.contexts])
         if not len(table.frame):

@@ -237,7 +237,9 @@ class RepresentationReward(RewardModel):
             comparisons,
             difference=network(left, comparisons.context, groups) - right,
             right=right,
-            features=Features(network.names, features.contexts),
+            features=Features(
+                network.names, features.contexts, context_codings=features.context_codings
+            ),
             catalogue=None,
             representation=network,
         )

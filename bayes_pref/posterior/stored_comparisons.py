@@ -26,6 +26,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "indicators": comparisons.features.indicators,
         "beside": comparisons.features.beside,
         "codings": [coding.state() for coding in comparisons.features.codings],
+        "context_codings": [each.state() for each in comparisons.features.context_codings],
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
         "choice_name": comparisons.choice_name,
@@ -93,6 +94,7 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
             # Files of earlier versions have none.
             tuple(Coding.from_state(state) for state in described.get("codings", ())),
             described.get("beside", 0),
+            tuple(Coding.from_state(state) for state in described.get("context_codings", ())),
         ),
         context=dataset["context"].to_numpy(),
         covariates=dataset["covariates"].to_numpy(),

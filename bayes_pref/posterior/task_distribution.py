@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 
 from bayes_pref.data import Comparisons, Ranking
+from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
@@ -223,6 +224,7 @@ def _of_profiles(
 ) -> Tasks:
     """Draw alternatives independently among the rows of a table."""
     features = comparisons.features
+    table = with_coded(table, features.context_codings)
     absent = [name for name in features.contexts if name not in table.frame.columns]
     whole = Table(table.frame.assign(**dict.fromkeys(absent, 0.0)), table.name)
     profiles = features.matrix(whole.frame, name="over")[:, : len(features.attributes)]

@@ -16,8 +16,8 @@ import pandas as pd
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons, Features
+from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding
-from bayes_pref.data.features import coded_features
 from bayes_pref.data.readers.choice_sets import NONE
 from bayes_pref.errors import DataError
 from bayes_pref.messages import shown

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_pref.data.features import Features, interaction_pairs
+from bayes_pref.data.asked_features import interaction_pairs
+from bayes_pref.data.features import Features
 from bayes_pref.data.shared_names import shared_names
 from bayes_pref.errors import DataError
 

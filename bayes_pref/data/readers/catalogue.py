@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding, coded_names, read_coded
 from bayes_pref.data.coding_options import CodingOptions
-from bayes_pref.data.features import Features, coded_features
+from bayes_pref.data.features import Features
 from bayes_pref.data.plain_labels import REMEDY, odd_label, refuse_names
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
@@ -132,6 +133,7 @@ class Catalogue:
         self,
         contexts: Sequence[str],
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
+        of_contexts: Mapping[str, Coding] | None = None,
     ) -> Features:
         """Features of comparisons of these items.
 
@@ -141,8 +143,13 @@ class Catalogue:
         >>> drinks.features(["hot"], "all").names
         ('tea', 'milk', 'tea:hot', 'milk:hot')
         """
-        made = coded_features(self.names, self.codings, contexts, interactions)
+        made = coded_features(self.names, self.codings, contexts, interactions, of_contexts)
         return replace(made, indicators=self.indicators, beside=self.n_beside)
+
+
+def item_attributes(items: TableLike | None) -> tuple[str, ...]:
+    """Names of the columns that describe items; none where nothing does."""
+    return () if items is None else tuple(_attributes(items).columns)
 
 
 def _attributes(items: TableLike) -> pd.DataFrame:

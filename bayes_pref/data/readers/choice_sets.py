@@ -163,7 +163,6 @@ class ChoiceSets:
         task = pd.factorize(user * (int(ids.max()) + 1) + ids)[0]
         shared = _spans(task, ids)
         refuse = TaskRefusal(table, columns.task, user=columns.user, shared=shared)
-        table.numbers(columns.context)
         refuse.changes(task, list(columns.context))
         columns.weights.check(table, columns.user)
         refuse.changes(task, columns.weights.of_tasks)

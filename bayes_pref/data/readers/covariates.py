@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.coding import coded_names, read_coded
+from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.plain_labels import REMEDY, odd_label
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
@@ -15,7 +18,11 @@ from bayes_pref.types import FloatArray, IntArray
 
 
 def per_user(
-    covariates: TableLike | None, *, user: str, users: pd.Index[Any]
+    covariates: TableLike | None,
+    *,
+    user: str,
+    users: pd.Index[Any],
+    options: CodingOptions = CodingOptions(),  # noqa: B008 - frozen
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Covariates in the order of the users.
 
@@ -27,16 +34,18 @@ def per_user(
         Name of the user column of the comparisons.
     users
         (u,) labels of the users who made comparisons.
+    options
+        How to code columns that are words, by name.
 
     Returns
     -------
     values, names
-        (u, p) raw units, and the p column names; p is 0 without covariates.
+        (u, p) raw units, and the p names of the features; p is 0 without covariates.
 
     Raises
     ------
     DataError
-        If a user is unknown, doubled or missing, or a covariate is not a number or never varies.
+        If a user is unknown, doubled or missing, or a covariate cannot be read or never varies.
 
     Examples
     --------
@@ -57,7 +66,9 @@ def per_user(
             place=Place("covariates"),
             subject=True,
         )
-    values = table.numbers(columns)[order]
+    codings = options.parted(columns)[0].learn_all(table, columns)
+    values = read_coded(table, columns, codings)[order]
+    columns = coded_names(columns, codings)
     for column, constant in zip(columns, np.ptp(values, axis=0) == 0, strict=True):
         if constant:
             value = values[0, columns.index(column)]
@@ -102,3 +113,31 @@ def _order(table: Table, user: str, users: pd.Index[Any]) -> IntArray:
         missing = listed(users[order < 0])
         raise DataError(f"no row for user {missing}{among}", "add one row a user", place=place)
     return np.asarray(order, dtype=np.int64)
+
+
+def covariate_columns(covariates: TableLike | None, user: str) -> tuple[str, ...]:
+    """Names of the covariates' columns, as the caller has them.
+
+    Examples
+    --------
+    >>> covariate_columns(pd.DataFrame({"id": ["b"], "age": [40]}), "id")
+    ('age',)
+    """
+    if covariates is None:
+        return ()
+    return tuple(
+        name for name in Table.read(covariates, "covariates").frame.columns if name != user
+    )
+
+
+def options_beside(
+    options: CodingOptions,
+    attributes: Sequence[str],
+    contexts: Sequence[str],
+    covariates: TableLike | None,
+    user: str,
+) -> tuple[CodingOptions, CodingOptions, CodingOptions]:
+    """Return the options of attributes, of contexts and of covariates."""
+    columns = set(contexts) | set(covariate_columns(covariates, user))
+    beside, rest = options.parted([*columns.difference(attributes)])
+    return rest, beside.parted(contexts)[0], beside.parted(covariate_columns(covariates, user))[0]

@@ -11,10 +11,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding, read_coded
 from bayes_pref.data.coding_options import CodingOptions
-from bayes_pref.data.features import coded_features
+from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.outcome import Levels, paired_or_graded
+from bayes_pref.data.readers.covariates import options_beside
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.shared_names import shared_names
@@ -70,19 +72,21 @@ class FrameReader:
             Names of the features; by default those of `difference`, or what the names of a left
             and a right column share (``left_length`` and ``right_length`` give ``length``).
         context
-            Columns that are the same for both sides, such as what is known of the prompt.
+            Columns that are the same for both sides, such as what is known of the prompt: numbers,
+            or words, of which ``region`` becomes ``region[north]`` and so on, as attributes do.
         interactions
             Products of features and contexts to add: ``"all"``, or pairs (feature, context).
         covariates
             A table with one row a user. A column named like `user`, or else the index, holds the
-            users' labels; every other column is numeric.
+            users' labels; every other column holds numbers, or words, which are coded, too.
         levels
             For graded answers, 3 to 7 levels: their labels, from "right is much better" to "left
             is much better"; or their number K, for answers 1 to K. Three levels whose middle one is
             "no preference" can also be read as choices with ties (leave `levels` out, and code the
             tie as 0.5): ties have one parameter, levels have a cutpoint on each side.
         coding
-            How columns of text or of pandas categories in `left` and `right` become features:
+            How columns of text or of pandas categories in `left` and `right`, contexts and
+            covariates become features:
             "effect" (the levels' part-worths sum to 0), "reference" (that of the baseline is 0) or
             "steps" (of levels in order, from each to the next), for all or by name, as in
             ``{"brand": "reference"}``; an attribute that is named here, in `baseline` or in `order`
@@ -181,14 +185,21 @@ class FrameReader:
             raise DataError(
                 f"features has {len(attributes)} names for {len(given or ours)} features"
             )
-        options = CodingOptions(coding, baseline, order, transform)
+        options, shared, of_users = options_beside(
+            CodingOptions(coding, baseline, order, transform),
+            attributes,
+            contexts,
+            covariates,
+            user,
+        )
+        table, contexts, of_contexts = CodedContexts.read(table, contexts, shared)
         if given:
             options.require((), "differences are numbers: give left= and right= instead")
         codings = options.learn_all(table, attributes, ours, theirs) if ours else {}
         values, beside = _sides(table, given, attributes, codings, ours, theirs)
         parts = group_rows(
             table,
-            coded_features(attributes, codings, contexts, interactions),
+            coded_features(attributes, codings, contexts, interactions, of_contexts),
             values,
             user=user,
             choice=choice,
@@ -197,6 +208,7 @@ class FrameReader:
             outcome=paired_or_graded(levels),
             sides=SidesReader(sides, seed),
             weights=weights,
+            options=of_users,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

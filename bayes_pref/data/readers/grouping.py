@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.feature_scale import constant_features
 from bayes_pref.data.features import Features
 from bayes_pref.data.outcome import Outcome
@@ -64,6 +65,7 @@ def group_rows(
     catalogue: pd.DataFrame | None = None,
     covariates: TableLike | None = None,
     weights: RowWeights = UNWEIGHTED,
+    options: CodingOptions = CodingOptions(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Group the rows of a table by user, users in order of first appearance.
 
@@ -92,6 +94,8 @@ def group_rows(
     weights
         Columns of frequencies, of survey weights and of what was randomised. A row that counts n
         times is repeated, under its label; of a task all rows are, and each copy is a task.
+    options
+        How to code covariates that are words, by name.
 
     Returns
     -------
@@ -134,7 +138,9 @@ def group_rows(
             right = np.where(turned[:, None], right + attributes, right)
         attributes = np.where(turned[:, None], -attributes, attributes)
         choices = np.where(turned, outcome.mirrored(choices), choices)
-    covariate_values, covariate_names = per_user(covariates, user=user, users=users)
+    covariate_values, covariate_names = per_user(
+        covariates, user=user, users=users, options=options
+    )
     refuse_names(covariate_names, "covariate")
     order = np.argsort(codes, kind="stable")
     return {

@@ -13,13 +13,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bayes_pref.data.coding_options import CodingOptions
+from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
     differences,
+    item_attributes,
     item_positions,
     refuse_size,
 )
+from bayes_pref.data.readers.covariates import options_beside
 from bayes_pref.data.readers.grouping import group_rows, one_user, warn_of_limits
 from bayes_pref.data.readers.occasion import Occasion, OccasionReader
 from bayes_pref.data.readers.row_weights import RowWeights
@@ -148,8 +151,15 @@ class ItemsReader:
             | weights.roles()
             | occasion.roles()
         )
+        options, shared, of_users = options_beside(
+            CodingOptions(coding, baseline, order, transform),
+            (*occasion.columns, *item_attributes(items)),
+            contexts,
+            covariates,
+            user,
+        )
+        table, contexts, of_contexts = CodedContexts.read(table, contexts, shared)
         products = len(contexts) if interactions == "all" else 0
-        options = CodingOptions(coding, baseline, order, transform)
         described = None if items is None else Catalogue.read(items, options)
         if described is not None and occasion.columns:
             raise DataError(
@@ -166,7 +176,7 @@ class ItemsReader:
             described = described.beside(tuple(occasion.columns), codings)
             difference = np.hstack([difference, occasion.differences(table, codings)])
         described = described or Catalogue.of_labels(pairs.catalogue.index, options)
-        features = described.features(contexts, interactions)
+        features = described.features(contexts, interactions, of_contexts)
         parts = group_rows(
             table,
             features,
@@ -180,6 +190,7 @@ class ItemsReader:
             sides=SidesReader(sides, seed),
             pairs=pairs.labels(),
             weights=weights,
+            options=of_users,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
+from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding, read_coded
 from bayes_pref.data.coding_options import CodingOptions
-from bayes_pref.data.features import Features, coded_features
+from bayes_pref.data.context_coding import CodedContexts
+from bayes_pref.data.features import Features
 from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
@@ -18,6 +21,7 @@ from bayes_pref.data.readers.catalogue import (
     refuse_size,
 )
 from bayes_pref.data.readers.choice_sets import NONE, ChoiceSets, TaskColumns
+from bayes_pref.data.readers.covariates import options_beside
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.readers.stages import Stages
@@ -179,8 +183,16 @@ def task_parts(
 ) -> dict[str, Any]:
     """Return the fields of `Comparisons` by name, as `from_tasks` reads them."""
     table.require_roles(columns.roles())
+    options, shared, of_users = options_beside(
+        options, columns.attributes, columns.context, covariates, columns.user
+    )
+    coded = CodedContexts.read(table, columns.context, shared)
+    coded.table.numbers(coded.names)  # in the caller's rows, for the message
     sets = ChoiceSets.read(table, columns)
-    values, of, features, catalogue = _values(table, columns, sets, interactions, options)
+    table, columns = coded.table, replace(columns, context=coded.names)
+    values, of, features, catalogue = _values(
+        table, columns, sets, interactions, options, coded.codings
+    )
     pairs = columns.choice is not None and (np.bincount(sets.task) == 2).all()
     task_ids = pd.Index(table.labels(columns.task))[sets.row]
     if pairs:
@@ -208,6 +220,7 @@ def task_parts(
         outcome=outcome,
         sides=sides,
         weights=columns.weights,
+        options=of_users,
     )
 
 
@@ -225,13 +238,14 @@ def _values(
     sets: ChoiceSets,
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
     options: CodingOptions,
+    of_contexts: Mapping[str, Coding],
 ) -> tuple[FloatArray, IntArray, Features, pd.DataFrame | None]:
     """Attributes (a, k), which of them each alternative has (m,), features and catalogue."""
     if not (columns.attributes or columns.items):
         code, labels = pd.factorize(sets.label)
         refuse_size(len(labels), len(sets.row), len(labels))
         catalogue = Catalogue.of_labels(labels.rename(columns.alternative), options)
-        features = catalogue.features(columns.context, interactions)
+        features = catalogue.features(columns.context, interactions, of_contexts)
         return catalogue.values(), code.astype(np.int64), features, catalogue.frame
     # Rows that nobody could choose are not read, and the outside option need not have attributes.
     skipped = np.ones(len(table.frame), dtype=bool)
@@ -246,7 +260,7 @@ def _values(
         codings[NONE] = Coding(name=NONE, kind="outside")
         values = np.column_stack([values, sets.outside])
     if columns.items is None:
-        features = coded_features(names, codings, columns.context, interactions)
+        features = coded_features(names, codings, columns.context, interactions, of_contexts)
         return values, np.arange(len(values)), features, None
     inside = np.flatnonzero(~sets.outside)
     code, labels = Table(table.frame.iloc[sets.row[inside]], table.name).codes(columns.items)
@@ -254,5 +268,5 @@ def _values(
     indicators = np.zeros((len(values), len(labels)))
     indicators[inside, code] = 1.0
     catalogue = Catalogue.of_labels(labels).beside(names, codings)
-    features = catalogue.features(columns.context, interactions)
+    features = catalogue.features(columns.context, interactions, of_contexts)
     return np.hstack([indicators, values]), np.arange(len(values)), features, catalogue.frame

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.coding_options import CodingOptions
+from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
     differences,
+    item_attributes,
     item_positions,
     refuse_size,
 )
+from bayes_pref.data.readers.covariates import options_beside
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.readers.stages import Stages, TaskRefusal, places
@@ -120,9 +123,15 @@ class RankingsReader:
         refuse.changes(of, [user, *contexts])
         weights.check(table, user)
         refuse.changes(of, weights.of_tasks)
-        catalogue, code = _items(
-            table, item, items, CodingOptions(coding, baseline, order, transform)
+        options, shared, of_users = options_beside(
+            CodingOptions(coding, baseline, order, transform),
+            item_attributes(items),
+            contexts,
+            covariates,
+            user,
         )
+        catalogue, code = _items(table, item, items, options)
+        table, contexts, of_contexts = CodedContexts.read(table, contexts, shared)
         place = places(table, rank)
         _refuse_items(refuse, item, of, code)
         refuse.ranks(rank, np.arange(len(of)), of, place)
@@ -131,7 +140,7 @@ class RankingsReader:
         rows = table.frame[[user, *contexts, *weights.columns]].iloc[stages.better].set_axis(label)
         parts = group_rows(
             Table(rows.assign(**{rank: 1.0}), table.name),
-            catalogue.features(contexts, interactions),
+            catalogue.features(contexts, interactions, of_contexts),
             differences(catalogue.values(), code[stages.better], code[stages.worse]),
             right=None if items is None else catalogue.values()[code[stages.worse]],
             user=user,
@@ -141,6 +150,7 @@ class RankingsReader:
             outcome=stages.outcome(),
             sides=SidesReader(),  # a choice among several has no sides
             weights=weights,
+            options=of_users,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
