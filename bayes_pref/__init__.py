@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bayes_pref.diagnostics.diagnose import ASSESSMENTS as ASSESSMENTS
     from bayes_pref.diagnostics.diagnose import diagnose as diagnose
     from bayes_pref.diagnostics.report import Report as Report
+    from bayes_pref.diagnostics.sensitivity.prior_scaling import (
+        prior_sensitivity as prior_sensitivity,
+    )
     from bayes_pref.diagnostics.sensitivity.tipping import Sensitivity as Sensitivity
     from bayes_pref.diagnostics.sensitivity.tipping import sensitivity as sensitivity
     from bayes_pref.diagnostics.thresholds import Thresholds as Thresholds
@@ -88,6 +91,7 @@ _MODULES = {
     "diagnostics.assessment": ("Assessed", "Assessment"),
     "diagnostics.diagnose": ("ASSESSMENTS", "diagnose"),
     "diagnostics.report": ("Report",),
+    "diagnostics.sensitivity.prior_scaling": ("prior_sensitivity",),
     "diagnostics.sensitivity.tipping": ("Sensitivity", "sensitivity"),
     "diagnostics.thresholds": ("Thresholds",),
     "diagnostics.verdicts": ("VERDICTS", "Verdict"),

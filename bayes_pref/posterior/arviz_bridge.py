@@ -140,6 +140,24 @@ def rank(
     return np.asarray(grid[:, 0])
 
 
+def power_scaling(idata: Any, component: str) -> xr.Dataset:
+    """Return how fast each parameter changes with a power of the prior or of the likelihood.
+
+    Parameters
+    ----------
+    idata
+        As `to_idata` returns it, with the groups `log_prior` and `log_likelihood`.
+    component
+        "prior" or "likelihood".
+    """
+    with _quiet():
+        if HAS_INFERENCE_DATA:
+            found: xr.Dataset = arviz.psens(idata, component=component)
+        else:
+            found = arviz.psense(idata, group=component)
+    return found
+
+
 def pareto_k(log_weights: np.ndarray[Any, Any]) -> float:
     """Pareto k of importance weights (Vehtari et al. 2024); above 0.7 they are unreliable.
 

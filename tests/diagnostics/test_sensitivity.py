@@ -16,6 +16,7 @@ from matplotlib import pyplot
 import bayes_pref as bp
 from bayes_pref.diagnostics.sensitivity.hidden_factor import hidden_factor
 from bayes_pref.diagnostics.sensitivity.own_information import own_information
+from bayes_pref.diagnostics.sensitivity.prior_scaling import log_prior
 
 USERS = [f"u{k:02d}" for k in range(40)]
 
@@ -201,6 +202,27 @@ def test_the_report_has_a_table_and_a_figure() -> None:
     without = bp.diagnose(pooled_posterior(), **asked)
     assert any(note.startswith("Sensitivity: all users are alike") for note in without.notes)
     assert without.figures == {} or "sensitivity" not in without.figures
+
+
+def test_a_prior_that_decides_is_told_from_one_that_does_not() -> None:
+    posterior = made_posterior(draws=1000)
+    prior = log_prior(posterior)
+    spec = posterior.model.spec(posterior.comparisons)
+    assert spec is not None
+    mu = posterior.draws["mu"].to_numpy() / spec.mean_sd
+    expected = -0.5 * mu**2 - np.log(spec.mean_sd) - 0.5 * np.log(2 * np.pi)
+    assert prior["mu"].to_numpy() == pytest.approx(expected)
+    assert set(prior) == {"mu", "tau"}
+    found = bp.prior_sensitivity(posterior).set_index("parameter")
+    assert found.index[:3].tolist() == ["mu[length]", "mu[tone]", "mu[tact]"]
+    strong = replace(posterior, model=bp.HierarchicalReward(mean_sd=0.05, spread_sd=0.05))
+    closer = bp.prior_sensitivity(strong).set_index("parameter")
+    # The same draws under a prior from which they are far.
+    assert (closer["prior"] > found["prior"]).all()
+    assert (closer["diagnosis"] != "-").all()
+    signed = made_posterior(model=bp.HierarchicalReward(constraints={"tone": "positive"}))
+    with pytest.raises(bp.ModelError, match="prior_sensitivity is for normal users"):
+        bp.prior_sensitivity(signed)
 
 
 @pytest.mark.long
