@@ -42,7 +42,8 @@ def contrast_rows(
     """
     known, features = attributes_of(comparisons), comparisons.features
     chosen = chosen_attributes(attributes, known)
-    made = contrasts(chosen, known, shown_tasks(comparisons), baseline, values)
+    tasks = shown_tasks(comparisons)
+    made = contrasts(chosen, known, tasks, baseline, values, replaced=False)
     keys, rows = [], []
     for each in made:  # a loop over attributes
         for place in each.others:

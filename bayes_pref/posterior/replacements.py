@@ -77,10 +77,13 @@ def contrasts(
     tasks: Tasks,
     baseline: Mapping[str, Any] | None,
     values: Mapping[str, Any] | None,
+    *,
+    replaced: bool = True,
 ) -> list[Replacement]:
     """Return what is compared for effects: levels with a baseline, or one unit of a number.
 
-    A number that takes two values, where these are known, is compared at both.
+    A number that takes two values, where these are known, is compared at both. Unless they are to
+    be `replaced` in what was shown, values need not be known, only their differences.
 
     Raises
     ------
@@ -104,7 +107,8 @@ def contrasts(
         else:
             half = np.array([[-0.5], [0.5]])
             made.append(Replacement(attribute, ("less", attribute.unit), 0, half, relative=True))
-    _require_known(made, tasks)
+    if replaced:
+        _require_known(made, tasks)
     return made
 
 

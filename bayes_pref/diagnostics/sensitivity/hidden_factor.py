@@ -162,5 +162,8 @@ def _size(
 ) -> FloatArray:
     """(n,) length of the residuals (n, u), without what the finite number of draws adds to it."""
     left = max(0.0, 1.0 - (1 + recorded) / residual.shape[1])
-    noise = left * (own.noise / total**2).sum(axis=1)
+    # Where nobody's answers say anything of a direction, there is nothing to add.
+    told = total > np.sqrt(np.finfo(float).tiny)
+    share = np.divide(own.noise, total**2, out=np.zeros_like(own.noise), where=told)
+    noise = left * share.sum(axis=1)
     return np.asarray(np.sqrt(np.maximum(np.square(residual).sum(axis=1) - noise, 0.0)))
