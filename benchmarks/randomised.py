@@ -4,7 +4,7 @@
     python benchmarks/randomised.py --replications 3      # a look
 
 In every world 5 % of the pairs are assigned at random. Root mean squared errors of p_do over the
-pairs, from the joint model (`HierarchicalReward(log_bias=True, exposure=True)`), from the
+pairs, from the joint model (`HierarchicalReward(observational_bias=True, exposure=True)`), from the
 randomised pairs alone, from three times as many of these alone, and from a model that believes the
 log. Ratios are to the randomised pairs alone, with standard errors over replications by the delta
 method.
@@ -73,7 +73,7 @@ def replicate(task: tuple[str, int]) -> dict[str, object]:
     comparisons = world.comparisons
     assert comparisons.randomised is not None
     assert triple.randomised is not None
-    joint = bp.HierarchicalReward(log_bias=True, exposure=True)
+    joint = bp.HierarchicalReward(observational_bias=True, exposure=True)
     fits = {
         "joint": (joint, comparisons),
         "randomised alone": (bp.HierarchicalReward(), comparisons.take(comparisons.randomised)),
@@ -100,7 +100,7 @@ def _world(bias: np.ndarray, share: float, number: int) -> bp.simulation.World:
         features=FEATURES,
         confounding=0.5,
         randomised=share,
-        log_bias=bias,
+        observational_bias=bias,
         seed=number,
     )
 

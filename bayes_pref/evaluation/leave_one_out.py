@@ -39,7 +39,7 @@ from bayes_pref.evaluation.integrated_likelihood import user_log_likelihood
 from bayes_pref.evaluation.scores import clustered_error
 from bayes_pref.messages import shown
 from bayes_pref.models.choice.task_choices import log_tasks
-from bayes_pref.models.log_bias import rows_with_bias
+from bayes_pref.models.observational_bias import rows_with_bias
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.types import FloatArray

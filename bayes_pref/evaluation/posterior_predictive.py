@@ -45,7 +45,7 @@ from bayes_pref.evaluation.choices import expect_population, expect_posterior
 from bayes_pref.evaluation.held_out_answers import OF_SIDES, answer_names
 from bayes_pref.evaluation.task_statistics import hit_rates, task_statistics
 from bayes_pref.models.choice.task_choices import draw_rows
-from bayes_pref.models.log_bias import rows_with_bias
+from bayes_pref.models.observational_bias import rows_with_bias
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds

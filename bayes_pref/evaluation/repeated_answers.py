@@ -11,7 +11,7 @@ from bayes_pref.draws import thin
 from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.task_statistics import same_sets
 from bayes_pref.models.choice.stage_choices import log_stages, others
-from bayes_pref.models.log_bias import rows_with_bias
+from bayes_pref.models.observational_bias import rows_with_bias
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.repeats import agreeing, repeats

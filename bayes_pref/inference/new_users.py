@@ -122,7 +122,7 @@ def _supported(posterior: Posterior) -> PopulationSpec:
         reason = "has users whose weights share a cause with their contexts"
     elif spec.signs is not None:
         reason = "has weights of one sign"
-    elif getattr(spec, "log_bias", None) is not None:
+    elif getattr(spec, "observational_bias", None) is not None:
         reason = "has a bias of the log that each user would have, too"
     elif spec.careless is not None:
         reason = "has people who answer at random, of whom each new user may be one"

@@ -27,7 +27,7 @@ from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.choice_settings import ChoiceSettings
 from bayes_pref.models.item_level import level_free
-from bayes_pref.models.log_bias import has_log, rows_with_bias
+from bayes_pref.models.observational_bias import has_log, rows_with_bias
 from bayes_pref.models.population import Population
 from bayes_pref.models.population_from_spec import draw_new_user, population_of
 from bayes_pref.models.spec import PopulationSpec, Sites
@@ -136,7 +136,9 @@ class RewardModel(ChoiceSettings, ABC):
         shown, where the model says how these are distributed. None: the model does not give it.
         """
         spec = self.spec(comparisons)
-        if spec is None or spec.log_bias is not None:  # rows of a log have weights of their own
+        if (
+            spec is None or spec.observational_bias is not None
+        ):  # rows of a log have weights of their own
             return None
         return population_of(spec, draws, comparisons)
 
@@ -169,7 +171,7 @@ class RewardModel(ChoiceSettings, ABC):
         if spec is not None and spec.depends_on_exposure:
             return self
         described = {"model": "HierarchicalReward", "exposure": True, "mean_sd": self.mean_sd}
-        described |= {"scale": self.scale, "log_bias": has_log(comparisons)}
+        described |= {"scale": self.scale, "observational_bias": has_log(comparisons)}
         if curve_sd:
             described |= {"exposure": "flexible", "curve_sd": curve_sd}
         return from_settings(described | self._choice_settings())

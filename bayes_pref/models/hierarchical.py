@@ -6,7 +6,7 @@
     G_kq ~ Normal(0, (effect_sd / s_k)^2)                   exposure=True or "flexible"
     H_kj ~ Normal(0, (curve_sd / s_k)^2)                    exposure="flexible"
     R ~ LKJ(concentration)                                  covariance="full"
-    b_i ~ the bias of `log_bias`, if any, in rows that were not assigned at random
+    b_i ~ the bias of `observational_bias`, if any, in rows that were not assigned at random
     w_i ~ Normal(mu + B (c_i - mean c) + G z_i + H h_i, Sigma),  Sigma = diag(tau) R diag(tau)
     choice_n ~ the choice model at d_n . w_i(n), by default Bernoulli(sigmoid(d_n . w_i(n)))
 
@@ -37,7 +37,7 @@ from bayes_pref.errors import ModelError
 from bayes_pref.messages import shown
 from bayes_pref.models.careless import observe_choices
 from bayes_pref.models.design import Batch
-from bayes_pref.models.log_bias import USERS, LogBias, bias_sites, has_log
+from bayes_pref.models.observational_bias import USERS, ObservationalBias, bias_sites, has_log
 from bayes_pref.models.population_sites import (
     add_known_terms,
     correlation_site,
@@ -90,15 +90,15 @@ class HierarchicalReward(SignedReward):
         suggest. None: 0.3.
     concentration
         Of the LKJ prior of the correlations; the default, 2, mildly favours small ones.
-    log_bias
+    observational_bias
         Whether answers to pairs that were not assigned at random (see `randomised` of
         `Comparisons.from_frame`) may be biased, in every feature by its own amount: their log-odds
         are d . (w_i + b_i). The randomised pairs decide how far: where the log agrees with them it
-        counts in full, and where it does not, they alone tell the weights. Sites `log_bias`, the
-        mean of b_i; `log_spread`, its sd over users; `log_scale`, the size learned of the mean;
-        `user_log_bias`.
+        counts in full, and where it does not, they alone tell the weights. Sites `observational_bias`,
+        the mean of b_i; `bias_spread`, its sd over users; `bias_scale`, the size learned of the
+        mean; `user_observational_bias`.
     bias_sd
-        Scale of the half-Cauchy prior of `log_scale`, log-odds per scaled unit of a feature; its
+        Scale of the half-Cauchy prior of `bias_scale`, log-odds per scaled unit of a feature; its
         tails allow any bias.
     scale
         "rms": priors are on features divided by the root mean square of their differences (and
@@ -121,8 +121,8 @@ class HierarchicalReward(SignedReward):
     ------
     ModelError
         If a setting is out of range, the choice model cannot describe the data, there is only one
-        user, exposure=True and the data have no contexts, or log_bias=True and not some pairs were
-        assigned at random.
+        user, exposure=True and the data have no contexts, or observational_bias=True and
+        not some pairs were assigned at random.
 
     Examples
     --------
@@ -139,7 +139,7 @@ class HierarchicalReward(SignedReward):
     exposure: bool | Literal["flexible"] = False
     # Not part of the hash: a dict has none.
     curve_sd: float | Mapping[str, float] | None = field(default=None, hash=False)
-    log_bias: bool = False
+    observational_bias: bool = False
     bias_sd: float = 0.25
 
     def __post_init__(self) -> None:
@@ -150,19 +150,19 @@ class HierarchicalReward(SignedReward):
             covariance=settings.one_of("diagonal", "full"),
             exposure=_exposure,
             curve_sd=settings.optional(_curve_sd),
-            log_bias=settings.boolean,
+            observational_bias=settings.boolean,
         )
-        if self.log_bias and self.constraints:
+        if self.observational_bias and self.constraints:
             raise ModelError(
-                "HierarchicalReward(log_bias=True) is for weights of either sign; leave "
-                "constraints or log_bias out"
+                "HierarchicalReward(observational_bias=True) is for weights of either sign; leave "
+                "constraints or observational_bias out"
             )
 
     def settings(self) -> dict[str, Any]:
         """Return name and settings, ready for JSON, without what does not matter here."""
         found = super().settings()
-        if not self.log_bias:
-            del found["log_bias"], found["bias_sd"]
+        if not self.observational_bias:
+            del found["observational_bias"], found["bias_sd"]
         curve_sd = found.pop("curve_sd")
         if isinstance(curve_sd, Mapping):
             curve_sd = dict(curve_sd)
@@ -190,8 +190,8 @@ class HierarchicalReward(SignedReward):
                 "were asked, and these comparisons have none; pass their columns as context=[...] "
                 "when reading the data, or leave exposure out"
             )
-        if self.log_bias:
-            self._log_bias(comparisons)
+        if self.observational_bias:
+            self._observational_bias(comparisons)
 
     def __call__(self, comparisons: Comparisons) -> None:
         """Run as a Pyro model: the sites of `variables` and the observed choices."""
@@ -206,7 +206,7 @@ class HierarchicalReward(SignedReward):
         if self.covariance == "full":
             factor = correlation_site("correlation", len(spec.mean_sd), self.concentration)
         likelihood = self.choice_likelihood(comparisons)
-        biases = None if spec.log_bias is None else bias_sites(spec.log_bias)
+        biases = None if spec.observational_bias is None else bias_sites(spec.observational_bias)
         with everyone:
             weights = weights_site(
                 spec,
@@ -235,14 +235,16 @@ class HierarchicalReward(SignedReward):
             covariance=self.covariance,
             concentration=self.concentration,
             terms=terms,
-            log_bias=self._log_bias(comparisons) if self.log_bias else None,
+            observational_bias=self._observational_bias(comparisons)
+            if self.observational_bias
+            else None,
             careless=self.careless_shape,
         )
         return self.constrained(plain, comparisons)
 
-    def _log_bias(self, comparisons: Comparisons) -> LogBias:
+    def _observational_bias(self, comparisons: Comparisons) -> ObservationalBias:
         units = feature_units(self.scale, comparisons)
-        return LogBias.read(comparisons, self.bias_sd / units, self.spread_sd / 2 / units)
+        return ObservationalBias.read(comparisons, self.bias_sd / units, self.spread_sd / 2 / units)
 
     def with_exposure(
         self, comparisons: Comparisons, *, curve_sd: Mapping[str, float] | None = None
@@ -253,7 +255,7 @@ class HierarchicalReward(SignedReward):
         are not. Where some pairs were assigned at random, the log may be biased.
         """
         changes: dict[str, Any] = {"exposure": self.exposure or True, "constraints": None}
-        changes["log_bias"] = self.log_bias or has_log(comparisons)
+        changes["observational_bias"] = self.observational_bias or has_log(comparisons)
         if curve_sd and self.exposure != "flexible":
             changes |= {"exposure": "flexible", "curve_sd": curve_sd}
         found = replace(self, **changes)
@@ -262,7 +264,7 @@ class HierarchicalReward(SignedReward):
     def without_exposure(self) -> HierarchicalReward:
         """Return the model with exposure=False, in which the log is answered as the rest is."""
         found = replace(self, exposure=False) if self.exposure else self
-        return replace(found, log_bias=False) if found.log_bias else found
+        return replace(found, observational_bias=False) if found.observational_bias else found
 
 
 def _exposure(value: object) -> Any:

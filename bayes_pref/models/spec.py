@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from bayes_pref.models.log_bias import LogBias
+from bayes_pref.models.observational_bias import ObservationalBias
 from bayes_pref.models.signs import Signs
 from bayes_pref.types import FloatArray
 
@@ -114,7 +114,7 @@ class PopulationSpec:
     signs
         Which weights have a sign; None: none has. Of those, `mean_sd`, `spread_sd` and the terms
         are about the logarithm of the weight; see `with_signs`.
-    log_bias
+    observational_bias
         How answers to what was not assigned at random are biased; None: they are not.
     careless
         Shape of the Beta prior of the share of users who answer everything at random; None: nobody
@@ -137,7 +137,7 @@ class PopulationSpec:
     components: int | None = None
     contexts: ContextModel | None = None
     signs: Signs | None = None
-    log_bias: LogBias | None = None
+    observational_bias: ObservationalBias | None = None
     careless: tuple[float, float] | None = None
 
     def with_signs(self, sign: FloatArray) -> PopulationSpec:
@@ -210,7 +210,7 @@ class PopulationSpec:
 
         Where weights have a sign, their logarithms are.
         """
-        return self.log_bias is None and self.gaussian_weights
+        return self.observational_bias is None and self.gaussian_weights
 
     @property
     def gaussian_weights(self) -> bool:
@@ -236,8 +236,10 @@ class PopulationSpec:
             sites[self.spread] = ("feature",)
         if self.covariance == "full":
             sites["correlation"] = ("feature", "feature_bis")
-        if self.log_bias is not None:
-            sites |= dict.fromkeys(("log_scale", "log_bias", "log_spread"), ("feature",))
+        if self.observational_bias is not None:
+            sites |= dict.fromkeys(
+                ("bias_scale", "observational_bias", "bias_spread"), ("feature",)
+            )
         if self.contexts is not None:
             sites["a"] = (*component, "context")
             for part in ("between",) if self.contexts.categories else ("between", "within"):
@@ -254,6 +256,6 @@ class PopulationSpec:
             return sites
         sites |= {t.scores: ("user", t.dim) for t in self.terms if t.scores is not None}
         sites["weights"] = ("user", "feature")
-        if self.log_bias is not None:
-            sites["user_log_bias"] = ("user", "feature")
+        if self.observational_bias is not None:
+            sites["user_observational_bias"] = ("user", "feature")
         return sites

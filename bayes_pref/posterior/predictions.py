@@ -19,7 +19,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.draws import stack_last
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.task_choices import draw_rows, log_tasks
-from bayes_pref.models.log_bias import rows_with_bias
+from bayes_pref.models.observational_bias import rows_with_bias
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 from bayes_pref.types import FloatArray, IntArray
 

@@ -29,7 +29,7 @@ from bayes_pref.draws import stack
 from bayes_pref.errors import ModelError
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.stage_choices import evenly, log_stages
-from bayes_pref.models.log_bias import rows_with_bias
+from bayes_pref.models.observational_bias import rows_with_bias
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.predictions import log_odds
 from bayes_pref.posterior.repeats import repeats

@@ -75,7 +75,7 @@ def simulate(
     rankings: bool | int = False,
     categories: Mapping[str, Sequence[Any]] | None = None,
     randomised: float = 0.0,
-    log_bias: ArrayLike = 0.0,
+    observational_bias: ArrayLike = 0.0,
     seed: int = 0,
 ) -> World:
     """Simulate comparisons of users, and keep the true parameters.
@@ -139,7 +139,7 @@ def simulate(
     randomised
         Share of the comparisons or tasks whose contexts are drawn whoever the user is, 0 to 1; the
         comparisons mark them. (Differences are drawn so in all of them.)
-    log_bias
+    observational_bias
         What the answers to the others have on top of the weights, log-odds per unit: one number or
         one per feature, interactions last.
     seed
@@ -213,7 +213,7 @@ def simulate(
     assigned = _assigned(randomised, len(user), streams[10])
     other = exposure[streams[10].integers(users, size=len(user))]
     context[assigned] += np.sqrt(intraclass) * (other - exposure[user])[assigned]
-    bias = per_feature("log_bias", log_bias, len(coding.names))
+    bias = per_feature("observational_bias", observational_bias, len(coding.names))
     answering = weights[user] + ~assigned[:, None] * bias
     labels = user_labels(users)
     people = pd.DataFrame(covariate, labels, traits) if traits else None

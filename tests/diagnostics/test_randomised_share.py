@@ -45,7 +45,7 @@ def test_a_log_that_is_off_is_found() -> None:
                 comparisons=10,
                 features=2,
                 randomised=0.3,
-                log_bias=[1.0, 0.0],
+                observational_bias=[1.0, 0.0],
                 seed=seed,
             )
         )
@@ -56,7 +56,7 @@ def test_a_log_that_is_off_is_found() -> None:
 
 def test_sets_of_several_are_tested_too() -> None:
     made = {"users": 100, "features": 2, "alternatives": 3, "randomised": 0.4, "seed": 2}
-    honest, off = bp.simulate(**made), bp.simulate(**made, log_bias=[1.0, 0.0])
+    honest, off = bp.simulate(**made), bp.simulate(**made, observational_bias=[1.0, 0.0])
     assert p_value(off) < 1e-3 < p_value(honest)
 
 
@@ -83,9 +83,11 @@ def test_the_number_needed_is_that_of_the_matrices() -> None:
 
 @pytest.mark.slow
 def test_diagnose_corrects_p_do_and_clears() -> None:
-    world = bp.simulate(users=80, features=1, comparisons=20, randomised=0.5, log_bias=1.2, seed=4)
+    world = bp.simulate(
+        users=80, features=1, comparisons=20, randomised=0.5, observational_bias=1.2, seed=4
+    )
     engine = bp.Gibbs(draws=250, warmup=200, chains=2, progress=False)
-    model = bp.HierarchicalReward(log_bias=True, exposure=True)
+    model = bp.HierarchicalReward(observational_bias=True, exposure=True)
     with pytest.warns(bp.ConvergenceWarning):
         posterior = bp.fit(model, world.comparisons, engine)
     report = bp.diagnose(posterior, assessments=["preference", "confounding"], progress=False)
@@ -95,7 +97,7 @@ def test_diagnose_corrects_p_do_and_clears() -> None:
     inside = (rows["p_do_lower"] <= p_do) & (p_do <= rows["p_do_upper"])
     assert inside.mean() > 0.6  # of one world, whose rows share their error
     assert np.abs(rows["p_obs"] - truth["p_obs"].to_numpy()).mean() < 0.04
-    assert report.results["log_p"] < 0.001
+    assert report.results["randomised_p"] < 0.001
     verdicts = rows["verdict"].value_counts()
     assert verdicts["cleared"] > 20
     cleared = rows[rows["verdict"] == "cleared"]

@@ -109,7 +109,8 @@ class FrameReader:
         randomised
             Column that is True where the pair was assigned at random, whoever the user is; the
             others are the log. A share of such pairs shows how far the log's answers can be
-            trusted: see ``bp.HierarchicalReward(log_bias=True)`` and `bayes_pref.diagnose`.
+            trusted: see ``bp.HierarchicalReward(observational_bias=True)`` and
+            `bayes_pref.diagnose`.
         sides
             "as shown": left and right were settled before the answer. "toss": they were not, as in
             chosen minus rejected; which of the two is left is drawn at random, depending on the

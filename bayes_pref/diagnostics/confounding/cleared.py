@@ -48,7 +48,7 @@ def with_share(found: Confounding, comparisons: Comparisons) -> Share:
     note = (
         f"{count:,} of {task[-1] + 1:,} comparisons were assigned at random and govern p_do; p_obs "
         "is what the others, the log, say. The hypothesis that both are answered alike has p = "
-        f"{found.log_p:.2g} (score test). Of {flagged:,} comparisons that the log alone would "
-        f"confound, {cleared:,} are cleared."
+        f"{found.randomised_p:.2g} (score test). Of {flagged:,} comparisons that the log alone "
+        f"would confound, {cleared:,} are cleared."
     )
     return Share(columns, evidence, (note,))

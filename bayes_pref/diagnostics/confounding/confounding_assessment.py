@@ -98,7 +98,7 @@ class ConfoundingAssessment(Assessment):
             tables={"coupling": found.coupling},
             results={
                 "permutation_p": found.permutation_p,
-                "log_p": found.log_p,
+                "randomised_p": found.randomised_p,
                 "exposure_posterior": fitted,
             },
             notes=(
@@ -118,7 +118,7 @@ class ConfoundingAssessment(Assessment):
         return Assessed(
             columns=self.missing(query),
             tables={"coupling": coupling},
-            results={"permutation_p": None, "log_p": None, "exposure_posterior": None},
+            results={"permutation_p": None, "randomised_p": None, "exposure_posterior": None},
             figures=_FIGURES,
         )
 

@@ -106,7 +106,7 @@ class Confounding:
     coupling
         How weights depend on exposures: `feature`, `context`, `mean`, `sd`, `lower`, `upper`,
         log-odds per raw unit of the feature and standard deviation of the exposure over users.
-    log_p
+    randomised_p
         P-value of the test that the log is answered as what was assigned at random is.
     carried
         Share of the shifts that adjusting for covariates removes; None without covariates.
@@ -121,7 +121,7 @@ class Confounding:
     carried: float | None
     notes: tuple[str, ...]
     share: RandomisedShare | None = None
-    log_p: float | None = None
+    randomised_p: float | None = None
 
 
 def exposure_test(
@@ -230,7 +230,7 @@ def assess(
     reason = unsupported(comparisons)
     if reason is not None:
         raise DataError(reason)
-    carried, share, log_p = None, None, None
+    carried, share, randomised_p = None, None, None
     if joint:
         frame = joint_shifts(posterior, query, smallest=thresholds.shift, interval=interval)
     else:
@@ -242,7 +242,7 @@ def assess(
         frame = describe_shifts(
             population, exposure, query, smallest=thresholds.shift, interval=interval
         )
-        if "log_bias" in posterior.draws:
+        if "observational_bias" in posterior.draws:
             share = assess_share(
                 posterior, query, population, exposure, thresholds=thresholds, interval=interval
             )
@@ -253,12 +253,12 @@ def assess(
     p = test.p_value
     differs = p <= level
     if share is not None:
-        log_p = log_p_value(comparisons, null_of(posterior, seed=seed))
-        differs |= log_p <= level
+        randomised_p = log_p_value(comparisons, null_of(posterior, seed=seed))
+        differs |= randomised_p <= level
     certain = frame["p_confounded"].to_numpy() > thresholds.certainty
     coupling = describe_exposure_effects(posterior, interval)
     notes = notes_on_contexts(comparisons)
-    return Confounding(frame, certain & differs, p, coupling, carried, notes, share, log_p)
+    return Confounding(frame, certain & differs, p, coupling, carried, notes, share, randomised_p)
 
 
 def _check(permutations: int, level: float) -> None:

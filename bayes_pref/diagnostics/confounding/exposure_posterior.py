@@ -83,7 +83,7 @@ def refit_with_exposure(
     # Enough draws for the population, which is all that shifts depend on.
     if engine is None:
         spec = with_exposure.spec(comparisons)
-        slow = spec is not None and spec.log_bias is not None
+        slow = spec is not None and spec.observational_bias is not None
         engines = (
             # Along what a log leaves open chains move slowly.
             Gibbs(draws=600, warmup=400, thin=3 if slow else 1, progress=progress),

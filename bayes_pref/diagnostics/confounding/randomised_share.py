@@ -1,8 +1,8 @@
 """What a share of comparisons that were assigned at random says of a flag.
 
-In the model with `log_bias` (`bayes_pref.models.log_bias`) the weights w are those of the
-randomised rows, and answers of the log have w + b. So p_do, over all users' w, is corrected for
-whatever moves the log, and p_obs, over the weights w + b of those who see such a pair in the log,
+In the model with `observational_bias` (`bayes_pref.models.observational_bias`) the weights w are
+those of the randomised rows, and answers of the log have w + b. So p_do, over all users' w, is
+corrected for whatever moves the log, and p_obs, over the weights w + b of those who see such a pair in the log,
 is what the log says. A comparison that would be confounded by the log is cleared where p_do is
 known well enough all the same.
 
@@ -169,7 +169,9 @@ def _log_population(posterior: Posterior, population: PopulationDraws) -> Popula
     """Draws of the weights with which the log is answered."""
     draws = posterior.draws
     kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], len(population.mu))
-    bias, spread = (stacked(draws, name, "feature")[kept] for name in ("log_bias", "log_spread"))
+    bias, spread = (
+        stacked(draws, name, "feature")[kept] for name in ("observational_bias", "bias_spread")
+    )
     covariance = population.covariance
     if covariance is not None:
         covariance = covariance + spread[:, :, None] ** 2 * np.eye(spread.shape[1])

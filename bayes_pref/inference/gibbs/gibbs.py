@@ -27,8 +27,8 @@ from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
 from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralSampler
-from bayes_pref.inference.gibbs.samplers.log_bias_sampler import LogBiasSampler
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
+from bayes_pref.inference.gibbs.samplers.observational_bias_sampler import ObservationalBiasSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SamplerProblem
 from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
@@ -88,7 +88,7 @@ class Gibbs(MCMC):
         FactorSampler(),
         MixtureSampler(),
         SharedCauseSampler(),
-        LogBiasSampler(),
+        ObservationalBiasSampler(),
         GeneralSampler(),
     )
 

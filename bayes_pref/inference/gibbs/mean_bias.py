@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.gibbs.kernels.slice import slice_move
-from bayes_pref.inference.gibbs.log_bias_problem import LogBiasProblem
+from bayes_pref.inference.gibbs.observational_bias_problem import ObservationalBiasProblem
 from bayes_pref.types import FloatArray
 
 
@@ -30,7 +30,7 @@ class MeanBias:
         (d,) b and s, on scaled features.
     """
 
-    def __init__(self, problem: LogBiasProblem, rng: Generator) -> None:
+    def __init__(self, problem: ObservationalBiasProblem, rng: Generator) -> None:
         self.problem = problem
         d = problem.bias_scale.size
         self.size = problem.bias_scale * np.exp(rng.normal(0.0, 0.5, d))

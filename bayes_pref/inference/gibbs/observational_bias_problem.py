@@ -18,7 +18,7 @@ _ZERO = 1e10  # prior precision of what is zero: means of the deviations, their 
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogBiasProblem(Problem):
+class ObservationalBiasProblem(Problem):
     """A log with a bias, as the sweeps of 2 d independent features read it.
 
     The weights of the last d features are users' deviations from the mean bias. The mean itself
@@ -42,10 +42,10 @@ class LogBiasProblem(Problem):
     @classmethod
     def read(
         cls, spec: PopulationSpec, comparisons: Comparisons, position_sd: float | None
-    ) -> LogBiasProblem:
+    ) -> ObservationalBiasProblem:
         """Scale the data, and the priors with them."""
-        assert spec.log_bias is not None  # or another sampler would have it
-        scale, bias = comparisons.feature_scale, spec.log_bias
+        assert spec.observational_bias is not None  # or another sampler would have it
+        scale, bias = comparisons.feature_scale, spec.observational_bias
         signs = 2 * comparisons.choice - 1
         signed = signs[:, None] * comparisons.difference / scale
         both = np.hstack([signed, signed * bias.logged[:, None]])
@@ -90,8 +90,8 @@ class LogBiasProblem(Problem):
             "mu": found["mu"][..., :d],
             "tau": tau[..., :d],
             "weights": both[..., :d],
-            "log_scale": size / scale,
-            "log_bias": mean / scale,
-            "log_spread": tau[..., d:],
-            "user_log_bias": both[..., d:] + (mean / scale)[:, :, None],
+            "bias_scale": size / scale,
+            "observational_bias": mean / scale,
+            "bias_spread": tau[..., d:],
+            "user_observational_bias": both[..., d:] + (mean / scale)[:, :, None],
         }

@@ -14,8 +14,8 @@ from numpy.random import Generator
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.chain import HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.log_bias_problem import LogBiasProblem
 from bayes_pref.inference.gibbs.mean_bias import MeanBias
+from bayes_pref.inference.gibbs.observational_bias_problem import ObservationalBiasProblem
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.models.choice.choice_model import ChoiceModel
@@ -23,38 +23,42 @@ from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray
 
 
-class LogBiasSampler(Sampler[LogBiasProblem]):
+class ObservationalBiasSampler(Sampler[ObservationalBiasProblem]):
     """Gaussian users whose features are independent, with a bias in some rows."""
 
     position_bias = True
 
     def matches(self, spec: PopulationSpec) -> bool:
         """Whether there is a log with a bias, and a diagonal covariance without factors."""
-        return spec.log_bias is not None and spec.gaussian_weights and spec.covariance == "diagonal"
+        return (
+            spec.observational_bias is not None
+            and spec.gaussian_weights
+            and spec.covariance == "diagonal"
+        )
 
     def problem(
         self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
-    ) -> LogBiasProblem:
+    ) -> ObservationalBiasProblem:
         """Read the data and the priors; called where nothing is `unsupported`."""
-        return LogBiasProblem.read(spec, comparisons, choice_model.position_sd)
+        return ObservationalBiasProblem.read(spec, comparisons, choice_model.position_sd)
 
     def chain(
         self,
-        problem: LogBiasProblem,
+        problem: ObservationalBiasProblem,
         warmup: int,
         thin: int,
         rng: Generator,
         store: Store,
-    ) -> LogBiasChain:
+    ) -> ObservationalBiasChain:
         """Make a chain with an overdispersed start."""
-        return LogBiasChain(problem.own(), warmup, thin, rng, store)
+        return ObservationalBiasChain(problem.own(), warmup, thin, rng, store)
 
-    def compile_ahead(self, problem: LogBiasProblem) -> None:
+    def compile_ahead(self, problem: ObservationalBiasProblem) -> None:
         """Compile in another process what the chains call last."""
         DiagonalSweeps().compile_ahead(problem)
 
 
-class LogBiasChain(HierarchicalChain):
+class ObservationalBiasChain(HierarchicalChain):
     """A chain with a mean bias of its own.
 
     Parameters
@@ -66,7 +70,12 @@ class LogBiasChain(HierarchicalChain):
     """
 
     def __init__(
-        self, problem: LogBiasProblem, warmup: int, thin: int, rng: Generator, store: Store
+        self,
+        problem: ObservationalBiasProblem,
+        warmup: int,
+        thin: int,
+        rng: Generator,
+        store: Store,
     ) -> None:
         self.bias = MeanBias(problem, rng)
         super().__init__(problem, DiagonalSweeps(), warmup, thin, rng, store)

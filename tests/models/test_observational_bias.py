@@ -9,18 +9,25 @@ import pytest
 import xarray as xr
 
 import bayes_pref as bp
-from bayes_pref.models.log_bias import rows_with_bias
+from bayes_pref.models.observational_bias import rows_with_bias
 
 ENGINE = bp.Gibbs(draws=400, warmup=300, chains=2, cores=1, progress=False)
-MODEL = bp.HierarchicalReward(log_bias=True)
+MODEL = bp.HierarchicalReward(observational_bias=True)
 BIAS = [1.5, 0.0]
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.errors.ConvergenceWarning")  # short
 
 
-def fitted(log_bias: list[float], seed: int = 0) -> tuple[bp.simulation.World, bp.Posterior]:
+def fitted(
+    observational_bias: list[float], seed: int = 0
+) -> tuple[bp.simulation.World, bp.Posterior]:
     world = bp.simulate(
-        users=100, features=2, contexts=1, randomised=0.2, log_bias=log_bias, seed=seed
+        users=100,
+        features=2,
+        contexts=1,
+        randomised=0.2,
+        observational_bias=observational_bias,
+        seed=seed,
     )
     return world, bp.fit(MODEL, world.comparisons, ENGINE, seed=seed)
 
@@ -42,11 +49,11 @@ def test_the_bias_is_found_where_it_is(
     adversarial: tuple[bp.simulation.World, bp.Posterior],
 ) -> None:
     world, posterior = adversarial
-    off = (mean(posterior, "log_bias") - BIAS) / sd(posterior, "log_bias")
+    off = (mean(posterior, "observational_bias") - BIAS) / sd(posterior, "observational_bias")
     wrong = (mean(posterior, "mu") - world.truth.mu.to_numpy()) / sd(posterior, "mu")
     assert np.abs(off).max() < 3.5
     assert np.abs(wrong).max() < 3.5
-    first, second = mean(posterior, "log_scale").to_numpy()
+    first, second = mean(posterior, "bias_scale").to_numpy()
     assert first > 3 * second
 
 
@@ -82,7 +89,7 @@ def test_rows_have_the_bias_and_rewards_do_not(
     own = posterior.weights_draws().isel(user=0).to_numpy()
     plain = np.einsum("cdf,nf->cdn", own, comparisons.difference[:15])
     assert np.allclose(eta[..., ~logged], plain[..., ~logged])
-    bias = posterior.draws["user_log_bias"].isel(user=0).to_numpy()
+    bias = posterior.draws["user_observational_bias"].isel(user=0).to_numpy()
     added = np.einsum("cdf,nf->cdn", bias, comparisons.difference[:15])
     assert np.allclose((eta - plain)[..., logged], added[..., logged])
 
@@ -110,7 +117,7 @@ def test_without_both_kinds_of_rows_there_is_nothing_to_compare(share: float, fo
 
 def test_weights_of_one_sign_are_refused() -> None:
     with pytest.raises(bp.ModelError, match="constraints"):
-        bp.HierarchicalReward(log_bias=True, constraints={"feature_1": "negative"})
+        bp.HierarchicalReward(observational_bias=True, constraints={"feature_1": "negative"})
 
 
 def test_settings_name_the_bias_only_where_there_is_one() -> None:
@@ -127,8 +134,8 @@ def test_chains_do_not_depend_on_the_number_of_cores() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("log_bias", [[0.0, 0.0], [1.5, 0.0]])
-def test_gibbs_and_nuts_agree(log_bias: list[float]) -> None:
+@pytest.mark.parametrize("observational_bias", [[0.0, 0.0], [1.5, 0.0]])
+def test_gibbs_and_nuts_agree(observational_bias: list[float]) -> None:
     """Within five Monte Carlo errors, for the means of what describes the population."""
     world = bp.simulate(
         users=60,
@@ -136,10 +143,10 @@ def test_gibbs_and_nuts_agree(log_bias: list[float]) -> None:
         contexts=1,
         confounding=0.4,
         randomised=0.3,
-        log_bias=log_bias,
+        observational_bias=observational_bias,
         seed=1,
     )
-    model = bp.HierarchicalReward(log_bias=True, exposure=True, position=True)
+    model = bp.HierarchicalReward(observational_bias=True, exposure=True, position=True)
     gibbs = bp.fit(model, world.comparisons, bp.Gibbs(draws=4000, progress=False), seed=1)
     nuts = bp.fit(model, world.comparisons, bp.NUTS(draws=1500, progress=False), seed=1)
     ours, theirs = gibbs.summary(), nuts.summary()

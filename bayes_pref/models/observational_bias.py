@@ -29,12 +29,12 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.types import FloatArray, Mask
 
-SITE = "log_bias"
-USERS = "user_log_bias"
+SITE = "observational_bias"
+USERS = "user_observational_bias"
 
 
 @dataclass(frozen=True, eq=False)
-class LogBias:
+class ObservationalBias:
     """The prior of the bias, and the rows that have it.
 
     Attributes
@@ -52,7 +52,9 @@ class LogBias:
     logged: Mask
 
     @classmethod
-    def read(cls, comparisons: Comparisons, scale: FloatArray, spread_sd: FloatArray) -> LogBias:
+    def read(
+        cls, comparisons: Comparisons, scale: FloatArray, spread_sd: FloatArray
+    ) -> ObservationalBias:
         """Read which rows are the log.
 
         Raises
@@ -64,14 +66,14 @@ class LogBias:
         if not has_log(comparisons) or randomised is None:
             found = "all" if randomised is not None and randomised.any() else "none"
             remedy = (
-                "leave log_bias out"
+                "leave observational_bias out"
                 if found == "all"
                 else "name the column that marks those assigned at random as randomised=... when "
                 "reading the data"
             )
             raise ModelError(
-                "HierarchicalReward(log_bias=True) compares the log with pairs assigned at "
-                f"random, and {found} of these comparisons are; {remedy}"
+                "HierarchicalReward(observational_bias=True) compares the log with pairs assigned "
+                f"at random, and {found} of these comparisons are; {remedy}"
             )
         return cls(scale, spread_sd, ~randomised)
 
@@ -82,13 +84,13 @@ def has_log(comparisons: Comparisons) -> bool:
     return randomised is not None and bool(randomised.any()) and not bool(randomised.all())
 
 
-def bias_sites(bias: LogBias) -> dist.Distribution:
+def bias_sites(bias: ObservationalBias) -> dist.Distribution:
     """Sample s, b and t, and return the distribution of users' biases."""
     scale = torch.as_tensor(bias.scale)
-    s = pyro.sample("log_scale", dist.HalfCauchy(scale).to_event(1))
+    s = pyro.sample("bias_scale", dist.HalfCauchy(scale).to_event(1))
     mean = pyro.sample(SITE, dist.Normal(torch.zeros_like(scale), s).to_event(1))
     scale_of_spread = torch.as_tensor(bias.spread_sd)
-    spread = pyro.sample("log_spread", dist.HalfNormal(scale_of_spread).to_event(1))
+    spread = pyro.sample("bias_spread", dist.HalfNormal(scale_of_spread).to_event(1))
     return dist.Normal(mean, spread).to_event(1)
 
 
