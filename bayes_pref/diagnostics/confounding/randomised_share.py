@@ -2,9 +2,9 @@
 
 In the model with `observational_bias` (`bayes_pref.models.observational_bias`) the weights w are
 those of the randomised rows, and answers of the log have w + b. So p_do, over all users' w, is
-corrected for whatever moves the log, and p_obs, over the weights w + b of those who see such a pair in the log,
-is what the log says. A comparison that would be confounded by the log is cleared where p_do is
-known well enough all the same.
+corrected for whatever moves the log, and p_obs, over the weights w + b of those who see such a pair
+in the log, is what the log says. A comparison that would be confounded by the log is cleared where
+p_do is known well enough all the same.
 
 How many randomised pairs more would be enough: with S the posterior covariance of mu and I the mean
 information of one randomised answer about it, m more of them leave S(m) = (S^-1 + m I)^-1, and the
