@@ -95,8 +95,8 @@ class HierarchicalReward(SignedReward):
         `Comparisons.from_frame`) may be biased, in every feature by its own amount: their log-odds
         are d . (w_i + b_i). The randomised pairs decide how far: where the log agrees with them it
         counts in full, and where it does not, they alone tell the weights. Sites:
-        `observational_bias`, the mean of b_i; `bias_spread`, its sd over users; `bias_scale`, the size learned of the
-        mean; `user_observational_bias`.
+        `observational_bias`, the mean of b_i; `bias_spread`, its sd over users; `bias_scale`, the
+        size learned of the mean; `user_observational_bias`.
     bias_sd
         Scale of the half-Cauchy prior of `bias_scale`, log-odds per scaled unit of a feature; its
         tails allow any bias.
