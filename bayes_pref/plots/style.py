@@ -178,12 +178,16 @@ def wrapped(label: object, width: int = _LABEL_WIDTH) -> str:
 def off_screen() -> Iterator[None]:
     """Draw into memory: for files, without a window or a screen."""
     before = mpl.get_backend()
-    mpl.use("agg")
+    # Notebooks draw into memory, too. Taken away before its first figure, their backend would never
+    # learn to show one.
+    away = not before.endswith("inline")
+    if away:
+        mpl.use("agg")
     try:
         with warnings.catch_warnings():
             # A label in a script that the font lacks is drawn as boxes.
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
             yield
     finally:
-        # Not forced: a backend that cannot be shown was never in use.
-        mpl.use(before, force=False)
+        if away:  # not forced: a backend that cannot be shown was never in use
+            mpl.use(before, force=False)

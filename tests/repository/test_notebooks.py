@@ -64,6 +64,19 @@ def test_a_notebook_is_small_and_knows_no_folder_of_its_author(path: Path) -> No
     assert re.findall(r"(?<![\w.:/<])/(?:[\w.-]+/)+[\w.-]*", written) == []
 
 
+@pytest.mark.slow
+def test_a_figure_shows_after_a_representation_that_has_one(tmp_path: Path) -> None:
+    """What is drawn into a page first does not keep the notebook's own figures away."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_code_cell("import bayes_pref as bp\ngraph = bp.CausalGraph()\ngraph"),
+        nbformat.v4.new_code_cell("graph.plot();"),
+    ]
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+    assert [kinds(cell) for cell in notebook.cells] == [["text/html"], ["image/png"]]
+
+
 @pytest.mark.long  # a minute or more each; every commit runs what the README shows
 @each_notebook
 def test_a_notebook_runs_and_shows_what_it_showed(
