@@ -235,7 +235,7 @@ def main() -> None:
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         found = list(tqdm(pool.map(run, range(asked.replications)), total=asked.replications))
     records = pd.DataFrame([record for each in found for record in each])
-    print(summarise(records).to_markdown(index=False))
+    print(summarise(records).to_string(index=False))
     worlds = records["seed"].nunique()
     print(f"\n{worlds} worlds with a flag, {(time.perf_counter() - start) / 60:.1f} minutes")
 

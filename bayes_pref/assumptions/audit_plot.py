@@ -23,7 +23,7 @@ _STYLES = {
     "tested and fails": (CHOSEN, "o", "tested and fails"),
     "tested here and passes": (POPULATION, "o", "tested and passes"),
     "holds by design (declared)": (POPULATION, "D", "declared"),
-    "cannot be tested with what was recorded": (USERS, "x", "not tested"),
+    "cannot be tested with what was recorded": (USERS, "x", "describes the data"),
 }
 _LEVEL, _LEAST = 0.01, 1e-3
 
@@ -40,12 +40,14 @@ def draw_audit(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     own, rows = ax is None, np.arange(len(table))
     ax = one_axes(ax, (6.8, 0.3 * len(table) + 1.3))
-    strength = table["p"].fillna(1.0 - table["probability"]).clip(lower=_LEAST).fillna(1.0)
+    strength = table["p"].fillna(1.0 - table["probability"]).clip(lower=_LEAST)
     ax.axvline(_LEVEL, color=USERS, linewidth=0.8, linestyle="--")
     for status, (colour, marker, text) in _STYLES.items():
-        which = (table["status"] == status).to_numpy()
+        which = (table["status"] == status).to_numpy() & strength.notna().to_numpy()
         if which.any():
             ax.plot(strength[which], rows[which], marker, color=colour, label=text)
+    for row in rows[strength.isna()]:  # a loop over checks
+        ax.text(1.2, row, "not tested", ha="right", va="center", color=USERS, fontsize=SMALL)
     labels = [
         f"{wrapped(assumption)}: {wrapped(check)}"
         for assumption, check in zip(table["assumption"], table["check"], strict=True)

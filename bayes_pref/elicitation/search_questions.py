@@ -66,7 +66,7 @@ class Search:
         self.questions, self.cost = questions, cost
         self._weighted = np.eye(len(belief.typical))
         self._renew()
-        self._asked: dict[int, list[int]] = {}
+        self._asked: list[tuple[int, int]] = []  # user and pair
 
     def _renew(self) -> None:
         """Weigh the targets by their variances, of which gains are shares."""
@@ -94,7 +94,8 @@ class Search:
             chosen.append(self._ask(top, int(pair[top])))
             left[top] -= 1
             fresh[:] = False
-            best[top] = self._score(np.array([top]))[0][0] if left[top] else -np.inf
+            if not left[top]:
+                best[top] = -np.inf
         return chosen
 
     def _score(self, users: IntArray) -> tuple[FloatArray, IntArray]:
@@ -105,8 +106,9 @@ class Search:
         for start in range(0, len(users), step):  # blocks of users: memory
             part = users[start : start + step]
             gains = self._gains(part) / self.cost
-            for place, user in enumerate(part):
-                gains[place, self._asked.get(int(user), [])] = -np.inf
+            asked = np.array(self._asked, dtype=np.int64).reshape(-1, 2)
+            row, taken = np.nonzero(part[:, None] == asked[:, 0])
+            gains[row, asked[taken, 1]] = -np.inf
             if self.questions.owner is not None:
                 gains[self.questions.owner != part[:, None]] = -np.inf
             pair[start : start + step] = gains.argmax(axis=1)
@@ -149,7 +151,7 @@ class Search:
         else:
             gain = float(0.5 * np.log(before / after).sum())
             self._renew()
-        self._asked.setdefault(user, []).append(pair)
+        self._asked.append((user, pair))
         return Chosen(user, pair, float(gain), after)
 
     @property

@@ -1,7 +1,7 @@
 """`add_users`: the weights of people whom the fit has never met, without a refit.
 
 Given the population, a new user's weights depend on that user's answers alone. For every draw of
-the population kept, they are drawn from their exact conditional distribution. What the new answers
+the population kept, they are drawn given it (`new_user_weights`). What the new answers
 say about the population is left aside: it matters where new users are many, and a refit uses it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -20,10 +21,11 @@ from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.joining import joined
 from bayes_pref.draws import label, stacked, thin
-from bayes_pref.errors import ModelError
+from bayes_pref.errors import DataWarning, ModelError
 from bayes_pref.inference.gibbs.choice_problem import choice_rows
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
 from bayes_pref.inference.gibbs.kernels.new_user_weights import draw_users, expand_users
+from bayes_pref.messages import callers_level
 from bayes_pref.models.population import Population
 from bayes_pref.models.population_from_spec import population_of
 from bayes_pref.models.spec import PopulationSpec
@@ -33,6 +35,7 @@ from bayes_pref.types import FloatArray, IntArray
 
 _STEPS = 3  # proposals for each draw; nine in ten would be accepted
 _BLOCK = 64  # users with a random stream of their own, whatever the number of threads
+_LEFT = 0.1  # of a regressor's sd, from which its change is pointed out
 _RIDGE = 1e-9  # relative to the trace, for users who do not differ in some direction
 
 
@@ -45,9 +48,9 @@ def add_users(
 ) -> Posterior:
     """Add users that the fit has never met, given their own answers, without a refit.
 
-    Their weights are drawn from the exact conditional posterior given each draw of the population;
-    the population itself is not updated. Covariates and contexts of the new users are used as those
-    of the fitted ones are.
+    Their weights are drawn given each draw of the population, by an independence sampler whose
+    error is far below that of the number of draws; the population itself is not updated. Covariates
+    and contexts of the new users are used as those of the fitted ones are.
 
     Parameters
     ----------
@@ -167,20 +170,41 @@ def _on_regressors(
     """Return mu and coefficients of regressors as they are centred and scaled over all users.
 
     The regressors of the fitted users are an affine function of those that the same users have
-    among all; the weights stay what they were.
+    among all, taken together: squares of exposures are without their linear parts. The weights stay
+    what they were. Where users make unequal numbers of comparisons, exposures are shrunk by what
+    all users are shown, which new users change; the closest affine function is then taken.
+
+    Warns
+    -----
+    DataWarning
+        If that leaves out more than a tenth of how some regressor varies.
     """
     assert before is not None  # a model has a specification for all data or for none
     assert after is not None
-    changed: dict[str, Any] = {}
+    if not before.known:
+        return draws
+    old = np.hstack([values for _, values in before.known])
+    new = np.hstack([values for _, values in after.known])[:fitted]
+    design = np.column_stack([np.ones(fitted), new])
+    onto = np.linalg.lstsq(design, old, rcond=1e-10)[0]  # old = [1, new] onto
+    share = (old - design @ onto).std(axis=0) / np.maximum(old.std(axis=0), 1e-300)
+    if (share > _LEFT).any():
+        warnings.warn(
+            "the new users change what the exposures of the fitted ones are taken to be by up to "
+            f"{100 * share.max():.0f} % of their standard deviation; fit all comparisons anew",
+            DataWarning,
+            stacklevel=callers_level(),
+        )
+    slopes = [draws[t.name].transpose("chain", "draw", "feature", t.dim) for t, _ in before.known]
+    values = np.concatenate([slope.to_numpy() for slope in slopes], axis=3)
+    moved = values @ onto[1:].T
+    ends = np.cumsum([slope.shape[3] for slope in slopes])[:-1]
+    changed: dict[str, Any] = {
+        str(slope.name): slope.copy(data=part)
+        for slope, part in zip(slopes, np.split(moved, ends, axis=3), strict=True)
+    }
     mu = draws["mu"].transpose("chain", "draw", "feature")
-    for (term, old), (_, new) in zip(before.known, after.known, strict=True):
-        design = np.column_stack([np.ones(fitted), new[:fitted]])
-        map_ = np.linalg.lstsq(design, old, rcond=None)[0]  # old = [1, new] map_
-        slope = draws[term.name].transpose("chain", "draw", "feature", term.dim)
-        values = slope.to_numpy()
-        mu = mu + mu.copy(data=values @ map_[0])
-        changed[term.name] = slope.copy(data=values @ map_[1:].T)
-    return draws.assign(mu=mu.transpose(*draws["mu"].dims), **changed)
+    return draws.assign(mu=mu.copy(data=mu.to_numpy() + values @ onto[0]), **changed)
 
 
 def _weights(

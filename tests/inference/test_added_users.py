@@ -44,11 +44,12 @@ def differences(
         (bp.HierarchicalReward(), {"covariates": 1}),
         (bp.HierarchicalReward(covariance="full"), {}),
         (bp.HierarchicalReward(exposure=True), {"confounding": 0.6}),
+        (bp.HierarchicalReward(exposure="flexible"), {"confounding": 0.6, "covariates": 1}),
         (bp.HierarchicalReward(), {"ties": 0.3}),
         (bp.HierarchicalReward(), {"alternatives": 4}),
         (bp.HierarchicalReward(link="probit", lapse=True), {}),
     ],
-    ids=["covariates", "full", "exposure", "ties", "tasks", "probit with lapses"],
+    ids=["covariates", "full", "exposure", "flexible", "ties", "tasks", "probit with lapses"],
 )
 def test_new_users_are_as_in_a_refit(model: bp.HierarchicalReward, world: dict[str, float]) -> None:
     """Few new users move the population little: means within 0.1 sd, sds within 5 %."""
@@ -74,6 +75,28 @@ def test_the_draws_depend_on_the_seed_alone_and_say_what_they_hold() -> None:
     report = bp.diagnose(added, assessments=["preference", "identifiability"], progress=False)
     assert len(report.comparisons) == len(comparisons)
     assert bp.loo(added).pointwise is not None
+
+
+def test_weights_of_fitted_users_are_where_their_regressors_put_them() -> None:
+    """Regressors are centred, scaled and made orthogonal anew: squares of exposures, too."""
+    world = bp.simulate(
+        users=60, comparisons=6, features=2, covariates=1, confounding=0.6, seed=2
+    ).comparisons
+    fitted, new = parts(world, 30)
+    model = bp.HierarchicalReward(exposure="flexible")
+    posterior = bp.fit(model, fitted, ENGINE, seed=0)
+    added = bp.add_users(posterior, new, draws=200)
+
+    def means(found: bp.Posterior) -> np.ndarray:
+        spec = model.spec(found.comparisons)
+        assert spec is not None
+        draws = found.draws.isel(chain=[0], draw=[0])
+        total = draws["mu"].to_numpy()[0, 0][None]
+        for term, values in spec.known:
+            total = total + values @ draws[term.name].to_numpy()[0, 0].T
+        return total[:30]
+
+    np.testing.assert_allclose(means(added), means(posterior), atol=1e-8)
 
 
 def test_without_informative_answers_the_population_comes_back() -> None:
