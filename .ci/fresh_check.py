@@ -52,6 +52,8 @@ def main() -> None:
             posterior.save(f"{name}.nc")
             loaded = bp.Posterior.load(f"{name}.nc")
             pd.testing.assert_frame_equal(loaded.weights(), posterior.weights())
+    with step("audit, sensitivity, what to ask next, new users"):
+        beyond_the_fit(world, posteriors["Gibbs"])
     with step("every plot"):
         draw_all(world, posteriors)
     with step("bayes-pref fit and show"):
@@ -87,6 +89,24 @@ def fits(world: bp.World) -> dict[str, bp.Posterior]:
     return found
 
 
+def beyond_the_fit(world: bp.World, posterior: bp.Posterior) -> None:
+    """Take the steps around a fit, of which some lean on what other packages return."""
+    page = bp.audit(world.comparisons)._repr_html_()
+    bp.sensitivity(posterior)
+    scaled = bp.prior_sensitivity(posterior)
+    if "<table" not in page or not np.isfinite(scaled[["prior", "likelihood"]]).all(axis=None):
+        sys.exit(f"audit and sensitivity to the prior:\n{page}\n{scaled}")
+    asked = bp.recommend(posterior, n=3, goal="population").questions
+    strangers = bp.simulate(users=3, comparisons=5, features=["length", "tone"], contexts=1, seed=1)
+    answers = strangers.frame.assign(user="new " + strangers.frame["user"].astype(str))
+    columns: dict[str, Any] = {"difference": ["length", "tone"], "context": ["context_1"]}
+    met = bp.add_users(
+        posterior, bp.Comparisons.from_frame(answers, user="user", choice="choice", **columns)
+    )
+    if len(asked) != 3 or not np.isfinite(met.weights()["mean"]).all():
+        sys.exit(f"questions and new users:\n{asked}\n{met.weights()}")
+
+
 def draw_all(world: bp.World, posteriors: dict[str, bp.Posterior]) -> None:
     """Draw every plot that there is, each into a file of its own."""
     short = bp.Gibbs(draws=50, warmup=50, chains=2, progress=False)
@@ -95,7 +115,10 @@ def draw_all(world: bp.World, posteriors: dict[str, bp.Posterior]) -> None:
     lowrank = bp.fit(bp.LowRankReward(rank=2), seen, short)
     half = bp.fit(bp.HierarchicalReward(), train, short)
     ranks = bp.sbc(bp.PooledReward(), seen, replications=20, engine=short, progress=False)
+    groups = pd.Series(["women", "men"] * (seen.n_users // 2), index=seen.users, name="group")
+    effects = posterior.amce(over="observed", by=groups)
     plots: dict[str, Callable[[], Any]] = {
+        "average_effects": lambda: bp.plots.average_effects(effects),
         "calibration": lambda: bp.plots.calibration(ranks),
         "checks": lambda: bp.plots.checks(bp.posterior_predictive_check(posterior)),
         "elbo": lambda: bp.plots.elbo(posteriors["SVI"]),

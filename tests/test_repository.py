@@ -297,3 +297,13 @@ def test_a_change_of_torch_settings_fails_the_test_that_made_it(
     with pytest.raises(pytest.fail.Exception, match=culprit), unchanged_globals("a test"):
         change()
     restore(before)
+
+
+def test_a_fresh_installation_draws_every_plot() -> None:
+    tree = ast.parse(Path(".ci/fresh_check.py").read_text())
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)]
+    plots = next(node.value for node in assigned if ast.unparse(node.target) == "plots")
+    assert isinstance(plots, ast.Dict)
+    drawn = {ast.literal_eval(key) for key in plots.keys if key is not None}
+    public = {name for name, _ in inspect.getmembers(bp.plots, inspect.isfunction)}
+    assert drawn == public - {"__getattr__"}
