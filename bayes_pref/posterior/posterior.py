@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
-from bayes_pref.posterior.average_effects import AverageEffects
+from bayes_pref.posterior.choosing import Choosing
 from bayes_pref.posterior.estimates import (
     describe_chances,
     describe_choices,
@@ -47,7 +47,7 @@ from bayes_pref.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(AverageEffects):
+class Posterior(Choosing):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,

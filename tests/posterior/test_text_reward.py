@@ -41,6 +41,15 @@ def test_two_users_with_opposite_preferences_get_opposite_best_answers() -> None
     assert features.grad is not None
     assert ann("Which?", answers).mean.dtype == ann.mean.dtype
     assert len(ann.state_dict()) == 2
+    served = bob.choose("Which?", answers)
+    assert (served["item"], served["runner_up"]) == (2, 1)
+    of_draws = posterior.choose(frame, "bob").iloc[0]  # of draws, and not of their normal fit
+    assert served["value"] == pytest.approx(of_draws["value"], abs=0.1)
+    assert served["probability_best"] == pytest.approx(of_draws["probability_best"], abs=0.05)
+    assert bob.choose("Which?", answers[:1], rule="lower")["runner_up"] is None
+    for prompts, said in (("Which?", []), (["Which?", "What?"], answers[:2])):
+        with pytest.raises(bp.DataError, match="give one prompt"):
+            bob.choose(prompts, said)
     with pytest.raises(bp.DataError, match="unknown user 'eve'"):
         posterior.reward_model("eve")
 
