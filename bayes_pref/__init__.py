@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bayes_pref.diagnostics.verdicts import Verdict as Verdict
     from bayes_pref.elicitation.recommend import recommend as recommend
     from bayes_pref.elicitation.recommendation import Recommendation as Recommendation
+    from bayes_pref.elicitation.sessions.elicitation import Elicitation as Elicitation
     from bayes_pref.errors import BayesPrefError as BayesPrefError
     from bayes_pref.errors import ConvergenceWarning as ConvergenceWarning
     from bayes_pref.errors import DataError as DataError
@@ -95,6 +96,7 @@ _MODULES = {
     "diagnostics.sensitivity.tipping": ("Sensitivity", "sensitivity"),
     "diagnostics.thresholds": ("Thresholds",),
     "diagnostics.verdicts": ("VERDICTS", "Verdict"),
+    "elicitation.sessions.elicitation": ("Elicitation",),
     "elicitation.recommend": ("recommend",),
     "elicitation.recommendation": ("Recommendation",),
     "errors": (

@@ -123,6 +123,10 @@ class Belief:
         """Number of users, u."""
         return len(self.mean)
 
+    def copy(self) -> Belief:
+        """Return a belief that updates of this one leave as it is."""
+        return self.of_users(np.arange(self.n_users))
+
     def of_users(self, users: IntArray) -> Belief:
         """Return a copy in which these users can be asked, in their order."""
         return replace(

@@ -1,8 +1,9 @@
-"""Questions that could be asked: pairs, and for each the users who could be asked it."""
+"""Questions that could be asked: pairs or sets, and for each the users who could be asked it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,25 +23,39 @@ _SIZES = (1.0, 2.0)  # of generated differences, in typical ones
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Pairs to choose from, each for every user or for its own.
+    """Pairs or sets to choose from, each for every user or for its own.
 
     Attributes
     ----------
     difference
-        (c, d) left minus right, raw units.
+        (c, d) of pairs, left minus right; of sets, the first alternative minus the second.
+    context
+        (c, q)
     owner
         (c,) codes of the users whom each may be asked, -1 for nobody who was fitted; None: any.
     table
         (c, ...) what describes them, indexed by their labels.
+    names
+        (c,) labels of the alternatives of each set, in order; None: pairs of a left and a right.
     """
 
     difference: FloatArray
+    context: FloatArray
     owner: IntArray | None
     table: pd.DataFrame
+    names: tuple[tuple[Any, ...], ...] | None = None
 
     def __len__(self) -> int:
-        """Return the number of pairs, c."""
+        """Return the number of questions, c."""
         return len(self.difference)
+
+    def described(self, positions: IntArray) -> pd.DataFrame:
+        """Say what some questions are: label `row`, of sets the `alternatives`, and the table."""
+        frame = pd.DataFrame({"row": self.table.index[positions]})
+        if self.names is not None:
+            frame["alternatives"] = [self.names[position] for position in positions]
+        beside = self.table.iloc[positions].reset_index(drop=True)
+        return frame.join(beside.drop(columns=[name for name in beside if name in frame]))
 
 
 def read_questions(posterior: Posterior, candidates: Candidates, seed: int) -> Questions:
@@ -61,9 +76,9 @@ def read_questions(posterior: Posterior, candidates: Candidates, seed: int) -> Q
         if not len(table):
             raise DataError("candidates: the table has no rows; at least 1 is needed")
     query = read_query(posterior, candidates)
-    owner = query.user if named in table.columns else None
+    owner, names = query.user if named in table.columns else None, None
     if query.task is not None:
-        query, first = _pairs(query)
+        query, first, names = _pairs(query)
         owner = None if owner is None else query.user
         table = table.iloc[first] if len(table) > first[-1] else table
     if not query.difference.any():
@@ -72,12 +87,13 @@ def read_questions(posterior: Posterior, candidates: Candidates, seed: int) -> Q
             "give pairs that differ in some feature",
         )
     table = table.set_axis(query.rows, axis=0).rename_axis("row")
-    return Questions(query.difference, owner, table)
+    return Questions(query.difference, query.context, owner, table, names)
 
 
-def _pairs(query: Query) -> tuple[Query, IntArray]:
-    """Sets of two as pairs, first minus second; and the row of each first alternative."""
+def _pairs(query: Query) -> tuple[Query, IntArray, tuple[tuple[Any, ...], ...]]:
+    """Sets of two as pairs, first minus second; the row of each first alternative; and labels."""
     assert query.task is not None
+    assert query.alternatives is not None
     first = np.flatnonzero(np.diff(query.task, prepend=-1))
     sizes = query.sizes[first]
     if (sizes != 2).any():
@@ -94,7 +110,8 @@ def _pairs(query: Query) -> tuple[Query, IntArray]:
         query.labels[first],
         query.rows[first],
     )
-    return pairs, first
+    labels = query.alternatives.tolist()
+    return pairs, first, tuple((labels[row], labels[row + 1]) for row in first)
 
 
 def generated(comparisons: Comparisons, seed: int) -> pd.DataFrame:

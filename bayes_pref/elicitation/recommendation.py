@@ -24,8 +24,8 @@ class Recommendation:
     questions
         One row a question: `user` to ask; `row`, the label of the pair among the candidates; `gain`
         (expected information about the goal, nats, given the answers to the questions before);
-        `remaining` (mean sd of the targets after this answer over their sd now); and the columns of
-        the candidates that describe the pair.
+        `remaining` (mean sd of the targets after this answer over their sd now); of sets, labels of
+        the `alternatives`; and the columns of the candidates that describe the pair.
     targets
         One row for each thing that is to be learned: what it is; the share of all users who would
         prefer it, `p_do`, with its `sd` now and its expected `sd_after` all answers; and how many

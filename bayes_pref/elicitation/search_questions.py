@@ -76,6 +76,14 @@ class Search:
             scaled = directions / np.sqrt(np.maximum(variance, 1e-300))[:, None]
             self._weighted = scaled.T @ scaled
 
+    def expect(self, user: int, pair: int) -> None:
+        """Count on an answer that has been asked for: the pair is not asked again."""
+        self._ask(user, pair)
+
+    def leave_out(self, users: IntArray, pairs: IntArray) -> None:
+        """Never ask each of these users the pair beside, (q,) and (q,)."""
+        self._asked += zip(users.tolist(), pairs.tolist(), strict=True)
+
     def run(self, count: int, per_user: int) -> list[Chosen]:
         """Choose so many questions, at most `per_user` of each user; fewer if there are no more."""
         users = self.belief.n_users

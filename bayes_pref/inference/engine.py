@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import xarray as xr
+
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError, Unsupported
@@ -37,6 +39,16 @@ class Program(ABC):
         seed
             Random seed; decides the draws, whatever the number of cores.
         """
+
+    def starting_at(self, draws: xr.Dataset) -> Program:
+        """Return the program with chains that start at draws of the same sites, if it has such.
+
+        Parameters
+        ----------
+        draws
+            (chain, draw, ...) by site, of which the last of each chain are taken.
+        """
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

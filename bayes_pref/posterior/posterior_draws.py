@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -246,18 +246,21 @@ class PosteriorDraws:
         settings.argument("compact", compact, settings.boolean)
         with storage.refusals("save to", path):
             self._check()
+        storage.write(path, *self.stored(), compact=compact)
+
+    def stored(self) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+        """Return datasets and JSON settings by name, from which `restored` makes the same."""
         groups = {
             "posterior": self.draws,
             "sample_stats": self.sample_stats,
             "comparisons": comparisons_dataset(self.comparisons),
         }
-        described = {
+        return groups, {
             "model": self.model.settings(),
             "run": self.run.state(),
             "seed": self.seed,
             "findings": [asdict(finding) for finding in self.findings],
         }
-        storage.write(path, groups, described, compact=compact)
 
     @classmethod
     def load(
@@ -288,17 +291,13 @@ class PosteriorDraws:
             contradict each other; or if there is an encoder and the features are not of texts.
         """
         groups, described = storage.read(path)
-        with storage.damage(path):
-            loaded = cls(
-                model=from_settings(described["model"]),
-                comparisons=comparisons_from(groups["comparisons"]),
-                draws=groups["posterior"],
-                sample_stats=groups["sample_stats"],
-                run=Run.from_state(described["run"]),
-                seed=described["seed"],
-                findings=tuple(Finding(**finding) for finding in described["findings"]),
+        if storage.ELICITATION in groups:
+            raise DataError(
+                f"cannot load {path}: it is a saved elicitation",
+                "load it with bp.Elicitation.load(...), whose .posterior has all answers",
             )
-            loaded._check()
+        with storage.damage(path):
+            loaded = cls.restored(groups, described)
         if encoder is None:
             return loaded
         text = loaded.comparisons.text
@@ -306,6 +305,21 @@ class PosteriorDraws:
             raise DataError(f"{path} has no features of texts", "load it without encoder=")
         known = replace(loaded.comparisons, text=text.with_encoder(encoder, cache))
         return replace(loaded, comparisons=known)
+
+    @classmethod
+    def restored(cls, groups: Mapping[str, xr.Dataset], described: Mapping[str, Any]) -> Self:
+        """Build what `stored` described; refuse parts that contradict each other."""
+        loaded = cls(
+            model=from_settings(described["model"]),
+            comparisons=comparisons_from(groups["comparisons"]),
+            draws=groups["posterior"],
+            sample_stats=groups["sample_stats"],
+            run=Run.from_state(described["run"]),
+            seed=described["seed"],
+            findings=tuple(Finding(**finding) for finding in described["findings"]),
+        )
+        loaded._check()
+        return loaded
 
     def _check(self) -> None:
         """Refuse parts that contradict each other."""

@@ -29,6 +29,7 @@ from bayes_pref.posterior.seal import DamagedFile, is_hdf5, is_whole, seal
 from bayes_pref.whole_files import Part, write_whole
 
 FORMAT = 3
+ELICITATION = "elicitation"  # the group that only a saved elicitation has
 _SEALED = 3  # the first format with a seal
 _FORMAT_ATTRIBUTE = "bayes_pref_format"
 _VERSION_ATTRIBUTE = "bayes_pref_version"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,15 @@ class Chain(ABC):
     @abstractmethod
     def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on; `restore` writes into them."""
+
+    def start_at(self, draw: Mapping[str, FloatArray]) -> bool:
+        """Start at a draw of the sites, raw units; called before the first sweep.
+
+        Returns
+        -------
+        whether this sort of chain can; else it starts as always
+        """
+        return False
 
     def state(self) -> dict[str, Any]:
         """Return all that the next sweep depends on, as arrays and text."""
@@ -126,6 +136,14 @@ class HierarchicalChain(Chain):
         if self.position_bias is not None:
             own |= self.position_bias.arrays()
         return own | self.adaptation.arrays()
+
+    def start_at(self, draw: Mapping[str, FloatArray]) -> bool:
+        """Start at a draw of the sites; see `Chain.start_at`."""
+        if self.problem.rank:
+            return False
+        self.theta[...], self.weights[...] = self.problem.scaled(draw)
+        log_odds(self.problem.rows, self.weights, self.psi)
+        return True
 
     def advance(self) -> int:
         """Run some more sweeps, all within warm-up or all after it; returns how many."""

@@ -9,13 +9,14 @@ population, and the first of `Gibbs.samplers` that accepts a model draws from it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
+import xarray as xr
 
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import Unsupported
@@ -131,12 +132,27 @@ class GibbsProgram(Program):
         The sampler, and the data and priors as it has read them.
     checkpoint
         Folder in which the run saves its state; None: it does not.
+    starts
+        Draws at which the chains start, by site, one for each chain; None: overdispersed.
     """
 
     engine: MCMC
     sampler: Sampler[Any]
     problem: SamplerProblem
     checkpoint: str | os.PathLike[str] | None = None
+    starts: Sequence[Mapping[str, FloatArray]] | None = None
+
+    def starting_at(self, draws: xr.Dataset) -> GibbsProgram:
+        """Return the program with chains that start at draws; see `Program.starting_at`."""
+        chains, last = draws.sizes["chain"], draws.isel(draw=-1)
+        starts = [
+            {
+                str(name): values.isel(chain=index % chains).to_numpy()
+                for name, values in last.data_vars.items()
+            }
+            for index in range(self.engine.chains)
+        ]
+        return replace(self, starts=starts)
 
     def run(self, seed: int) -> RawDraws:
         """Run the chains; see `Program.run`."""
@@ -161,6 +177,8 @@ class GibbsProgram(Program):
             part = Store(*(np.asarray(array[index]) for array in store))
             with numbers_kept():
                 own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
+                if self.starts is not None:
+                    own.start_at(self.starts[index])
             return _run_chain(own, index, checkpoint, states[index], tick, stop)
 
         kept, complete = run_chains(

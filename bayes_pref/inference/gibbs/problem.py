@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,6 +122,26 @@ class Problem:
             deviation[...] = 0.0
         weights = self.population.design @ gamma + tau * deviation
         return np.concatenate([gamma.ravel(), scale]), weights
+
+    def scaled(self, draw: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Return theta and weights of one draw of the sites, as `raw` gives them, without factors.
+
+        Parameters
+        ----------
+        draw
+            mu (d,), tau (d,), weights (n_users, d), with a full covariance the correlation (d, d),
+            and the coefficients (d, k) of known regressors, by site.
+        """
+        gamma = [draw["mu"][None] * self.feature_scale]
+        for name, unit in self.regressors:
+            gamma.append(draw[name].T * np.outer(unit, self.feature_scale))
+        tau = draw["tau"] * self.feature_scale
+        scale = tau
+        if self.population.full:
+            lower = tau[:, None] * np.linalg.cholesky(draw["correlation"])
+            scale = lower[np.tril_indices(len(tau))]
+        theta = np.concatenate([np.vstack(gamma).ravel(), scale])
+        return theta, draw["weights"] * self.feature_scale
 
     def lower(self, theta: FloatArray) -> FloatArray:
         """Take L, (..., d, d), from theta (..., m)."""
