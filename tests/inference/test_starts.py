@@ -7,6 +7,9 @@ import pytest
 
 import bayes_pref as bp
 from bayes_pref.elicitation.sessions.draw_weights import Weighed
+from bayes_pref.inference.gibbs.chain import HierarchicalChain
+from bayes_pref.inference.gibbs.gibbs import GibbsProgram
+from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
@@ -29,20 +32,24 @@ def test_a_draw_is_put_back_on_the_scale_of_the_sampler(covariance: str, exposur
     np.testing.assert_allclose(back[1], weights)
 
 
-def test_a_run_without_warmup_begins_where_the_last_one_ended() -> None:
-    """Its first draws are near the last ones, which an overdispersed start is far from."""
-    world = bp.simulate(users=30, comparisons=40, features=2, seed=0)
-    last = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False), seed=0)
-    short = bp.Gibbs(draws=4, warmup=0, progress=False)
-    sd = last.draws["weights"].std(("chain", "draw"))
-
-    def away(start: bp.Posterior | None) -> float:
-        found = bp.fit(last.model, world.comparisons, short, seed=1, start=start)
-        gap = found.draws["weights"].isel(draw=0) - last.draws["weights"].mean(("chain", "draw"))
-        return float(np.sqrt(((gap / sd) ** 2).mean()))
-
-    assert away(last) < 1.2  # a draw of the posterior is 1 away from its mean
-    assert away(None) > 1.5
+def test_every_chain_starts_at_the_last_draw_of_one() -> None:
+    """More chains than there were begin at the same draws."""
+    world = bp.simulate(users=8, comparisons=6, features=2, seed=0)
+    engine = bp.Gibbs(draws=20, warmup=5, chains=2, progress=False)
+    last = bp.fit(bp.HierarchicalReward(), world.comparisons, engine, seed=0)
+    program = bp.Gibbs(chains=3).prepare(last.model, world.comparisons).starting_at(last.draws)
+    assert isinstance(program, GibbsProgram)
+    assert program.starts is not None
+    for index, start in enumerate(program.starts):
+        no = np.zeros((4, 1))
+        store = Store(theta=no, weights=no[:, :, None], stats=no)
+        chain = program.sampler.chain(program.problem, 5, 1, np.random.default_rng(0), store)
+        assert isinstance(chain, HierarchicalChain)
+        assert chain.start_at(start)
+        drawn = last.draws["weights"].isel(chain=index % 2, draw=-1).to_numpy()
+        np.testing.assert_allclose(chain.weights / world.comparisons.feature_scale, drawn)
+        psi = (world.comparisons.difference * drawn[world.comparisons.user]).sum(axis=1)
+        np.testing.assert_allclose(chain.psi, (2 * world.comparisons.choice - 1) * psi)
 
 
 @pytest.mark.parametrize(
