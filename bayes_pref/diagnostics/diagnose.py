@@ -202,6 +202,7 @@ def diagnose(
         interval=interval,
         posterior=posterior,
         query=query,
+        seed=seed,
     )
 
 

@@ -14,7 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_pref import settings
+from bayes_pref.diagnostics.pairs import Pairs
+from bayes_pref.diagnostics.provenance import provenance
 from bayes_pref.diagnostics.query import Query
+from bayes_pref.diagnostics.report_page import ReportPage
 from bayes_pref.diagnostics.thresholds import Thresholds
 from bayes_pref.diagnostics.verdicts import Verdict
 from bayes_pref.diagnostics.wording import Wording
@@ -34,8 +37,7 @@ _RENAMED = {
     "gate_p": "permutation_p",
     "threshold": "thresholds.shift",
 }
-_EXAMPLES = 3  # of each problem in the summary
-_ROWS = 12  # of each problem on the page
+_EXAMPLES = 3  # of each problem
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -76,6 +78,8 @@ class Report:
         Probability inside all intervals.
     posterior, query
         The posterior that was diagnosed, and the comparisons as it was asked about them.
+    seed
+        Random seed of the diagnosis.
 
     Examples
     --------
@@ -99,6 +103,7 @@ class Report:
     interval: float
     posterior: Posterior
     query: Query
+    seed: int = 0
 
     @property
     def wording(self) -> Wording:
@@ -296,36 +301,73 @@ class Report:
         """
         endings = picture_formats(formats)
         out = OutputFolder(Path(folder))
-        out.text("report.html", self.page())
-        out.text("summary.txt", self.summary() + "\n")
         tables = {"comparisons": self.comparisons, "users": self.users, **self.tables}
+        names = ["report", *self.figures] if self.figures else []
+        pictures = [f"{name}.{ending}" for ending in endings for name in names]
+        files = ["summary.txt", *(f"{name}.csv" for name in tables), *pictures]
+        out.text("report.html", self.page(files))
+        out.text("summary.txt", self.summary() + "\n")
         for name, frame in tables.items():
             out.table(f"{name}.csv", frame, index=False)
-        for ending in endings if self.figures else ():
-            out.picture(f"report.{ending}", lambda: self.plot().axes)
-            for name, draw in self.figures.items():
-                out.picture(f"{name}.{ending}", partial(draw, self, None))
+        for picture in pictures:
+            name = picture.rpartition(".")[0]
+            draw = self.figures.get(name)
+            out.picture(picture, partial(draw, self, None) if draw else lambda: self.plot().axes)
 
-    def page(self) -> str:
-        """Return the report as an HTML document that holds its figures."""
-        sections = [pages.Section("", (pages.plain_table(self._count_texts(), numbers=(1, 2)),))]
-        if self.figures:
-            description = f"Panels: {', '.join(self.figures)}"
-            drawn = pages.figure(lambda: self.plot().axes, description)
-            sections.append(pages.Section("", (drawn,)))
-        if self.notes:
-            sections.append(pages.Section("Notes", (pages.items(self.notes),)))
-        given = self.counts()["comparisons"]
-        for verdict in self._problems():
-            rows = self.examples(verdict.name, _ROWS)[[*self._keys(), "sentence"]]
-            title = f"{verdict.name.capitalize()}: {len(rows):,} of {given[verdict.name]:,}"
-            sections.append(pages.Section(title, (pages.table(rows),)))
-        for name, frame in self.tables.items():
-            if len(frame):
-                sections.append(pages.Section(name.capitalize(), (pages.table(frame),)))
-        files = "All rows are in comparisons.csv, all users in users.csv beside this page."
-        sections.append(pages.Section("", (pages.paragraph(files),)))
-        return pages.page(self._title(), sections)
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as one HTML page that needs no other file and no network.
+
+        Parameters
+        ----------
+        path
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        DataError
+            If it cannot be written.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+        >>> import tempfile
+        >>> report = bp.diagnose(posterior, progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report.to_html(Path(folder, "report.html"))
+        ...     Path(folder, "report.html").stat().st_size > 10_000
+        True
+        """
+        target = Path(path)
+        OutputFolder(target.parent).text(target.name, self.page())
+
+    def page(self, files: Sequence[str] = ()) -> str:
+        """Return the report as an HTML document that holds its figures and all rows.
+
+        The counts of the verdicts come first, then examples of the problems, the figures, and
+        tables of all comparisons and users that can be searched, filtered and sorted. Of more than
+        25,000 comparisons the most severe are there.
+
+        Parameters
+        ----------
+        files
+            Names of files beside the page, to link to.
+        """
+        return ReportPage(
+            title=self._title(),
+            comparisons=self.comparisons,
+            users=self.users,
+            counts=self.counts(),
+            verdicts=self.verdicts,
+            examples={each.name: self.examples(each.name) for each in self._problems()},
+            pairs=Pairs(self.query, self.posterior.comparisons),
+            wording=self.wording,
+            notes=self.notes,
+            figures=[partial(draw, self, None) for draw in self.figures.values()],
+            tables=self.tables,
+            facts=provenance(self.posterior, self.thresholds, self.interval, self.seed),
+            files=files,
+        ).html()
 
     def _title(self) -> str:
         return f"Report on {len(self.comparisons):,} {self.wording.rows}"

@@ -33,6 +33,7 @@ PANEL = (5.6, 3.6)  # inches, of one panel among several
 LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # of a text with labels in it
 _LABEL_WIDTH = 30
 _LONGEST_LABEL = 120  # characters
+_MANY = 500
 _LEGEND_INCHES = 1.95  # width of an entry
 
 
@@ -121,6 +122,14 @@ def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
         if isinstance(handle, Line2D):
             handle.set_linewidth(max(handle.get_linewidth(), 1.8))
             handle.set_markersize(max(handle.get_markersize(), 4.5))
+
+
+def are_many(count: int) -> bool:
+    """Whether so many marks are drawn as points of a picture, not as shapes, in vector formats.
+
+    Thousands of shapes would make a file of megabytes that is slow to show.
+    """
+    return count > _MANY
 
 
 def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> None:

@@ -273,7 +273,9 @@ def test_an_exported_folder_holds_everything(report: bp.Report, tmp_path: Path) 
     again = pd.read_csv(tmp_path / "diagnostics" / "comparisons.csv")
     assert again["verdict"].tolist() == report.comparisons["verdict"].tolist()
     text = (tmp_path / "diagnostics" / "report.html").read_text(encoding="utf-8")
-    assert text.count("<img") == text.count("data:image/png;base64,") == 1
+    assert text.count("<img") == text.count("data:image/png;base64,") == len(report.figures)
+    linked = re.findall(r"<a href='([^#'][^']*)'>", text)
+    assert set(linked) == names - {"report.html"}
     assert "confounded" in text
 
 

@@ -102,7 +102,7 @@ def test_an_outside_verdict_takes_part_in_everything(tmp_path: Path) -> None:
     report.export(tmp_path)
     assert {"repeats.csv", "repeats.png"} <= {path.name for path in tmp_path.iterdir()}
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Asked twice: 9 of 9" in page
+    assert "Asked twice: 3 of 9" in page
     assert "Pairs were counted by their differences." in page
 
 

@@ -119,7 +119,6 @@ class ConfoundingAssessment(Assessment):
             columns=self.missing(query),
             tables={"coupling": coupling},
             results={"permutation_p": None, "randomised_p": None, "exposure_posterior": None},
-            figures=_FIGURES,
         )
 
 

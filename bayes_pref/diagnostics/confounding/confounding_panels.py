@@ -13,6 +13,7 @@ from bayes_pref.plots.style import (
     TRUTH,
     USERS,
     USERS_INTERVAL,
+    are_many,
     blank,
     legend,
     name_axes,
@@ -51,8 +52,10 @@ def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
     ):
         bounds = (rows["shift_lower"], rows["shift_upper"])
         if len(rows):
-            ax.vlines(place[rows.index], *bounds, color=colour, linewidth=wide, label=label)
-    ax.plot(place, found["shift"], color=TRUTH, linewidth=1.2, label="posterior mean")
+            lines = ax.vlines(place[rows.index], *bounds, color=colour, linewidth=wide, label=label)
+            lines.set_rasterized(are_many(len(found)))
+    (line,) = ax.plot(place, found["shift"], color=TRUTH, linewidth=1.2, label="posterior mean")
+    line.set_rasterized(are_many(len(found)))
     words = report.wording
     name_axes(ax, f"{words.rows}, sorted by shift", f"shift in {words.probability}")
     legend(ax, own=own, above=True)
@@ -85,7 +88,7 @@ def draw_observed(report: Report, ax: Axes | None = None) -> Axes:
     ):
         if len(rows):
             (dots,) = ax.plot(rows["p_do"], rows["p_obs"], "o", label=label, color=colour)
-            dots.set(markersize=size, markeredgewidth=0.0)
+            dots.set(markersize=size, markeredgewidth=0.0, rasterized=are_many(len(found)))
     ax.set(xlim=(0, 1), ylim=(0, 1))
     chance = report.wording.probability
     name_axes(ax, f"{chance}, all users", f"{chance}, users who see it")

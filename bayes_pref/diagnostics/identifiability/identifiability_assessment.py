@@ -106,5 +106,4 @@ class IdentifiabilityAssessment(Assessment):
             columns=self.missing(query),
             tables={"directions": pd.DataFrame(columns=_DIRECTIONS)},
             results={"spectrum": np.empty(0), "spread_ratio": np.empty(0)},
-            figures=_FIGURES,
         )

@@ -64,5 +64,4 @@ class OverlapAssessment(Assessment):
             columns=missing,
             users=pd.DataFrame({"overlap": query.by_user(missing["overlap"].to_numpy())}),
             results={"exposure": missing.assign(user=query.labels, context=np.nan)[_EXPOSURE]},
-            figures={"overlap": draw_overlap},
         )

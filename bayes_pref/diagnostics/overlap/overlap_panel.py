@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from scipy.linalg import eigh
 
 from bayes_pref.data import Comparisons
@@ -12,9 +13,21 @@ from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.task_sets import one_row_a_task
 from bayes_pref.models.regressors import mean_contexts
-from bayes_pref.plots.style import CHOSEN, SMALL, blank, name_axes, panel_axes
+from bayes_pref.plots.style import (
+    CHOSEN,
+    POPULATION,
+    SMALL,
+    USERS_INTERVAL,
+    are_many,
+    blank,
+    name_axes,
+    panel_axes,
+)
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray
+
+# Neither end is as light as paper, nor as dark as a screen at night.
+_COLOURS = LinearSegmentedColormap.from_list("overlap", [CHOSEN, USERS_INTERVAL, POPULATION])
 
 
 def draw_overlap(report: Report, ax: Axes | None = None) -> Axes:
@@ -39,16 +52,18 @@ def draw_overlap(report: Report, ax: Axes | None = None) -> Axes:
     if found.empty:
         return blank(ax, "Overlap was not assessed: see the notes of the report")
     title = str(report.exposure.columns[1])
-    centre = found.groupby("user", sort=False)[title].transform("mean")
+    centre = found.groupby("user", sort=False)[title].mean()
+    place = centre.rank(method="first")  # a row of its own for each user, whatever they share
     dots = ax.scatter(
         found[title],
-        centre.rank(method="dense"),
+        found["user"].map(place),
         c=found["overlap"],
-        cmap="cividis",
+        cmap=_COLOURS,
         vmin=0.0,
         vmax=1.0,
         s=float(np.clip(6000.0 / len(found), 2.0, 16.0)),
         linewidths=0,
+        rasterized=are_many(len(found)),
     )
     bar = ax.figure.colorbar(dots, ax=ax, pad=0.02)
     bar.ax.tick_params(labelsize=SMALL)
