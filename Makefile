@@ -23,7 +23,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@touch $@
 
 demo: venv  ## a fit of a small simulated world, beside its truth; plots in demo/
-	$(BIN)/bayes-pref demo
+	$(BIN)/bayes-pref demo --overwrite
 
 # Two workers use two cores: more threads within a worker would slow both down.
 test test-long test-faults: export OMP_NUM_THREADS = 1

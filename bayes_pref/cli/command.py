@@ -1,69 +1,84 @@
-"""One subcommand of ``bayes-pref``: its options, and what it runs.
-
-A module that defines a subcommand imports little, so that ``bayes-pref --help`` is fast: what is
-slow to import, such as a sampler, is imported inside `run`.
-"""
+"""What every subcommand says, and how: exit statuses, text, results for machines."""
 
 from __future__ import annotations
 
-import argparse
+import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
+
+import click
 
 from bayes_pref.messages import printable
 
 DONE = 0
+NEEDS_ATTENTION = 1  # done, and something that --fail-on names was found
 REFUSED = 2
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 SAVED = "posterior.nc"  # a posterior in a folder of results
+CONFIG = "config.toml"  # the settings that it was made with
+
+interval_option = click.option(
+    "--interval",
+    type=click.FLOAT,
+    default=0.9,
+    show_default=True,
+    metavar="P",
+    help="Probability inside credible intervals",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON instead of text"
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Write into a folder, or over a file, that exists"
+)
 
 
 @dataclass(frozen=True)
-class Command:
-    """A subcommand.
+class Screen:
+    """Where a subcommand says what it found: as text, or at its end as JSON.
 
     Parameters
     ----------
-    name
-        What is typed after ``bayes-pref``.
-    help
-        One line for the list of subcommands, in lower case and without a full stop.
-    add_arguments
-        Adds the subcommand's options to its parser.
-    run
-        Takes the parsed options and returns the exit status: `DONE`, `REFUSED` or `INTERRUPTED`. A
-        `BayesPrefError` that it raises becomes one line on stderr and the status `REFUSED`.
+    as_json
+        Whether only `result` is printed.
+    """
+
+    as_json: bool
+
+    def say(self, text: str) -> None:
+        """Print text on stdout, unless the result is to be JSON."""
+        if not self.as_json:
+            say(text)
+
+    def result(self, values: Mapping[str, Any]) -> None:
+        """Print the result as JSON, if that was asked for."""
+        if self.as_json:
+            print(json.dumps(plain(values), indent=1, ensure_ascii=True), flush=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: a frame as a list of its rows, NaN and infinity as null.
 
     Examples
     --------
-    >>> from bayes_pref.cli import main
-    >>> def add_path(parser):
-    ...     _ = parser.add_argument("path")
-    >>> def print_path(options):
-    ...     print(options.path)
-    ...     return DONE
-    >>> main(["echo", "posterior.nc"], commands=[Command("echo", "print", add_path, print_path)])
-    posterior.nc
-    0
+    >>> import numpy as np
+    >>> plain({"mean": np.float64(0.5), "users": ("a", 2), "p": float("nan")})
+    {'mean': 0.5, 'users': ['a', 2], 'p': None}
     """
-
-    name: str
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-def add_interval(parser: argparse._ActionsContainer) -> None:
-    """Add the option for the probability inside credible intervals."""
-    parser.add_argument(
-        "--interval",
-        type=float,
-        default=0.9,
-        metavar="P",
-        help="probability inside credible intervals (0.9)",
-    )
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if hasattr(value, "to_dict"):  # a frame
+        return plain(value.to_dict("records"))
+    if hasattr(value, "tolist"):  # a scalar or an array of NumPy
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _for(stream: TextIO, text: str) -> str:

@@ -90,9 +90,9 @@ def _introduction(world: World, learned: int, held_out: int) -> str:
 def _draw(folder: OutputFolder, fits: Fits, user: str, verdicts: Report) -> None:
     posterior, truth, own = fits.hierarchical, fits.truth, fits.true_weights
     pictures: dict[str, Callable[[], Any]] = {
-        "population.png": lambda: plots.population(posterior, truth=truth.mu),
-        "users.png": lambda: plots.users(posterior, user, truth=own),
-        "heterogeneity.png": lambda: plots.heterogeneity(posterior, truth=truth.tau),
+        "population.png": lambda: plots.population(posterior, units="raw", truth=truth.mu),
+        "users.png": lambda: plots.users(posterior, user, units="raw", truth=own),
+        "heterogeneity.png": lambda: plots.heterogeneity(posterior, units="raw", truth=truth.tau),
         "trace.png": lambda: plots.trace(posterior),
         "report.png": lambda: verdicts.plot().axes,
     }

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
+from typing import Any
 
-from bayes_pref.cli.command import DONE, Command, say
+import click
 
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--out", type=Path, default=Path("demo"), metavar="DIR", help="folder for plots (demo)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="random seed of the world and the fits (0)"
-    )
+from bayes_pref.cli.command import DONE, overwrite_option, say
+from bayes_pref.cli.subcommand import subcommand
 
 
-def _run(options: argparse.Namespace) -> int:
+@subcommand(
+    "demo",
+    help="Fit a small simulated world and print the truth beside the estimates.",
+    examples=[("In about a minute, with plots in demo/:", "bayes-pref demo")],
+)
+@click.option(
+    "--out", default="demo", show_default=True, metavar="DIR", help="Folder for the plots"
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Random seed of the world and the fits",
+)
+@overwrite_option
+def demo(out: str, seed: int, overwrite: bool, **_: Any) -> int:
+    """Run the demonstration."""
     from bayes_pref.cli.demo import run_demo
+    from bayes_pref.cli.heartbeat import heartbeat
+    from bayes_pref.cli.saved import new_folder
     from bayes_pref.cli.screen import paragraph
-    from bayes_pref.reporting.folder import OutputFolder
 
-    folder = OutputFolder(options.out, "choose another folder with --out")
-    progress = sys.stderr.isatty()
-    run_demo(folder, seed=options.seed, progress=progress, say=lambda text: say(f"{text}\n"))
+    folder = new_folder(out, overwrite=overwrite)
+    with heartbeat():
+        run_demo(folder, seed=seed, progress=True, say=lambda text: say(f"{text}\n"))
     say(paragraph(f"Plots in {folder.path}: {', '.join(folder.written)}"))
     return DONE
-
-
-DEMO = Command(
-    "demo",
-    "fit a small simulated world and print the truth beside the estimates",
-    _add_arguments,
-    _run,
-)

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
+from typing import Any
 
-from bayes_pref.cli.command import INTERRUPTED, REFUSED, Command, stop
+import click
+
+from bayes_pref.cli.command import INTERRUPTED, REFUSED, stop
 from bayes_pref.cli.registry import collect
 from bayes_pref.errors import BayesPrefError
 
 
-def main(arguments: Sequence[str] | None = None, *, commands: Iterable[Command] = ()) -> int:
+class _Commands(click.Group):
+    """The subcommands; what ends one of them early is told in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BayesPrefError as err:
+            return stop(str(err), REFUSED)
+        except MemoryError:
+            return stop(
+                "not enough memory for so many draws; keep fewer with --draws, or one in N with "
+                "--thin N",
+                REFUSED,
+            )
+        except KeyboardInterrupt:
+            return stop("interrupted; what was not written yet is lost", INTERRUPTED)
+
+
+def main(arguments: Sequence[str] | None = None, *, commands: Iterable[click.Command] = ()) -> int:
     """Run the command.
 
     Parameters
@@ -25,7 +45,8 @@ def main(arguments: Sequence[str] | None = None, *, commands: Iterable[Command] 
 
     Returns
     -------
-    status: 0; 2 for an error that the user can mend, told in one line on stderr; 130 after Ctrl-C
+    status: 0; 1 for a result that ``--fail-on`` names; 2 for an error that the user can mend, told
+    in one line on stderr; 130 after Ctrl-C
 
     Examples
     --------
@@ -33,43 +54,54 @@ def main(arguments: Sequence[str] | None = None, *, commands: Iterable[Command] 
     2
     """
     try:
-        known = collect(commands)
-        options = build_parser(known).parse_args(arguments)
-        return known[options.command].run(options)
+        words = None if arguments is None else list(arguments)
+        status = build_group(commands).main(words, "bayes-pref", standalone_mode=False)
     except BayesPrefError as err:
         return stop(str(err), REFUSED)
-    except MemoryError:
-        return stop(
-            "not enough memory for so many draws; keep fewer with --draws, or one in N with "
-            "--thin N",
-            REFUSED,
-        )
-    except KeyboardInterrupt:
+    except click.ClickException as err:
+        return stop(_told(err), REFUSED)
+    except click.Abort:
         return stop("interrupted; what was not written yet is lost", INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone, as `head` does; at exit, flushing would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return status if isinstance(status, int) else 0
 
 
-def build_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
-    """Build the parser, whose result has the subcommand's name in `command`."""
-    parser = argparse.ArgumentParser(
-        prog="bayes-pref",
-        description="Infer the reward function of every user from their choices, with its "
-        "uncertainty.",
+def _told(error: click.ClickException) -> str:
+    """Return what is wrong with the options, and where they are described."""
+    message = error.format_message().rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return message if context is None else f"{message} (see {context.command_path} --help)"
+
+
+def build_group(commands: Iterable[click.Command] = ()) -> click.Group:
+    """Build the command with its subcommands.
+
+    Raises
+    ------
+    BayesPrefError
+        If two subcommands have the same name, or an installed one cannot be used.
+    """
+    group = _Commands(
+        "bayes-pref",
+        commands=collect(commands),
+        no_args_is_help=True,
+        # Options may be written as Python's parameters are, with underscores.
+        context_settings={
+            "token_normalize_func": _with_hyphens,
+            "max_content_width": 100,
+            "help_option_names": ["-h", "--help"],
+        },
+        help="Infer the reward function of every user from their choices, with its uncertainty.",
+        epilog="bayes-pref COMMAND --help describes a command, with examples.",
     )
-    version = import_module("bayes_pref").__version__
-    parser.add_argument("--version", action="version", version=f"bayes-pref {version}")
-    parts = parser.add_subparsers(
-        title="commands", dest="command", required=True, metavar="COMMAND"
+    version = click.version_option(
+        import_module("bayes_pref").__version__, message="%(prog)s %(version)s"
     )
-    for name, command in commands.items():
-        command.add_arguments(
-            parts.add_parser(
-                name,
-                help=command.help,
-                description=f"{command.help[:1].upper()}{command.help[1:]}.",
-            )
-        )
-    return parser
+    return version(group)
+
+
+def _with_hyphens(word: str) -> str:
+    return word.replace("_", "-")

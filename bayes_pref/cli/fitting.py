@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 import warnings
@@ -13,29 +11,61 @@ from pathlib import Path
 from typing import Any
 
 from bayes_pref import plots, settings
-from bayes_pref.cli.command import DONE, INTERRUPTED, SAVED, say, stop
+from bayes_pref.cli.command import (
+    CONFIG,
+    DONE,
+    INTERRUPTED,
+    NEEDS_ATTENTION,
+    SAVED,
+    Screen,
+    stop,
+)
+from bayes_pref.cli.groups import ENGINES
+from bayes_pref.cli.heartbeat import heartbeat
+from bayes_pref.cli.option_groups import ChosenOptions
 from bayes_pref.cli.pictures import draw_into
-from bayes_pref.cli.reading import prepare
+from bayes_pref.cli.reading import check_suitable, described, read_data
+from bayes_pref.cli.saved import new_folder
 from bayes_pref.cli.screen import paragraph
-from bayes_pref.cli.summary_text import summary_text
-from bayes_pref.errors import ConvergenceWarning, DataError
-from bayes_pref.inference.engine import first_prepared
+from bayes_pref.cli.signatures import public
+from bayes_pref.cli.summary_text import summary_text, summary_values
+from bayes_pref.cli.toml_files import given_text
+from bayes_pref.data import Comparisons
+from bayes_pref.errors import ConvergenceWarning, DataError, ModelError
+from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.fit import fit
-from bayes_pref.inference.gibbs.gibbs import Gibbs
-from bayes_pref.inference.nuts.nuts import NUTS
+from bayes_pref.messages import listed
+from bayes_pref.models import RewardModel
 from bayes_pref.posterior import Posterior
 from bayes_pref.reporting.folder import OutputFolder
 
 _MOST_TRACED = 20  # features in trace.png and rank.png
 
 
-def fit_table(options: argparse.Namespace) -> int:
+def fit_table(
+    *,
+    file: str,
+    out: str,
+    data: ChosenOptions,
+    model: ChosenOptions,
+    engine: ChosenOptions,
+    fit: ChosenOptions,
+    overwrite: bool,
+    file_format: str | None,
+    interval: float,
+    fail_on: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Fit a model to a table of comparisons and write the results.
 
     Parameters
     ----------
-    options
-        As the arguments of ``bayes-pref fit`` are parsed.
+    file, out
+        The table, and the folder for the results.
+    data, model, engine, fit
+        What was chosen in the groups of options.
+    overwrite, file_format, interval, fail_on, as_json
+        Further options of ``bayes-pref fit``.
 
     Returns
     -------
@@ -46,34 +76,55 @@ def fit_table(options: argparse.Namespace) -> int:
     BayesPrefError
         If the tables, the options or the folder cannot be used; the message says what to mend.
     """
-    begin = time.perf_counter()
-    settings.interval(options.interval)
-    gibbs = Gibbs(
-        draws=options.draws,
-        warmup=options.warmup,
-        thin=options.thin,
-        chains=options.chains,
-        cores=options.cores,
-        progress=sys.stderr.isatty(),
-    )
-    comparisons, model, text = prepare(options)
-    names = ("draws", "warmup", "chains", "cores", "progress")
-    nuts = NUTS(**{name: getattr(gibbs, name) for name in names})
-    engine, _ = first_prepared((gibbs, nuts), model, comparisons)  # Gibbs supports no ties
-    folder = OutputFolder(options.out, "choose another folder with --out")
-    say(f"{text}\n\nSampling. The first fit on a machine compiles the sampler.\n")
+    begin, screen = time.perf_counter(), Screen(as_json)
+    settings.interval(interval)
+    reward = public(str(model.owner))(**model.given)
+    engines = possible_engines(engine)
+    with heartbeat():
+        read = read_data(file, data, file_format)
+        check_suitable(read, data, reward, same_weights=model.owner == "PooledReward")
+        sampler, _ = first_prepared(engines, reward, read.comparisons)
+        folder = new_folder(out, overwrite=overwrite)
+        first = "Sampling. The first fit on a machine compiles the sampler."
+        screen.say(f"{described(read, file, data)}\n\n{first}\n")
+        posterior = _drawn(reward, read.comparisons, sampler, fit["seed"])
+    posterior = _saved(folder, posterior)
+    named = {"file": file, "file_format": file_format, "interval": interval}
+    folder.text(CONFIG, given_text(named, (data, model, engine, fit)))
+    _write(folder, posterior, interval)
+    screen.say(summary_text(posterior, interval))
+    _draw(folder, posterior, interval)  # last: neither draws nor numbers depend on pictures
+    seconds = time.perf_counter() - begin
+    screen.say(f"\n{_next_steps(folder, posterior, seconds)}")
+    written = {"folder": str(folder.path), "files": folder.written, "seconds": seconds}
+    screen.result({**written, **summary_values(posterior, interval), "notes": read.notes})
+    if not posterior.run.complete:
+        kept = posterior.draws.sizes["draw"]
+        return stop(
+            f"interrupted; the {kept:,} draws so far of each chain are written", INTERRUPTED
+        )
+    return NEEDS_ATTENTION if fail_on and posterior.findings else DONE
+
+
+def possible_engines(engine: ChosenOptions) -> list[Engine]:
+    """Return the engine that was chosen, or those that have all the settings that were given.
+
+    Raises
+    ------
+    ModelError
+        If no engine has all of them.
+    """
+    names = ENGINES if engine.owner is None else (engine.owner,)
+    having = [name for name in names if set(engine.given) <= set(engine.group.parameters_of(name))]
+    if not having:
+        raise ModelError(f"no engine has all of {listed(engine.given)}: name one with --engine")
+    return [public(name)(**engine.given, progress=True) for name in having]
+
+
+def _drawn(model: RewardModel, comparisons: Comparisons, engine: Engine, seed: int) -> Posterior:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # printed beside the numbers
-        posterior = fit(model, comparisons, engine, seed=options.seed)
-    posterior = _saved(folder, posterior)
-    _write(folder, posterior, options.interval)
-    say(summary_text(posterior, options.interval))
-    _draw(folder, posterior, options.interval)  # last: neither draws nor numbers depend on pictures
-    say(f"\n{_next_steps(folder, posterior, time.perf_counter() - begin)}")
-    if posterior.run.complete:
-        return DONE
-    kept = posterior.draws.sizes["draw"]
-    return stop(f"interrupted; the {kept:,} draws so far of each chain are written", INTERRUPTED)
+        return fit(model, comparisons, engine, seed=seed)
 
 
 def _saved(folder: OutputFolder, posterior: Posterior) -> Posterior:
@@ -106,12 +157,14 @@ def _write(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
 
 
 def _draw(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
+    # In the unit of the tables and of the text: log-odds per unit of a feature.
+    unit: dict[str, Any] = {"interval": interval, "units": "raw"}
     pictures: dict[str, Callable[[], Any]] = {
-        "population.png": lambda: plots.population(posterior, interval=interval)
+        "population.png": lambda: plots.population(posterior, **unit)
     }
     if "weights" in posterior.draws:
-        pictures["users.png"] = lambda: plots.users(posterior, interval=interval)
-        pictures["heterogeneity.png"] = lambda: plots.heterogeneity(posterior, interval=interval)
+        pictures["users.png"] = lambda: plots.users(posterior, **unit)
+        pictures["heterogeneity.png"] = lambda: plots.heterogeneity(posterior, **unit)
     traced = {"feature": _worst_mixed(posterior)}
     pictures["trace.png"] = lambda: plots.trace(posterior, coords=traced)
     pictures["rank.png"] = lambda: plots.rank(posterior, coords=traced)
@@ -137,7 +190,7 @@ def _next_steps(folder: OutputFolder, posterior: Posterior, seconds: float) -> s
         [
             paragraph(f"Written to {folder.path} in {seconds:.0f} s in all: {files}"),
             "",
-            f"Next: bayes-pref show {saved}, or in Python:",
+            f"Next: bayes-pref show {folder.path}, or in Python:",
             "",
             "  import bayes_pref as bp",
             f"  posterior = bp.Posterior.load({saved.as_posix()!r})",

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from typing import Any
 
-from bayes_pref.cli.command import DONE, SAVED, Command, add_interval, say
+import click
 
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, metavar="PATH", help=f"a {SAVED}, or its folder")
-    add_interval(parser)
+from bayes_pref.cli.command import DONE, Screen, interval_option, json_option
+from bayes_pref.cli.subcommand import subcommand
 
 
-def _run(options: argparse.Namespace) -> int:
+@subcommand(
+    "show",
+    help="Print the summary of a saved posterior, PATH: a posterior.nc, or its folder.",
+    examples=[
+        ("Population weights of the fit in the folder run:", "bayes-pref show run"),
+        ("The same for a program:", "bayes-pref show run/posterior.nc --json"),
+    ],
+)
+@click.argument("path", metavar="PATH")
+@interval_option
+@json_option
+def show(path: str, interval: float, as_json: bool, **_: Any) -> int:
+    """Print the summary."""
     from bayes_pref import settings
-    from bayes_pref.cli.summary_text import summary_text
-    from bayes_pref.posterior import Posterior
+    from bayes_pref.cli.saved import load
+    from bayes_pref.cli.summary_text import summary_text, summary_values
 
-    settings.interval(options.interval)
-    path = options.path / SAVED if options.path.is_dir() else options.path
-    say(summary_text(Posterior.load(path), options.interval))
+    settings.interval(interval)
+    posterior = load(path)
+    screen = Screen(as_json)
+    screen.say(summary_text(posterior, interval))
+    screen.result(summary_values(posterior, interval))
     return DONE
-
-
-SHOW = Command("show", "print the summary of a saved posterior", _add_arguments, _run)

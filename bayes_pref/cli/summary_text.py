@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -40,6 +42,22 @@ def summary_text(posterior: Posterior, interval: float) -> str:
     ]
     lines += ["", *population_lines(posterior, summary, interval)]
     return "\n".join([*lines, *effect_lines(posterior, summary, interval)])
+
+
+def summary_values(posterior: Posterior, interval: float) -> dict[str, Any]:
+    """Return what `summary_text` tells, for programs: weights in log-odds per unit of a feature."""
+    comparisons = posterior.comparisons
+    return {
+        "model": type(posterior.model).__name__,
+        "engine": posterior.run.engine,
+        "comparisons": len(comparisons),
+        "users": comparisons.n_users,
+        "features": comparisons.feature_names,
+        "converged": not posterior.findings,
+        "findings": [in_options(each, posterior.run.engine) for each in posterior.findings],
+        "interval": interval,
+        "population": posterior.summary(interval=interval).reset_index(),
+    }
 
 
 def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:

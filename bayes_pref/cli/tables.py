@@ -1,4 +1,4 @@
-"""Tables on disk: CSV and TSV (also gzipped) and Parquet.
+"""Tables on disk: CSV, TSV and JSON lines (also gzipped) and Parquet.
 
 The name of a file tells its format. Labels stay as they are written unless all of them are whole
 numbers. Rows are labelled by their place in the file, so that a message about a row names its line.
@@ -6,8 +6,11 @@ numbers. Rows are labelled by their place in the file, so that a message about a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -19,9 +22,18 @@ from bayes_pref.cli.text_tables import doubled_column, read_text
 from bayes_pref.data.expansion import refuse_bomb
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import listed, shown
+from bayes_pref.text.records import read_json_lines
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_PARQUET = (".parquet", ".pq")
+_SEPARATORS = {"csv": ",", "tsv": "\t"}
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_STDIN = Path("the standard input")
 # As Python writes it: "007", "+7" and "7.0" are other labels than "7".
 _WHOLE = r"0|-?[1-9]\d{0,17}"
 # pandas adds a column of this name to a Parquet file to keep an index that has no name.
@@ -66,15 +78,19 @@ class SourceTable:
         return error.at(str(self.path), unit=self.unit, remedy=remedy)
 
 
-def read_table(path: Path, *, labels: Sequence[str] = ()) -> SourceTable:
-    r"""Read a table whose name tells its format: .csv, .tsv (both also .gz) or .parquet.
+def read_table(
+    path: str | Path, *, labels: Sequence[str] = (), file_format: str | None = None
+) -> SourceTable:
+    r"""Read a table: .csv, .tsv or .jsonl (all also .gz), or .parquet.
 
     Parameters
     ----------
     path
-        The file.
+        The file; ``-`` for the standard input.
     labels
         Columns of labels, which are read from a text as they are written.
+    file_format
+        "csv", "tsv", "jsonl" or "parquet"; None: what the file's name tells, "csv" of ``-``.
 
     Returns
     -------
@@ -97,13 +113,59 @@ def read_table(path: Path, *, labels: Sequence[str] = ()) -> SourceTable:
     0     2  007     1.5
     1     4    7     2.0
     """
+    if str(path) == "-":
+        with _standard_input(file_format or "csv") as copy:
+            read = _read_as(copy, file_format or "csv", labels)
+            return SourceTable(_STDIN, read.frame, read.unit)
+    path = Path(path)
+    return _read_as(path, file_format or _format_of(path), labels)
+
+
+def read_records(path: str, file_format: str | None = None) -> Path | pd.DataFrame | list[Any]:
+    """Read votes on texts: JSON lines as they are, any other format as a table.
+
+    Parameters
+    ----------
+    path, file_format
+        As of `read_table`; ``-`` holds JSON lines, unless its format is another.
+    """
+    if path == "-" and file_format in (None, "jsonl"):
+        with _standard_input("jsonl") as copy:
+            return read_json_lines(copy)[0]
+    if path != "-" and (file_format or _format_of(Path(path))) == "jsonl":
+        return Path(path)
+    return read_table(path, file_format=file_format).frame
+
+
+@contextmanager
+def _standard_input(file_format: str) -> Iterator[Path]:
+    """Copy the standard input into a file for a while; messages name it as what it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, f"input.{file_format}")
+        copy.write_bytes(sys.stdin.buffer.read())
+        try:
+            yield copy
+        except DataError as err:
+            told = str(err)
+            for name in (str(copy), copy.name):
+                told = told.replace(name, str(_STDIN))
+            raise DataError(told) from err
+
+
+def _format_of(path: Path) -> str | None:
+    """Return the format that a file's name tells."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = suffixes[-1:] == [".gz"] and len(suffixes) > 1
-    ending = suffixes[-2] if zipped else path.suffix.lower()
+    return _FORMATS.get(suffixes[-2] if zipped else path.suffix.lower())
+
+
+def _read_as(path: Path, file_format: str | None, labels: Sequence[str]) -> SourceTable:
     try:
-        if ending in _SEPARATORS:
-            return SourceTable(path, read_text(path, _SEPARATORS[ending], labels), "line")
-        if ending in _PARQUET:
+        if file_format in _SEPARATORS:
+            return SourceTable(path, read_text(path, _SEPARATORS[file_format], labels), "line")
+        if file_format == "jsonl":
+            return _read_json_lines(path, labels)
+        if file_format == "parquet":
             return _read_parquet(path)
         with path.open("rb"):  # that a file is missing is more important than its name
             pass
@@ -111,19 +173,18 @@ def read_table(path: Path, *, labels: Sequence[str] = ()) -> SourceTable:
         raise DataError(f"cannot read {path}: {err.strerror or err}", "check the path") from err
     raise DataError(
         f"cannot read {path}: its name tells no known format",
-        "save the table as .csv, .csv.gz, .tsv or .parquet",
+        "save the table as .csv, .csv.gz, .tsv, .jsonl or .parquet, or say which with --format",
     )
 
 
-def whole_number_labels(column: str, *tables: SourceTable) -> tuple[SourceTable, ...]:
+def whole_number_labels(columns: Sequence[tuple[SourceTable, str]]) -> list[SourceTable]:
     """Convert labels that were read as text to whole numbers, if all of them are whole numbers.
 
     Parameters
     ----------
-    column
-        Name of the column of labels, in every table.
-    tables
-        The tables whose labels are matched: the labels of all of them are converted, or of none.
+    columns
+        Tables and names of their columns of the same labels: those of all are converted, or of
+        none.
 
     Returns
     -------
@@ -132,25 +193,21 @@ def whole_number_labels(column: str, *tables: SourceTable) -> tuple[SourceTable,
     Examples
     --------
     >>> frame = pd.DataFrame({"who": ["3", "12"]}, dtype=str)
-    >>> [table] = whole_number_labels("who", SourceTable(Path("votes.csv"), frame, "line"))
+    >>> [table] = whole_number_labels([(SourceTable(Path("votes.csv"), frame, "line"), "who")])
     >>> table.frame["who"].tolist()
     [3, 12]
     """
-    texts = [types.is_string_dtype(table.frame[column].dtype) for table in tables]
+    texts = [types.is_string_dtype(table.frame[name].dtype) for table, name in columns]
     whole = all(
-        table.frame[column].str.fullmatch(_WHOLE).eq(True).all()
+        table.frame[name].str.fullmatch(_WHOLE).eq(True).all()
         if text
-        else types.is_integer_dtype(table.frame[column].dtype)
-        for table, text in zip(tables, texts, strict=True)
+        else types.is_integer_dtype(table.frame[name].dtype)
+        for (table, name), text in zip(columns, texts, strict=True)
     )
-    if not whole:
-        return tables
-    return tuple(
-        SourceTable(
-            table.path, table.frame.astype({column: "int64"}) if text else table.frame, table.unit
-        )
-        for table, text in zip(tables, texts, strict=True)
-    )
+    return [
+        replace(table, frame=table.frame.astype({name: "int64"})) if whole and text else table
+        for (table, name), text in zip(columns, texts, strict=True)
+    ]
 
 
 def feature_columns(table: SourceTable, taken: Sequence[str]) -> list[str]:
@@ -203,6 +260,17 @@ def _is_text(column: pd.Series[Any]) -> bool:
     if types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype):
         return False
     return bool(pd.to_numeric(column.astype(object), errors="coerce").isna().all())
+
+
+def _read_json_lines(path: Path, labels: Sequence[str]) -> SourceTable:
+    """Read objects, one a line; labels that are numbers are written out, as in a text."""
+    records, lines = read_json_lines(path)
+    if not records:
+        raise DataError(f"{path} is empty", "every line must be an object with named fields")
+    frame = pd.DataFrame(records, index=pd.Index(lines, name="line"))
+    mixed = [name for name in labels if name in frame and not types.is_numeric_dtype(frame[name])]
+    texts = {name: frame[name].map(str, na_action="ignore") for name in mixed}
+    return SourceTable(path, frame.assign(**texts), "line")
 
 
 def _read_parquet(path: Path) -> SourceTable:

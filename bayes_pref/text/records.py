@@ -177,7 +177,7 @@ def _missing(value: Any) -> bool:
 def _read(records: Records) -> tuple[list[dict[str, Any]], pd.Index, str]:
     """All records as dictionaries, their labels, and a template for where a record stands."""
     if isinstance(records, str | os.PathLike):
-        found, lines = _lines(Path(records))
+        found, lines = read_json_lines(Path(records))
         return found, pd.Index(lines, name="line"), f"line {{}} of {Path(records).name}"
     if isinstance(records, Sequence):
         copied: list[dict[str, Any]] = []
@@ -192,7 +192,18 @@ def _read(records: Records) -> tuple[list[dict[str, Any]], pd.Index, str]:
     return [dict(zip(names, row, strict=True)) for row in rows], frame.index, "row {}"
 
 
-def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Read a file of JSON objects, one a line, also gzipped; empty lines are left out.
+
+    Returns
+    -------
+    records, lines: the objects, and the numbers of their lines
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a line is no JSON object; names the line.
+    """
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"

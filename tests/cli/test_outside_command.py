@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from made_posteriors import made_posterior
 
 import bayes_pref as bp
-from bayes_pref.cli import Command, main
+from bayes_pref.cli import main, subcommand
 
 MODULE = """
-from bayes_pref.cli import Command
+import click
 
 
-def _add_arguments(parser):
-    parser.add_argument("words", nargs="+")
-
-
-def _run(options):
-    print(*reversed(options.words))
+@click.command("reverse", help="Print words in reverse order.")
+@click.argument("words", nargs=-1)
+def reverse(words):
+    print(*reversed(words))
     return 0
 
 
-REVERSE = Command("reverse", "print words in reverse order", _add_arguments, _run)
 WRONG = "reverse"
 """
 
 
-def add_path(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path)
-
-
-def print_users(options: argparse.Namespace) -> int:
-    posterior = bp.Posterior.load(options.path)
+@subcommand(
+    "users",
+    help="Print the users of a posterior.",
+    examples=[("Those of the fit in run:", "bayes-pref users run/posterior.nc")],
+)
+@click.argument("path")
+def users(path: str) -> int:
+    """Print the users."""
+    posterior = bp.Posterior.load(path)
     sys.stdout.write(" ".join(map(str, posterior.comparisons.users)))
     return 0
-
-
-USERS = Command("users", "print the users of a posterior", add_path, print_users)
 
 
 def install(folder: Path, entry: str) -> None:
@@ -58,14 +54,14 @@ def test_a_subcommand_can_be_handed_over(
 ) -> None:
     posterior = made_posterior()
     posterior.save(tmp_path / "posterior.nc")
-    assert main(["users", str(tmp_path / "posterior.nc")], commands=[USERS]) == 0
+    assert main(["users", str(tmp_path / "posterior.nc")], commands=[users]) == 0
     assert capsys.readouterr().out.split() == [str(user) for user in posterior.comparisons.users]
 
 
 def test_its_errors_are_told_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["users", str(tmp_path / "none.nc")], commands=[USERS]) == 2
+    assert main(["users", str(tmp_path / "none.nc")], commands=[users]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("bayes-pref: cannot load ")
@@ -73,29 +69,26 @@ def test_its_errors_are_told_in_one_line(
 
 
 def test_it_is_unknown_unless_it_is_handed_over(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["users", "posterior.nc"])
-    assert stopped.value.code == 2
-    assert "invalid choice: 'users'" in capsys.readouterr().err
+    assert main(["users", "posterior.nc"]) == 2
+    assert "No such command 'users'" in capsys.readouterr().err
 
 
 def test_a_subcommand_of_an_installed_package_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install(tmp_path, "toy_commands:REVERSE")
+    install(tmp_path, "toy_commands:reverse")
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["reverse", "one", "two"]) == 0
     assert capsys.readouterr().out == "two one\n"
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    assert "print words in reverse order" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert "Print words in reverse order" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
         ("toy_commands:MISSING", ["'reverse'", "MISSING", "toy-commands"]),
-        ("no_such_module:REVERSE", ["'reverse'", "no_such_module", "toy-commands"]),
+        ("no_such_module:reverse", ["'reverse'", "no_such_module", "toy-commands"]),
         ("toy_commands:WRONG", ["'reverse'", "is a str", "toy-commands"]),
     ],
 )
@@ -114,5 +107,5 @@ def test_an_installed_subcommand_that_cannot_be_loaded_is_named_with_its_package
 
 
 def test_two_subcommands_of_one_name_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"], commands=[replace(USERS, name="fit")]) == 2
+    assert main(["--help"], commands=[click.Command("fit")]) == 2
     assert "two subcommands are named 'fit'" in capsys.readouterr().err

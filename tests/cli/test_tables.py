@@ -105,18 +105,22 @@ def test_labels_become_whole_numbers_only_if_nothing_is_lost(
     labels: list[str], expected: list[object]
 ) -> None:
     table = SourceTable(Path("votes.csv"), pd.DataFrame({"who": labels}, dtype=str), "line")
-    [read] = whole_number_labels("who", table)
+    [read] = whole_number_labels([(table, "who")])
     assert read.frame["who"].tolist() == expected
+
+
+def read_together(*tables: SourceTable) -> list[list[object]]:
+    """Labels of several tables, each in the column ``who``."""
+    found = whole_number_labels([(table, "who") for table in tables])
+    return [table.frame["who"].tolist() for table in found]
 
 
 def test_two_tables_agree_on_whether_labels_are_numbers() -> None:
     numbers = SourceTable(Path("a.csv"), pd.DataFrame({"who": ["1", "2"]}, dtype=str), "line")
     names = SourceTable(Path("b.csv"), pd.DataFrame({"who": ["1", "x"]}, dtype=str), "line")
     stored = SourceTable(Path("c.parquet"), pd.DataFrame({"who": [1, 2]}), "row")
-    texts = [table.frame["who"].tolist() for table in whole_number_labels("who", numbers, names)]
-    assert texts == [["1", "2"], ["1", "x"]]
-    both = [table.frame["who"].tolist() for table in whole_number_labels("who", numbers, stored)]
-    assert both == [[1, 2], [1, 2]]
+    assert read_together(numbers, names) == [["1", "2"], ["1", "x"]]
+    assert read_together(numbers, stored) == [[1, 2], [1, 2]]
 
 
 def test_the_nameless_index_of_a_parquet_file_is_no_column(

@@ -183,8 +183,8 @@ def test_the_command_tosses_and_says_when_it_should(
 ) -> None:
     table = tmp_path / "votes.csv"
     turned(bp.simulate(**SIZES, seed=3).frame).to_csv(table, index=False)
-    plain = ["fit", str(table), "--user", "user", "--choice", "choice", "--model", "pooled"]
-    plain += ["--draws", "100", "--warmup", "100", "--thin", "1", "--chains", "2", "--cores", "1"]
+    plain = ["fit", str(table), "--user", "user", "--choice", "choice", "--model", "PooledReward"]
+    plain += ["--draws", "100", "--warmup", "100", "--chains", "2", "--cores", "1"]
     for sides, told in (([], True), (["--sides", "toss"], False)):
         assert main([*plain, *sides, "--out", str(tmp_path / f"out{told}")]) == 0
         said = " ".join(capsys.readouterr().out.split())

@@ -127,9 +127,7 @@ def test_every_option_of_the_command_that_is_named_exists(
     used = {words[1] for words in COMMANDS if words[0] == "bayes-pref"}
     offered = ""
     for command in used | set(re.findall(r"`bayes-pref (\w+)", README)):
-        with pytest.raises(SystemExit) as ending:
-            main([command, "--help"])
-        assert ending.value.code == 0
+        assert main([command, "--help"]) == 0
         offered += capsys.readouterr().out
     named = set(re.findall(r"(?<![\w-])--[a-z]+\b", README))
     assert {"--user", "--choice", "--out", "--left", "--right", "--covariates"} <= named
