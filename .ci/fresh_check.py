@@ -125,6 +125,13 @@ def draw_all(world: bp.World, posteriors: dict[str, bp.Posterior]) -> None:
         "factors": lambda: bp.plots.factors(lowrank),
         "heterogeneity": lambda: bp.plots.heterogeneity(posterior),
         "population": lambda: bp.plots.population(posterior),
+        "power": lambda: bp.power(
+            {"features": ["length"], "mean": [1.0], "confounding": 0.6},
+            users=[10, 20],
+            tasks=[5],
+            replications=2,
+            progress=False,
+        ).plot(),
         "prior_predictive": lambda: bp.plots.prior_predictive(
             posterior.model.prior_predictive(seen, draws=50)
         ),

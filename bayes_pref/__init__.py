@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bayes_pref.diagnostics.thresholds import Thresholds as Thresholds
     from bayes_pref.diagnostics.verdicts import VERDICTS as VERDICTS
     from bayes_pref.diagnostics.verdicts import Verdict as Verdict
+    from bayes_pref.elicitation.power_result import Power as Power
+    from bayes_pref.elicitation.power_study import power as power
     from bayes_pref.elicitation.recommend import recommend as recommend
     from bayes_pref.elicitation.recommendation import Recommendation as Recommendation
     from bayes_pref.elicitation.sessions.elicitation import Elicitation as Elicitation
@@ -97,6 +99,8 @@ _MODULES = {
     "diagnostics.thresholds": ("Thresholds",),
     "diagnostics.verdicts": ("VERDICTS", "Verdict"),
     "elicitation.sessions.elicitation": ("Elicitation",),
+    "elicitation.power_result": ("Power",),
+    "elicitation.power_study": ("power",),
     "elicitation.recommend": ("recommend",),
     "elicitation.recommendation": ("Recommendation",),
     "errors": (

@@ -14,6 +14,7 @@ from bayes_pref.plots.elbo_plot import elbo as elbo
 from bayes_pref.plots.factors_plot import factors as factors
 from bayes_pref.plots.heterogeneity_plot import heterogeneity as heterogeneity
 from bayes_pref.plots.population_plot import population as population
+from bayes_pref.plots.power_plot import power as power
 from bayes_pref.plots.prior_predictive_plot import prior_predictive as prior_predictive
 from bayes_pref.plots.rank_plot import rank as rank
 from bayes_pref.plots.reliability_plot import reliability as reliability

@@ -1,0 +1,1 @@
+"""People whom no fit has met, with few answers each: what methods make of them."""
