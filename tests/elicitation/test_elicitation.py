@@ -53,6 +53,7 @@ def test_an_elicitation_goes_on_from_its_file_as_if_nothing_had_happened(
     pd.testing.assert_frame_equal(again.ask(3).questions, one.ask(3).questions)
 
 
+@pytest.mark.long
 def test_weights_and_a_short_run_agree_with_a_refit(posterior: bp.Posterior) -> None:
     """Means of all users' weights: the distance to a long refit is that of Monte Carlo error."""
     told = session(posterior)
@@ -129,7 +130,8 @@ def test_every_kind_of_answer_can_be_told(kind: str, tmp_path: Path) -> None:
             levels=["no", "so", "yes"],
         )
     model = bp.PooledReward() if kind == "pooled" else bp.HierarchicalReward()
-    told = bp.Elicitation(bp.fit(model, data, ENGINE), goal="population")
+    engine = bp.Gibbs(draws=60, warmup=40, chains=2, progress=False)
+    told = bp.Elicitation(bp.fit(model, data, engine), goal="population", engine=engine)
     asked = told.ask(2).questions
     answers: list[Any] = ["so", "yes"] if kind == "graded" else ["left", "right"]
     if kind == "sets":
@@ -138,7 +140,7 @@ def test_every_kind_of_answer_can_be_told(kind: str, tmp_path: Path) -> None:
     tasks = len(told.posterior.comparisons.tasks)
     assert tasks == len(data.tasks) + 2
     told.save(tmp_path / "state.nc")
-    again = bp.Elicitation.load(tmp_path / "state.nc")
+    again = bp.Elicitation.load(tmp_path / "state.nc", engine=engine)
     pd.testing.assert_frame_equal(again.asked, told.asked)
     pd.testing.assert_frame_equal(again.ask(2).questions, told.ask(2).questions)
 
