@@ -159,6 +159,11 @@ class Belief:
         variance += ((difference @ self.noise) * difference).sum(axis=1)
         return difference @ self.typical, variance
 
+    def covariance(self, users: IntArray) -> FloatArray:
+        """(n, d, d) covariances V_i of the weights of users."""
+        own, lift = self.own[users], self.lift[users]
+        return np.asarray(own + lift.swapaxes(1, 2) @ self.shared @ lift)
+
     def between(self, difference: FloatArray) -> FloatArray:
         """(n,) variances over the users of their d . w, for differences (n, d)."""
         away = self.mean - self.typical

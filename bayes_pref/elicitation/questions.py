@@ -11,6 +11,7 @@ import pandas as pd
 from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.data.table import Table
 from bayes_pref.diagnostics.query import Candidates, Query, read_query
+from bayes_pref.diagnostics.set_table import TASK
 from bayes_pref.errors import DataError
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
@@ -37,6 +38,9 @@ class Questions:
         (c, ...) what describes them, indexed by their labels.
     names
         (c,) labels of the alternatives of each set, in order; None: pairs of a left and a right.
+    alternatives
+        (c, k, d) features of the alternatives of sets, less the mean of the set, in the order of
+        `names`; 0 beyond the size of a set. None: pairs.
     """
 
     difference: FloatArray
@@ -44,10 +48,23 @@ class Questions:
     owner: IntArray | None
     table: pd.DataFrame
     names: tuple[tuple[Any, ...], ...] | None = None
+    alternatives: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of questions, c."""
         return len(self.difference)
+
+    @property
+    def sizes(self) -> IntArray:
+        """(c,) number of alternatives."""
+        if self.names is None:
+            return np.full(len(self), 2)
+        return np.array([len(names) for names in self.names])
+
+    @property
+    def several(self) -> bool:
+        """Whether some have more than two alternatives."""
+        return bool((self.sizes > 2).any())
 
     def described(self, positions: IntArray) -> pd.DataFrame:
         """Say what some questions are: label `row`, of sets the `alternatives`, and the table."""
@@ -64,7 +81,7 @@ def read_questions(posterior: Posterior, candidates: Candidates, seed: int) -> Q
     Raises
     ------
     DataError
-        If there are none, all have equal sides, or a set has more than two alternatives.
+        If there are none, or all have equal sides.
     """
     if candidates is None:
         candidates = generated(posterior.comparisons, seed)
@@ -76,42 +93,50 @@ def read_questions(posterior: Posterior, candidates: Candidates, seed: int) -> Q
         if not len(table):
             raise DataError("candidates: the table has no rows; at least 1 is needed")
     query = read_query(posterior, candidates)
-    owner, names = query.user if named in table.columns else None, None
-    if query.task is not None:
-        query, first, names = _pairs(query)
-        owner = None if owner is None else query.user
-        table = table.iloc[first] if len(table) > first[-1] else table
+    owner = query.user if named in table.columns else None
     if not query.difference.any():
+        sides = "left and right" if query.task is None else "all alternatives of a task"
         raise DataError(
-            "candidates: left and right are equal in every row, so that no answer tells anything",
-            "give pairs that differ in some feature",
+            f"candidates: {sides} are equal in every row, so that no answer tells anything",
+            "give alternatives that differ in some feature",
         )
+    if query.task is not None:
+        return _sets(query, owner is not None, table)
     table = table.set_axis(query.rows, axis=0).rename_axis("row")
-    return Questions(query.difference, query.context, owner, table, names)
+    return Questions(query.difference, query.context, owner, table)
 
 
-def _pairs(query: Query) -> tuple[Query, IntArray, tuple[tuple[Any, ...], ...]]:
-    """Sets of two as pairs, first minus second; the row of each first alternative; and labels."""
+def _sets(query: Query, owned: bool, table: pd.DataFrame) -> Questions:
+    """Sets of alternatives, described by the row of each first one."""
     assert query.task is not None
     assert query.alternatives is not None
     first = np.flatnonzero(np.diff(query.task, prepend=-1))
     sizes = query.sizes[first]
-    if (sizes != 2).any():
-        task = query.rows[first[np.flatnonzero(sizes != 2)[0]]]
-        raise DataError(
-            f"candidates, task {task}: has {sizes[sizes != 2][0]} alternatives, and questions are "
-            "choices between two",
-            "give sets of two alternatives",
-        )
-    pairs = Query(
-        query.difference[first],
-        query.context[first],
-        query.user[first],
-        query.labels[first],
-        query.rows[first],
-    )
+    place = np.arange(len(query)) - first[query.task]
+    alternatives = np.zeros((len(first), int(sizes.max()), query.difference.shape[1]))
+    share = (query.sizes - 1.0) / query.sizes  # the rows are less the mean of the others
+    alternatives[query.task, place] = share[:, None] * query.difference
     labels = query.alternatives.tolist()
-    return pairs, first, tuple((labels[row], labels[row + 1]) for row in first)
+    names = tuple(
+        tuple(labels[start : start + size]) for start, size in zip(first, sizes, strict=True)
+    )
+    if TASK in table.columns:
+        order = np.argsort(pd.factorize(table[TASK])[0], kind="stable")  # as the query has them
+        table = table.iloc[order].reset_index(drop=True)
+        alike = (table == table.iloc[first[query.task]].reset_index(drop=True)).all()
+        # Of several alternatives what they share; of two the first, and the other is less.
+        table = table.iloc[first]
+        table = table.loc[:, alike] if (sizes > 2).any() else table
+    else:  # rows of comparisons, which are not alternatives
+        table = pd.DataFrame(index=first)
+    return Questions(
+        alternatives[:, 0] - alternatives[:, 1],
+        query.context[first],
+        query.user[first] if owned else None,
+        table.set_axis(query.rows[first], axis=0).rename_axis("row"),
+        names,
+        alternatives,
+    )
 
 
 def generated(comparisons: Comparisons, seed: int) -> pd.DataFrame:

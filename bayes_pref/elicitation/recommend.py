@@ -14,6 +14,7 @@ from bayes_pref.elicitation.goals import Goal, read_goal
 from bayes_pref.elicitation.questions import read_questions
 from bayes_pref.elicitation.recommendation import Recommendation
 from bayes_pref.elicitation.search_questions import Search
+from bayes_pref.elicitation.set_information import SetInformation
 from bayes_pref.errors import DataError
 from bayes_pref.posterior import Posterior
 
@@ -97,7 +98,8 @@ def recommend(
     questions = read_questions(posterior, candidates, seed)
     belief, labels, questions = whom(belief, posterior, questions, users, n)
     start, answers = belief.copy(), AnswerInformation.of(posterior)
-    search = Search(belief, answers, targets, questions, costs(questions, cost))
+    of_sets = SetInformation.of(posterior)
+    search = Search(belief, answers, targets, questions, costs(questions, cost), of_sets)
     found = search.run(n, per_user)
     if not found:
         raise DataError("candidates: none of them may be asked of these users")

@@ -15,6 +15,12 @@ from bayes_pref.elicitation.answer_information import AnswerInformation
 from bayes_pref.elicitation.belief import Belief
 from bayes_pref.elicitation.goals import Targets
 from bayes_pref.elicitation.questions import Questions
+from bayes_pref.elicitation.set_information import (
+    POINTS,
+    SetAnswers,
+    SetInformation,
+    as_observations,
+)
 from bayes_pref.types import FloatArray, IntArray
 
 _BLOCK = 2**21  # values held at once
@@ -41,6 +47,41 @@ class Chosen:
     variance: FloatArray
 
 
+class SearchedSets:
+    """Sets as a search reads them.
+
+    Parameters
+    ----------
+    questions
+        With alternatives.
+    information
+        How choices depend on weights.
+    """
+
+    def __init__(self, questions: Questions, information: SetInformation) -> None:
+        assert questions.alternatives is not None  # as sets have
+        self.alternatives, self.information = questions.alternatives, information
+        self.there = np.arange(self.alternatives.shape[1]) < questions.sizes[:, None]
+
+    @property
+    def values_per_user(self) -> int:
+        """Number of values that are held for each user."""
+        return self.there.size * POINTS
+
+    def answers(
+        self,
+        mean: FloatArray,
+        covariance: FloatArray,
+        *,
+        some: IntArray | None = None,
+        mutual: bool,
+    ) -> SetAnswers:
+        """Return expectations for users of such weights, of some of the sets or all."""
+        part = slice(None) if some is None else some
+        sets, there = self.alternatives[part], self.there[part]
+        return self.information.answers(sets, there, mean, covariance, mutual=mutual)
+
+
 class Search:
     """Scores of pairs for users under a belief that answers update.
 
@@ -51,7 +92,9 @@ class Search:
     answers, targets, questions
         What is known of choices, what is to be learned, and what may be asked.
     cost
-        (c,) cost of each pair; gains are per unit of it.
+        (c,) cost of each question; gains are per unit of it.
+    of_sets
+        What is known of choices from more than two; None: they are of multinomial logit.
     """
 
     def __init__(
@@ -61,9 +104,13 @@ class Search:
         targets: Targets,
         questions: Questions,
         cost: FloatArray,
+        of_sets: SetInformation | None = None,
     ) -> None:
         self.belief, self.answers, self.targets = belief, answers, targets
         self.questions, self.cost = questions, cost
+        self._sets = None
+        if questions.several:
+            self._sets = SearchedSets(questions, of_sets or SetInformation())
         self._weighted = np.eye(len(belief.typical))
         self._renew()
         self._asked: list[tuple[int, int]] = []  # user and pair
@@ -110,6 +157,7 @@ class Search:
         """Return the largest gain of each user per cost, and the pair that has it."""
         best, pair = np.full(len(users), -np.inf), np.zeros(len(users), dtype=np.int64)
         width = len(self.questions) * self.questions.difference.shape[1]
+        width = width if self._sets is None else self._sets.values_per_user
         step = max(1, _BLOCK // width)
         for start in range(0, len(users), step):  # blocks of users: memory
             part = users[start : start + step]
@@ -126,8 +174,9 @@ class Search:
     def _gains(self, users: IntArray) -> FloatArray:
         """(user, pair) approximate gain in nats, to rank by."""
         difference, belief = self.questions.difference, self.belief
-        own, lift = belief.own[users], belief.lift[users]
-        total = own + lift.swapaxes(1, 2) @ belief.shared @ lift
+        total = belief.covariance(users)
+        if self._sets is not None:
+            return self._gains_of_sets(users, total)
         mean, variance = belief.mean[users] @ difference.T, _forms(total, difference)
         if self.targets.everyone:
             return self.answers.mutual_information(mean, variance)
@@ -138,6 +187,20 @@ class Search:
             return np.asarray(-0.5 * np.log1p(-share.clip(max=1 - 1e-9)))
         return gain * _forms(shared.swapaxes(1, 2) @ self._weighted @ shared, difference) / 2
 
+    def _gains_of_sets(self, users: IntArray, total: FloatArray) -> FloatArray:
+        """(user, question) as `_gains`, of sets."""
+        assert self._sets is not None  # or there are pairs alone
+        everyone = self.targets.everyone
+        found = self._sets.answers(self.belief.mean[users], total, mutual=everyone)
+        if found.mutual is not None:
+            return found.mutual
+        shared = self.belief.with_average(users)
+        if self.targets.directions is None:
+            known = np.linalg.pinv(self._average_covariance(), hermitian=True)
+            share = found.removed(shared.swapaxes(1, 2) @ known @ shared)
+            return np.asarray(-0.5 * np.log1p(-share.clip(max=1 - 1e-9)))
+        return found.removed(shared.swapaxes(1, 2) @ self._weighted @ shared) / 2
+
     def _average_covariance(self) -> FloatArray:
         """(d, d) covariance of the mean weights."""
         belief = self.belief
@@ -145,15 +208,12 @@ class Search:
 
     def _ask(self, user: int, pair: int) -> Chosen:
         """Update the belief by the answer that is expected, and say what it tells."""
-        belief, difference = self.belief, self.questions.difference[pair]
-        above = belief.lift[user] @ difference
-        mean = float(belief.mean[user] @ difference)
-        variance = float(difference @ belief.own[user] @ difference + above @ belief.shared @ above)
+        belief = self.belief
         before, whole = belief.average(self.directions)[1], self._average_covariance()
-        belief.learn(user, difference, self.answers.precision(mean, variance))
+        mutual = self._learn(user, pair)
         after = belief.average(self.directions)[1]
         if self.targets.everyone:
-            gain = float(self.answers.mutual_information(np.array(mean), np.array(variance)))
+            gain = mutual
         elif self.targets.directions is None:
             gain = _log_det(whole) - _log_det(self._average_covariance())
         else:
@@ -161,6 +221,26 @@ class Search:
             self._renew()
         self._asked.append((user, pair))
         return Chosen(user, pair, float(gain), after)
+
+    def _learn(self, user: int, pair: int) -> float:
+        """Update the belief, and return what the answer tells of the user's weights, nats."""
+        belief, one = self.belief, np.array([user])
+        total = belief.covariance(one)
+        if self._sets is not None:
+            some = np.array([pair])
+            found = self._sets.answers(belief.mean[one], total, some=some, mutual=True)
+            assert found.mutual is not None  # as asked for
+            # A loop over the k - 1 observations of rank one that an answer amounts to.
+            for direction, precision in as_observations(
+                found.chance[0, 0], found.slope[0, 0], total[0]
+            ):
+                belief.learn(user, direction, precision)
+            return float(found.mutual[0, 0])
+        difference = self.questions.difference[pair]
+        mean = float(belief.mean[user] @ difference)
+        variance = float(difference @ total[0] @ difference)
+        belief.learn(user, difference, self.answers.precision(mean, variance))
+        return float(self.answers.mutual_information(np.array(mean), np.array(variance)))
 
     @property
     def directions(self) -> FloatArray:

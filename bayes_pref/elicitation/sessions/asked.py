@@ -125,19 +125,33 @@ class Asked:
         """
         at = np.flatnonzero(which)
         at = at[np.argsort(self.user[at], kind="stable")]
-        pair, choice = self.pair[at], self.answer[at]
-        difference = questions.difference[pair]
+        pair = self.pair[at]
         labels = [f"asked {number + 1}" for number in at]
-        index, stage = pd.Index(labels, dtype=object), None
-        if questions.names is not None:
-            first = choice == 0.0  # the first of two was chosen
-            difference = np.where(first[:, None], difference, -difference)
-            named = [questions.names[one] for one in pair]
-            ends = [names if won else names[::-1] for names, won in zip(named, first, strict=True)]
-            rows = [(label, *both) for label, both in zip(labels, ends, strict=True)]
-            index = pd.MultiIndex.from_tuples(rows, names=like.rows.names)
-            choice, stage = np.ones(len(at)), np.arange(len(at))
-        return MoreAnswers(self.user[at], difference, questions.context[pair], choice, index, stage)
+        if questions.names is None:
+            index = pd.Index(labels, dtype=object)
+            context, difference = questions.context[pair], questions.difference[pair]
+            return MoreAnswers(self.user[at], difference, context, self.answer[at], index)
+        others = questions.sizes[pair] - 1
+        row = np.repeat(np.arange(len(at)), others)
+        chosen = self.answer[at].astype(np.int64)[row]
+        rank = np.arange(len(row)) - np.repeat(np.cumsum(others) - others, others)
+        other = rank + (rank >= chosen)  # all alternatives of the set but the one chosen
+        assert questions.alternatives is not None  # as sets have
+        sets = questions.alternatives[pair[row]]
+        each = np.arange(len(row))
+        names = [questions.names[one] for one in pair[row]]
+        keys = [
+            (labels[task], own[best], own[worse])
+            for task, own, best, worse in zip(row, names, chosen, other, strict=True)
+        ]
+        return MoreAnswers(
+            self.user[at][row],
+            sets[each, chosen] - sets[each, other],
+            questions.context[pair[row]],
+            np.ones(len(row)),
+            pd.MultiIndex.from_tuples(keys, names=like.rows.names),
+            row,
+        )
 
 
 def read_answers(

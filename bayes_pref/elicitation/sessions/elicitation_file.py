@@ -76,6 +76,9 @@ def _group(setting: Setting, state: SessionState) -> xr.Dataset:
         "log_weights": ("sample", state.log_weights),
         "described": ("described_byte", json_bytes(described)),
     }
+    if questions.alternatives is not None:
+        dims = ("question", "alternative", "feature_at")
+        arrays["alternatives"] = (dims, questions.alternatives)
     if questions.owner is not None:
         arrays["owner"] = ("question", questions.owner)
     if targets.directions is not None:
@@ -97,6 +100,7 @@ def _restored(base: Posterior, group: xr.Dataset) -> tuple[Setting, SessionState
         group["owner"].to_numpy() if "owner" in group else None,
         _frame(described["table"]),
         None if names is None else tuple(tuple(decode_index(each)) for each in names),
+        group["alternatives"].to_numpy() if "alternatives" in group else None,
     )
     targets = Targets(
         described["target"],

@@ -13,6 +13,7 @@ from bayes_pref.elicitation.recommendation import Recommendation
 from bayes_pref.elicitation.search_questions import Search
 from bayes_pref.elicitation.sessions.asked import PENDING, Asked
 from bayes_pref.elicitation.sessions.session import Setting
+from bayes_pref.elicitation.set_information import SetInformation
 from bayes_pref.errors import DataError
 from bayes_pref.posterior import Posterior
 
@@ -33,12 +34,13 @@ def next_questions(
         If a user is unknown, or there is nothing left to ask.
     """
     belief, answers = belief_about_all(posterior), AnswerInformation.of(posterior)
-    every = Search(belief, answers, setting.targets, setting.questions, setting.cost)
+    of_sets = SetInformation.of(posterior)
+    every = Search(belief, answers, setting.targets, setting.questions, setting.cost, of_sets)
     # A loop over pending questions: each answer changes what the others are expected to tell.
     for at in np.flatnonzero(asked.state == PENDING):
         every.expect(int(asked.user[at]), int(asked.pair[at]))
     some, labels, questions = whom(belief, posterior, setting.questions, users, n)
-    search = Search(some, answers, setting.targets, questions, setting.cost)
+    search = Search(some, answers, setting.targets, questions, setting.cost, of_sets)
     codes = posterior.comparisons.users.get_indexer(labels)
     places = np.full(posterior.comparisons.n_users, -1)
     places[codes] = np.arange(len(codes))
