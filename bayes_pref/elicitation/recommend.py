@@ -30,11 +30,11 @@ def recommend(
     cost: str | None = None,
     seed: int = 0,
 ) -> Recommendation:
-    """Recommend questions: which pair to show to whom, in the order in which to ask.
+    """Recommend questions: which pair or set to show to whom, in the order in which to ask.
 
-    Every pair is scored for every user by the information that the answer is expected to give about
-    the goal, in closed form; the best is taken, the belief updated by the answer that is expected,
-    and the rest scored again. With targets, the score is the expected predictive information gain
+    Every question is scored for every user by the information that the answer is expected to give
+    about the goal: in closed form for pairs, by quadrature for "which of these k". The best is
+    taken, the belief updated by the answer that is expected, and the rest scored again. With targets, the score is the expected predictive information gain
     (Bickford Smith et al. 2023): half the logarithm of the variance of each target before over that
     after. For the goal "users" it is the information about the user's weights and the population
     (BALD; Houlsby et al. 2011).
@@ -46,8 +46,10 @@ def recommend(
     candidates
         Pairs that could be asked, in the form that `bayes_pref.diagnose` takes: a table with the
         attributes' differences (left minus right) and the contexts, or the columns ``left`` and
-        ``right`` with items. With a column of users, each pair may be asked of its own user only.
-        None: pairs that were shown to somebody, and pairs that differ in one attribute.
+        ``right`` with items. Of a posterior of choices among several: one row an alternative, with
+        its task in the column ``task``, as many to a task as you like. With a column of users, each
+        question may be asked of its own user only. None: pairs that were shown to somebody, and
+        pairs that differ in one attribute.
     n
         Number of questions.
     goal
