@@ -34,10 +34,10 @@ def recommend(
 
     Every question is scored for every user by the information that the answer is expected to give
     about the goal: in closed form for pairs, by quadrature for "which of these k". The best is
-    taken, the belief updated by the answer that is expected, and the rest scored again. With targets, the score is the expected predictive information gain
-    (Bickford Smith et al. 2023): half the logarithm of the variance of each target before over that
-    after. For the goal "users" it is the information about the user's weights and the population
-    (BALD; Houlsby et al. 2011).
+    taken, the belief updated by the answer that is expected, and the rest scored again. With
+    targets, the score is the expected predictive information gain (Bickford Smith et al. 2023):
+    half the logarithm of the variance of each target before over that after. For the goal "users"
+    it is the information about the user's weights and the population (BALD; Houlsby et al. 2011).
 
     Parameters
     ----------

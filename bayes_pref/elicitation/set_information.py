@@ -147,9 +147,8 @@ def as_observations(
     >>> [(direction, precision)] = as_observations(
     ...     np.full(2, 0.5), np.array([[0.2], [-0.2]]), np.ones((1, 1))
     ... )
-    >>> round(
-    ...     float(1 - 1 / (1 + precision * direction[0] ** 2)), 3
-    ... )  # of the variance, 2 * 0.2^2 / 0.5
+    >>> left = 1 / (1 + precision * direction[0] ** 2)
+    >>> round(float(1 - left), 3)  # of the variance: 2 * 0.2^2 / 0.5
     0.16
     """
     columns = (slope / np.sqrt(chance)[:, None]).T
