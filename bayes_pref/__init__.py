@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bayes_pref.diagnostics.diagnose import ASSESSMENTS as ASSESSMENTS
     from bayes_pref.diagnostics.diagnose import diagnose as diagnose
     from bayes_pref.diagnostics.report import Report as Report
+    from bayes_pref.diagnostics.robust.robust_estimates import RobustEstimates as RobustEstimates
+    from bayes_pref.diagnostics.robust.robust_estimates import robust as robust
     from bayes_pref.diagnostics.sensitivity.prior_scaling import (
         prior_sensitivity as prior_sensitivity,
     )
@@ -94,6 +96,7 @@ _MODULES = {
     "diagnostics.assessment": ("Assessed", "Assessment"),
     "diagnostics.diagnose": ("ASSESSMENTS", "diagnose"),
     "diagnostics.report": ("Report",),
+    "diagnostics.robust.robust_estimates": ("RobustEstimates", "robust"),
     "diagnostics.sensitivity.prior_scaling": ("prior_sensitivity",),
     "diagnostics.sensitivity.tipping": ("Sensitivity", "sensitivity"),
     "diagnostics.thresholds": ("Thresholds",),

@@ -44,7 +44,7 @@ def left_out_contexts(comparisons: Comparisons, null: NullFit) -> dict[str, floa
     within = comparisons.context - mean_contexts(comparisons)[comparisons.user]
     size = np.abs(comparisons.context).max(axis=0, initial=0.0)
     for place, name in enumerate(features.contexts):  # a loop over contexts
-        columns = _attributes_without(comparisons, name)
+        columns = attributes_without(comparisons, name)
         few = comparisons.n_users < _FEWEST * len(columns)
         if few or not columns or np.abs(within[:, place]).max() <= 1e-9 * size[place]:
             continue
@@ -95,7 +95,7 @@ def note_on_left_out(found: dict[str, float]) -> list[str]:
     ]
 
 
-def _attributes_without(comparisons: Comparisons, context: str) -> list[int]:
+def attributes_without(comparisons: Comparisons, context: str) -> list[int]:
     """Places of the attributes that do not interact with a context."""
     features = comparisons.features
     return [
@@ -110,7 +110,7 @@ def _missing(comparisons: Comparisons, contexts: Iterable[str]) -> list[tuple[st
     return [
         (attributes[place], context)
         for context in contexts
-        for place in _attributes_without(comparisons, context)
+        for place in attributes_without(comparisons, context)
     ]
 
 
