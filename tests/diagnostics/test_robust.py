@@ -15,7 +15,7 @@ from bayes_pref.diagnostics.query import Query, read_query
 from bayes_pref.diagnostics.robust.expected_answers import expected_answers
 from bayes_pref.diagnostics.robust.residual_directions import BLOCKS, Directions
 from bayes_pref.diagnostics.robust.robust_correction import correct, corrected, jacobian
-from bayes_pref.diagnostics.robust.robust_estimates import estimate
+from bayes_pref.diagnostics.robust.robust_shares import RobustShares
 from bayes_pref.diagnostics.robust.shrunk_blocks import shrunk
 from bayes_pref.draws import stacked
 from bayes_pref.models.regressors import exposures
@@ -252,14 +252,15 @@ def test_a_context_that_is_left_out_is_named_and_corrected_for() -> None:
         context=["context_1"],
     )
     posterior = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, SHORT)
-    found = estimate(posterior, read_query(posterior))
-    tests = found.assumptions.set_index("assumption")
+    shares = RobustShares.of(posterior)
+    found = shares.table(shares.answers.query, shares.answered, 0.9)
+    tests = shares.assumptions().set_index("assumption")
     assert bool(tests.loc["contexts", "rejected"])
     assert tests.loc["contexts", "largest"] == "feature_1 x context_1"
     d, x = comparisons.difference, comparisons.context[:, 0]
     truth = expit(0.6 * d[:, 0] - 0.6 * d[:, 1] + 1.2 * d[:, 0] * x)  # all users are alike
     wrong, right = (
-        np.sqrt(((found.table[name] - truth) ** 2).mean()) for name in ("p_do", "p_do_robust")
+        np.sqrt(((found[name] - truth) ** 2).mean()) for name in ("p_do", "p_do_robust")
     )
     assert right < wrong / 2
 
@@ -278,4 +279,4 @@ def test_what_cannot_be_estimated_is_said_in_a_sentence() -> None:
     few = bp.simulate(users=11, comparisons=4, features=4, seed=0)
     posterior = made_posterior(few.comparisons, bp.HierarchicalReward(exposure=True))
     with pytest.raises(bp.DataError, match="11 users are too few for robust estimates with 4"):
-        estimate(posterior, read_query(posterior))
+        RobustShares.of(posterior)

@@ -30,7 +30,7 @@ _UNRELIABLE = 0.7  # Pareto k
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ExpectedAnswers:
     """Answers and what is expected of them.
 
     Attributes
@@ -54,7 +54,7 @@ class Answers:
     unreliable: int
 
 
-def expected_answers(posterior: Posterior) -> Answers:
+def expected_answers(posterior: Posterior) -> ExpectedAnswers:
     """Return the answers that a posterior was fitted to, and what it expects of new users.
 
     Of rankings and of the best and the worst, only the first choice of the best counts.
@@ -82,7 +82,7 @@ def expected_answers(posterior: Posterior) -> Answers:
         centre += np.einsum("nd,sdk,nk->sn", difference, population.slopes, h[user], optimize=True)
         chance = shares.chosen(part, centre, population.own(difference), factor)
         expected[part] = (weight[user].T * chance).sum(axis=0)
-    return Answers(query, made, expected, query.user, bad)
+    return ExpectedAnswers(query, made, expected, query.user, bad)
 
 
 def regressors(comparisons: Comparisons, *, curved: bool) -> FloatArray:

@@ -32,7 +32,7 @@ from bayes_pref.diagnostics.robust.shrunk_blocks import Shrunk, shrunk
 from bayes_pref.types import FloatArray, IntArray
 
 # Scale of the prior of how far log-odds are off, per sd of a direction.
-SCALE = 0.03
+SCALE = 0.02
 _STEPS = 6  # of Newton's method
 _RIDGE = 1e-9  # relative
 

@@ -1,54 +1,24 @@
 """`robust`: p_do and shifts that are right if the model or what users are shown is right.
 
 The estimand is the model's: for a pair with differences d, shown in context x, p_do is the share
-of all users who would choose left, p_obs that among the users who see x, shift = p_obs - p_do. The
-equations are in `robust_correction`.
-
-p_obs is corrected by the same coefficients, the columns in d and h at E(h | x) instead of 0: that
-regression over comparisons has x, its squares, and the covariates, which are then set to their mean
-over users, as in the back-door formula of the model. Intervals add the posterior variance of the
-model's share and that of the correction, on the log-odds scale for p_do.
+of all users who would choose left, p_obs that among the users who see x, shift = p_obs - p_do; for
+a set of alternatives, the shares that choose each. The equations are in `robust_correction`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit, ndtri
 
 from bayes_pref import settings
-from bayes_pref.data import Comparisons
-from bayes_pref.diagnostics.confounding.context_basis import ContextBasis
-from bayes_pref.diagnostics.confounding.exposure_distribution import draw_exposure
-from bayes_pref.diagnostics.confounding.shifts import PopulationDraws, most_draws
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
-from bayes_pref.diagnostics.robust.expected_answers import Answers, expected_answers
-from bayes_pref.diagnostics.robust.model_shares import ModelShares
-from bayes_pref.diagnostics.robust.residual_directions import BLOCKS, Directions
-from bayes_pref.diagnostics.robust.robust_correction import (
-    Correction,
-    correct,
-    corrected,
-    jacobian,
-)
-from bayes_pref.diagnostics.task_sets import one_row_a_task
+from bayes_pref.diagnostics.robust.robust_shares import RobustShares
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.messages import listed, printable
 from bayes_pref.posterior import Posterior
-from bayes_pref.types import FloatArray
-
-LEVEL = 0.01  # of the tests of all assumptions together
-_MEANING = {
-    "weights": "mean weights are what the fit says",
-    "curve": "link, lapses and the tails of users' weights",
-    "contexts": "contexts do not change what attributes are worth, beyond the model's products",
-    "exposure": "how preferences follow covariates and exposure",
-    "attributes": "rewards are linear in each attribute",
-}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,6 +44,17 @@ class RobustEstimates:
         Sentences on limits.
     interval
         Probability inside the intervals.
+    shares
+        The posterior behind it and its residuals.
+
+    Examples
+    --------
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+    >>> report = bp.diagnose(posterior, assessments=["preference", "confounding"], progress=False)
+    >>> found = bp.robust(report)
+    >>> found.sentence[:50]
+    'The model and the estimate without its assumptions'
     """
 
     comparisons: pd.DataFrame
@@ -81,6 +62,7 @@ class RobustEstimates:
     sentence: str
     notes: tuple[str, ...]
     interval: float
+    shares: RobustShares
 
     def summary(self) -> str:
         """Summarise in plain text: the sentence, and the test of each assumption."""
@@ -125,85 +107,24 @@ def robust(report: Report, *, interval: float = 0.9) -> RobustEstimates:
 
     Examples
     --------
-    >>> import bayes_pref as bp
-    >>> world = bp.simulate(users=40, confounding=0.5, seed=0)
-    >>> model = bp.HierarchicalReward(exposure=True)
-    >>> posterior = bp.fit(model, world.comparisons, bp.Gibbs(progress=False))
-    >>> report = bp.diagnose(posterior, assessments=["preference", "confounding"])
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+    >>> report = bp.diagnose(posterior, assessments=["preference", "confounding"], progress=False)
     >>> found = bp.robust(report)
     >>> found.assumptions["assumption"].tolist()
     ['weights', 'curve', 'contexts', 'exposure', 'attributes']
     """
     interval = settings.interval(interval)
     posterior, query = _fitted(report)
+    shares = RobustShares.of(posterior)
     known = [report.comparisons[name].to_numpy(np.float64) for name in ("p_do", "p_obs")]
-    found = estimate(posterior, query, interval, (known[0], known[1]))
-    apart = (found.table["p_do_robust"] - found.table["p_do"]).abs()
-    table = found.table.assign(agree=apart <= report.thresholds.shift)
+    found = shares.table(query, shares.model_at(query).with_means(known[0], known[1]), interval)
+    apart = (found["p_do_robust"] - found["p_do"]).abs()
+    table = pd.concat([query.keys(), found], axis=1).assign(agree=apart <= report.thresholds.shift)
+    assumptions = shares.assumptions()
     return RobustEstimates(
-        pd.concat([query.keys(), table], axis=1),
-        found.assumptions,
-        _sentence(table, found.assumptions, report),
-        found.notes,
-        interval,
+        table, assumptions, _sentence(table, assumptions, report), shares.notes(), interval, shares
     )
-
-
-class Estimated(NamedTuple):
-    """Numbers of `RobustEstimates`, without words."""
-
-    table: pd.DataFrame
-    assumptions: pd.DataFrame
-    notes: tuple[str, ...]
-
-
-def estimate(
-    posterior: Posterior,
-    query: Query,
-    interval: float = 0.9,
-    known: tuple[FloatArray, FloatArray] | None = None,
-) -> Estimated:
-    """Correct the shares of a posterior of a model with exposure.
-
-    Parameters
-    ----------
-    posterior
-        The posterior.
-    query
-        n comparisons, in its features.
-    interval
-        Probability inside the intervals.
-    known
-        (n,) each: its p_do and p_obs; None: they are computed here.
-    """
-    comparisons = posterior.comparisons
-    answers = expected_answers(posterior)
-    curved = "H" in posterior.draws
-    population = PopulationDraws.read(posterior, most_draws(posterior, query, curved=curved))
-    exposure = draw_exposure(
-        one_row_a_task(comparisons), len(population.mu), np.random.default_rng(0), curved=curved
-    )
-    unit = posterior.model.choice_model(comparisons).log_odds_per_unit
-    shares = ModelShares.at(population, exposure, answers.query, unit)
-    directions = Directions.of(
-        comparisons, answers.query, shares.log_odds(answers.query), shares.kappa
-    )
-    _require_users(directions, comparisons)
-    found = correct(
-        _columns(directions, answers.query, shares, directions.regressors[answers.user]),
-        directions.block,
-        answers.made - answers.expected,
-        shares.p_do,
-        answers.user,
-        answers.query,
-        len(BLOCKS),
-    )
-    same = np.array_equal(query.difference, answers.query.difference)
-    asked = shares if same else ModelShares.at(population, exposure, query, unit)
-    if known is not None:
-        asked = asked.with_means(*known)
-    table = pd.DataFrame(_estimates(directions, found, answers, query, asked, interval))
-    return Estimated(table, _assumptions(directions, found), _notes(directions, answers))
 
 
 def _fitted(report: Report) -> tuple[Posterior, Query]:
@@ -239,98 +160,6 @@ def _fitted(report: Report) -> tuple[Posterior, Query]:
     return posterior, replace(query, difference=features.expand(attributes, query.context))
 
 
-def _require_users(directions: Directions, comparisons: Comparisons) -> None:
-    if "weights" in directions.skipped:
-        raise DataError(
-            f"report: {comparisons.n_users} users are too few for robust estimates with "
-            f"{comparisons.n_features} features; at least {3 * comparisons.n_features} are needed"
-        )
-
-
-def _columns(
-    directions: Directions, query: Query, shares: ModelShares, regressors: FloatArray
-) -> FloatArray:
-    return directions.at(query, shares.log_odds(query), shares.kappa, regressors)
-
-
-def _estimates(
-    directions: Directions,
-    found: Correction,
-    answers: Answers,
-    query: Query,
-    shares: ModelShares,
-    interval: float,
-) -> dict[str, FloatArray]:
-    """Shares of the model, corrected ones, and their intervals."""
-    beta, covariance = found.shrunk.mean, found.shrunk.covariance
-    seen = _columns(directions, query, shares, _seen(directions, answers, query))
-    everyone = seen * directions.of_pairs
-    p_do = corrected(shares.p_do, everyone @ beta, query)
-    p_obs = corrected(shares.p_obs, seen @ beta, query)
-    slope = jacobian(p_do, everyone, query)
-    size = p_do * (1.0 - p_do)
-    own = shares.p_do_sd / (shares.p_do * (1.0 - shares.p_do))
-    sd = np.sqrt(own**2 + _quadratic(slope, covariance) / size**2)
-    away = float(ndtri(0.5 + interval / 2.0))
-    shift = p_obs - p_do
-    spread = np.sqrt(
-        shares.shift_sd**2 + _quadratic(jacobian(p_obs, seen, query) - slope, covariance)
-    )
-    return {
-        "p_do": shares.p_do,
-        "p_do_sd": shares.p_do_sd,
-        "p_do_robust": p_do,
-        "p_do_lower": expit(logit(p_do) - away * sd),
-        "p_do_upper": expit(logit(p_do) + away * sd),
-        "shift": shares.p_obs - shares.p_do,
-        "shift_robust": shift,
-        "shift_lower": shift - away * spread,
-        "shift_upper": shift + away * spread,
-    }
-
-
-def _seen(directions: Directions, answers: Answers, query: Query) -> FloatArray:
-    """E(h | x) at the contexts of a query (n, r), covariates being those of all users."""
-    basis = ContextBasis.of_data(answers.query.context)
-    h, known = directions.regressors[answers.user], directions.covariates
-    shown = _design(basis, answers.query.context)
-    design = np.hstack([shown, h[:, :known]])
-    slope = np.linalg.lstsq(design, h[:, known:], rcond=1e-8)[0]
-    out = np.zeros((len(query), h.shape[1]))
-    out[:, known:] = _design(basis, query.context) @ slope[: shown.shape[1]]
-    return out
-
-
-def _design(basis: ContextBasis, context: FloatArray) -> FloatArray:
-    return np.column_stack([np.ones(len(context)), basis(context)])
-
-
-def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:
-    return np.asarray(((rows @ matrix) * rows).sum(axis=1).clip(0.0))
-
-
-def _assumptions(directions: Directions, found: Correction) -> pd.DataFrame:
-    """Return the test of each assumption."""
-    error = np.abs(found.estimate) / np.sqrt(np.diag(found.variance))
-    largest = [
-        directions.names[int(np.argmax(np.where(directions.block == code, error, -1.0)))]
-        if (directions.block == code).any()
-        else ""
-        for code in range(len(BLOCKS))
-    ]
-    square = np.bincount(directions.block, found.shrunk.mean**2, minlength=len(BLOCKS))
-    return pd.DataFrame(
-        {
-            "assumption": BLOCKS,
-            "meaning": [_MEANING[name] for name in BLOCKS],
-            "p_value": found.p_values,
-            "size": np.sqrt(square),
-            "largest": largest,
-            "rejected": found.p_values <= LEVEL / len(BLOCKS),
-        }
-    )
-
-
 def _sentence(table: pd.DataFrame, assumptions: pd.DataFrame, report: Report) -> str:
     """Say whether both agree, and if not, on which assumption they disagree."""
     rows, apart = report.wording.rows, int((~table["agree"]).sum())
@@ -358,18 +187,3 @@ def _sentence(table: pd.DataFrame, assumptions: pd.DataFrame, report: Report) ->
         f"{agreed}; for the other {apart:,} residuals suggest more than that, but no assumption "
         f"is contradicted by itself {lowest}."
     )
-
-
-def _notes(directions: Directions, answers: Answers) -> tuple[str, ...]:
-    """Say what was not looked at, and of whom draws say too little."""
-    notes = []
-    if directions.skipped:
-        notes.append(
-            f"Users are too few to look for residuals that depend on {listed(directions.skipped)}."
-        )
-    if answers.unreliable:
-        notes.append(
-            f"{answers.unreliable:,} users say so much of the population that draws without them "
-            "are inaccurate (Pareto k above 0.7): the residuals of their answers may be too small."
-        )
-    return tuple(notes)
