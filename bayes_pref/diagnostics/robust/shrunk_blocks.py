@@ -50,7 +50,7 @@ def shrunk(estimate: FloatArray, variance: FloatArray, block: IntArray, scale: f
     --------
     >>> found = shrunk(np.array([0.1, 3.0]), 0.01 * np.eye(2), np.array([0, 1]), scale=0.03)
     >>> found.mean.round(2)
-    array([0.01, 2.99])
+    array([0.06, 2.99])
     """
     square = np.full(int(block.max(initial=-1)) + 1, 0.05**2)
     prior = np.log(_GRID) - np.log1p((_GRID / scale) ** 2)
