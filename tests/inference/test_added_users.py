@@ -42,12 +42,12 @@ def differences(
     ("model", "world"),
     [
         (bp.HierarchicalReward(), {"covariates": 1}),
-        (bp.HierarchicalReward(covariance="full"), {}),
+        pytest.param(bp.HierarchicalReward(covariance="full"), {}, marks=pytest.mark.long),
         (bp.HierarchicalReward(exposure=True), {"confounding": 0.6}),
         (bp.HierarchicalReward(exposure="flexible"), {"confounding": 0.6, "covariates": 1}),
-        (bp.HierarchicalReward(), {"ties": 0.3}),
+        pytest.param(bp.HierarchicalReward(), {"ties": 0.3}, marks=pytest.mark.long),
         (bp.HierarchicalReward(), {"alternatives": 4}),
-        (bp.HierarchicalReward(link="probit", lapse=True), {}),
+        pytest.param(bp.HierarchicalReward(link="probit", lapse=True), {}, marks=pytest.mark.long),
     ],
     ids=["covariates", "full", "exposure", "flexible", "ties", "tasks", "probit with lapses"],
 )

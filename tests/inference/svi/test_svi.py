@@ -34,8 +34,8 @@ def exact(world: bp.Comparisons) -> bp.Posterior:
 
 # The floors of the design: means within 0.3 sd, sds within 0.8 to 1.25. The Monte Carlo error of
 # 1,000 independent draws is 0.03 sd and 2 % beside that.
-@pytest.mark.slow
-@pytest.mark.parametrize("batch", [None, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.long  # of a normal model, and of items, it is every time
+@pytest.mark.parametrize("batch", [None, 10])
 def test_the_guide_auto_agrees_with_gibbs(
     world: bp.Comparisons, exact: bp.Posterior, batch: int | None
 ) -> None:
@@ -56,7 +56,7 @@ def test_the_guide_auto_agrees_with_gibbs(
     assert {finding.statistic for finding in posterior.findings} <= {"guide", "pareto_k"}
 
 
-@pytest.mark.long  # of a normal model it is every time
+@pytest.mark.long
 def test_mean_field_is_too_narrow_and_is_caught(world: bp.Comparisons, exact: bp.Posterior) -> None:
     with pytest.warns(bp.ConvergenceWarning) as caught:
         posterior = bp.fit(bp.HierarchicalReward(), world, svi(guide="mean_field"))
@@ -107,7 +107,8 @@ def test_every_structure_runs_with_every_guide(name: str, guide: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "guide", ["auto", "mean_field", pytest.param("low_rank", marks=pytest.mark.long)]
+    "guide",
+    ["mean_field", *(pytest.param(name, marks=pytest.mark.long) for name in ("auto", "low_rank"))],
 )
 def test_a_normal_model_of_ones_own_agrees_with_its_exact_posterior(guide: str) -> None:
     with warnings.catch_warnings():
