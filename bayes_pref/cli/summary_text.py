@@ -97,7 +97,9 @@ def in_options(finding: Finding, engine: str) -> str:
     """
     if not finding.settings:
         return finding.message
-    options = " ".join(f"--{name} {value}" for name, value in finding.settings.items())
+    options = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in finding.settings.items()
+    )
     return finding.message.replace(engine_call(engine, finding.settings), options)
 
 

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -78,7 +78,9 @@ def check(
     """
     labels, rhat, bulk, tail, finite = _statistics(draws)
     given = settings or {}
-    chains = _Chains(draws.sizes["draw"], engine, given.get("warmup"), given.get("thin", 1))
+    minutes = given.get("max_minutes") if given.get("until") else None
+    length = given.get("warmup"), given.get("thin", 1)
+    chains = _Chains(draws.sizes["draw"], engine, *length, minutes)
     interrupted = None if complete else _interrupted(chains.draws, steps)
     found = [interrupted, _not_finite(labels, finite), _stuck(rhat, finite, chains)]
     if pareto_k is None:
@@ -91,6 +93,43 @@ def check(
         ]
     found.append(_approximation(pareto_k))
     return tuple(finding for finding in found if finding is not None)
+
+
+class Worst(NamedTuple):
+    """The largest R-hat and the smallest effective sample size of all parameters that vary."""
+
+    rhat: float
+    ess: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether both checks pass; draws that are not finite, or never vary, are left to them."""
+        return not (self.rhat > RHAT or self.ess < ESS)
+
+
+def worst(draws: xr.Dataset) -> Worst:
+    """Find the worst statistics of chains, as `check` judges them.
+
+    Parameters
+    ----------
+    draws
+        Variables with dimensions ``chain``, ``draw`` and their own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> tau = np.random.default_rng(0).normal(size=(4, 1000, 1))
+    >>> draws = xr.Dataset({"tau": (("chain", "draw", "feature"), tau)}, {"feature": ["length"]})
+    >>> worst(draws).passes
+    True
+    """
+    _, rhat, bulk, tail, _ = _statistics(draws)
+    ess = np.minimum(bulk, tail)
+    judged = np.isfinite(rhat)
+    if not judged.any():
+        return Worst(1.0, math.inf)
+    return Worst(float(rhat[judged].max()), float(np.nanmin(ess[judged])))
 
 
 def warn(findings: Sequence[Finding]) -> None:
@@ -113,9 +152,12 @@ class _Chains:
     engine: str
     warmup: int | None
     thin: int
+    minutes: float | None = None  # of a run that gets as long as it needs to
 
-    def longer(self, factor: float = 2.0) -> dict[str, int]:
+    def longer(self, factor: float = 2.0) -> dict[str, Any]:
         """Settings of chains that are longer by this factor at least."""
+        if self.minutes is not None:
+            return {"until": "converged", "max_minutes": _rounded_up(4 * self.minutes)}
         settings = {"draws": _rounded_up(factor * self.draws)}
         if self.warmup is not None:
             settings["warmup"] = _rounded_up(2.0 * max(self.warmup, 250))
@@ -123,8 +165,10 @@ class _Chains:
             settings["thin"] = self.thin
         return settings
 
-    def advice(self, settings: Mapping[str, int]) -> str:
+    def advice(self, settings: Mapping[str, Any]) -> str:
         """Advise chains with these settings."""
+        if self.minutes is not None:
+            return f"give it more time, for example {engine_call(self.engine, settings)}"
         if not self.engine:
             return f"draw longer chains, {settings['draws']:,} draws each"
         return f"draw longer chains, for example {engine_call(self.engine, settings)}"

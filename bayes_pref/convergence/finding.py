@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Finding:
     threshold: float
     count: int
     message: str
-    settings: Mapping[str, int] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-def engine_call(engine: str, settings: Mapping[str, int]) -> str:
+def engine_call(engine: str, settings: Mapping[str, Any]) -> str:
     """Write an engine with its settings in Python, as the messages of findings do.
 
     Examples
@@ -50,4 +51,4 @@ def engine_call(engine: str, settings: Mapping[str, int]) -> str:
     >>> engine_call("Gibbs", {"draws": 2000, "thin": 4})
     'Gibbs(draws=2000, thin=4)'
     """
-    return f"{engine}({', '.join(f'{name}={value}' for name, value in settings.items())})"
+    return f"{engine}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"

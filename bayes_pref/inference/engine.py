@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import xarray as xr
 
 from bayes_pref import settings
+from bayes_pref.convergence.checks import Worst
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError, Unsupported
 from bayes_pref.inference.pyro_posterior import PyroPosterior
 from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.models.base import RewardModel
+
+Judge: TypeAlias = Callable[[RawDraws], Worst]
 
 
 class Program(ABC):
@@ -49,6 +52,18 @@ class Program(ABC):
             (chain, draw, ...) by site, of which the last of each chain are taken.
         """
         return self
+
+    def run_until(self, seed: int, judge: Judge) -> RawDraws:
+        """Draw for as long as the engine's settings ask for, which may depend on the draws.
+
+        Parameters
+        ----------
+        seed
+            See `run`.
+        judge
+            Returns the worst convergence statistics of the draws so far.
+        """
+        return self.run(seed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, overload
 
+import xarray as xr
+
 from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
@@ -16,6 +18,7 @@ from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models.base import RewardModel
@@ -61,8 +64,8 @@ def fit(
         The data: `Comparisons`, or the argument of a Pyro model of your own.
     engine
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
-        is `Gibbs` for logistic choices of Gaussian users, `SVI` where a network is to be trained,
-        and `NUTS` for the rest.
+        is ``bp.Gibbs(until="converged")`` for nearly all of them, `SVI` where a network is to be
+        trained, and `NUTS` for the rest.
     seed
         Makes the draws reproducible, whatever the number of cores and the state of torch, Pyro and
         NumPy. Fits may run in threads: of those that use Pyro, by `NUTS` and `SVI`, one at a time.
@@ -105,6 +108,7 @@ def fit(
     _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     with standard_numpy(), no_threads_of_a_parent():
         model.check(comparisons)
+<<<<<<< HEAD
         began = time.perf_counter()
         engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
         engine, program = first_prepared(engines, model, comparisons)
@@ -112,11 +116,17 @@ def fit(
             program = program.starting_at(_same_sites(start, model, comparisons).draws)
         drawn = program.run(seed)
         seconds = time.perf_counter() - began
+=======
+        start = time.perf_counter()
+        default = (Gibbs(until="converged"), NUTS(), SVI())
+        engine, program = first_prepared((engine,) if engine else default, model, comparisons)
+        drawn = program.run_until(
+            seed, lambda so_far: convergence.worst(_labelled(model, so_far, comparisons))
+        )
+        seconds = time.perf_counter() - start
+>>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
         comparisons = drawn.comparisons or comparisons
-        sites = model.variables(comparisons)
-        values = model.align(drawn.sites, comparisons)
-        values = without_item_level(values, sites, model.spec(comparisons), comparisons.features)
-        draws = label(values, sites, comparisons)
+        draws = _labelled(model, drawn, comparisons)
         stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
     convergence.warn(findings)
     return Posterior(
@@ -130,6 +140,7 @@ def fit(
     )
 
 
+<<<<<<< HEAD
 def _same_sites(start: Posterior, model: RewardModel, comparisons: Comparisons) -> Posterior:
     """Return the posterior to start at, or say why its draws are of something else."""
     _expect("start", start, Posterior, "bp.fit(...)")
@@ -144,6 +155,14 @@ def _same_sites(start: Posterior, model: RewardModel, comparisons: Comparisons) 
     if differs is not None:
         raise ModelError(f"start: it is the posterior of {differs}; leave start out")
     return start
+=======
+def _labelled(model: RewardModel, drawn: RawDraws, comparisons: Comparisons) -> xr.Dataset:
+    """Draws with labels, of what the data can identify."""
+    sites = model.variables(comparisons)
+    values = model.align(drawn.sites, comparisons)
+    values = without_item_level(values, sites, model.spec(comparisons), comparisons.features)
+    return label(values, sites, comparisons)
+>>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 
 
 def _expect(name: str, value: object, expected: type, example: str) -> None:

@@ -38,7 +38,11 @@ class Chain(ABC):
         self.rng = rng
         self.store = store
         self.done = 0
-        self.total = warmup + thin * len(store.theta)
+
+    @property
+    def total(self) -> int:
+        """Number of sweeps of the whole run."""
+        return self.warmup + self.thin * len(self.store.theta)
 
     @property
     def kept(self) -> int:
@@ -50,6 +54,23 @@ class Chain(ABC):
         """Whether the next sweep gives a draw."""
         after = self.done + 1 - self.warmup
         return after > 0 and after % self.thin == 0
+
+    def lengthen(self, factor: int, *, restart: bool) -> None:
+        """Ask for a longer run that keeps as many draws, with a longer thinning interval.
+
+        Parameters
+        ----------
+        factor
+            By which the thinning interval grows.
+        restart
+            Whether all sweeps so far become warm-up; if not, the draws so far are thinned.
+        """
+        self.thin *= factor
+        if restart:
+            self.warmup = self.done
+        else:
+            for array in self.store:
+                array[: self.kept] = array[factor - 1 :: factor][: self.kept]
 
     @abstractmethod
     def advance(self) -> int:
@@ -71,7 +92,8 @@ class Chain(ABC):
     def state(self) -> dict[str, Any]:
         """Return all that the next sweep depends on, as arrays and text."""
         generator = json.dumps(self.rng.bit_generator.state)
-        return {"done": self.done, "generator": generator, **self.arrays()}
+        place = {"done": self.done, "warmup": self.warmup, "thin": self.thin}
+        return {**place, "generator": generator, **self.arrays()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned.
@@ -87,11 +109,12 @@ class Chain(ABC):
             and np.asarray(own[name]).dtype.kind == np.asarray(state[name]).dtype.kind
             for name in own
         )
-        if not fits or not 0 <= int(state["done"]) <= self.total:
+        if not fits:
             raise ModelError(
                 "the checkpoint holds the state of another chain: delete it to start afresh"
             )
         self.done = int(state["done"])
+        self.warmup, self.thin = int(state["warmup"]), int(state["thin"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
         for name, array in self.arrays().items():
             array[...] = state[name]

@@ -9,21 +9,27 @@ population, and the first of `Gibbs.samplers` that accepts a model draws from it
 from __future__ import annotations
 
 import os
+<<<<<<< HEAD
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+=======
+from dataclasses import dataclass
+>>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 from pathlib import Path
-from threading import Event
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
 
+from bayes_pref import settings
+from bayes_pref.convergence.checks import ESS
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import Unsupported
-from bayes_pref.inference.engine import Program
+from bayes_pref.errors import ModelError, Unsupported
+from bayes_pref.inference.engine import Judge, Program
 from bayes_pref.inference.gibbs.chain import Chain
-from bayes_pref.inference.gibbs.finite import advance, numbers_kept
+from bayes_pref.inference.gibbs.finite import numbers_kept
 from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.lengthening import LengtheningRun
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
@@ -37,7 +43,6 @@ from bayes_pref.inference.mcmc import MCMC
 from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 from bayes_pref.inference.runtime.interrupts import largest_rectangle
-from bayes_pref.inference.runtime.threads import Tick, run_chains
 from bayes_pref.models.base import RewardModel
 from bayes_pref.types import FloatArray
 
@@ -56,6 +61,13 @@ class Gibbs(MCMC):
     ----------
     draws, chains, warmup, cores, thin, progress
         See `MCMC`; an iteration is one sweep over all parameters.
+    until
+        "converged": draw until R-hat is at most 1.01 and the effective sample size at least 400 for
+        every parameter, or the time is up. The run gets longer by a thinning interval that grows,
+        and keeps `draws` draws of each chain at most. None: a run of fixed length.
+    max_minutes
+        A run until converged is not made longer than this (minutes), but for its first `warmup` and
+        `draws`. Where the time is up first, the draws depend on the machine.
     checkpoint
         Folder in which a long run saves its state; the same call resumes from there after the
         process was killed or interrupted, and gives the same draws bit for bit. Deleted once the
@@ -93,11 +105,27 @@ class Gibbs(MCMC):
         GeneralSampler(),
     )
 
+    until: Literal["converged"] | None = None
+    max_minutes: float = 15.0
     checkpoint: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        super().__post_init__()
+        until = settings.optional(settings.one_of("converged"))
+        settings.check(self, until=until, max_minutes=settings.positive)
+        kept, least = self.chains * self.draws, int(2 * ESS)
+        if self.until and kept < least:
+            raise ModelError(
+                f"Gibbs(until='converged', draws={self.draws}, chains={self.chains}): keeps "
+                f"{kept} draws but expected {least} at least, for an effective sample size of "
+                f"{ESS:g}"
+            )
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""
-        return {key: value for key, value in super().settings().items() if key != "checkpoint"}
+        apart = {"checkpoint"} | ({"max_minutes", "until"} if self.until is None else set())
+        return {key: value for key, value in super().settings().items() if key not in apart}
 
     def prepare(self, model: RewardModel, comparisons: Comparisons) -> Program:
         """Read a model and its data; see `Engine.prepare`."""
@@ -111,7 +139,8 @@ class Gibbs(MCMC):
         for sampler in self.samplers:
             if sampler.unsupported(spec, choice_model, comparisons) is None:
                 problem = sampler.problem(spec, choice_model, comparisons)
-                return GibbsProgram(self, sampler, problem, self.checkpoint)
+                limit = self.max_minutes if self.until else None
+                return GibbsProgram(self, sampler, problem, self.checkpoint, limit)
         reasons = [
             str(sampler.unsupported(spec, choice_model, comparisons))
             for sampler in self.samplers
@@ -130,16 +159,29 @@ class GibbsProgram(Program):
         Its settings.
     sampler, problem
         The sampler, and the data and priors as it has read them.
+    until
+        "converged": draw until R-hat is at most 1.01 and the effective sample size at least 400 for
+        every parameter, or the time is up. The run gets longer by a thinning interval that grows,
+        and keeps `draws` draws of each chain at most. None: a run of fixed length.
+    max_minutes
+        A run until converged is not made longer than this (minutes), but for its first `warmup` and
+        `draws`. Where the time is up first, the draws depend on the machine.
     checkpoint
         Folder in which the run saves its state; None: it does not.
+<<<<<<< HEAD
     starts
         Draws at which the chains start, by site, one for each chain; None: overdispersed.
+=======
+    max_minutes
+        Of a run until converged; None: a run of fixed length.
+>>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
     """
 
     engine: MCMC
     sampler: Sampler[Any]
     problem: SamplerProblem
     checkpoint: str | os.PathLike[str] | None = None
+<<<<<<< HEAD
     starts: Sequence[Mapping[str, FloatArray]] | None = None
 
     def starting_at(self, draws: xr.Dataset) -> GibbsProgram:
@@ -153,16 +195,28 @@ class GibbsProgram(Program):
             for index in range(self.engine.chains)
         ]
         return replace(self, starts=starts)
+=======
+    max_minutes: float | None = None
+>>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 
     def run(self, seed: int) -> RawDraws:
-        """Run the chains; see `Program.run`."""
+        """Run the chains for the length of the settings; see `Program.run`."""
+        return self._saved_run(seed, None)
+
+    def run_until(self, seed: int, judge: Judge) -> RawDraws:
+        """Run the chains until they converge, if that is asked for; see `Program.run_until`."""
+        return self._saved_run(seed, None if self.max_minutes is None else judge)
+
+    def _saved_run(self, seed: int, judge: Judge | None) -> RawDraws:
         made = {name: np.empty(shape) for name, shape in self._shapes().items()}
         if self.checkpoint is None:
-            return self._run(Store(**made), seed, None)
+            return self._run(Store(**made), seed, None, judge)
         with self._checkpoint(Path(self.checkpoint), seed, made) as checkpoint:
-            return self._run(Store(**made), seed, checkpoint)
+            return self._run(Store(**made), seed, checkpoint, judge)
 
-    def _run(self, store: Store, seed: int, checkpoint: Checkpoint | None) -> RawDraws:
+    def _run(
+        self, store: Store, seed: int, checkpoint: Checkpoint | None, judge: Judge | None
+    ) -> RawDraws:
         engine = self.engine
         seeds = np.random.SeedSequence(seed).spawn(engine.chains)
         # Read here, not by the chains: NumPy parses a file's header as Python, and Python 3.11's
@@ -172,24 +226,28 @@ class GibbsProgram(Program):
             checkpoint.reserve()
         self.sampler.compile_ahead(self.problem)
 
-        def chain(index: int, tick: Tick, stop: Event) -> int:
+        def make(index: int) -> Chain:
             rng = np.random.default_rng(seeds[index])
             part = Store(*(np.asarray(array[index]) for array in store))
             with numbers_kept():
                 own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
+<<<<<<< HEAD
                 if self.starts is not None:
                     own.start_at(self.starts[index])
             return _run_chain(own, index, checkpoint, states[index], tick, stop)
+=======
+            state = states[index]
+            if state is not None:
+                own.restore(state)
+            return own
+>>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 
-        kept, complete = run_chains(
-            chain,
-            chains=engine.chains,
-            workers=engine.workers,
-            steps=engine.iterations,
-            title=f"Gibbs, {engine.chains} chains",
-            progress=engine.progress,
-        )
-        drawn = self._draws(store, kept, complete)
+        run = LengtheningRun(engine, make, checkpoint, self.max_minutes)
+        while True:
+            kept, complete = run.advance()
+            drawn = self._draws(store, kept, complete)
+            if not complete or judge is None or not run.lengthen(judge(drawn)):
+                break
         if checkpoint and complete:
             checkpoint.remove()
         return drawn
@@ -219,26 +277,10 @@ class GibbsProgram(Program):
     def _checkpoint(self, folder: Path, seed: int, arrays: dict[str, FloatArray]) -> Checkpoint:
         names = ("draws", "chains", "warmup", "thin")
         run = {name: getattr(self.engine, name) for name in names}
-        run |= {"seed": seed, "sampler": type(self.sampler).__name__, **self.problem.identity()}
+        run |= {
+            "until": getattr(self.engine, "until", None),
+            "seed": seed,
+            "sampler": type(self.sampler).__name__,
+            **self.problem.identity(),
+        }
         return Checkpoint(folder, run, arrays)
-
-
-def _run_chain(
-    chain: Chain,
-    index: int,
-    checkpoint: Checkpoint | None,
-    state: dict[str, Any] | None,
-    tick: Callable[[int], object],
-    stop: Event,
-) -> int:
-    """Run a chain to its end or until told to stop; returns the draws it has."""
-    if state is not None:
-        chain.restore(state)
-        tick(chain.done)
-    while chain.done < chain.total and not stop.is_set():
-        tick(advance(chain))
-        if checkpoint and checkpoint.due(index):
-            checkpoint.save(index, chain.state(), chain.kept)
-    if checkpoint:
-        checkpoint.save(index, chain.state(), chain.kept)
-    return chain.kept

@@ -3,7 +3,8 @@
 A folder holds, for each chain, a file to which its draws are appended and a small one with all that
 its next sweep depends on, replaced every few seconds. That state says how many draws belong to it
 and what their digest is, and carries a digest of its own, so that nothing damaged is ever used.
-Draws written after the last state are written again, with the same values. ``run.json`` says which
+Draws written after the last state are written again, with the same values. A chain that is made
+longer, and thins the draws it has, begins another file of draws. ``run.json`` says which
 run it all belongs to; it is written first and removed last, and files without it mean nothing.
 """
 
@@ -15,7 +16,6 @@ import io
 import json
 import os
 import re
-import stat
 import time
 import warnings
 from collections.abc import Mapping
@@ -28,14 +28,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.runtime.checkpoint_files import (
+    BINARY,
+    HEADER,
+    allocate,
+    open_regular,
+    read_regular,
+    replace_file,
+    write_at,
+)
 from bayes_pref.inference.runtime.folder_lock import FolderLock
 from bayes_pref.types import FloatArray
 
 SECONDS = 5.0  # between two states of a chain
-FORMAT = 2
-OURS = re.compile(r"(chain-\d+\.(state|draws)|run\.json)(\.part)?")
+FORMAT = 3
+OURS = re.compile(r"(chain-\d+\.(state|draws(-\d+)?)|run\.json)(\.part)?")
 _BLOCK = 2**23  # bytes of draws that are copied, hashed and written at once
-_HEADER = 32 + 8  # of a state: its digest and its length
 _LARGEST = 2**20  # bytes of run.json
 
 
@@ -68,6 +76,7 @@ class Checkpoint:
         self._files: dict[int, int] = {}
         self._digests = {chain: hashlib.blake2b(digest_size=32) for chain in range(self.n_chains)}
         self._written = dict.fromkeys(range(self.n_chains), 0)
+        self._file_number = dict.fromkeys(range(self.n_chains), 0)
         self._saved: dict[int, float] = {}
         self._told = False
         self._lock = FolderLock(folder, "run.lock")
@@ -83,7 +92,7 @@ class Checkpoint:
                 self._clear(only_parts=True)
             else:
                 self._clear()
-                _replace(self.folder / "run.json", self.about)
+                replace_file(self.folder / "run.json", self.about)
         except OSError as err:
             self._close()
             if made:
@@ -113,13 +122,14 @@ class Checkpoint:
             If the state or the draws that belong to it are damaged.
         """
         try:
-            content = _read(self._path(chain, "state"))
+            content = read_regular(self._path(chain, "state"))
             if content is None:
                 return None
             state = _parsed(content)
             if state is None or bytes(state.pop("_run")) != self._run_digest():
                 raise self._damaged(f"chain-{chain}.state")
             expected = bytes(state.pop("_digest"))
+            self._file_number[chain] = int(state.pop("_file_number"))
             self._read_draws(chain, int(state.pop("_kept")), expected)
         except OSError as err:
             raise self._unusable(err) from err
@@ -138,9 +148,7 @@ class Checkpoint:
         size = self.n_draws * self.row
         try:
             for chain in range(self.n_chains):
-                file = os.open(self._path(chain, "draws"), os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
-                self._files[chain] = file
-                _allocate(file, size)
+                self._open_draws(chain, size)
         except OSError as err:
             self._close_files()
             if not any(self._written.values()):  # nothing is lost with it
@@ -177,16 +185,30 @@ class Checkpoint:
                 "_run": np.frombuffer(self._run_digest(), np.uint8),
                 "_kept": kept,
                 "_digest": np.frombuffer(self._digests[chain].digest(), np.uint8),
+                "_file_number": self._file_number[chain],
             }
             buffer = io.BytesIO()
             np.savez(buffer, **state, **own)  # type: ignore[arg-type]
             content = buffer.getvalue()
             length = len(content).to_bytes(8, "little")
             seal = hashlib.sha256(length + content).digest()
-            _replace(self._path(chain, "state"), seal + length + content)
+            replace_file(self._path(chain, "state"), seal + length + content)
         except OSError as err:
             self._tell(f"could not be written ({err.strerror or err}): the run goes on without it")
         self._saved[chain] = time.monotonic()
+
+    def rewrite(self, chain: int, state: Mapping[str, Any], kept: int) -> None:
+        """Write a chain's state and its draws, which are other ones than before, to another file.
+
+        The old file goes once the state no longer speaks of it.
+        """
+        old = self._draws_path(chain)
+        os.close(self._files.pop(chain))
+        self._file_number[chain] += 1
+        self._written[chain], self._digests[chain] = 0, hashlib.blake2b(digest_size=32)
+        self.save(chain, state, kept)
+        if not self._told:
+            old.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the files, ``run.json`` last: the run is complete."""
@@ -200,16 +222,24 @@ class Checkpoint:
         except OSError as err:
             self._tell(f"could not be removed ({err.strerror or err}): delete it")
 
+    def _open_draws(self, chain: int, size: int) -> None:
+        """Open the file of a chain's draws, with room for all of them."""
+        file = os.open(self._draws_path(chain), os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+        self._files[chain] = file
+        allocate(file, size)
+
     def _append(self, chain: int, kept: int) -> None:
         """Write the draws since the last state."""
         parts = [each[chain].reshape(self.n_draws, -1) for each in self.arrays.values()]
         step = max(1, _BLOCK // max(1, self.row))
         start, digest = self._written[chain], self._digests[chain].copy()
+        if chain not in self._files:
+            self._open_draws(chain, self.n_draws * self.row)
         for first in range(start, kept, step):
             last = min(first + step, kept)
             block = np.concatenate([part[first:last] for part in parts], axis=1)
             view = block.data.cast("B") if block.size else memoryview(b"")
-            _write_at(self._files[chain], view, first * self.row)
+            write_at(self._files[chain], view, first * self.row)
             digest.update(view)
         if kept > start:
             os.fsync(self._files[chain])
@@ -217,14 +247,14 @@ class Checkpoint:
 
     def _read_draws(self, chain: int, kept: int, expected: bytes) -> None:
         """Read the draws that belong to a state into the arrays."""
-        name = f"chain-{chain}.draws"
+        name = self._draws_path(chain).name
         if not 0 <= kept <= self.n_draws:
             raise self._damaged(f"chain-{chain}.state")
         parts = [each[chain].reshape(self.n_draws, -1) for each in self.arrays.values()]
         ends = np.cumsum([part.shape[1] for part in parts])[:-1]
         step = max(1, _BLOCK // max(1, self.row))
         digest = hashlib.blake2b(digest_size=32)
-        file = _open_regular(self._path(chain, "draws"))
+        file = open_regular(self._draws_path(chain))
         if file is None:
             raise self._damaged(name)
         with os.fdopen(file, "rb") as source:
@@ -244,7 +274,7 @@ class Checkpoint:
         self._written[chain], self._digests[chain] = kept, digest
 
     def _check_run(self) -> None:
-        content = _read(self.folder / "run.json", _LARGEST)
+        content = read_regular(self.folder / "run.json", _LARGEST)
         if content == self.about:
             return
         try:
@@ -277,6 +307,10 @@ class Checkpoint:
     def _path(self, chain: int, what: str) -> Path:
         return self.folder / f"chain-{chain}.{what}"
 
+    def _draws_path(self, chain: int) -> Path:
+        number = self._file_number[chain]
+        return self._path(chain, f"draws-{number}" if number else "draws")
+
     def _run_digest(self) -> bytes:
         return hashlib.sha256(self.about).digest()
 
@@ -306,7 +340,6 @@ class Checkpoint:
         self._lock.release()
 
 
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -321,72 +354,10 @@ def digest(*arrays: NDArray[Any]) -> str:
 
 def _parsed(content: bytes) -> dict[str, Any] | None:
     """Arrays of a state, or None if it is not what was written."""
-    seal, length, rest = content[:32], content[32:_HEADER], content[_HEADER:]
+    seal, length, rest = content[:32], content[32:HEADER], content[HEADER:]
     if len(rest) != int.from_bytes(length, "little"):
         return None
     if hashlib.sha256(length + rest).digest() != seal:
         return None
     with np.load(io.BytesIO(rest), allow_pickle=False) as file:
         return dict(file)
-
-
-def _open_regular(path: Path) -> int | None:
-    """Open a file to read it, or return None if it is not there or is no file."""
-    try:
-        # Whoever opens a pipe without this flag waits for a writer.
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISREG(os.fstat(file).st_mode):
-        return file
-    os.close(file)
-    return None
-
-
-def _read(path: Path, largest: int | None = None) -> bytes | None:
-    """Content of a file, empty if it is no file or larger; None if it is not there."""
-    file = _open_regular(path)
-    if file is None:
-        return b"" if os.path.lexists(path) else None
-    with os.fdopen(file, "rb") as source:
-        header = source.read(_HEADER)
-        size = os.fstat(file).st_size
-        if largest is None:
-            largest = _HEADER + int.from_bytes(header[32:], "little")
-        return header + source.read() if size <= largest else b""
-
-
-def _allocate(file: int, size: int) -> None:
-    """Have the file system set bytes aside, where it can."""
-    if not size or not hasattr(os, "posix_fallocate"):  # macOS and Windows have none
-        return
-    try:
-        os.posix_fallocate(file, 0, size)
-    except OSError as err:
-        if err.errno not in {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}:
-            raise
-
-
-def _write_at(file: int, view: memoryview, offset: int) -> None:
-    """Write all of it: the system may take less at once."""
-    while view:
-        if hasattr(os, "pwrite"):
-            done = os.pwrite(file, view, offset)
-        else:  # Windows
-            os.lseek(file, offset, os.SEEK_SET)
-            done = os.write(file, view)
-        view, offset = view[done:], offset + done
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole under another name, then give it its own."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

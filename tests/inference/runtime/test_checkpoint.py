@@ -61,12 +61,27 @@ def test_a_killed_run_resumes_to_the_same_draws_bit_for_bit(tmp_path: Path) -> N
     assert not folder.exists()  # a complete run leaves nothing behind
 
 
-@pytest.mark.parametrize("model", [bp.PooledReward(), bp.HierarchicalReward()], ids=repr)
+SHORT = {"draws": 60, "warmup": 50}
+CONVERGED = {"draws": 400, "warmup": 5, "until": "converged"}
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "every"),
+    [
+        (bp.PooledReward(), SHORT, 5),
+        (bp.HierarchicalReward(), SHORT, 5),
+        (bp.HierarchicalReward(), CONVERGED, 301),
+    ],
+    ids=["pooled", "hierarchical", "until converged"],
+)
 def test_a_chain_goes_on_from_its_state_in_warm_up_and_after(
-    model: bp.RewardModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: bp.RewardModel,
+    settings: dict,
+    every: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
-    settings = {"draws": 60, "warmup": 50}
     whole = fit(model, **settings)
     saves = itertools.count(1)  # chains save from threads of their own: each takes its number
     save = checkpoints.Checkpoint.save
@@ -76,7 +91,7 @@ def test_a_chain_goes_on_from_its_state_in_warm_up_and_after(
 
     def save_and_die(self: checkpoints.Checkpoint, chain: int, state: dict, kept: int) -> None:
         save(self, chain, state, kept)
-        if next(saves) % 5 == 0:
+        if next(saves) % every == 0:
             raise CrashError
 
     monkeypatch.setattr(checkpoints.Checkpoint, "save", save_and_die)

@@ -1,0 +1,94 @@
+"""A run until converged: long enough, no longer than its time, the same whatever the cores."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from cases import small_comparisons
+
+import bayes_pref as bp
+from bayes_pref.convergence.checks import Worst
+from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.lengthening import LengtheningRun
+
+FEW = {"draws": 400, "warmup": 20, "chains": 2, "progress": False}
+
+
+def until(**settings: object) -> bp.Gibbs:
+    return bp.Gibbs(**{**FEW, "until": "converged", **settings})
+
+
+class Counting(Chain):
+    """A chain whose draws are the numbers of its sweeps."""
+
+    def arrays(self) -> dict:
+        return {}
+
+    def advance(self) -> int:
+        if self.keeps:
+            for array in self.store:
+                array[self.kept] = self.done + 1
+        self.done += 1
+        return 1
+
+
+def counted(draws: int) -> Chain:
+    store = Store(np.zeros((draws, 1)), np.zeros((draws, 1, 1)), np.zeros((draws, 2)))
+    return Counting(10, 2, np.random.default_rng(0), store)
+
+
+def test_draws_are_evenly_spaced_after_a_run_was_lengthened_and_after_a_restart() -> None:
+    engine = bp.Gibbs(draws=20, warmup=10, thin=2, chains=1, progress=False)
+    run = LengtheningRun(engine, lambda _: counted(20), None, max_minutes=1.0)
+    assert run.advance() == ([20], True)
+    agreeing, apart = Worst(1.0, 250.0), Worst(1.2, 399.0)
+    assert run.lengthen(agreeing)  # twice as long: a quarter more than 400 is needed
+    assert run.advance() == ([20], True)
+    chain = run.chains[0]
+    first = chain.store.theta[:, 0]
+    assert np.array_equal(first, 10 + chain.thin * np.arange(1, 21))
+    assert chain.thin == 4
+    assert chain.warmup == 10
+    end = chain.done
+    assert run.lengthen(apart)
+    assert run.advance() == ([20], True)
+    assert np.array_equal(chain.store.theta[:, 0], end + 8 * np.arange(1, 21))
+    assert not run.lengthen(Worst(1.01, 400.0))
+
+
+def test_a_run_is_not_made_longer_than_its_time() -> None:
+    engine = bp.Gibbs(draws=20, warmup=10, thin=2, chains=1, progress=False)
+    run = LengtheningRun(engine, lambda _: counted(20), None, max_minutes=1e-9)
+    run.advance()
+    assert not run.lengthen(Worst(1.2, 10.0))
+    assert run.advance() == ([20], True)
+
+
+@pytest.mark.slow
+def test_a_run_that_would_warn_converges_and_does_not_depend_on_the_cores() -> None:
+    comparisons, model = small_comparisons(), bp.HierarchicalReward()
+    with pytest.warns(bp.ConvergenceWarning):
+        bp.fit(model, comparisons, bp.Gibbs(**FEW))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, two = (bp.fit(model, comparisons, until(cores=cores)) for cores in (1, 2))
+    assert one.findings == ()
+    assert one.draws.identical(two.draws)
+    assert one.draws.sizes["draw"] == FEW["draws"]
+
+
+def test_what_had_too_little_time_says_how_to_give_it_more() -> None:
+    with pytest.warns(bp.ConvergenceWarning, match="more time, for example Gibbs.until='conv") as w:
+        bp.fit(bp.HierarchicalReward(), small_comparisons(), until(max_minutes=1e-6))
+    assert "max_minutes=" in str(w[0].message)
+
+
+def test_too_few_draws_for_convergence_are_refused() -> None:
+    with pytest.raises(bp.ModelError, match="keeps 200 draws but expected 800 at least"):
+        until(draws=100)
+    with pytest.raises(bp.ModelError, match=r"Gibbs\(until='convergd'\)"):
+        until(until="convergd")
+    assert "until" not in bp.Gibbs().settings()
