@@ -108,23 +108,15 @@ def fit(
     _expect("comparisons", comparisons, Comparisons, "bp.Comparisons.from_frame(...)")
     with standard_numpy(), no_threads_of_a_parent():
         model.check(comparisons)
-<<<<<<< HEAD
         began = time.perf_counter()
-        engines = (Gibbs(), NUTS(), SVI()) if engine is None else (engine,)
+        engines = (Gibbs(until="converged"), NUTS(), SVI()) if engine is None else (engine,)
         engine, program = first_prepared(engines, model, comparisons)
         if start is not None:
             program = program.starting_at(_same_sites(start, model, comparisons).draws)
-        drawn = program.run(seed)
-        seconds = time.perf_counter() - began
-=======
-        start = time.perf_counter()
-        default = (Gibbs(until="converged"), NUTS(), SVI())
-        engine, program = first_prepared((engine,) if engine else default, model, comparisons)
         drawn = program.run_until(
             seed, lambda so_far: convergence.worst(_labelled(model, so_far, comparisons))
         )
-        seconds = time.perf_counter() - start
->>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
+        seconds = time.perf_counter() - began
         comparisons = drawn.comparisons or comparisons
         draws = _labelled(model, drawn, comparisons)
         stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
@@ -140,7 +132,6 @@ def fit(
     )
 
 
-<<<<<<< HEAD
 def _same_sites(start: Posterior, model: RewardModel, comparisons: Comparisons) -> Posterior:
     """Return the posterior to start at, or say why its draws are of something else."""
     _expect("start", start, Posterior, "bp.fit(...)")
@@ -155,14 +146,14 @@ def _same_sites(start: Posterior, model: RewardModel, comparisons: Comparisons) 
     if differs is not None:
         raise ModelError(f"start: it is the posterior of {differs}; leave start out")
     return start
-=======
+
+
 def _labelled(model: RewardModel, drawn: RawDraws, comparisons: Comparisons) -> xr.Dataset:
     """Draws with labels, of what the data can identify."""
     sites = model.variables(comparisons)
     values = model.align(drawn.sites, comparisons)
     values = without_item_level(values, sites, model.spec(comparisons), comparisons.features)
     return label(values, sites, comparisons)
->>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 
 
 def _expect(name: str, value: object, expected: type, example: str) -> None:

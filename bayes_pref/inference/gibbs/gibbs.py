@@ -9,12 +9,8 @@ population, and the first of `Gibbs.samplers` that accepts a model draws from it
 from __future__ import annotations
 
 import os
-<<<<<<< HEAD
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-=======
-from dataclasses import dataclass
->>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -140,7 +136,7 @@ class Gibbs(MCMC):
             if sampler.unsupported(spec, choice_model, comparisons) is None:
                 problem = sampler.problem(spec, choice_model, comparisons)
                 limit = self.max_minutes if self.until else None
-                return GibbsProgram(self, sampler, problem, self.checkpoint, limit)
+                return GibbsProgram(self, sampler, problem, self.checkpoint, max_minutes=limit)
         reasons = [
             str(sampler.unsupported(spec, choice_model, comparisons))
             for sampler in self.samplers
@@ -159,30 +155,20 @@ class GibbsProgram(Program):
         Its settings.
     sampler, problem
         The sampler, and the data and priors as it has read them.
-    until
-        "converged": draw until R-hat is at most 1.01 and the effective sample size at least 400 for
-        every parameter, or the time is up. The run gets longer by a thinning interval that grows,
-        and keeps `draws` draws of each chain at most. None: a run of fixed length.
-    max_minutes
-        A run until converged is not made longer than this (minutes), but for its first `warmup` and
-        `draws`. Where the time is up first, the draws depend on the machine.
     checkpoint
         Folder in which the run saves its state; None: it does not.
-<<<<<<< HEAD
     starts
         Draws at which the chains start, by site, one for each chain; None: overdispersed.
-=======
     max_minutes
         Of a run until converged; None: a run of fixed length.
->>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
     """
 
     engine: MCMC
     sampler: Sampler[Any]
     problem: SamplerProblem
     checkpoint: str | os.PathLike[str] | None = None
-<<<<<<< HEAD
     starts: Sequence[Mapping[str, FloatArray]] | None = None
+    max_minutes: float | None = None
 
     def starting_at(self, draws: xr.Dataset) -> GibbsProgram:
         """Return the program with chains that start at draws; see `Program.starting_at`."""
@@ -195,9 +181,6 @@ class GibbsProgram(Program):
             for index in range(self.engine.chains)
         ]
         return replace(self, starts=starts)
-=======
-    max_minutes: float | None = None
->>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 
     def run(self, seed: int) -> RawDraws:
         """Run the chains for the length of the settings; see `Program.run`."""
@@ -231,16 +214,12 @@ class GibbsProgram(Program):
             part = Store(*(np.asarray(array[index]) for array in store))
             with numbers_kept():
                 own = self.sampler.chain(self.problem, engine.warmup, engine.thin, rng, part)
-<<<<<<< HEAD
                 if self.starts is not None:
                     own.start_at(self.starts[index])
-            return _run_chain(own, index, checkpoint, states[index], tick, stop)
-=======
             state = states[index]
             if state is not None:
                 own.restore(state)
             return own
->>>>>>> 73f11a6 (Gibbs until converged, the default of fit: the run gets longer by a growing thinning interval until R-hat and effective sample sizes pass, or the time is up)
 
         run = LengtheningRun(engine, make, checkpoint, self.max_minutes)
         while True:
