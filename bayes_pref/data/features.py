@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,6 +94,10 @@ class Features:
         Where items have rewards: how many of the attributes, the last ones, are no items.
     context_codings
         Of contexts that are words, or numbers on another scale, in the caller's tables.
+    sources
+        The columns that the features were read from, by their role: "left" and "right", or "task"
+        and "item", and the id of the outside option, "none" (empty: without rows). Empty where
+        columns are named as the features. It does not count when features are compared.
 
     Raises
     ------
@@ -119,6 +123,7 @@ class Features:
     codings: tuple[Coding, ...] = ()
     beside: int = 0
     context_codings: tuple[Coding, ...] = ()
+    sources: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse names that are ambiguous or unknown."""
@@ -211,6 +216,11 @@ class Features:
             made[np.ix_(places, places)] = coding.contrasts
         return made
 
+    def read_from(self, **sources: Sequence[str]) -> Features:
+        """Return the features with the columns that they were read from, by role."""
+        kept = tuple((role, tuple(columns)) for role, columns in sources.items())
+        return replace(self, sources=kept)
+
     def matrix(self, frame: TableLike, *, name: str = "") -> FloatArray:
         """Read the features of items (or of differences) from a table, by column name.
 
@@ -244,14 +254,14 @@ class Features:
         """
         table = with_coded(Table.read(frame, name), self.context_codings)
         self.require(table)
-        return self.expand(self._attributes(table), self._used_contexts(table))
+        return self.expand(self._attributes(table), self.used_contexts(table))
 
     def difference_matrix(self, frame: TableLike, *, name: str = "") -> FloatArray:
         """Read differences of features from a table: as `matrix`, with columns of `differences`."""
         table = with_coded(Table.read(frame, name), self.context_codings)
-        return self.expand(self.differences(table), self._used_contexts(table))
+        return self.expand(self.differences(table), self.used_contexts(table))
 
-    def _used_contexts(self, table: Table) -> FloatArray:
+    def used_contexts(self, table: Table) -> FloatArray:
         """(m, q) contexts that take part in an interaction, and 0 for the others."""
         used = tuple(dict.fromkeys(context for _, context in self.interactions))
         contexts = np.zeros((len(table.frame), len(self.contexts)))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.draws import thin
 from bayes_pref.errors import DataError, ModelError
@@ -199,7 +200,7 @@ class Choosing(AverageEffects):
         weights = thin(self._weights(None)[0], _SAMPLES).isel(user=some)
         return GroupChoice.of(weights, matrix, labels, members, interval)
 
-    def _require_one_context(self, items: Items, sets: IntArray) -> None:
+    def _require_one_context(self, items: Items, sets: IntArray, argument: str = "items") -> None:
         """Refuse items that are offered together in different contexts.
 
         `sets` are (n,) codes of what is offered together.
@@ -207,17 +208,19 @@ class Choosing(AverageEffects):
         used = list(dict.fromkeys(context for _, context in self.comparisons.features.interactions))
         if not used or not is_table(items):
             return
-        table = Table.read(cast(TableLike, items), "items")
+        table = Table.read(cast(TableLike, items), argument)
+        table = with_coded(table, self.comparisons.features.context_codings)
         names = [name for name in used if name in table.frame.columns]
         context = table.numbers(names)
         first = np.unique(sets, return_index=True)[1][sets]
         apart = context != context[first]
         if apart.any():
             row, column = np.argwhere(apart)[0]
+            one, other = (shown(table.frame.index[at]) for at in (row, first[row]))
             raise DataError(
-                f"items, column {names[column]!r}: row {shown(table.frame.index[row])} differs "
-                f"from row {shown(table.frame.index[first[row]])}, and both are offered together",
-                "items are compared in one context",
+                f"{argument}, column {names[column]!r}: row {one} differs from row {other}, and "
+                "both are offered together",
+                "what is compared has one context",
             )
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
-from bayes_pref.posterior.choosing import Choosing
 from bayes_pref.posterior.estimates import (
     describe_chances,
     describe_choices,
@@ -30,6 +29,7 @@ from bayes_pref.posterior.estimates import (
     parameter_frame,
 )
 from bayes_pref.posterior.own_choices import of_known_and_new
+from bayes_pref.posterior.predicting import Predicting
 from bayes_pref.posterior.predictions import describe_rows
 from bayes_pref.posterior.queries import (
     AVERAGE,
@@ -47,7 +47,7 @@ from bayes_pref.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Choosing):
+class Posterior(Predicting):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,

@@ -101,6 +101,18 @@ class TaskColumns:
         """Whether the outside option has a feature; without attributes it is an item as others."""
         return self.none is not None and bool(self.attributes or self.items)
 
+    def sources(self) -> dict[str, list[str]]:
+        """Columns as `Features.sources` has them."""
+        found = {"task": [self.task]}
+        item = self.items or (None if self.attributes else self.alternative)
+        if item is not None:
+            found["item"] = [str(item)]
+        if self.alternative is not None:
+            found["alternative"] = [str(self.alternative)]
+        if self.none is not None:
+            found["none"] = [] if self.none is True else [str(self.none)]
+        return found
+
     def roles(self) -> dict[str, list[str]]:
         """Columns of each role."""
         single = ("user", "task", "choice", "best", "worst", "rank", "alternative", "availability")

@@ -198,9 +198,10 @@ class FrameReader:
             options.require((), "differences are numbers: give left= and right= instead")
         codings = options.learn_all(table, attributes, ours, theirs) if ours else {}
         values, beside = _sides(table, given, attributes, codings, ours, theirs)
+        described = coded_features(attributes, codings, contexts, interactions, of_contexts)
         parts = group_rows(
             table,
-            coded_features(attributes, codings, contexts, interactions, of_contexts),
+            described.read_from(left=ours, right=theirs) if ours else described,
             values,
             user=user,
             choice=choice,

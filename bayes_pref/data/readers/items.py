@@ -177,6 +177,7 @@ class ItemsReader:
             difference = np.hstack([difference, occasion.differences(table, codings)])
         described = described or Catalogue.of_labels(pairs.catalogue.index, options)
         features = described.features(contexts, interactions, of_contexts)
+        features = features.read_from(left=[left], right=[right])
         parts = group_rows(
             table,
             features,

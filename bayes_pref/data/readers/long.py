@@ -210,7 +210,7 @@ def task_parts(
     kept = table.frame[names].iloc[sets.row[first]].set_axis(label)
     return group_rows(
         Table(kept.assign(**{columns.answer: choice}), table.name),
-        features,
+        features.read_from(**columns.sources()),
         differences(values, of[first], of[second]),
         user=columns.user,
         choice=columns.answer,

@@ -140,7 +140,9 @@ class RankingsReader:
         rows = table.frame[[user, *contexts, *weights.columns]].iloc[stages.better].set_axis(label)
         parts = group_rows(
             Table(rows.assign(**{rank: 1.0}), table.name),
-            catalogue.features(contexts, interactions, of_contexts),
+            catalogue.features(contexts, interactions, of_contexts).read_from(
+                task=[ranking], item=[item]
+            ),
             differences(catalogue.values(), code[stages.better], code[stages.worse]),
             right=None if items is None else catalogue.values()[code[stages.worse]],
             user=user,
