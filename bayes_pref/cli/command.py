@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 import click
 
-from bayes_pref.messages import printable
+from bayes_pref.errors import DataError
+from bayes_pref.messages import closest, printable
 
 DONE = 0
 NEEDS_ATTENTION = 1  # done, and something that --fail-on names was found
 REFUSED = 2
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 SAVED = "posterior.nc"  # a posterior in a folder of results
+CONVERGENCE = "convergence"  # what --fail-on calls a check of convergence that failed
 CONFIG = "config.toml"  # the settings that it was made with
 
 interval_option = click.option(
@@ -31,9 +33,43 @@ interval_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON instead of text"
 )
+fail_option = click.option(
+    "--fail-on",
+    metavar="NAME,...",
+    default="",
+    help="End with status 1 if one of these was found, such as convergence",
+)
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Write into a folder, or over a file, that exists"
 )
+
+
+def failing(fail_on: str, known: Iterable[str]) -> frozenset[str]:
+    """Return what ``--fail-on`` names.
+
+    Parameters
+    ----------
+    fail_on
+        Names, separated by commas.
+    known
+        The names that there are.
+
+    Raises
+    ------
+    DataError
+        If a name is unknown.
+
+    Examples
+    --------
+    >>> failing("confounded,convergance", ["confounded", "convergence"])
+    Traceback (most recent call last):
+    bayes_pref.errors.DataError: --fail-on: there is no 'convergance'; did you mean 'convergence'?
+    """
+    names = frozenset(name.strip() for name in fail_on.split(",") if name.strip())
+    for name in sorted(names.difference(known)):
+        there = closest(name, known) or f"; there are {', '.join(known)}"
+        raise DataError(f"--fail-on: there is no {name!r}{there}")
+    return names
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bayes_pref.cli.subcommand import subcommand
 
 @subcommand(
     "demo",
+    short_help="Fit a small simulated world, beside its truth.",
     help="Fit a small simulated world and print the truth beside the estimates.",
     examples=[("In about a minute, with plots in demo/:", "bayes-pref demo")],
 )

@@ -18,6 +18,10 @@ from bayes_pref.errors import BayesPrefError
 class _Commands(click.Group):
     """The subcommands; what ends one of them early is told in one line."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the subcommands, in the order in which they are used."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

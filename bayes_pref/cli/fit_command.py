@@ -6,11 +6,9 @@ from typing import Any
 
 import click
 
-from bayes_pref.cli.command import interval_option, json_option, overwrite_option
+from bayes_pref.cli.command import fail_option, interval_option, json_option, overwrite_option
 from bayes_pref.cli.groups import DATA, ENGINE, FIT, MODEL, format_option
 from bayes_pref.cli.subcommand import subcommand
-
-CONVERGENCE = "convergence"
 
 
 @subcommand(
@@ -53,12 +51,7 @@ CONVERGENCE = "convergence"
 @overwrite_option
 @format_option
 @interval_option
-@click.option(
-    "--fail-on",
-    type=click.Choice([CONVERGENCE]),
-    multiple=True,
-    help="End with status 1 if a check of convergence failed",
-)
+@fail_option
 @json_option
 def fit(**options: Any) -> int:
     """Fit a model."""

@@ -13,11 +13,13 @@ from typing import Any
 from bayes_pref import plots, settings
 from bayes_pref.cli.command import (
     CONFIG,
+    CONVERGENCE,
     DONE,
     INTERRUPTED,
     NEEDS_ATTENTION,
     SAVED,
     Screen,
+    failing,
     stop,
 )
 from bayes_pref.cli.groups import ENGINES
@@ -53,7 +55,7 @@ def fit_table(
     overwrite: bool,
     file_format: str | None,
     interval: float,
-    fail_on: tuple[str, ...],
+    fail_on: str,
     as_json: bool,
 ) -> int:
     """Fit a model to a table of comparisons and write the results.
@@ -77,6 +79,7 @@ def fit_table(
         If the tables, the options or the folder cannot be used; the message says what to mend.
     """
     begin, screen = time.perf_counter(), Screen(as_json)
+    named = failing(fail_on, [CONVERGENCE])
     settings.interval(interval)
     reward = public(str(model.owner))(**model.given)
     engines = possible_engines(engine)
@@ -89,8 +92,8 @@ def fit_table(
         screen.say(f"{described(read, file, data)}\n\n{first}\n")
         posterior = _drawn(reward, read.comparisons, sampler, fit["seed"])
     posterior = _saved(folder, posterior)
-    named = {"file": file, "file_format": file_format, "interval": interval}
-    folder.text(CONFIG, given_text(named, (data, model, engine, fit)))
+    own = {"file": file, "file_format": file_format, "interval": interval}
+    folder.text(CONFIG, given_text(own, (data, model, engine, fit)))
     _write(folder, posterior, interval)
     screen.say(summary_text(posterior, interval))
     _draw(folder, posterior, interval)  # last: neither draws nor numbers depend on pictures
@@ -103,7 +106,7 @@ def fit_table(
         return stop(
             f"interrupted; the {kept:,} draws so far of each chain are written", INTERRUPTED
         )
-    return NEEDS_ATTENTION if fail_on and posterior.findings else DONE
+    return NEEDS_ATTENTION if named and posterior.findings else DONE
 
 
 def possible_engines(engine: ChosenOptions) -> list[Engine]:
@@ -190,7 +193,8 @@ def _next_steps(folder: OutputFolder, posterior: Posterior, seconds: float) -> s
         [
             paragraph(f"Written to {folder.path} in {seconds:.0f} s in all: {files}"),
             "",
-            f"Next: bayes-pref show {folder.path}, or in Python:",
+            f"Next: bayes-pref diagnose {folder.path}, or bayes-pref report {folder.path} "
+            "--out report, or in Python:",
             "",
             "  import bayes_pref as bp",
             f"  posterior = bp.Posterior.load({saved.as_posix()!r})",

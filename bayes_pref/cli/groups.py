@@ -113,6 +113,62 @@ ENGINE = Group(
     switch_help="How to draw (default: the first of these that can draw from the model)",
 )
 FIT = Group("fit", "Fit", {"fit": "fit"}, leave_out=frozenset({"model", "comparisons", "engine"}))
+DIAGNOSE = Group(
+    "diagnose",
+    "Diagnosis",
+    {"diagnose": "diagnose"},
+    leave_out=frozenset(
+        {"posterior", "comparisons", "prompts", "thresholds", "progress", "engine", "graph"}
+    ),
+    texts={
+        "seed": "Random seed",
+        "verdicts": "The verdicts that can be given, in order of precedence",
+        "assessments": "The assessments to make: preference, confounding, identifiability, "
+        "borrowing, overlap, answering, sensitivity (default: all)",
+    },
+)
+THRESHOLDS = Group("thresholds", "Thresholds of the verdicts", {"Thresholds": "Thresholds"})
+EVALUATE = Group(
+    "evaluate",
+    "Held-out scores",
+    {"evaluate": "evaluate"},
+    leave_out=frozenset({"posterior", "held_out"}),
+)
+LOO = Group(
+    "loo",
+    "Leaving out",
+    {"loo": "loo"},
+    leave_out=frozenset({"posterior"}),
+    texts={"by": "comparison, task or user: what is left out at a time"},
+)
+RECOMMEND = Group(
+    "recommend",
+    "Questions",
+    {"recommend": "recommend"},
+    leave_out=frozenset({"source", "candidates"}),
+    texts={
+        "goal": "What to learn about: flagged comparisons (which are diagnosed first), users, "
+        "population, or a contrast such as length=1 (default: users)",
+        "users": "Users who can be asked (default: all); new: new users only",
+        "cost": "Column of CANDIDATES with the cost of each question",
+    },
+)
+AUDIT = Group("audit", "Audit", {"audit": "audit"}, leave_out=frozenset({"comparisons", "graph"}))
+SIMULATE = Group(
+    "simulate",
+    "World",
+    {"simulate": "simulate"},
+    texts={
+        "features": "How many features, or their names",
+        "contexts": "How many contexts, or their names",
+        "covariates": "How many covariates of users, or their names",
+        "ties": "Expected share of ties",
+        "lapses": "Expected share of answers made by tossing a coin",
+        "factors": "Number of directions along which users differ in addition",
+        "factor_sd": "Standard deviation of users along each of these",
+        "none": "Whether a task has an outside option, too",
+    },
+)
 
 format_option = click.option(
     "--format",

@@ -21,6 +21,8 @@ from bayes_pref.messages import closest
 
 # Given once, these are meant for all of the groups that have them.
 _SHARED = frozenset({"seed"})
+# Before the name of a plain option, so that it is no name of a subcommand's own.
+_ANY = "any"
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +174,8 @@ def choose(
     configured
         Tables of a configuration file, by group.
     lenient
-        Groups in which a parameter without a default may be missing.
+        Groups of which the rest is known from elsewhere: nobody is chosen by default, and a
+        parameter without a default may be missing.
 
     Returns
     -------
@@ -188,7 +191,8 @@ def choose(
     for group in groups:
         table = dict(configured.get(group.name, {}))
         named = table.pop(group.key, None) if group.switch else None
-        owner = given.get(f"{group.name}__{group.key}") or named or group.default
+        default = None if group.name in lenient else group.default
+        owner = given.get(f"{group.name}__{group.key}") or named or default
         if not group.switch:
             [owner] = group.owners
         if owner is not None and owner not in group.owners:
@@ -202,7 +206,7 @@ def choose(
         for group in having if len(having) > 1 else ():
             if (words := given.get(f"{group.name}__{name}")) is not None:
                 values[group.name][name] = _read(group, owners[group.name], name, words)
-        if (words := given.get(name)) is not None:
+        if (words := given.get(f"{_ANY}__{name}")) is not None:
             for group in _meant(name, having, owners):
                 values[group.name][name] = _read(group, owners[group.name], name, words)
     found = {
@@ -241,11 +245,13 @@ def _meant(name: str, having: Sequence[Group], owners: Mapping[str, str | None])
         for group in having
         if owners[group.name] is not None and owners[group.name] in group.owners_of(name)
     ]
-    # Where nobody is chosen, what the first owner has is understood, but not what others have.
+    # Where the data are to decide, what the first owner has is understood, but not what others
+    # have.
     first = [
         group
         for group in having
-        if owners[group.name] is None and next(iter(group.owners)) in group.owners_of(name)
+        if owners[group.name] is None
+        and (group.default or next(iter(group.owners)) in group.owners_of(name))
     ]
     meant = chosen or first
     if not meant:
@@ -289,7 +295,7 @@ def generated_options(groups: Sequence[Group]) -> Iterator[tuple[Group, click.Op
         for name, each in group.parameters_of(None).items():
             having = names[name]
             if having[0] is group:
-                yield group, _option(name, name, having, each)
+                yield group, _option(name, f"{_ANY}__{name}", having, each)
             if len(having) > 1 and name not in _SHARED:
                 dotted = f"{group.name}.{name}"
                 yield group, _option(dotted, f"{group.name}__{name}", [group], each)

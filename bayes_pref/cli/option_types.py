@@ -69,7 +69,7 @@ class ValueType:
     @property
     def by_name(self) -> bool:
         """Whether values may be given by name."""
-        return bool(re.search(r"\b(Mapping|Occasion)\b", self.annotation))
+        return bool(re.search(r"\b(Mapping|Occasion|Goal)\b", self.annotation))
 
     @property
     def pairs(self) -> bool:
@@ -126,14 +126,16 @@ class ValueType:
         named = self.by_name and all("=" in word for word in map(str, texts))
         if named:
             return {name: self._value(value) for name, value in (t.split("=", 1) for t in texts)}
-        if self.several and (len(words) > 1 or not self._one_alone):
-            return [self._scalar(word) for word in words]
-        return self._scalar(words[-1])  # given twice, the last one counts
+        found = [self._scalar(word) for word in words]
+        if self.several and (len(found) > 1 or not self._one_alone(found[0])):
+            return found
+        return found[-1]  # given twice, the last one counts
 
-    @property
-    def _one_alone(self) -> bool:
-        """Whether a single word is a value of its own, and not a list of one."""
-        return not self.annotation.startswith("Sequence[") or "| str" in self.annotation
+    def _one_alone(self, value: Any) -> bool:
+        """Whether a single value stands for itself, and not for a list of one."""
+        if self.annotation.startswith("Sequence["):
+            return False
+        return not isinstance(value, str) or "Sequence[" not in self.annotation
 
     def _value(self, text: str) -> Any:
         """Return one of the values by name."""
@@ -145,7 +147,7 @@ class ValueType:
         """Return a word as the number or truth value that it may be here."""
         if not isinstance(word, str):
             return word
-        free = re.search(r"\b(Any|Levels|ArrayLike|Hashable)\b", self.annotation)
+        free = re.search(r"\b(Any|Levels|ArrayLike|Goal)\b", self.annotation)
         if word.lower() in _TRUTH and (free or "bool" in self.annotation):
             return _TRUTH[word.lower()]
         for number in (int, float):

@@ -16,13 +16,37 @@ from importlib import metadata
 
 import click
 
+from bayes_pref.cli.ask_command import ask
+from bayes_pref.cli.audit_command import audit
+from bayes_pref.cli.config_command import config
 from bayes_pref.cli.demo_command import demo
+from bayes_pref.cli.diagnose_command import diagnose
+from bayes_pref.cli.evaluate_command import evaluate
+from bayes_pref.cli.export_command import export
 from bayes_pref.cli.fit_command import fit
+from bayes_pref.cli.recommend_command import recommend
+from bayes_pref.cli.report_command import report
 from bayes_pref.cli.show_command import show
+from bayes_pref.cli.simulate_command import simulate
+from bayes_pref.cli.tell_command import tell
 from bayes_pref.errors import BayesPrefError
 
 GROUP = "bayes_pref.commands"
-BUILT_IN: tuple[click.Command, ...] = (demo, fit, show)
+BUILT_IN: tuple[click.Command, ...] = (
+    demo,
+    audit,
+    fit,
+    show,
+    diagnose,
+    report,
+    evaluate,
+    recommend,
+    ask,
+    tell,
+    export,
+    simulate,
+    config,
+)
 
 
 def collect(further: Iterable[click.Command] = ()) -> dict[str, click.Command]:
@@ -45,7 +69,7 @@ def collect(further: Iterable[click.Command] = ()) -> dict[str, click.Command]:
     Examples
     --------
     >>> list(collect())[:3]
-    ['demo', 'fit', 'show']
+    ['demo', 'audit', 'fit']
     """
     commands: dict[str, click.Command] = {}
     for command in (*BUILT_IN, *installed(), *further):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bayes_pref.cli.command import SAVED
+from bayes_pref.cli.command import CONFIG, SAVED
+from bayes_pref.cli.option_groups import ChosenOptions, choose
+from bayes_pref.cli.toml_files import read_config
 from bayes_pref.errors import DataError
 from bayes_pref.posterior import Posterior
 from bayes_pref.reporting.folder import OutputFolder
@@ -21,6 +23,29 @@ def saved_file(path: str) -> Path:
     """Return the file of a posterior that a path names."""
     named = Path(path)
     return named / SAVED if named.is_dir() else named
+
+
+def saved_reading(path: str, data: ChosenOptions) -> ChosenOptions:
+    """Return how a table is read that is like the fitted one.
+
+    Parameters
+    ----------
+    path
+        What a fit wrote: a folder, whose settings say how its table was read, or a file in it.
+    data
+        What the command line says, which has precedence.
+
+    Raises
+    ------
+    click.UsageError
+        If neither names a column that is needed.
+    """
+    settings = saved_file(path).with_name(CONFIG)
+    table = read_config(str(settings))[1].get("data", {}) if settings.is_file() else {}
+    given = {**table, **data.given}
+    if data.owner is not None:
+        given[data.group.key] = data.owner
+    return choose([data.group], {}, {data.group.name: given})[data.group.name]
 
 
 def new_folder(path: str, *, overwrite: bool) -> OutputFolder:

@@ -12,6 +12,7 @@ from bayes_pref.cli.subcommand import subcommand
 
 @subcommand(
     "show",
+    short_help="Print the summary of a fit again.",
     help="Print the summary of a saved posterior, PATH: a posterior.nc, or its folder.",
     examples=[
         ("Population weights of the fit in the folder run:", "bayes-pref show run"),

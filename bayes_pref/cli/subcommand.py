@@ -7,6 +7,7 @@ slow to import, such as a sampler, is imported in the function that runs.
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import groupby
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from bayes_pref.cli.command import REFUSED, stop
+from bayes_pref.cli.command import REFUSED, stop, warn
 from bayes_pref.cli.option_groups import (
     Group,
     choose,
@@ -23,7 +24,7 @@ from bayes_pref.cli.option_groups import (
     with_options,
 )
 from bayes_pref.cli.toml_files import read_config
-from bayes_pref.errors import BayesPrefError
+from bayes_pref.errors import BayesPrefError, ConvergenceWarning, DataWarning
 
 
 class Subcommand(click.Command):
@@ -32,7 +33,7 @@ class Subcommand(click.Command):
     Its function is called with its own click parameters and, by the name of each group, with what
     was `ChosenOptions` in it. It returns the exit status: `DONE`, `NEEDS_ATTENTION`, `REFUSED` or
     `INTERRUPTED`. A `BayesPrefError` that it raises becomes one line on stderr and the status
-    `REFUSED`.
+    `REFUSED`; a warning, a line that begins with "note:".
 
     Parameters
     ----------
@@ -80,10 +81,19 @@ class Subcommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand, and tell an error that the user can mend in one line."""
-        try:
-            return super().invoke(ctx)
-        except BayesPrefError as err:
-            return stop(with_options(str(err), plain_names(self.groups)), REFUSED)
+        names = plain_names(self.groups)
+
+        def note(message: Warning | str, *_: Any) -> None:
+            warn(f"note: {with_options(str(message), names)}")
+
+        with warnings.catch_warnings():
+            for kind in (DataWarning, ConvergenceWarning):
+                warnings.simplefilter("always", kind)
+            warnings.showwarning = note
+            try:
+                return super().invoke(ctx)
+            except BayesPrefError as err:
+                return stop(with_options(str(err), names), REFUSED)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each group under its title."""

@@ -77,6 +77,14 @@ class SourceTable:
         """
         return error.at(str(self.path), unit=self.unit, remedy=remedy)
 
+    @contextmanager
+    def naming_lines(self) -> Iterator[None]:
+        """Name the file and its lines in an error about the frame."""
+        try:
+            yield
+        except DataError as err:
+            raise (err if err.place is None else self.located(err)) from err
+
 
 def read_table(
     path: str | Path, *, labels: Sequence[str] = (), file_format: str | None = None
@@ -118,7 +126,7 @@ def read_table(
             read = _read_as(copy, file_format or "csv", labels)
             return SourceTable(_STDIN, read.frame, read.unit)
     path = Path(path)
-    return _read_as(path, file_format or _format_of(path), labels)
+    return _read_as(path, file_format or format_of(path), labels)
 
 
 def read_records(path: str, file_format: str | None = None) -> Path | pd.DataFrame | list[Any]:
@@ -132,7 +140,7 @@ def read_records(path: str, file_format: str | None = None) -> Path | pd.DataFra
     if path == "-" and file_format in (None, "jsonl"):
         with _standard_input("jsonl") as copy:
             return read_json_lines(copy)[0]
-    if path != "-" and (file_format or _format_of(Path(path))) == "jsonl":
+    if path != "-" and (file_format or format_of(Path(path))) == "jsonl":
         return Path(path)
     return read_table(path, file_format=file_format).frame
 
@@ -152,7 +160,7 @@ def _standard_input(file_format: str) -> Iterator[Path]:
             raise DataError(told) from err
 
 
-def _format_of(path: Path) -> str | None:
+def format_of(path: Path) -> str | None:
     """Return the format that a file's name tells."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = suffixes[-1:] == [".gz"] and len(suffixes) > 1

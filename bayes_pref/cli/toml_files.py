@@ -16,12 +16,14 @@ from bayes_pref.messages import closest
 
 # A file may serve several subcommands, each of which reads its own tables.
 TABLES = (
-    "data", "model", "engine", "fit", "diagnose", "thresholds", "evaluate", "recommend", "audit",
-    "simulate",
+    "data", "model", "engine", "fit", "diagnose", "thresholds", "evaluate", "loo", "recommend",
+    "audit", "simulate",
 )  # fmt: skip
 
 
-def read_config(path: str, known: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_config(
+    path: str, known: Sequence[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a configuration file.
 
     Parameters
@@ -29,7 +31,7 @@ def read_config(path: str, known: Sequence[str]) -> tuple[dict[str, Any], dict[s
     path
         The file.
     known
-        Names that may stand above the tables: a subcommand's own options and arguments.
+        Names that may stand above the tables: a subcommand's own options and arguments; None: any.
 
     Returns
     -------
@@ -50,6 +52,7 @@ def read_config(path: str, known: Sequence[str]) -> tuple[dict[str, Any], dict[s
         ) from err
     tables = {name: value for name, value in found.items() if isinstance(value, dict)}
     own = {name: value for name, value in found.items() if name not in tables}
+    known = list(own) if known is None else known
     for name, names in [*((each, TABLES) for each in tables), *((each, known) for each in own)]:
         if name not in names:
             what = f"table [{name}]" if name in tables else f"setting {name!r}"
