@@ -56,7 +56,7 @@ def main() -> None:
         beyond_the_fit(world, posteriors["Gibbs"])
     with step("every plot"):
         draw_all(world, posteriors)
-    with step("bayes-pref fit and show"):
+    with step("bayes-pref fit, show, diagnose, recommend and export"):
         fit_and_show(world)
     if "demo" in sys.argv[1:]:
         with step("bayes-pref demo"):
@@ -161,12 +161,21 @@ def fit_and_show(world: bp.World) -> None:
     if not any(line in shown for line in fitted.splitlines() if "% of users" in line):
         sys.exit(f"show says something else than fit:\n{fitted}\n{shown}")
     expect_pictures(Path("run"), 5)
+    if '"converged"' not in called("show", "run", "--json"):
+        sys.exit("show prints no JSON")
+    called("diagnose", "run", "--out", "verdicts")
+    called("recommend", "run", "--n", "3")
+    called("export", "run", "weights", "--wide", "--out", "wide.csv")
+    if len(pd.read_csv("wide.csv")) != world.comparisons.n_users:
+        sys.exit("the exported table has not one row a user")
 
 
 def called(*words: str) -> str:
     """Return what a subcommand prints."""
     done = subprocess.run([COMMAND, *words], capture_output=True, text=True, check=False)
-    if done.returncode or done.stderr:
+    # Lines that say how far a long step is are all that may stand on stderr.
+    said = [line for line in done.stderr.splitlines() if " s so far" not in line]
+    if done.returncode or said:
         sys.exit(f"bayes-pref {' '.join(words)}: status {done.returncode}\n{done.stderr}")
     return done.stdout
 

@@ -44,8 +44,8 @@ def ask(
 ) -> int:
     """Ask questions."""
     from bayes_pref.cli.saved import new_file
+    from bayes_pref.cli.saved_session import ask_next
     from bayes_pref.cli.screen import paragraph
-    from bayes_pref.cli.session import ask_next
     from bayes_pref.cli.writing import write_frame
 
     screen = Screen(as_json)

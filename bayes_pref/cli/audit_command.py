@@ -63,7 +63,8 @@ def audit(
     from bayes_pref.cli.reading import described, read_data
     from bayes_pref.cli.saved import new_folder
 
-    screen, named = Screen(as_json), failing(fail_on, ASSUMPTIONS)
+    screen = Screen(as_json)
+    named = failing(fail_on, map(_plain, ASSUMPTIONS))
     folder = None if out is None else new_folder(out, overwrite=overwrite)
     read = read_data(file, data, file_format)
     with heartbeat():
@@ -73,4 +74,9 @@ def audit(
         found.export(folder.path)
         screen.say(f"\nThe page is {folder.path / 'audit.html'}.")
     screen.result({"failed": found.failed, "assumptions": found.assumptions, "checks": found.table})
-    return NEEDS_ATTENTION if named.intersection(found.failed) else DONE
+    return NEEDS_ATTENTION if named.intersection(map(_plain, found.failed)) else DONE
+
+
+def _plain(assumption: str) -> str:
+    """Return the name of an assumption without its remark in parentheses."""
+    return assumption.split(" (")[0]

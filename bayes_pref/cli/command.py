@@ -65,6 +65,7 @@ def failing(fail_on: str, known: Iterable[str]) -> frozenset[str]:
     Traceback (most recent call last):
     bayes_pref.errors.DataError: --fail-on: there is no 'convergance'; did you mean 'convergence'?
     """
+    known = list(known)
     names = frozenset(name.strip() for name in fail_on.split(",") if name.strip())
     for name in sorted(names.difference(known)):
         there = closest(name, known) or f"; there are {', '.join(known)}"

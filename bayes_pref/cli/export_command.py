@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bayes_pref.cli.command import DONE, interval_option, overwrite_option, say
+from bayes_pref.cli.option_types import WordType
 from bayes_pref.cli.subcommand import subcommand
 
 # Methods of a posterior that give a table with intervals, and two that give all draws.
@@ -42,7 +43,7 @@ IDATA = "idata"
     ],
 )
 @click.argument("path", metavar="PATH")
-@click.argument("table", metavar="TABLE", type=click.Choice([*TABLES, IDATA]))
+@click.argument("table", metavar="TABLE", type=WordType([*TABLES, IDATA]))
 @click.option("--wide", is_flag=True, help="Of weights: one row a user, their means only")
 @click.option(
     "--out", metavar="FILE", help="File to write: .csv, .tsv, .jsonl, .parquet; of idata .nc"

@@ -83,7 +83,7 @@ class Subcommand(click.Command):
         """Run the subcommand, and tell an error that the user can mend in one line."""
         names = plain_names(self.groups)
 
-        def note(message: Warning | str, *_: Any) -> None:
+        def note(message: Warning | str, *_: Any, **__: Any) -> None:
             warn(f"note: {with_options(str(message), names)}")
 
         with warnings.catch_warnings():

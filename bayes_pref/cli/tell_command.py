@@ -40,7 +40,7 @@ def tell(
     as_json: bool,
 ) -> int:
     """Tell answers."""
-    from bayes_pref.cli.session import tell_answers
+    from bayes_pref.cli.saved_session import tell_answers
 
     screen = Screen(as_json)
     session = tell_answers(state, answers, file_format, spoken, drop)

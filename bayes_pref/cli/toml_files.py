@@ -14,6 +14,8 @@ from bayes_pref.cli.signatures import REQUIRED
 from bayes_pref.errors import DataError
 from bayes_pref.messages import closest
 
+# Above the tables; a subcommand that has no such option takes no notice.
+SHARED = ("file", "file_format", "out", "interval")
 # A file may serve several subcommands, each of which reads its own tables.
 TABLES = (
     "data", "model", "engine", "fit", "diagnose", "thresholds", "evaluate", "loo", "recommend",
@@ -21,9 +23,7 @@ TABLES = (
 )  # fmt: skip
 
 
-def read_config(
-    path: str, known: Sequence[str] | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_config(path: str, known: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a configuration file.
 
     Parameters
@@ -31,11 +31,12 @@ def read_config(
     path
         The file.
     known
-        Names that may stand above the tables: a subcommand's own options and arguments; None: any.
+        Names that may stand above the tables beside `SHARED`: a subcommand's own options and
+        arguments.
 
     Returns
     -------
-    settings, tables: what stands above the tables, and the tables
+    settings, tables: what stands above the tables and is `known`, and the tables
 
     Raises
     ------
@@ -52,12 +53,12 @@ def read_config(
         ) from err
     tables = {name: value for name, value in found.items() if isinstance(value, dict)}
     own = {name: value for name, value in found.items() if name not in tables}
-    known = list(own) if known is None else known
-    for name, names in [*((each, TABLES) for each in tables), *((each, known) for each in own)]:
+    above = [*SHARED, *known]
+    for name, names in [*((each, TABLES) for each in tables), *((each, above) for each in own)]:
         if name not in names:
             what = f"table [{name}]" if name in tables else f"setting {name!r}"
             raise DataError(f"{path}: there is no {what}{closest(name, names)}")
-    return own, tables
+    return {name: value for name, value in own.items() if name in known}, tables
 
 
 def given_text(own: Mapping[str, Any], chosen: Iterable[ChosenOptions]) -> str:

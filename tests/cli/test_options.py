@@ -32,7 +32,15 @@ def parsed_command(words: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_has_examples_that_parse(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_has_examples_that_parse(
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    Path("run/config.toml").write_text('interval = 0.5\n[data]\nuser = "a"\nchoice = "b"\n')
     command = COMMANDS[name]
     assert isinstance(command, Subcommand)
     assert command.examples
