@@ -114,6 +114,11 @@ def draw_all(world: bp.World, posteriors: dict[str, bp.Posterior]) -> None:
     train, held_out = seen.split(by="comparison", test=0.3, seed=0)
     lowrank = bp.fit(bp.LowRankReward(rank=2), seen, short)
     half = bp.fit(bp.HierarchicalReward(), train, short)
+    parts = bp.fit(bp.MixtureReward(components=2), seen, short)
+    compared = bp.compare({"factors": lowrank, "hierarchical": posterior}, by="user")
+    described = bp.simulate(users=12, comparisons=12, covariates=1, seed=0).comparisons
+    regressed = bp.fit(bp.HierarchicalReward(), described, short)
+    answers = pd.DataFrame({"length": [0.0, 1.0], "tone": [1.0, 0.0]}, ["terse", "long"])
     ranks = bp.sbc(bp.PooledReward(), seen, replications=20, engine=short, progress=False)
     groups = pd.Series(["women", "men"] * (seen.n_users // 2), index=seen.users, name="group")
     effects = posterior.amce(over="observed", by=groups)
@@ -121,9 +126,15 @@ def draw_all(world: bp.World, posteriors: dict[str, bp.Posterior]) -> None:
         "average_effects": lambda: bp.plots.average_effects(effects),
         "calibration": lambda: bp.plots.calibration(ranks),
         "checks": lambda: bp.plots.checks(bp.posterior_predictive_check(posterior)),
+        "compare": lambda: bp.plots.compare(compared),
+        "components": lambda: bp.plots.components(parts),
+        "correlations": lambda: bp.plots.correlations(lowrank),
+        "covariate_effects": lambda: bp.plots.covariate_effects(regressed),
         "elbo": lambda: bp.plots.elbo(posteriors["SVI"]),
         "factors": lambda: bp.plots.factors(lowrank),
         "heterogeneity": lambda: bp.plots.heterogeneity(posterior),
+        "leaderboard": lambda: bp.plots.leaderboard(posterior, items=answers),
+        "pair": lambda: bp.plots.pair(posterior, answers[:1], answers[1:]),
         "population": lambda: bp.plots.population(posterior),
         "power": lambda: bp.power(
             {"features": ["length"], "mean": [1.0], "confounding": 0.6},

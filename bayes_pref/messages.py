@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 _LONGEST = 60  # characters of a value in a message
 _PACKAGE = str(Path(__file__).parent)
 _LONGEST_NAME = 100  # characters of a name that is compared with others: the time grows with both
+_NAMED, _LARGE = 3, 0.5  # most features that name a direction, and their least relative size
 _MOST_NAMES = 2000  # names that one is compared with
 
 
@@ -124,6 +125,30 @@ def closest(name: object, known: Iterable[object]) -> str:
     """
     found = suggestion(name, known)
     return f"; {found}" if found else ""
+
+
+def direction_name(vector: np.ndarray[Any, Any], names: Sequence[str]) -> str:
+    """Name a direction by its largest features, the first with a plus.
+
+    Parameters
+    ----------
+    vector
+        (d,) loadings of scaled features.
+    names
+        (d,) the features.
+
+    Examples
+    --------
+    >>> direction_name(np.array([-0.7, 0.1, 0.6]), ["price", "brand", "size"])
+    'price - size'
+    """
+    size = np.abs(vector)
+    order = np.argsort(-size, kind="stable")[:_NAMED]
+    largest = [k for k in order if size[k] >= _LARGE * size[order[0]]]
+    text = str(names[largest[0]])
+    for k in largest[1:]:
+        text += f" {'+' if vector[k] * vector[largest[0]] > 0 else '-'} {names[k]}"
+    return text
 
 
 def unknown_keyword(

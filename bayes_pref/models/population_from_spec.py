@@ -125,7 +125,7 @@ def population_of(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparis
     for term, values in spec.known:
         slope = stacked(draws, term.name, "feature", term.dim)
         mean = mean + (values @ slope.swapaxes(1, 2))[:, :, None]
-    factor = _root(spec, draws)[:, None]
+    factor = population_root(spec, draws)[:, None]
     log_share = np.zeros((len(mean), 1, 1))
     if spec.components is not None:
         log_share = _log_shares(spec, draws, comparisons)
@@ -135,8 +135,14 @@ def population_of(spec: PopulationSpec, draws: xr.Dataset, comparisons: Comparis
     return Population(log_share, mean, factor, loadings, context_scores(spec, draws, comparisons))
 
 
-def _root(spec: PopulationSpec, draws: xr.Dataset) -> FloatArray:
-    """Root (sample, feature, r) of the covariance of users around the known terms' means."""
+def population_root(spec: PopulationSpec, draws: xr.Dataset) -> FloatArray:
+    """Root (sample, feature, r) of the covariance of users around the known terms' means.
+
+    Parameters
+    ----------
+    spec, draws
+        As for `population_of`.
+    """
     size = draws.sizes["feature"]
     parts = [np.empty((draws.sizes["chain"] * draws.sizes["draw"], size, 0))]
     if spec.factors is not None:

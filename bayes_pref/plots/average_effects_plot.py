@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 
 from bayes_pref.errors import DataError
 from bayes_pref.plots.style import (
-    CHOSEN,
+    GROUPS,
     LITERAL,
-    POPULATION,
     SMALL,
     USERS,
     blank,
@@ -22,7 +21,6 @@ from bayes_pref.plots.style import (
     one_axes,
 )
 
-_COLOURS = (POPULATION, CHOSEN, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
 _NEEDED = ("attribute", "level", "mean", "lower", "upper")
 _ROW, _TALLEST = 0.24, 14.0  # inches
 _SPREAD = 0.5  # of a row, over which groups are spread
@@ -86,7 +84,7 @@ def average_effects(
     for number, (name, offset) in enumerate(zip(names, offsets, strict=True)):
         part = effects if name is None else effects[effects["group"] == name]
         at = np.array([rows[_key(row)] for row in _records(part)]) + offset
-        style: dict[str, Any] = {"color": _COLOURS[number % len(_COLOURS)]}
+        style: dict[str, Any] = {"color": GROUPS[number % len(GROUPS)]}
         said = None if name is None else cut(name)
         if differences:
             said = f"{cut(name)} minus {cut(part['minus'].iloc[0])}"

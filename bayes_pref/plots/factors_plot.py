@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from bayes_pref import settings
 from bayes_pref.errors import DataError
+from bayes_pref.messages import direction_name
 from bayes_pref.plots.forest import expect_variable
 from bayes_pref.plots.style import (
     LITERAL,
@@ -18,9 +19,11 @@ from bayes_pref.plots.style import (
     SMALL,
     USERS,
     USERS_INTERVAL,
+    apart,
     legend,
     name_axes,
     one_axes,
+    points,
     wrapped,
 )
 from bayes_pref.posterior import Posterior
@@ -67,7 +70,7 @@ def factors(
     >>> model = bp.LowRankReward(rank=1, diagonal=False)
     >>> posterior = bp.fit(model, world.comparisons, bp.Gibbs(draws=1500, progress=False))
     >>> bp.plots.factors(posterior).get_xlabel()
-    'factor_1 (sds of the population)'
+    'factor_1: feature_2 + feature_3 (sds of the population)'
     """
     expect_variable(posterior, "V")
     draws, comparisons = posterior.draws, posterior.comparisons
@@ -79,17 +82,20 @@ def factors(
     loadings = draws["V"].mean(("chain", "draw")).transpose("feature", "factor").to_numpy()
     arrows = loadings[:, picked] * comparisons.feature_scale[:, None]
     own, ax = ax is None, one_axes(ax, (6.0, 5.6))
-    across = f"{names[picked[0]]} (sds of the population)"
+    along = [
+        f"{names[k]}: {direction_name(arrow, comparisons.feature_names)} (sds of the population)"
+        for k, arrow in zip(picked, arrows.T, strict=True)
+    ]
     if len(picked) == 1:
         order = np.argsort(mean[:, 0], kind="stable")
         # Users from bottom to top, the arrows side by side at the height of the middle.
         height = np.arange(len(order), dtype=float)[:, None] - (len(order) - 1) / 2
         mean, sd = np.hstack([mean[order], height]), np.hstack([sd[order], 0.0 * height])
         arrows = np.hstack([arrows, 0.0 * arrows])
-        name_axes(ax, across, f"{len(order):,} users, sorted")
+        name_axes(ax, along[0], f"{len(order):,} users, sorted")
         ax.set_yticks([])
     else:
-        name_axes(ax, across, f"{names[picked[1]]} (sds of the population)")
+        name_axes(ax, *along)
     _draw_users(ax, mean, sd)
     _draw_arrows(ax, arrows, comparisons.feature_names, float(np.abs(mean[:, 0]).max()))
     legend(ax, own=own)
@@ -122,13 +128,15 @@ def _draw_arrows(ax: Axes, arrows: FloatArray, names: Sequence[str], reach: floa
         return
     tips = arrows * (_REACH * reach / lengths.max())
     style = {"arrowstyle": "-|>", "color": POPULATION, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-    for k in np.sort(np.argsort(-lengths, kind="stable")[:_MOST_ARROWS]):
+    drawn = np.sort(np.argsort(-lengths, kind="stable")[:_MOST_ARROWS])
+    lifted = _lifted(ax, tips[drawn])
+    for k, lift in zip(drawn, lifted, strict=True):
         ax.annotate("", tips[k], xytext=(0.0, 0.0), arrowprops=style, zorder=3)
         left, below = tips[k] < 0.0
         label = ax.annotate(
             wrapped(names[k], 24),
             tips[k],
-            xytext=(-3 if left else 3, -2 if below else 2),
+            xytext=(-3 if left else 3, (-2 if below else 2) + lift),
             textcoords="offset points",
             ha="right" if left else "left",
             va="top" if below else "bottom",
@@ -138,6 +146,17 @@ def _draw_arrows(ax: Axes, arrows: FloatArray, names: Sequence[str], reach: floa
             **LITERAL,
         )
         label.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground="white")])
+
+
+def _lifted(ax: Axes, tips: FloatArray) -> FloatArray:
+    """How far up (points) to move the labels at tips (n, 2), so that those on a side are apart."""
+    low, high = ax.get_ylim()
+    height = tips[:, 1] * points(ax)[1] / (high - low)
+    height -= np.where(tips[:, 1] < 0.0, SMALL, 0.0)  # these labels stand below their tips
+    moved = height.copy()
+    for side in (tips[:, 0] < 0.0, tips[:, 0] >= 0.0):
+        moved[side] = apart(height[side], 1.1 * SMALL)
+    return np.asarray(moved - height)
 
 
 def _picked(names: list[str], wanted: Sequence[str] | None) -> list[int]:

@@ -13,17 +13,8 @@ from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.messages import shown
-from bayes_pref.plots.style import (
-    GUIDE,
-    LITERAL,
-    POPULATION,
-    SMALL,
-    TRUTH,
-    legend,
-    one_axes,
-    points,
-    wrapped,
-)
+from bayes_pref.plots.rows import RowsStyle, draw_rows
+from bayes_pref.plots.style import TRUTH, legend
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.types import FloatArray
@@ -36,7 +27,6 @@ _MEANINGS = {
     "weights": "differences between users",
     "V": "factors that users share",
 }
-_TALLEST = 60.0  # inches: taller images are hard to open
 
 
 def described(posterior: Posterior, name: str, interval: float) -> pd.DataFrame:
@@ -92,7 +82,14 @@ def unit_sizes(comparisons: Comparisons, units: Units) -> tuple[FloatArray, str]
 
 
 def forest(
-    posterior: Posterior, name: str, ax: Axes | None, interval: float, units: Units, truth: Any
+    posterior: Posterior,
+    name: str,
+    ax: Axes | None,
+    interval: float,
+    units: Units,
+    truth: Any,
+    *,
+    sort: bool = False,
 ) -> tuple[Axes, str]:
     """Draw a variable of the population, one row a feature, the first on top.
 
@@ -105,29 +102,18 @@ def forest(
     found = described(posterior, name, interval)
     sizes, words = unit_sizes(posterior.comparisons, units)
     true = None if truth is None else true_values(truth, found.index) * sizes
-    found, labels, own = found.mul(sizes, axis=0), [wrapped(n) for n in found.index], ax is None
-    rows, lines = np.arange(len(found)), max(label.count("\n") + 1 for label in labels)
-    room = (18.0 if len(rows) <= 30 else 12.0) * (1.0 + 0.6 * (lines - 1))
-    ax = one_axes(ax, (6.4, min(len(rows) * room / 72.0 + 1.1, _TALLEST)))
-    # What fits in the height above the axis label; where not even small print does, some rows have
-    # no label.
-    height = max(points(ax)[1] - 2.0 * SMALL, SMALL) / len(rows)
-    font = float(np.clip(0.8 * height / lines, 4.0, SMALL))
-    step = max(1, int(np.ceil(1.2 * font * lines / height)))
-    bar: dict[str, Any] = {"color": POPULATION, "linewidth": float(np.clip(0.2 * height, 0.8, 2.2))}
-    dot, words = float(np.clip(0.5 * height, 1.6, 5.5)), f"{100 * interval:g} % interval ({words})"
-    ax.hlines(rows, found["lower"], found["upper"], label=f"{100 * interval:g} % interval", **bar)
-    ax.plot(found["mean"], rows, "o", color=POPULATION, markersize=dot, label="posterior mean")
+    found, own = found.mul(sizes, axis=0), ax is None
+    if settings.argument("sort", sort, settings.boolean):
+        order = np.argsort(-found["mean"].abs().to_numpy(), kind="stable")
+        found, true = found.iloc[order], None if true is None else true.iloc[order]
+    said = f"{100 * interval:g} % interval"
+    ax = draw_rows(found, list(found.index), ax, RowsStyle(label="posterior mean", interval=said))
+    words = f"{said} ({words})"
     if true is not None:
+        dot = ax.lines[-1].get_markersize()
         dash: dict[str, Any] = {"markersize": 2.4 * dot, "markeredgewidth": 0.33 * dot}
-        ax.plot(true, rows, "|", color=TRUTH, label="truth", **dash)
+        ax.plot(true, np.arange(len(found)), "|", color=TRUTH, label="truth", **dash)
         legend(ax, own=own)
-    ax.set_yticks(rows[::step], labels[::step], fontsize=font, **LITERAL)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.grid(axis="y", color=GUIDE, linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
     return ax, words
 
 

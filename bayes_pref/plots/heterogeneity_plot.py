@@ -18,6 +18,7 @@ def heterogeneity(
     *,
     interval: float = 0.9,
     units: Units = "scaled",
+    sort: bool = False,
     truth: pd.Series[float] | Mapping[str, float] | None = None,
 ) -> Axes:
     """Draw the standard deviation of users' weights with its interval, one row a feature.
@@ -26,7 +27,7 @@ def heterogeneity(
 
     Parameters
     ----------
-    posterior, ax, interval, units
+    posterior, ax, interval, units, sort
         As for `population`.
     truth
         True sds per raw unit, by feature, such as ``world.truth.tau``; drawn as upright dashes.
@@ -47,7 +48,7 @@ def heterogeneity(
     >>> [label.get_text() for label in bp.plots.heterogeneity(posterior).get_yticklabels()]
     ['feature_1', 'feature_2', 'feature_3', 'feature_4']
     """
-    ax, words = forest(posterior, "tau", ax, interval, units, truth)
+    ax, words = forest(posterior, "tau", ax, interval, units, truth, sort=sort)
     ax.set_xlim(left=0.0)
     beyond = " beyond covariates" if posterior.comparisons.covariate_names else ""
     name_axes(ax, f"users' sd{beyond}, {words}")

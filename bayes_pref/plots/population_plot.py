@@ -18,6 +18,7 @@ def population(
     *,
     interval: float = 0.9,
     units: Units = "scaled",
+    sort: bool = False,
     truth: pd.Series[float] | Mapping[str, float] | None = None,
 ) -> Axes:
     """Draw the population's mean weights with credible intervals, one row a feature.
@@ -32,6 +33,8 @@ def population(
         Probability inside the central credible intervals.
     units
         "scaled": log-odds per typical difference of a feature; "raw": per raw unit.
+    sort
+        Whether to sort features by the size of their estimates, the largest first.
     truth
         True weights per raw unit, by feature, such as ``world.truth.mu``; drawn as upright dashes.
 
@@ -51,7 +54,7 @@ def population(
     >>> bp.plots.population(posterior, truth=world.truth.mu).get_xlabel()
     'population weight, 90 % interval (log-odds per typical difference)'
     """
-    ax, words = forest(posterior, "mu", ax, interval, units, truth)
+    ax, words = forest(posterior, "mu", ax, interval, units, truth, sort=sort)
     ax.axvline(0.0, color=USERS, linewidth=0.9, zorder=0.9)
     name_axes(ax, f"population weight, {words}")
     return ax

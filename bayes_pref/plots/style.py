@@ -23,18 +23,20 @@ from matplotlib.lines import Line2D
 
 from bayes_pref.errors import DataError
 from bayes_pref.messages import printable
+from bayes_pref.types import FloatArray
 
 AxesArray: TypeAlias = np.ndarray[Any, Any]  # of matplotlib Axes, for which NumPy has no type
 
 POPULATION, CHOSEN, TRUTH = "#0072B2", "#D55E00", "#000000"
 USERS, USERS_INTERVAL, GUIDE = "#5F6B76", "#BCC5CE", "#E6E9EC"
+GROUPS = (POPULATION, CHOSEN, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SMALL = 8.5  # points; font size of all labels
 PANEL = (5.6, 3.6)  # inches, of one panel among several
 LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # of a text with labels in it
 _LABEL_WIDTH = 30
 _LONGEST_LABEL = 120  # characters
 _MANY = 500
-_LEGEND_INCHES = 1.95  # width of an entry
+_LEGEND_INCHES, _LETTER_INCHES, _HANDLE_INCHES = 1.95, 0.066, 0.5  # of an entry
 
 
 def one_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -106,7 +108,8 @@ def legend(ax: Axes, *, own: bool, above: bool = False) -> None:
     handles, labels = ax.get_legend_handles_labels()
     style: dict[str, Any] = {"fontsize": SMALL, "frameon": False}
     if own and isinstance(ax.figure, Figure):
-        fit = max(1, int(ax.figure.get_figwidth() / _LEGEND_INCHES))
+        longest = _LETTER_INCHES * max(map(len, labels), default=0) + _HANDLE_INCHES
+        fit = max(1, int(ax.figure.get_figwidth() / max(_LEGEND_INCHES, longest)))
         style |= {"loc": "outside lower center", "ncols": min(fit, len(labels))}
         drawn = ax.figure.legend(handles, labels, **style)
     else:
@@ -138,6 +141,21 @@ def name_axes(ax: Axes, across: str | None = None, up: str | None = None) -> Non
         ax.set_xlabel(fitted(ax, across), fontsize=SMALL + 0.5, **LITERAL)
     if up is not None:
         ax.set_ylabel(up, fontsize=SMALL + 0.5, **LITERAL)
+
+
+def apart(places: FloatArray, gap: float) -> FloatArray:
+    """Move places (n,) up, as little as needed, so that no two are closer than a gap.
+
+    Examples
+    --------
+    >>> apart(np.array([5.0, 1.0, 1.5]), 1.0)
+    array([5., 1., 2.])
+    """
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    moved = np.empty(len(places))
+    moved[order] = np.maximum.accumulate(places[order] - steps) + steps
+    return moved
 
 
 def fitted(ax: Axes, text: str) -> str:

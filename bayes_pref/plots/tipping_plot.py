@@ -15,9 +15,11 @@ from bayes_pref.plots.style import (
     SMALL,
     USERS,
     USERS_INTERVAL,
+    apart,
     cut,
     name_axes,
     panel_axes,
+    points,
 )
 
 _POINTS = 101
@@ -72,9 +74,11 @@ def tipping_contours(
         ax.clabel(lines, fmt="%.2f", fontsize=SMALL - 1.5, colors=USERS)
     if left.min() < 0.0 < left.max():
         ax.contour(strength, strength, left, levels=[0.0], colors=CHOSEN, linewidths=1.8)
-    for name, (shown, preference) in recorded.items():
+    height = points(ax)[1] / limit * np.array([up for _, up in recorded.values()])
+    lifted = apart(height, 1.1 * SMALL) - height if len(height) else height
+    for (name, (shown, preference)), lift in zip(recorded.items(), lifted, strict=True):
         ax.plot(shown, preference, "D", color=POPULATION, markersize=4.5, clip_on=False)
-        at: dict[str, Any] = {"xytext": (5, 3), "textcoords": "offset points"}
+        at: dict[str, Any] = {"xytext": (6, 3 + lift), "textcoords": "offset points"}
         ax.annotate(cut(name, 30), (shown, preference), fontsize=SMALL - 1, **at, **LITERAL)
     ax.set_xlim(0.0, limit)
     ax.set_ylim(0.0, limit)

@@ -23,6 +23,7 @@ from bayes_pref.plots.style import (
     USERS,
     USERS_INTERVAL,
     AxesArray,
+    are_many,
     cut,
     legend,
     many_axes,
@@ -38,6 +39,7 @@ from bayes_pref.types import IntArray
 _MOST_PANELS = 20
 _NAMED = 12  # most users named below the panels
 _LETTERS = 16
+_STRETCHED = 4.0  # times the range of three quarters of the features
 
 
 def users(
@@ -97,7 +99,12 @@ def users(
 
     own, columns = axes is None, _columns(len(picked))
     panel = (6.4, 4.2) if columns == 1 else (2.9, 2.3 if len(picked) > 3 else 2.8)
-    flat = many_axes(axes, len(picked), columns, panel, share_y=units == "scaled")
+    reach = found["upper"].max(axis=0) - found["lower"].min(axis=0)
+    # On one scale features can be compared, unless one of them would flatten all others.
+    shared = units == "scaled" and bool(
+        reach.max() <= _STRETCHED * np.quantile(reach, 0.75, method="lower")
+    )
+    flat = many_axes(axes, len(picked), columns, panel, share_y=shared)
     for k, ax in enumerate(flat):
         table = pd.DataFrame({key: value[:, k] for key, value in found.items()}, index=people)
         if true is not None:
@@ -110,7 +117,8 @@ def users(
         text = f"{len(picked)} of {comparisons.n_features:,} features: where users differ most"
         flat[0].figure.suptitle(text, fontsize=SMALL + 1.5)
     if own:
-        flat[0].figure.supylabel(f"users' weights\n({words})", fontsize=SMALL + 0.5)
+        differ = "" if shared or units == "raw" else "; scales differ"
+        flat[0].figure.supylabel(f"users' weights\n({words}{differ})", fontsize=SMALL + 0.5)
     else:
         for ax in flat:
             name_axes(ax, up=f"users' weights\n({words})")
@@ -130,7 +138,8 @@ def _panel(
     thin, dot = float(np.clip(0.5 * room, 0.4, 2.0)), float(np.clip(0.7 * room, 1.8, 4.5))
     ax.axhline(0.0, color=USERS, linewidth=0.7, linestyle=(0, (1, 3)), zorder=0.5)
     bars: dict[str, Any] = {"color": USERS_INTERVAL, "linewidth": thin, "label": f"users' {words}"}
-    ax.vlines(place, table["lower"], table["upper"], **bars)
+    lines = ax.vlines(place, table["lower"], table["upper"], **bars)
+    lines.set_rasterized(are_many(count))
     if "truth" in table:
         style: dict[str, Any] = {
             "markersize": dot,

@@ -29,7 +29,6 @@ from bayes_pref.posterior.estimates import (
     parameter_frame,
 )
 from bayes_pref.posterior.own_choices import of_known_and_new
-from bayes_pref.posterior.predicting import Predicting
 from bayes_pref.posterior.predictions import describe_rows
 from bayes_pref.posterior.queries import (
     AVERAGE,
@@ -43,11 +42,12 @@ from bayes_pref.posterior.queries import (
     row_users,
 )
 from bayes_pref.posterior.repr import as_html, as_text
+from bayes_pref.posterior.standings import Standings
 from bayes_pref.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(Predicting):
+class Posterior(Standings):
     """Draws of every user's reward function, labelled as the data are.
 
     Made by `bayes_pref.fit` or `Posterior.load`. Estimates are frames with the columns `mean`,

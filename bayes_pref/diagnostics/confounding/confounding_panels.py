@@ -14,13 +14,10 @@ from bayes_pref.plots.style import (
     USERS,
     USERS_INTERVAL,
     are_many,
-    blank,
     legend,
     name_axes,
     panel_axes,
 )
-
-_NOTHING = "Confounding was not assessed: see the notes of the report"
 
 
 def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
@@ -39,8 +36,6 @@ def draw_shift(report: Report, ax: Axes | None = None) -> Axes:
     """
     own, ax = ax is None, panel_axes(ax, f"Confounding shifts of {report.wording.rows}")
     found = report.comparisons.dropna(subset="shift").sort_values("shift", kind="stable")
-    if found.empty:
-        return blank(ax, _NOTHING)
     place = pd.Series(np.arange(len(found)), found.index)
     wide = float(np.clip(300.0 / len(found), 0.3, 3.0))
     smallest = report.thresholds.shift
@@ -77,8 +72,6 @@ def draw_observed(report: Report, ax: Axes | None = None) -> Axes:
     title = f"Users who see such {report.wording.shown}, and all users"
     own, ax = ax is None, panel_axes(ax, title)
     found = report.comparisons.dropna(subset="shift")
-    if found.empty:
-        return blank(ax, _NOTHING)
     ax.plot([0, 1], [0, 1], color=USERS, linewidth=0.8)
     flagged = found["verdict"] == "confounded"
     size = float(np.clip(70.0 / np.sqrt(len(found)), 1.5, 4.0))

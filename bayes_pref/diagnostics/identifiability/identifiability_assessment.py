@@ -93,7 +93,11 @@ class IdentifiabilityAssessment(Assessment):
             columns=rows[list(self.columns)],
             evidence=evidence,
             tables={"directions": found.directions},
-            results={"spectrum": found.spectrum, "spread_ratio": spread_ratio(posterior)},
+            results={
+                "spectrum": found.spectrum,
+                "principal": found.principal,
+                "spread_ratio": spread_ratio(posterior),
+            },
             notes=tuple(
                 filter(None, [spread_note(posterior), _note_on_none(posterior.comparisons)])
             ),
@@ -105,5 +109,5 @@ class IdentifiabilityAssessment(Assessment):
         return Assessed(
             columns=self.missing(query),
             tables={"directions": pd.DataFrame(columns=_DIRECTIONS)},
-            results={"spectrum": np.empty(0), "spread_ratio": np.empty(0)},
+            results={"spectrum": np.empty(0), "principal": (), "spread_ratio": np.empty(0)},
         )

@@ -42,6 +42,7 @@ from bayes_pref.diagnostics.identifiability.separation import Separation, row_sp
 from bayes_pref.diagnostics.query import Query, typical_differences
 from bayes_pref.diagnostics.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from bayes_pref.errors import ModelError
+from bayes_pref.messages import direction_name
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 
@@ -65,6 +66,8 @@ class Identifiability:
     spectrum
         (d,) share of the prior in the principal directions of the remaining uncertainty, in
         descending order.
+    principal
+        (d,) what these directions are, in their largest features.
     separated_by
         Features along which the choices are separated; of items, those that stand apart from most.
     """
@@ -72,6 +75,7 @@ class Identifiability:
     comparisons: pd.DataFrame
     directions: pd.DataFrame
     spectrum: FloatArray
+    principal: tuple[str, ...]
     separated_by: tuple[str, ...]
 
 
@@ -195,6 +199,7 @@ def assess(
         frame,
         directions.frame(shares, sds),
         reference.spectrum,
+        tuple(direction_name(vector, comparisons.feature_names) for vector in reference.vectors.T),
         _separated_features(comparisons, separation),
     )
 

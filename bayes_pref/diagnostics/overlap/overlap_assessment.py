@@ -54,7 +54,7 @@ class OverlapAssessment(Assessment):
             users=pd.DataFrame({"overlap": query.by_user(found.overlap)}),
             results={"exposure": exposure_frame(posterior, query, found.overlap)},
             notes=(found.note,),
-            figures={"overlap": draw_overlap},
+            figures={"overlap": draw_overlap} if np.isfinite(found.overlap).any() else {},
         )
 
     def without(self, query: Query) -> Assessed:

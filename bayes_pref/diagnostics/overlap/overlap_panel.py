@@ -19,7 +19,6 @@ from bayes_pref.plots.style import (
     SMALL,
     USERS_INTERVAL,
     are_many,
-    blank,
     name_axes,
     panel_axes,
 )
@@ -49,8 +48,6 @@ def draw_overlap(report: Report, ax: Axes | None = None) -> Axes:
     """
     ax = panel_axes(ax, "Contexts of each user")
     found = report.exposure.dropna(subset="overlap")
-    if found.empty:
-        return blank(ax, "Overlap was not assessed: see the notes of the report")
     title = str(report.exposure.columns[1])
     centre = found.groupby("user", sort=False)[title].mean()
     place = centre.rank(method="first")  # a row of its own for each user, whatever they share

@@ -10,7 +10,6 @@ from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.sensitivity.own_information import population_of_users
 from bayes_pref.diagnostics.sensitivity.tipping import Sensitivity, sensitivity
 from bayes_pref.errors import ModelError
-from bayes_pref.plots.style import blank, panel_axes
 from bayes_pref.posterior import Posterior
 
 
@@ -51,7 +50,5 @@ class SensitivityAssessment(Assessment):
 
 def _draw(report: Report, ax: Axes | None = None) -> Axes:
     """Draw what turns the average effect that is turned most easily."""
-    found = report.results.get("sensitivity")
-    if not isinstance(found, Sensitivity):
-        return blank(panel_axes(ax, "Sensitivity"), "Sensitivity was not assessed")
+    found: Sensitivity = report.results["sensitivity"]
     return found.plot(ax=ax)
