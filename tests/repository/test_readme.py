@@ -87,7 +87,9 @@ def test_every_snippet_and_command_prints_what_is_shown(
     pyplot.close("all")
 
 
-@pytest.mark.parametrize("page", ["choice_tasks", "average_effects", "sensitivity", "new_users"])
+@pytest.mark.parametrize(
+    "page", ["choice_tasks", "average_effects", "sensitivity", "new_users", "asking"]
+)
 def test_the_snippets_of_a_page_print_what_is_shown(page: str) -> None:
     shown = examples((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
     assert shown

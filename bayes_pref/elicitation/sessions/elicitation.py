@@ -27,7 +27,7 @@ from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.posterior import Posterior
 
-_SHORT = Gibbs(draws=500, warmup=250, progress=False)
+_SHORT = Gibbs(draws=500, warmup=250, until="converged", progress=False)
 
 
 class Elicitation:
@@ -39,7 +39,8 @@ class Elicitation:
 
     `tell` updates the posterior without a refit: draws are weighted by the likelihood of the
     answers, as long as the Pareto k of the weights is below 0.7 and enough draws count. Else a
-    short run is made, which starts at the last draws.
+    short run is made, which starts at the last draws and becomes longer where its chains do not
+    agree.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class Elicitation:
     candidates, goal, cost, seed
         As for `bayes_pref.recommend`.
     engine
-        How to run where weights do not hold; None: a short run of `Gibbs`.
+        How to run where weights do not hold; None: a short run of `Gibbs`, until it has converged.
 
     Raises
     ------
