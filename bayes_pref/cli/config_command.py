@@ -14,6 +14,7 @@ from bayes_pref.cli.groups import (
     FIT,
     LOO,
     MODEL,
+    PREDICT,
     RECOMMEND,
     SIMULATE,
     THRESHOLDS,
@@ -22,7 +23,7 @@ from bayes_pref.cli.option_groups import ChosenOptions
 from bayes_pref.cli.subcommand import subcommand
 
 _FITTING = (DATA, MODEL, ENGINE, FIT)
-_BEYOND = (DIAGNOSE, THRESHOLDS, EVALUATE, LOO, RECOMMEND, AUDIT, SIMULATE)
+_BEYOND = (DIAGNOSE, THRESHOLDS, EVALUATE, LOO, PREDICT, RECOMMEND, AUDIT, SIMULATE)
 
 
 @subcommand(

@@ -27,7 +27,7 @@ from bayes_pref.cli.heartbeat import heartbeat
 from bayes_pref.cli.option_groups import ChosenOptions
 from bayes_pref.cli.pictures import draw_into
 from bayes_pref.cli.reading import check_suitable, described, read_data
-from bayes_pref.cli.saved import new_folder
+from bayes_pref.cli.saved import load, new_folder
 from bayes_pref.cli.screen import paragraph
 from bayes_pref.cli.signatures import public
 from bayes_pref.cli.summary_text import summary_text, summary_values
@@ -82,15 +82,15 @@ def fit_table(
     named = failing(fail_on, [CONVERGENCE])
     settings.interval(interval)
     reward = public(str(model.owner))(**model.given)
-    engines = possible_engines(engine)
     with heartbeat():
         read = read_data(file, data, file_format)
         check_suitable(read, data, reward, same_weights=model.owner == "PooledReward")
-        sampler, _ = first_prepared(engines, reward, read.comparisons)
+        sampler = _engine(engine, reward, read.comparisons)
+        start = load(fit["start"]) if fit["start"] else None
         folder = new_folder(out, overwrite=overwrite)
         first = "Sampling. The first fit on a machine compiles the sampler."
         screen.say(f"{described(read, file, data)}\n\n{first}\n")
-        posterior = _drawn(reward, read.comparisons, sampler, fit["seed"])
+        posterior = _drawn(reward, read.comparisons, sampler, fit["seed"], start)
     posterior = _saved(folder, posterior)
     own = {"file": file, "file_format": file_format, "interval": interval}
     folder.text(CONFIG, given_text(own, (data, model, engine, fit)))
@@ -124,10 +124,23 @@ def possible_engines(engine: ChosenOptions) -> list[Engine]:
     return [public(name)(**engine.given, progress=True) for name in having]
 
 
-def _drawn(model: RewardModel, comparisons: Comparisons, engine: Engine, seed: int) -> Posterior:
+def _engine(engine: ChosenOptions, model: RewardModel, comparisons: Comparisons) -> Engine | None:
+    """Return the engine to draw with; None: the default of `fit`."""
+    if engine.owner is None and not engine.given:
+        return None
+    return first_prepared(possible_engines(engine), model, comparisons)[0]
+
+
+def _drawn(
+    model: RewardModel,
+    comparisons: Comparisons,
+    engine: Engine | None,
+    seed: int,
+    start: Posterior | None,
+) -> Posterior:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # printed beside the numbers
-        return fit(model, comparisons, engine, seed=seed)
+        return fit(model, comparisons, engine, seed=seed, start=start)
 
 
 def _saved(folder: OutputFolder, posterior: Posterior) -> Posterior:

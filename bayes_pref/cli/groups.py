@@ -110,9 +110,16 @@ ENGINE = Group(
     {name: name for name in ENGINES},
     leave_out=frozenset({"progress"}),
     switch="engine",
-    switch_help="How to draw (default: the first of these that can draw from the model)",
+    switch_help="How to draw (default: the first of these that can draw from the model; Gibbs "
+    "then goes on until its draws have converged, unless one of its settings is given)",
 )
-FIT = Group("fit", "Fit", {"fit": "fit"}, leave_out=frozenset({"model", "comparisons", "engine"}))
+FIT = Group(
+    "fit",
+    "Fit",
+    {"fit": "fit"},
+    leave_out=frozenset({"model", "comparisons", "engine"}),
+    texts={"start": "An earlier fit of these data, whose last draws are where the chains start"},
+)
 DIAGNOSE = Group(
     "diagnose",
     "Diagnosis",
@@ -140,6 +147,16 @@ LOO = Group(
     {"loo": "loo"},
     leave_out=frozenset({"posterior"}),
     texts={"by": "comparison, task or user: what is left out at a time"},
+)
+PREDICT = Group(
+    "predict",
+    "Prediction",
+    {"predict": "Posterior.predict"},
+    leave_out=frozenset({"frame"}),
+    texts={
+        "new_users": "Rows of users who were not fitted: refuse them, or predict them for the "
+        "population"
+    },
 )
 RECOMMEND = Group(
     "recommend",

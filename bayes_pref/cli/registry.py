@@ -24,6 +24,7 @@ from bayes_pref.cli.diagnose_command import diagnose
 from bayes_pref.cli.evaluate_command import evaluate
 from bayes_pref.cli.export_command import export
 from bayes_pref.cli.fit_command import fit
+from bayes_pref.cli.predict_command import predict
 from bayes_pref.cli.recommend_command import recommend
 from bayes_pref.cli.report_command import report
 from bayes_pref.cli.show_command import show
@@ -40,6 +41,7 @@ BUILT_IN: tuple[click.Command, ...] = (
     diagnose,
     report,
     evaluate,
+    predict,
     recommend,
     ask,
     tell,

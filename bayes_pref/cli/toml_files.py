@@ -18,8 +18,8 @@ from bayes_pref.messages import closest
 SHARED = ("file", "file_format", "out", "interval")
 # A file may serve several subcommands, each of which reads its own tables.
 TABLES = (
-    "data", "model", "engine", "fit", "diagnose", "thresholds", "evaluate", "loo", "recommend",
-    "audit", "simulate",
+    "data", "model", "engine", "fit", "diagnose", "thresholds", "evaluate", "loo", "predict",
+    "recommend", "audit", "simulate",
 )  # fmt: skip
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import click
 import pytest
 
-from bayes_pref.cli import main
+from bayes_pref.cli import groups, main
 from bayes_pref.cli.entry import build_group
 from bayes_pref.cli.groups import DATA, ENGINE, MODEL
+from bayes_pref.cli.option_groups import Group
 from bayes_pref.cli.option_types import ValueType
 from bayes_pref.cli.registry import BUILT_IN
 from bayes_pref.cli.subcommand import Subcommand
-from bayes_pref.cli.toml_files import given_text, read_config, toml
+from bayes_pref.cli.toml_files import TABLES, given_text, read_config, toml
 from bayes_pref.errors import DataError
 
 COMMANDS = {str(command.name): command for command in BUILT_IN}
@@ -221,3 +222,9 @@ def test_groups_know_whose_a_parameter_is() -> None:
     assert MODEL.owners_of("rank") == ["LowRankReward"]
     assert ENGINE.owners_of("thin") == ["Gibbs", "NUTS"]
     assert DATA.owners_of("features") == ["frame"]
+
+
+def test_a_configuration_file_may_have_a_table_of_every_group() -> None:
+    known = {group.name for group in vars(groups).values() if isinstance(group, Group)}
+    assert known == set(TABLES)
+    assert main(["config"]) == 0

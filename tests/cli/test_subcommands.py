@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -164,6 +165,23 @@ def test_fits_are_scored_and_compared_by_leaving_out(run: Run, posterior: bp.Pos
     models = json.loads(out)["models"]
     assert {row["model"] for row in models} == {"run", "other.nc"}
     assert run("evaluate", "run", "other.nc", "--held-out", "votes.csv")[0] == 2
+
+
+def test_rows_are_predicted_for_their_own_users(run: Run) -> None:
+    loaded = bp.Posterior.load("run/posterior.nc")
+    pairs = made_comparisons(seed=3).to_frame().drop(columns="chosen").reset_index(drop=True)
+    pairs.to_csv("pairs.csv", index=False)
+    expected = loaded.predict(pairs, interval=0.5)
+    status, out, err = run("predict", "run", "pairs.csv", "--interval", "0.5")
+    assert (status, err) == (0, "")
+    found = pd.read_csv(io.StringIO(out))
+    close(found[list(expected)].to_dict("records"), expected.reset_index(drop=True))
+    assert np.allclose(found["tone"], pairs["tone"])
+    pairs.assign(user="new").to_csv("pairs.csv", index=False)
+    assert run("predict", "run", "pairs.csv")[0] == 2
+    words = ["--new-users", "population", "--out", "p.jsonl"]
+    assert run("predict", "run", "pairs.csv", *words)[0] == 0
+    assert len(pd.read_json("p.jsonl", lines=True)) == len(pairs)
 
 
 def test_questions_are_those_of_python(run: Run) -> None:
