@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from bayes_pref.evaluation.posterior_predictive import (
         posterior_predictive_check as posterior_predictive_check,
     )
+    from bayes_pref.evaluation.reward_classifier import RewardClassifier as RewardClassifier
     from bayes_pref.evaluation.sbc import SBC as SBC
     from bayes_pref.evaluation.sbc import sbc as sbc
     from bayes_pref.inference.engine import Engine as Engine
@@ -118,6 +119,7 @@ _MODULES = {
     "evaluation.held_out": ("Evaluation", "evaluate"),
     "evaluation.leave_one_out": ("LeaveOneOut", "loo"),
     "evaluation.posterior_predictive": ("posterior_predictive_check",),
+    "evaluation.reward_classifier": ("RewardClassifier",),
     "evaluation.sbc": ("SBC", "sbc"),
     "inference.engine": ("Engine", "Program"),
     "inference.fit": ("fit",),
