@@ -25,7 +25,13 @@ from bayes_pref.plots.style import (
 )
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe
-from bayes_pref.posterior.queries import AVERAGE, POPULATION, Items, difference_matrix
+from bayes_pref.posterior.queries import (
+    AVERAGE,
+    POPULATION,
+    Items,
+    difference_matrix,
+    item_matrix,
+)
 from bayes_pref.types import FloatArray
 
 _MOST = 12  # features with a row of their own
@@ -106,7 +112,11 @@ def pair(
     who = _WORDS.get(user) if isinstance(user, str) else None
     asked = user if who else [user]
     chance = posterior.preference(left, right, asked, interval=interval).iloc[0]
-    return _titled(ax, chance, cut(labels[0], 60), who or f"user {cut(user, 40)}", interval)
+    label = cut(labels[0], 60)
+    if right is not None:
+        sides = (item_matrix(side, posterior.comparisons)[1][0] for side in (left, right))
+        label = " against ".join(cut(side, 40) for side in sides)
+    return _titled(ax, chance, label, who or f"user {cut(user, 40)}", interval)
 
 
 def _named(

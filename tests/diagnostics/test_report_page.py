@@ -61,7 +61,9 @@ def report() -> bp.Report:
 @pytest.fixture(scope="module")
 def path(report: bp.Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("page") / "report.html"
+    begin = time.process_time()
     report.to_html(found)
+    assert time.process_time() - begin < 20.0  # about 1 s; what is asked for
     assert found.stat().st_size < 5e6
     return found
 

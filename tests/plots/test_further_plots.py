@@ -126,7 +126,7 @@ def test_a_pair_is_the_sum_of_its_parts() -> None:
 def test_a_pair_of_items_has_no_parts_since_single_rewards_have_no_origin() -> None:
     ax = plots.pair(made_posterior(made_votes()), ["tea"], ["milk"])
     assert labels(ax) == ["together"]
-    assert ax.get_title(loc="left").startswith("tea or milk, all users on average")
+    assert ax.get_title(loc="left").startswith("tea against milk, all users on average")
 
 
 def test_of_many_parts_the_smallest_are_added_up() -> None:
@@ -183,3 +183,27 @@ def test_thousands_of_marks_are_pictures_in_a_vector_file() -> None:
     assert all(each.get_rasterized() for each in lines)
     few = plots.users(made_posterior())[0].collections
     assert not any(each.get_rasterized() for each in few)
+
+
+def test_a_dollar_sign_is_a_dollar_sign_and_starts_no_formula() -> None:
+    names = ["$\\frac{1}$ a", "x_1^2 $", "\x1b[31m"]
+    frame = pd.DataFrame(made_comparisons().difference, columns=names)
+    frame = frame.assign(who=np.arange(60) % 4, won=np.arange(60) % 2)
+    people = pd.DataFrame({"who": range(4), "$\\frac$ age": [1.0, 2.0, 3.0, 5.0]})
+    data = bp.Comparisons.from_frame(
+        frame, user="who", choice="won", difference=names, covariates=people
+    )
+    full = made_posterior(data, bp.HierarchicalReward(covariance="full"))
+    row = pd.DataFrame([[1.0, -1.0, 1.0]], columns=names, index=["$\\frac$"])
+    items = pd.concat([row, -row.rename(index={"$\\frac$": "$\\bad"})])
+    drawn = [
+        plots.pair(full, row),
+        plots.leaderboard(full, items=items, against="$\\bad"),
+        plots.correlations(full),
+        plots.covariate_effects(full)[0],
+    ]
+    for ax in drawn:
+        ax.figure.canvas.draw()  # a formula that is none would be an error
+        texts = [*map(str, labels(ax)), ax.get_xlabel(), ax.get_title(), ax.get_title(loc="left")]
+        assert any("$" in text for text in texts)
+        assert not any("\x1b" in text for text in texts)

@@ -19,7 +19,7 @@ from bayes_pref.plots.style import (
 )
 
 _MOST = 12  # directions
-_LETTERS = 32  # of a direction's name
+_LETTERS = 26  # of a direction's name
 
 
 def draw_learned(report: Report, ax: Axes | None = None) -> Axes:
@@ -57,7 +57,8 @@ def draw_learned(report: Report, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(share) - 0.4, -0.6)
     ax.set_yticks(place, names, fontsize=SMALL - 1, **LITERAL)
     ax.tick_params(axis="y", length=0)
-    beside = f", the {_MOST} least known of {len(report.spectrum)}"
-    name_axes(ax, f"variance due to the prior, %{beside if len(report.spectrum) > _MOST else ''}")
+    count = len(report.spectrum)
+    beside = f"the {_MOST} least known of {count:,}" if count > _MOST else None
+    name_axes(ax, "variance due to the prior, %", beside)
     legend(ax, own=own, above=False)
     return ax
