@@ -1,9 +1,12 @@
 """Convergence checks: thresholds, findings, and what to do about them.
 
 R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016), and the
-Pareto k of an approximation Vehtari et al. (2024). With thousands of parameters and barely
-sufficient effective sample sizes, some R-hat exceeds its threshold by chance; a finding therefore
-counts the parameters that fail.
+Pareto k of an approximation Vehtari et al. (2024).
+
+Of thousands of parameters that have converged, some R-hat exceeds 1.01 by chance: with S effective
+draws in m half-chains, (R-hat^2 - 1) S (m - 1) / m is about chi-squared with m - 1 degrees of
+freedom. Where S suffices, an R-hat therefore fails only if the largest of so many would be above it
+with a probability of 1 %, or if it is above 1.05.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.convergence.statistics import chain_statistics, energy_fraction
@@ -26,6 +30,7 @@ from bayes_pref.messages import callers_level
 from bayes_pref.types import FloatArray, Mask
 
 RHAT = 1.01
+RHAT_IN_ANY_CASE = 1.05
 ESS = 400.0
 BFMI = 0.3
 PARETO_K = 0.7
@@ -85,7 +90,7 @@ def check(
     found = [interrupted, _not_finite(labels, finite), _stuck(rhat, finite, chains)]
     if pareto_k is None:
         found += [
-            _disagreement(labels, rhat, chains),
+            _disagreement(labels, rhat, _apart(rhat, bulk, tail, draws.sizes["chain"]), chains),
             _few("ess_bulk", "bulk", "the means", labels, bulk, chains),
             _few("ess_tail", "tail", "the intervals", labels, tail, chains),
             _divergences(sample_stats),
@@ -96,15 +101,11 @@ def check(
 
 
 class Worst(NamedTuple):
-    """The largest R-hat and the smallest effective sample size of all parameters that vary."""
+    """The worst convergence statistics of all parameters that vary, and whether all pass."""
 
     rhat: float
     ess: float
-
-    @property
-    def passes(self) -> bool:
-        """Whether both checks pass; draws that are not finite, or never vary, are left to them."""
-        return not (self.rhat > RHAT or self.ess < ESS)
+    passes: bool
 
 
 def worst(draws: xr.Dataset) -> Worst:
@@ -127,9 +128,10 @@ def worst(draws: xr.Dataset) -> Worst:
     _, rhat, bulk, tail, _ = _statistics(draws)
     ess = np.minimum(bulk, tail)
     judged = np.isfinite(rhat)
-    if not judged.any():
-        return Worst(1.0, math.inf)
-    return Worst(float(rhat[judged].max()), float(np.nanmin(ess[judged])))
+    if not judged.any():  # that draws are not finite, or never vary, is for `check` to say
+        return Worst(1.0, math.inf, passes=True)
+    passes = not (_apart(rhat, bulk, tail, draws.sizes["chain"]).any() or (ess < ESS).any())
+    return Worst(float(rhat[judged].max()), float(np.nanmin(ess[judged])), passes)
 
 
 def warn(findings: Sequence[Finding]) -> None:
@@ -236,8 +238,19 @@ def _stuck(rhat: FloatArray, finite: Mask, chains: _Chains) -> Finding | None:
     )
 
 
-def _disagreement(labels: list[str], rhat: FloatArray, chains: _Chains) -> Finding | None:
-    bad = np.flatnonzero(rhat > RHAT)
+def _apart(rhat: FloatArray, bulk: FloatArray, tail: FloatArray, chains: int) -> Mask:
+    """Whether each R-hat is above its threshold by more than chance explains."""
+    ess, halves = np.fmin(bulk, tail), 2 * chains
+    chance = chi2.isf(0.01 / max(1, np.isfinite(rhat).sum()), halves - 1) / (halves - 1)
+    limit = np.sqrt(1.0 + halves / np.maximum(ess, ESS) * chance)
+    limit = np.where(ess >= ESS, np.clip(limit, RHAT, RHAT_IN_ANY_CASE), RHAT)
+    return np.asarray(rhat > limit)
+
+
+def _disagreement(
+    labels: list[str], rhat: FloatArray, apart: Mask, chains: _Chains
+) -> Finding | None:
+    bad = np.flatnonzero(apart)
     if not bad.size:
         return None
     worst = bad[rhat[bad].argmax()]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.signal import lfilter
 from scipy.stats import norm, rankdata
 
 from bayes_pref.convergence import checks as convergence
@@ -315,3 +316,19 @@ def test_warnings_point_at_the_line_that_fitted() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         convergence.warn(())
+
+
+def test_an_r_hat_that_chance_explains_is_no_finding_and_another_one_is() -> None:
+    noise = np.random.default_rng(0).standard_normal((4, 1200, 1500))
+    values = lfilter([1.0], [1.0, -0.6], noise, axis=1)[:, 200:]  # about 1,000 effective draws
+    draws = xr.Dataset({"weights": (("chain", "draw", "feature"), values)})
+    found = convergence.check(draws, xr.Dataset())
+    assert convergence.worst(draws).rhat > 1.01
+    assert "rhat" not in {finding.statistic for finding in found}
+    assert convergence.worst(draws).passes
+    values[0, :, 7] += 0.5 * values.std()
+    (disagreement,) = [
+        each for each in convergence.check(draws, xr.Dataset()) if each.statistic == "rhat"
+    ]
+    assert disagreement.parameter == "weights[7]"
+    assert not convergence.worst(draws).passes

@@ -44,7 +44,7 @@ def test_draws_are_evenly_spaced_after_a_run_was_lengthened_and_after_a_restart(
     engine = bp.Gibbs(draws=20, warmup=10, thin=2, chains=1, progress=False)
     run = LengtheningRun(engine, lambda _: counted(20), None, max_minutes=1.0)
     assert run.advance() == ([20], True)
-    agreeing, apart = Worst(1.0, 250.0), Worst(1.2, 399.0)
+    agreeing, apart = Worst(1.0, 250.0, passes=False), Worst(1.2, 399.0, passes=False)
     assert run.lengthen(agreeing)  # twice as long: a quarter more than 400 is needed
     assert run.advance() == ([20], True)
     chain = run.chains[0]
@@ -56,14 +56,14 @@ def test_draws_are_evenly_spaced_after_a_run_was_lengthened_and_after_a_restart(
     assert run.lengthen(apart)
     assert run.advance() == ([20], True)
     assert np.array_equal(chain.store.theta[:, 0], end + 8 * np.arange(1, 21))
-    assert not run.lengthen(Worst(1.01, 400.0))
+    assert not run.lengthen(Worst(1.01, 400.0, passes=True))
 
 
 def test_a_run_is_not_made_longer_than_its_time() -> None:
     engine = bp.Gibbs(draws=20, warmup=10, thin=2, chains=1, progress=False)
     run = LengtheningRun(engine, lambda _: counted(20), None, max_minutes=1e-9)
     run.advance()
-    assert not run.lengthen(Worst(1.2, 10.0))
+    assert not run.lengthen(Worst(1.2, 10.0, passes=False))
     assert run.advance() == ([20], True)
 
 
