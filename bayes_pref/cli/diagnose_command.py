@@ -56,13 +56,13 @@ def diagnose(
     **groups: ChosenOptions,
 ) -> int:
     """Diagnose a posterior."""
-    from bayes_pref.cli.diagnosing import attention, diagnosed, report_values, write_tables
+    from bayes_pref.cli.diagnosing import attention, diagnosed, report_values, told, write_tables
     from bayes_pref.cli.saved import new_folder
 
     screen = Screen(as_json)
     folder = None if out is None else new_folder(out, overwrite=overwrite)
     named, report = diagnosed(path, candidates, file_format, groups, fail_on)
-    screen.say(report.summary())
+    screen.say(told(report))
     if folder is not None:
         write_tables(folder, report)
         screen.say(f"\nWritten to {folder.path}: {', '.join(folder.written)}")

@@ -9,8 +9,9 @@ from typing import Any
 from bayes_pref.cli.candidates import read_candidates
 from bayes_pref.cli.command import CONVERGENCE, failing
 from bayes_pref.cli.fitting import possible_engines
+from bayes_pref.cli.groups import DATA
 from bayes_pref.cli.heartbeat import heartbeat
-from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.option_groups import ChosenOptions, with_options
 from bayes_pref.cli.saved import load
 from bayes_pref.diagnostics.diagnose import diagnose
 from bayes_pref.diagnostics.report import Report
@@ -75,6 +76,11 @@ def attention(report: Report) -> set[str]:
     fits = [report.posterior, report.results.get("exposure_posterior")]
     failed = any(fit is not None and fit.findings for fit in fits)
     return {*map(str, report.counts().index), *([CONVERGENCE] if failed else [])}
+
+
+def told(report: Report) -> str:
+    """Return the summary of a report, with what it advises as options of the command."""
+    return with_options(report.summary(), DATA.parameters_of(None))
 
 
 def report_values(report: Report) -> dict[str, Any]:

@@ -62,6 +62,9 @@ def main(arguments: Sequence[str] | None = None, *, commands: Iterable[click.Com
         status = build_group(commands).main(words, "bayes-pref", standalone_mode=False)
     except BayesPrefError as err:
         return stop(str(err), REFUSED)
+    except click.exceptions.NoArgsIsHelpError as err:
+        print(err.format_message(), file=sys.stderr)
+        return REFUSED
     except click.ClickException as err:
         return stop(_told(err), REFUSED)
     except click.Abort:

@@ -136,9 +136,14 @@ def with_options(message: str, names: Iterable[str]) -> str:
     'give --features, or --sides toss'
     >>> with_options("use Gibbs(draws=2000)", ["draws"])
     'use Gibbs(draws=2000)'
+    >>> with_options("leave out users instead (by='user')", ["by"])
+    'leave out users instead (--by user)'
     """
     known = "|".join(map(re.escape, names))
-    pattern = rf"(?<![\w.(\[])(?<!, )({known})=(?:\[\.\.\.\]|'([^']*)'|\.\.\.)?(?![\w(=\[\"'])"
+    # Not within a call, such as Gibbs(draws=2000, thin=4).
+    pattern = (
+        rf"(?<![\w.\[])(?<!\w\()(?<!, )({known})=(?:\[\.\.\.\]|'([^']*)'|\.\.\.)?(?![\w(=\[\"'])"
+    )
 
     def option(found: re.Match[str]) -> str:
         value = found[2] or ""

@@ -58,7 +58,7 @@ def report(
     **groups: ChosenOptions,
 ) -> int:
     """Write a report."""
-    from bayes_pref.cli.diagnosing import attention, diagnosed, report_values
+    from bayes_pref.cli.diagnosing import attention, diagnosed, report_values, told
     from bayes_pref.cli.heartbeat import heartbeat
     from bayes_pref.cli.saved import new_folder
     from bayes_pref.reporting.formats import picture_formats
@@ -69,6 +69,6 @@ def report(
     named, found = diagnosed(path, candidates, file_format, groups, fail_on)
     with heartbeat():
         found.export(folder.path, formats)
-    screen.say(f"{found.summary()}\n\nThe page is {folder.path / 'report.html'}.")
+    screen.say(f"{told(found)}\n\nThe page is {folder.path / 'report.html'}.")
     screen.result({"page": str(folder.path / "report.html"), **report_values(found)})
     return NEEDS_ATTENTION if attention(found) & named else DONE

@@ -56,6 +56,7 @@ def summary_values(posterior: Posterior, interval: float) -> dict[str, Any]:
         "converged": not posterior.findings,
         "findings": [in_options(each, posterior.run.engine) for each in posterior.findings],
         "interval": interval,
+        "unit": "log-odds per unit of a feature",
         "population": posterior.summary(interval=interval).reset_index(),
     }
 

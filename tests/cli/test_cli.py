@@ -615,7 +615,9 @@ def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_unknown_options_stop_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["fit"], ["fit", "a.csv", "--user", "a"], ["fit", "--model", "cubic"]):
+    assert main([]) == 2
+    assert "Commands:" in capsys.readouterr().err.splitlines()
+    for arguments in (["fit"], ["fit", "a.csv", "--user", "a"], ["fit", "--model", "cubic"]):
         assert main(arguments) == 2
     assert "'cubic' is not one of" in capsys.readouterr().err
 

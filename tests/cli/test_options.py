@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -19,6 +20,7 @@ from bayes_pref.cli.registry import BUILT_IN
 from bayes_pref.cli.subcommand import Subcommand
 from bayes_pref.cli.toml_files import TABLES, given_text, read_config, toml
 from bayes_pref.errors import DataError
+from conftest import ROOT
 
 COMMANDS = {str(command.name): command for command in BUILT_IN}
 FIT = ["fit", "votes.csv", "--user", "who", "--choice", "won", "--out", "run"]
@@ -228,3 +230,19 @@ def test_a_configuration_file_may_have_a_table_of_every_group() -> None:
     known = {group.name for group in vars(groups).values() if isinstance(group, Group)}
     assert known == set(TABLES)
     assert main(["config"]) == 0
+
+
+def test_every_command_line_of_the_documentation_parses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    lines = "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", page)).splitlines()
+    commands = [words for line in lines if (words := shlex.split(line, comments=True))]
+    assert len(commands) > 15
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text('[data]\nuser = "who"\nchoice = "won"\n')
+    for program, *words in commands:
+        assert program == "bayes-pref"
+        parsed_command(words)
+    named = set(re.findall(r"(?m)^\| `(\w+)`(?:, `(\w+)`)? \|", page))
+    assert {name for pair in named for name in pair if name and not name.isdigit()} == set(COMMANDS)
