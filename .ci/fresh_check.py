@@ -103,6 +103,15 @@ def beyond_the_fit(world: bp.World, posterior: bp.Posterior) -> None:
     met = bp.add_users(
         posterior, bp.Comparisons.from_frame(answers, user="user", choice="choice", **columns)
     )
+    served = met.choose(pd.DataFrame({"length": [0.0, 1.0], "tone": [1.0, 0.0]}))
+    chance = met.predict(answers)["mean"]
+    short = bp.Gibbs(draws=50, warmup=50, chains=2, progress=False)
+    classifier = bp.RewardClassifier("user", context=["context_1"], engine=short)
+    right = classifier.fit(answers.drop(columns="choice"), answers["choice"]).predict(
+        answers.drop(columns="choice")
+    )
+    if len(served) != 15 or not chance.between(0.0, 1.0).all() or len(right) != len(chance):
+        sys.exit(f"what to serve, and rows:\n{served}\n{chance}\n{right}")
     if len(asked) != 3 or not np.isfinite(met.weights()["mean"]).all():
         sys.exit(f"questions and new users:\n{asked}\n{met.weights()}")
 

@@ -88,7 +88,7 @@ def test_every_snippet_and_command_prints_what_is_shown(
 
 
 @pytest.mark.parametrize(
-    "page", ["choice_tasks", "average_effects", "sensitivity", "new_users", "asking"]
+    "page", ["choice_tasks", "average_effects", "sensitivity", "new_users", "predicting", "asking"]
 )
 def test_the_snippets_of_a_page_print_what_is_shown(page: str) -> None:
     shown = examples((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
