@@ -120,7 +120,8 @@ class Pairs:
         """For each row: attribute, and its difference or its values on both sides."""
         difference = self._difference[rows]
         size = np.abs(difference) / self.fitted.feature_scale[: len(self.names)]
-        named = np.argsort(-size, axis=1, kind="stable")[:, :_MOST]
+        # The largest first, and of an item on either side that on the left.
+        named = np.lexsort((difference < 0, -size), axis=1)[:, :_MOST]
         difference = np.take_along_axis(difference, named, axis=1)
         right = self._right
         parts: list[list[Any]] = [named.tolist(), _short(difference)]

@@ -183,6 +183,8 @@ class ReportPage:
         columns = [severity, place]
         answers = self.pairs.answers
         for name in frame.columns:
+            if _empty(frame, name):
+                continue
             columns.append(self._column(str(name), frame[name]))
             if name == "user" and answers is not None:
                 chosen = [answers[row] for row in rows.tolist()]
@@ -190,7 +192,7 @@ class ReportPage:
         severity["title"] = "severity (problems first)"
         names = {column["name"] for column in columns}
         shown = ("row", "alternative", "user", "answer", "verdict", "mean", "shift")
-        some = [name for name in shown if name in names and not _empty(frame, name)]
+        some = [name for name in shown if name in names]
         table = Explorer(
             name="comparisons",
             noun=self.wording.rows,
@@ -203,7 +205,7 @@ class ReportPage:
             pairs=self.pairs.data(rows),
         )
         title = f"All {self.wording.rows}"
-        parts = [_SIDES] if "answer" in names else []
+        parts = [_SIDES if "alternative" not in frame else _SETS]
         if len(rows) < len(self.comparisons):
             total = len(self.comparisons)
             parts.append(f"These are the {len(rows):,} most severe of {total:,}.")
@@ -217,27 +219,29 @@ class ReportPage:
         if name == "verdict":
             order = [verdict.name for verdict in self.verdicts]
             return level_column(name, title, values.tolist(), ordered=order)
-        if name in ("row", "user") or not pd.api.types.is_numeric_dtype(values.dtype):
+        if name in ("row", "alternative", "user") or not pd.api.types.is_numeric_dtype(
+            values.dtype
+        ):
             return level_column(name, title, values.tolist())
         return number_column(name, title, values, bounds=_BOUNDS.get(name))
 
     def _all_users(self) -> pages.Section:
         """Every user, with how much was learned and the number of each verdict."""
-        columns = tuple(self._column(str(name), self.users[name]) for name in self.users.columns)
+        known = [name for name in self.users.columns if not _empty(self.users, name)]
+        columns = tuple(self._column(str(name), self.users[name]) for name in known)
         table = Explorer(
             name="users",
             noun="users",
             rows=len(self.users),
             columns=columns,
-            shown=tuple(
-                column["name"] for column in columns if not _empty(self.users, column["name"])
-            ),
+            shown=tuple(column["name"] for column in columns),
         )
         hint = "Press a user to see the comparisons that this user made."
         return pages.Section("All users", (f"<p class='quiet'>{hint}</p>", table.html()))
 
 
 _SIDES = "Differences are those of the left side minus the right."
+_SETS = "Differences are those of the alternative minus the mean of the others in its set."
 _KEYS = (
     "Press a heading to sort, “all numbers” for the rest of a row. "
     "Keys: / searches, n and p turn the page."
@@ -248,9 +252,9 @@ def _descending(size: pd.Series[float]) -> IntArray:
     return np.argsort(-size.to_numpy(dtype=np.float64), kind="stable")
 
 
-def _empty(frame: pd.DataFrame, name: str) -> bool:
+def _empty(frame: pd.DataFrame, name: Any) -> bool:
     """Whether a column holds nothing, as where an assessment could not be made."""
-    return name in frame and bool(frame[name].isna().all())
+    return bool(frame[name].isna().all())
 
 
 def _perhaps_folded(frame: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made_posteriors import made_comparisons, made_posterior, pooled_posterior
+from made_posteriors import made_comparisons, made_posterior, made_votes, pooled_posterior
 
 import bayes_pref as bp
 from bayes_pref.diagnostics.identifiability.non_identified import sparse_basis
@@ -398,3 +398,10 @@ def test_posteriors_without_a_covariance_of_the_mean_are_refused_by_name() -> No
         with pytest.raises(bp.errors.ModelError, match=r"covariance|separate"):
             assess(posterior, read_query(posterior))
     assert unsupported(replace(good, run=replace(good.run, engine="SVI"))) is None
+
+
+def test_the_direction_of_all_items_alike_says_that_rewards_have_no_origin() -> None:
+    found = bp.diagnose(made_posterior(made_votes(), draws=200), progress=False)
+    assert found.results["principal"][0] == "all items alike: no origin"
+    assert len(found.results["principal"]) == len(found.spectrum) == 3
+    assert "no origin" not in " ".join(found.results["principal"][1:])

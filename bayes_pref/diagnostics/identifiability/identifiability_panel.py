@@ -50,7 +50,8 @@ def draw_learned(report: Report, ax: Axes | None = None) -> Axes:
             ax.barh(place[these], 100 * share[these], color=colour, label=label)
     # A share of nearly 0 is good news, not a missing bar.
     for k, value in enumerate(100 * share):
-        ax.text(value + 1.0, k, f"{value:.2g} %", va="center", fontsize=SMALL - 1)
+        text = f"{value:.0f} %" if value >= 10.0 else f"{value:.2g} %"
+        ax.text(value + 1.0, k, text, va="center", fontsize=SMALL - 1)
     ax.axvline(100 * most, color=USERS, linewidth=0.8, linestyle=":")
     ax.set_xlim(0, 112)
     ax.set_xticks([0, 25, 50, 75, 100])

@@ -46,6 +46,7 @@ from bayes_pref.messages import direction_name
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, Mask
 
+_ALIKE = 0.9  # cosine with the direction of all items, from which a direction is that one
 _DRAWS = 4  # least draws a feature: with fewer, the smallest eigenvalues are far too small
 
 
@@ -199,9 +200,18 @@ def assess(
         frame,
         directions.frame(shares, sds),
         reference.spectrum,
-        tuple(direction_name(vector, comparisons.feature_names) for vector in reference.vectors.T),
+        tuple(_named(vector, comparisons) for vector in reference.vectors.T),
         _separated_features(comparisons, separation),
     )
+
+
+def _named(vector: FloatArray, comparisons: Comparisons) -> str:
+    """Name a principal direction; that of all items alike is no comparison at all."""
+    if comparisons.features.indicators:
+        places = item_places(comparisons)
+        if abs(vector[places].sum()) > _ALIKE * np.sqrt(len(places)):
+            return "all items alike: no origin"
+    return direction_name(vector, comparisons.feature_names)
 
 
 @dataclass(frozen=True, eq=False)
