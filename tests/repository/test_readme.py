@@ -20,6 +20,8 @@ from bayes_pref.cli import main
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+BOTH = f"{README}\n{GUIDE}"
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FENCE = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
 
@@ -44,7 +46,7 @@ def command_lines(source: str) -> list[list[str]]:
 
 COMMANDS = [
     line
-    for language, source, _ in examples(README)
+    for language, source, _ in examples(BOTH)
     if language == "sh"
     for line in command_lines(source)
 ]
@@ -65,9 +67,9 @@ def test_every_snippet_and_command_prints_what_is_shown(
     monkeypatch.chdir(tmp_path)  # they write where they stand
     namespace: dict[str, Any] = {}
     ran = []
-    for language, source, quoted in examples(README):
+    for language, source, quoted in examples(BOTH):
         if language == "python":
-            code = compile(source, f"README: {source.splitlines()[0]}", "exec")
+            code = compile(source, f"README or guide: {source.splitlines()[0]}", "exec")
             printed = output_of(lambda code=code: exec(code, namespace))
         else:
             printed = ""
@@ -82,7 +84,7 @@ def test_every_snippet_and_command_prints_what_is_shown(
     for folder, name in (("run", "posterior.nc"), ("run", "weights.csv"), ("demo", "users.png")):
         assert (tmp_path / folder / name).is_file()
     shown, drawn = (image.imread(path) for path in (ROOT / "docs/users.png", "users.png"))
-    assert shown.shape == drawn.shape, "run the README's first snippet in docs/ to remake it"
+    assert shown.shape == drawn.shape, "run the guide's first snippet in docs/ to remake it"
     assert np.abs(shown - shown.mean()).max() > 0.3  # a picture, not a blank
     pyplot.close("all")
 
@@ -105,20 +107,20 @@ def _succeeds(arguments: list[str]) -> None:
     assert status == 0
 
 
-def test_the_first_screen_has_commands_ten_lines_of_python_their_output_and_a_picture() -> None:
+def test_the_first_screen_has_an_installation_a_table_a_verdict_and_a_picture() -> None:
     screen, _, _ = README.partition("\n## ")
-    assert "make demo" in screen
-    assert "make test" in screen
+    assert "pip install ." in screen
     [snippet] = [source for language, source, _ in examples(screen) if language == "python"]
     assert len([line for line in snippet.splitlines() if line.strip()]) <= 10
-    assert [quoted for _, source, quoted in examples(screen) if source == snippet] != [""]
-    assert len(re.findall(r"!\[[^\]]+\]\(docs/users\.png\)", screen)) == 1
-    assert len(screen.splitlines()) <= 60
+    [quoted] = [quoted for _, source, quoted in examples(screen) if source == snippet]
+    assert "confounded" in quoted
+    assert len(re.findall(r"!\[[^\]]+\]\(docs/report\.png\)", screen)) == 1
+    assert len(screen.splitlines()) <= 70
 
 
 def test_every_make_target_that_is_named_exists() -> None:
     named = set(re.findall(r"\bmake ([a-z]+)\b(?=`|\s+#)", README))
-    assert {"demo", "test", "venv", "lint"} <= named
+    assert {"demo", "test", "lint"} <= named
     assert named <= set(re.findall(r"(?m)^([a-z]+):", MAKEFILE))
     assert "$(BIN)/bayes-pref demo" in MAKEFILE
 
@@ -128,24 +130,25 @@ def test_every_option_of_the_command_that_is_named_exists(
 ) -> None:
     used = {words[1] for words in COMMANDS if words[0] == "bayes-pref"}
     offered = ""
-    for command in used | set(re.findall(r"`bayes-pref (\w+)", README)):
+    for command in used | set(re.findall(r"`bayes-pref (\w+)", BOTH)):
         assert main([command, "--help"]) == 0
         offered += capsys.readouterr().out
-    named = set(re.findall(r"(?<![\w-])--[a-z]+\b", README))
+    named = set(re.findall(r"(?<![\w-])--[a-z]+\b", BOTH)) - {"--index"}
     assert {"--user", "--choice", "--out", "--left", "--right", "--covariates"} <= named
     assert named - set(re.findall(r"--[a-z]+\b", offered)) == set()
 
 
 def test_every_test_and_file_that_is_named_exists() -> None:
-    tests = re.findall(r"`(test_\w+\.py)::(test_\w+)`", README)
+    tests = re.findall(r"`(test_\w+\.py)::(test_\w+)`", GUIDE)
     assert len(tests) >= 5
     for file, name in tests:
         [path] = (ROOT / "tests").rglob(file)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         assert name in names, f"{file} has no {name}"
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).is_file(), target
+    for home, page in ((ROOT, README), (ROOT / "docs", GUIDE)):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page):
+            assert (home / target).is_file(), target
 
 
 @pytest.mark.parametrize(
