@@ -100,6 +100,31 @@ def test_items_are_read_with_their_attributes() -> None:
     assert found.comparisons.randomised is not None
 
 
+def test_columns_have_the_roles_that_the_options_name() -> None:
+    votes = VOTES.assign(tone=[1.0, -1.0, 0.5, 2.0])
+    votes.to_csv("votes.csv", index=False)
+    words = "--user who --choice won"
+    found = {
+        "": ("one", "two", "drawn", "tone"),
+        "--difference tone": ("tone",),
+        "--context drawn,two": ("one", "tone"),
+        "--randomised drawn": ("one", "two", "tone"),
+    }
+    for more, features in found.items():
+        assert read("votes.csv", f"{words} {more}").comparisons.feature_names == features
+    crossed = "--difference one --context tone --interactions one:tone"
+    assert read("votes.csv", f"{words} {crossed}").comparisons.feature_names == ("one", "one:tone")
+
+
+def test_labels_that_are_text_stay_text() -> None:
+    votes = VOTES.assign(who=["007", "007", "7", "7"])
+    votes.to_csv("votes.csv", index=False)
+    pd.DataFrame({"who": ["7", "007"], "age": [30, 41]}).to_csv("people.csv", index=False)
+    found = read("votes.csv", "--user who --choice won --difference one --covariates people.csv")
+    assert found.comparisons.users.tolist() == ["007", "7"]
+    assert found.comparisons.covariates.ravel().tolist() == [41.0, 30.0]
+
+
 @pytest.mark.filterwarnings("ignore::bayes_pref.DataWarning")
 def test_tasks_are_read_with_an_outside_option() -> None:
     words = "--from tasks --user who --task id --choice buys --attributes price --none true"
