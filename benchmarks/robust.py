@@ -135,7 +135,7 @@ def replicate(task: tuple[str, int, bool]) -> dict[str, Any]:
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
         posterior = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, ENGINE, seed=number)
     shares = RobustShares.of(posterior)
-    table = shares.table(shares.answers.query, shares.answered, 0.9).iloc[asked]
+    table = shares.table(shares.answers.query, shares.answered).iloc[asked]
     tests = shares.assumptions()
     out: dict[str, Any] = {"world": name, "replication": number}
     below, above = (table["p_do"] + side * AWAY * table["p_do_sd"] for side in (-1.0, 1.0))
@@ -146,6 +146,7 @@ def replicate(task: tuple[str, int, bool]) -> dict[str, Any]:
     )
     out["rmse, model"] = _square(table["p_do"] - p_do)
     out["rmse, robust"] = _square(table["p_do_robust"] - p_do)
+    out["disagree"] = float((table["p_disagree"] > 0.95).mean())
     out["rmse of shift, model"] = _square(table["shift"] - shift)
     out["rmse of shift, robust"] = _square(table["shift_robust"] - shift)
     out["coverage of shift, robust"] = _within(table["shift_lower"], shift, table["shift_upper"])

@@ -115,7 +115,8 @@ class RowwiseChoices(NamedTuple):
 
     def slopes(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gradient u and curvature W, (sample, row), of one eta (1, row) or of each sample's."""
-        samples = self.distribution.n_samples
+        # A choice model without parameters, such as the probit, is the same at all samples.
+        samples = max(self.distribution.n_samples, len(eta))
         wide = np.broadcast_to(eta.T, (len(self.choice), samples)).copy()
         _, gradient, curvature = self.distribution.derivatives(wide, self.choice)
         return gradient.T, (-curvature.T).clip(0.0)

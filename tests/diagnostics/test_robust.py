@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from made_posteriors import made_posterior
 from scipy.special import expit, logit
 from scipy.stats import norm
+from set_data import chosen_sets
 
 import bayes_pref as bp
 from bayes_pref.diagnostics.query import Query, read_query
@@ -19,8 +21,6 @@ from bayes_pref.diagnostics.robust.robust_shares import RobustShares
 from bayes_pref.diagnostics.robust.shrunk_blocks import shrunk
 from bayes_pref.draws import stacked
 from bayes_pref.models.regressors import exposures
-from tests.made_posteriors import made_posterior
-from tests.set_data import chosen_sets
 
 Array = np.ndarray
 FREE = 1e3  # scale of a prior that shrinks little
@@ -214,6 +214,17 @@ def test_of_sets_the_first_choice_counts(places: int) -> None:
     assert found.expected.sum() == pytest.approx(len(first), rel=1e-4)
 
 
+def test_robust_shares_of_a_set_sum_to_one() -> None:
+    comparisons = chosen_sets(users=40, each=4, size=3, seed=3)
+    shares = RobustShares.of(made_posterior(comparisons, bp.HierarchicalReward(exposure=True)))
+    query = shares.answers.query
+    found = shares.table(query, shares.answered)
+    assert query.task is not None
+    total = np.bincount(query.task, found["p_do_robust"])
+    np.testing.assert_allclose(total, 1.0, rtol=1e-9)
+    assert (found["p_do_robust"] - found["p_do"]).abs().max() > 0.01  # made-up weights are wrong
+
+
 def diagnosed(world: bp.World, model: bp.RewardModel | None = None) -> bp.Report:
     """A report on confounding."""
     posterior = bp.fit(model or bp.HierarchicalReward(exposure=True), world.comparisons, SHORT)
@@ -227,8 +238,8 @@ def test_where_the_model_is_right_both_agree_and_the_interval_is_little_longer()
     found = bp.robust(report)
     table = found.comparisons
     assert not found.assumptions["rejected"].any()
-    assert table["agree"].mean() > 0.8
-    assert "agree on" in found.sentence
+    assert table["agree"].all()
+    assert "agree on 100 % of 720 comparisons, and residuals contradict none" in found.sentence
     assert np.array_equal(table["p_do"], report.comparisons["p_do"])
     assert table["p_do_robust"].between(table["p_do_lower"], table["p_do_upper"]).all()
     length = (table["p_do_upper"] - table["p_do_lower"]) / (2 * norm.ppf(0.95) * table["p_do_sd"])
@@ -253,7 +264,7 @@ def test_a_context_that_is_left_out_is_named_and_corrected_for() -> None:
     )
     posterior = bp.fit(bp.HierarchicalReward(exposure=True), comparisons, SHORT)
     shares = RobustShares.of(posterior)
-    found = shares.table(shares.answers.query, shares.answered, 0.9)
+    found = shares.table(shares.answers.query, shares.answered)
     tests = shares.assumptions().set_index("assumption")
     assert bool(tests.loc["contexts", "rejected"])
     assert tests.loc["contexts", "largest"] == "feature_1 x context_1"
@@ -263,6 +274,10 @@ def test_a_context_that_is_left_out_is_named_and_corrected_for() -> None:
         np.sqrt(((found[name] - truth) ** 2).mean()) for name in ("p_do", "p_do_robust")
     )
     assert right < wrong / 2
+    apart = (found["p_do_robust"] - found["p_do"]).abs()
+    certain = found["p_disagree"] > 0.95
+    assert certain.mean() > 0.2
+    assert (apart[certain] > 0.03).all()
 
 
 def test_what_cannot_be_estimated_is_said_in_a_sentence() -> None:

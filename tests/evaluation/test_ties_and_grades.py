@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from choice_cases import outcome_probabilities
+from made_posteriors import made_comparisons, made_posterior
 from numpy.typing import NDArray
 from scipy.special import logsumexp
+from scipy.stats import norm
 
 import bayes_pref as bp
 from bayes_pref.draws import thin
@@ -251,3 +253,21 @@ def test_answers_that_have_no_probability_are_refused(right: Fits, halves: Halve
     plain = fit(bp.PooledReward(), pairs)
     with pytest.raises(bp.DataError, match=r"ties, the first in row .*, and the .* ties=True"):
         bp.evaluate(plain, halves["ties"][1])
+
+
+def test_users_are_left_out_of_a_probit_which_has_no_parameters() -> None:
+    """Against an average over 100,000 users of each draw: relative errors of about 0.01."""
+    comparisons = made_comparisons(rows=12)
+    posterior = made_posterior(comparisons, bp.HierarchicalReward(link="probit"), draws=4)
+    population = posterior.model.population(posterior.draws, comparisons)
+    assert population is not None
+    found = user_log_likelihood(posterior.model, population, posterior.draws, comparisons)
+    mu, tau = (
+        posterior.draws[name].transpose("chain", "draw", "feature").to_numpy().reshape(8, -1)
+        for name in ("mu", "tau")
+    )
+    own = np.random.default_rng(0).normal(size=(100_000, mu.shape[1]))
+    rows = comparisons.user == 0
+    sign = np.where(comparisons.choice[rows] == 1.0, 1.0, -1.0)
+    eta = (mu[0] + own * tau[0]) @ comparisons.difference[rows].T * sign
+    assert found[0, 0] == pytest.approx(np.log(norm.cdf(eta).prod(axis=1).mean()), abs=0.05)

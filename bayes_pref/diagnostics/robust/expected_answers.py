@@ -24,7 +24,7 @@ from bayes_pref.models.regressors import centred_covariates, curved_exposures, e
 from bayes_pref.posterior import Posterior, arviz_bridge
 from bayes_pref.types import FloatArray, IntArray
 
-_DRAWS = 100  # of the population: enough for means
+_DRAWS = 200  # of the population: enough for means
 _BLOCK = 2**20  # values held at once
 _UNRELIABLE = 0.7  # Pareto k
 

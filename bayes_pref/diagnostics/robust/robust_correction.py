@@ -12,8 +12,9 @@ function f(d, x, h) of the span to its k-th coefficient. Columns in d and x time
 users, so that what is left without them is the average over *all* users at (d, x), whoever is shown
 such pairs. With m(d, x, h) the model's, and m0 the true expectation of an answer,
     E sum_n a(n) (y_n - m_n) - (what is asked for of m0 - m) = <a - a0, m0 - m>,
-which is zero if m = m0, whatever a; or if the representer a0 is in the span, whatever m: right if
-either is right (Chernozhukov, Newey & Singh 2022, Econometrica 90). Users are independent:
+which is zero if m = m0, whatever a; and whatever m, if a0 is in the span, as where what is shown
+does not depend on h, or if m0 - m is: right if either is right (Chernozhukov, Newey & Singh 2022,
+Econometrica 90). Users are independent:
     V = U/(U-1) sum_i (b_i - bbar)(b_i - bbar)',   b_i = H^-1 U_i,
 whatever the dependence among the answers of one. Coefficients are shrunk in blocks
 (`shrunk_blocks`): without evidence against the model, its interval becomes little longer.
@@ -48,13 +49,16 @@ class Correction:
     shrunk
         Posterior of the coefficients given both.
     p_values
-        (blocks,) of Wald tests of the blocks; nan for those without a column.
+        (blocks,) of tests of the blocks; nan for those without a column.
+    largest
+        (blocks,) the column of each that contradicts the model most; -1 without any.
     """
 
     estimate: FloatArray
     variance: FloatArray
     shrunk: Shrunk
     p_values: FloatArray
+    largest: IntArray
 
 
 def correct(
@@ -103,9 +107,9 @@ def correct(
         beta = found.mean
         if done:
             break
-    return Correction(
-        estimate, variance, found, _p_values(estimate, variance, block, blocks, len(own))
-    )
+    slopes = jacobian(share, columns, query)
+    p_values, largest = _tests(columns, block, residual, slopes, first, blocks)
+    return Correction(estimate, variance, found, p_values, largest)
 
 
 def corrected(share: FloatArray, moved: FloatArray, query: Query) -> FloatArray:
@@ -136,16 +140,44 @@ def jacobian(share: FloatArray, columns: FloatArray, query: Query) -> FloatArray
     return np.asarray(share[:, None] * (columns - mean[query.task]))
 
 
-def _p_values(
-    estimate: FloatArray, variance: FloatArray, block: IntArray, blocks: int, users: int
-) -> FloatArray:
-    """P-values of each block, by Hotelling's T^2 over users."""
-    found = np.full(blocks, np.nan)
+def _tests(
+    columns: FloatArray,
+    block: IntArray,
+    residual: FloatArray,
+    slope: FloatArray,
+    first: IntArray,
+    blocks: int,
+) -> tuple[FloatArray, IntArray]:
+    """P-values of the blocks, and the column (blocks,) of each that stands out, -1 without any.
+
+    Of each block by itself, so that those that are nearly collinear do not hide each other, beside
+    the first, the weights that the model has estimated: a step of Newton's method for both, with
+    the variance over users of what is left then, and Hotelling's T^2.
+
+    Parameters
+    ----------
+    slope
+        (n, c) derivatives of the shares.
+    first
+        (u,) where the rows of the users begin.
+    """
+    users, p_values = len(first), np.full(blocks, np.nan)
+    largest = np.full(blocks, -1, dtype=np.int64)
     for code in np.unique(block):  # a loop over blocks
-        own = np.flatnonzero(block == code)
-        size, rest = len(own), users - len(own)
-        if rest < 1:
-            continue
-        square = estimate[own] @ np.linalg.pinv(variance[np.ix_(own, own)]) @ estimate[own]
-        found[code] = f_distribution.sf(square * rest / (size * (users - 1)), size, rest)
-    return found
+        both = np.flatnonzero((block == 0) | (block == code))
+        own, part = block[both] == code, columns[:, both]
+        inverse = np.linalg.pinv(part.T @ slope[:, both], rcond=_RIDGE)
+        step = inverse @ (part.T @ residual)
+        left = residual - slope[:, both] @ step
+        each = (np.add.reduceat(part * left[:, None], first) @ inverse.T)[:, own]
+        variance = users * np.cov(each.T).reshape(own.sum(), own.sum())
+        found, size = step[own], int(own.sum())
+        alone = found**2 / np.maximum(np.diag(variance), 1e-300)
+        largest[code] = both[own][np.argmax(alone)]
+        freedom = users - size
+        if freedom > 0:
+            square = found @ np.linalg.pinv(variance, rcond=_RIDGE, hermitian=True) @ found
+            p_values[code] = f_distribution.sf(
+                square * freedom / (size * (users - 1)), size, freedom
+            )
+    return p_values, largest

@@ -7,7 +7,9 @@ a set of alternatives, the shares that choose each. The equations are in `robust
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,12 @@ import pandas as pd
 from bayes_pref import settings
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
+from bayes_pref.diagnostics.robust.robust_effects import robust_effects
 from bayes_pref.diagnostics.robust.robust_shares import RobustShares
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.messages import listed, printable
+from bayes_pref.messages import printable
 from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.task_distribution import Over
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,8 +36,9 @@ class RobustEstimates:
     comparisons
         One row a comparison of the report, in its order: `row`, of sets `alternative`, `user`;
         `p_do` of the model with its `p_do_sd`, `p_do_robust` with `p_do_lower` and `p_do_upper`;
-        `shift`, `shift_robust` with `shift_lower` and `shift_upper`; `agree`, whether both p_do are
-        within `report.thresholds.shift` of each other.
+        `p_disagree`, the probability that both differ by more than `report.thresholds.shift`;
+        `shift`, `shift_robust` with `shift_lower` and `shift_upper`; `agree`, unless `p_disagree`
+        is above `report.thresholds.certainty`.
     assumptions
         One row an assumption: `assumption`, `meaning`, `p_value` of its test (nan where it was not
         tested), `size` (log-odds: root mean square of the correction), `largest`, the direction
@@ -63,6 +68,40 @@ class RobustEstimates:
     notes: tuple[str, ...]
     interval: float
     shares: RobustShares
+
+    def amce(
+        self,
+        over: Over = "observed",
+        *,
+        attributes: Sequence[str] | str | None = None,
+        baseline: Mapping[str, Any] | None = None,
+        values: Mapping[str, tuple[Any, Any]] | None = None,
+    ) -> pd.DataFrame:
+        """Estimate average marginal component effects beside those of the model.
+
+        Parameters
+        ----------
+        over, attributes, baseline, values
+            As for `Posterior.amce`; `over` cannot be None.
+
+        Returns
+        -------
+        frame: `attribute`, `level`, `baseline`; `mean` and `sd` of the model, `robust`, and its
+            interval `lower` to `upper`
+
+        Raises
+        ------
+        DataError, ModelError
+            As `Posterior.amce`, and if answers are graded or may be ties.
+        """
+        return robust_effects(
+            self.shares,
+            over,
+            attributes=attributes,
+            baseline=baseline,
+            values=values,
+            interval=self.interval,
+        )
 
     def summary(self) -> str:
         """Summarise in plain text: the sentence, and the test of each assumption."""
@@ -118,9 +157,11 @@ def robust(report: Report, *, interval: float = 0.9) -> RobustEstimates:
     posterior, query = _fitted(report)
     shares = RobustShares.of(posterior)
     known = [report.comparisons[name].to_numpy(np.float64) for name in ("p_do", "p_obs")]
-    found = shares.table(query, shares.model_at(query).with_means(known[0], known[1]), interval)
-    apart = (found["p_do_robust"] - found["p_do"]).abs()
-    table = pd.concat([query.keys(), found], axis=1).assign(agree=apart <= report.thresholds.shift)
+    model = shares.model_at(query).with_means(known[0], known[1])
+    limits = report.thresholds
+    found = shares.table(query, model, interval, limits.shift)
+    agree = found["p_disagree"] <= limits.certainty
+    table = pd.concat([query.keys(), found], axis=1).assign(agree=agree)
     assumptions = shares.assumptions()
     return RobustEstimates(
         table, assumptions, _sentence(table, assumptions, report), shares.notes(), interval, shares
@@ -163,27 +204,26 @@ def _fitted(report: Report) -> tuple[Posterior, Query]:
 def _sentence(table: pd.DataFrame, assumptions: pd.DataFrame, report: Report) -> str:
     """Say whether both agree, and if not, on which assumption they disagree."""
     rows, apart = report.wording.rows, int((~table["agree"]).sum())
-    limit = f"within {report.thresholds.shift:g}"
+    limits = report.thresholds
     agreed = (
         f"The model and the estimate without its assumptions agree on "
-        f"{100 * table['agree'].mean():.0f} % of {len(table):,} {rows} (p_do {limit})"
+        f"{100 * table['agree'].mean():.0f} % of {len(table):,} {rows}"
     )
+    if apart:
+        agreed += (
+            f"; p_do of the other {apart:,} differs by more than {limits.shift:g} with probability "
+            f"{limits.certainty:g}"
+        )
     rejected = assumptions[assumptions["rejected"]]
     if len(rejected):
-        found = listed(
-            [
-                f"{row['assumption']} (most on {row['largest']}, p = {row['p_value']:.2g})"
-                for _, row in rejected.iterrows()
-            ]
+        found = " and ".join(
+            f"{row['assumption']} (most on {row['largest']}, p = {row['p_value']:.2g})"
+            for _, row in rejected.iterrows()
         )
         plural = "assumptions" if len(rejected) > 1 else "assumption"
-        use = f"; for the other {apart:,} use p_do_robust" if apart else ""
-        return f"{agreed}; residuals contradict the {plural} on {found}{use}."
+        return f"{agreed}: residuals contradict the {plural} on {found}."
     smallest = assumptions.sort_values("p_value").iloc[0]
     lowest = f"(smallest p = {smallest['p_value']:.2g}, of {smallest['assumption']})"
-    if not apart:
-        return f"{agreed}, and residuals contradict none of its assumptions {lowest}."
-    return (
-        f"{agreed}; for the other {apart:,} residuals suggest more than that, but no assumption "
-        f"is contradicted by itself {lowest}."
-    )
+    if apart:
+        return f"{agreed}, but residuals contradict no single assumption {lowest}."
+    return f"{agreed}, and residuals contradict none of its assumptions {lowest}."

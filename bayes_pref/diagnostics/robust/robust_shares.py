@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit, ndtr, ndtri
 
 from bayes_pref.diagnostics.confounding.context_basis import ContextBasis
 from bayes_pref.diagnostics.confounding.exposure_distribution import ExposureDraws, draw_exposure
@@ -30,7 +30,6 @@ from bayes_pref.diagnostics.robust.robust_correction import (
 )
 from bayes_pref.diagnostics.task_sets import one_row_a_task
 from bayes_pref.errors import DataError
-from bayes_pref.messages import listed
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray
 
@@ -121,7 +120,9 @@ class RobustShares:
         """Return the directions (n, c) at some comparisons, for the users who see them."""
         return self.directions.at(query, shares.log_odds(query), shares.kappa, self._seen(query))
 
-    def table(self, query: Query, shares: ModelShares, interval: float) -> pd.DataFrame:
+    def table(
+        self, query: Query, shares: ModelShares, interval: float = 0.9, smallest: float = 0.03
+    ) -> pd.DataFrame:
         """Return shares of the model, corrected ones, and their intervals.
 
         Parameters
@@ -132,6 +133,8 @@ class RobustShares:
             The model's there.
         interval
             Probability inside the intervals.
+        smallest
+            Difference of probabilities that matters, for `p_disagree`.
         """
         beta, covariance = self.correction.shrunk.mean, self.correction.shrunk.covariance
         seen = self.columns(query, shares)
@@ -140,7 +143,9 @@ class RobustShares:
         p_obs = corrected(shares.p_obs, seen @ beta, query)
         slope = jacobian(p_do, everyone, query)
         own = shares.p_do_sd / (shares.p_do * (1.0 - shares.p_do))
-        sd = np.sqrt(own**2 + quadratic(slope, covariance) / (p_do * (1.0 - p_do)) ** 2)
+        change = np.sqrt(quadratic(slope, covariance)).clip(1e-12)
+        sd = np.sqrt(own**2 + (change / (p_do * (1.0 - p_do))) ** 2)
+        beyond = [ndtr((side * (p_do - shares.p_do) - smallest) / change) for side in (1.0, -1.0)]
         away = float(ndtri(0.5 + interval / 2.0))
         apart = jacobian(p_obs, seen, query) - slope
         spread = np.sqrt(shares.shift_sd**2 + quadratic(apart, covariance))
@@ -152,6 +157,7 @@ class RobustShares:
                 "p_do_robust": p_do,
                 "p_do_lower": expit(logit(p_do) - away * sd),
                 "p_do_upper": expit(logit(p_do) + away * sd),
+                "p_disagree": beyond[0] + beyond[1],
                 "shift": shares.p_obs - shares.p_do,
                 "shift_robust": shift,
                 "shift_lower": shift - away * spread,
@@ -174,13 +180,6 @@ class RobustShares:
     def assumptions(self) -> pd.DataFrame:
         """Return the test of each assumption, as `RobustEstimates.assumptions`."""
         found, directions = self.correction, self.directions
-        error = np.abs(found.estimate) / np.sqrt(np.diag(found.variance))
-        largest = [
-            directions.names[int(np.argmax(np.where(directions.block == code, error, -1.0)))]
-            if (directions.block == code).any()
-            else ""
-            for code in range(len(BLOCKS))
-        ]
         square = np.bincount(directions.block, found.shrunk.mean**2, minlength=len(BLOCKS))
         return pd.DataFrame(
             {
@@ -188,7 +187,7 @@ class RobustShares:
                 "meaning": [_MEANING[name] for name in BLOCKS],
                 "p_value": found.p_values,
                 "size": np.sqrt(square),
-                "largest": largest,
+                "largest": [directions.names[k] if k >= 0 else "" for k in found.largest],
                 "rejected": found.p_values <= LEVEL / len(BLOCKS),
             }
         )
@@ -197,12 +196,13 @@ class RobustShares:
         """Say what was not looked at, and of whom draws say too little."""
         notes, few = [], self.directions.skipped
         if few:
-            notes.append(f"Users are too few to look for residuals that depend on {listed(few)}.")
+            names = " and ".join(few)
+            notes.append(f"Users are too few to look for residuals that depend on {names}.")
         if self.answers.unreliable:
             notes.append(
-                f"{self.answers.unreliable:,} users say so much of the population that draws "
-                "without them are inaccurate (Pareto k above 0.7): the residuals of their answers "
-                "may be too small."
+                f"{self.answers.unreliable:,} of {len(self.directions.regressors):,} users say so "
+                "much of the population that draws without them are inaccurate (Pareto k above "
+                "0.7): the residuals of their answers may be too small."
             )
         return tuple(notes)
 
