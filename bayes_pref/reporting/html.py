@@ -154,7 +154,7 @@ def plain_table(rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -
     Examples
     --------
     >>> plain_table([["undecided", "12"]], numbers=[1])
-    "<table><tr><th>undecided</th><td class='number'>12</td></tr></table>"
+    "<table class='plain'><tr><th>undecided</th><td class='number'>12</td></tr></table>"
     """
     lines = []
     for first, *rest in rows:
@@ -163,7 +163,7 @@ def plain_table(rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -
             for place, text in enumerate(rest, start=1)
         ]
         lines.append(f"<tr><th>{escaped(first)}</th>{''.join(cells)}</tr>")
-    return f"<table>{''.join(lines)}</table>"
+    return f"<table class='plain'>{''.join(lines)}</table>"
 
 
 def facts(entries: Iterable[tuple[str, str]]) -> str:
