@@ -63,6 +63,8 @@ def loaded_after(script: str) -> set[str]:
         "import bayes_pref; dir(bayes_pref), bayes_pref.__version__, bayes_pref.DataError",
         "from bayes_pref.cli import main; main(['--help'])",
         "from bayes_pref.cli import main; main(['fit', '--help'])",
+        "from bayes_pref.cli.registry import collect; from bayes_pref.cli import main\n"
+        "for name in collect(): assert main([name, '--help']) == 0",
     ],
 )
 def test_import_and_help_wait_for_nothing_slow(script: str) -> None:

@@ -146,6 +146,7 @@ def described(read: ReadData, file: str, data: ChosenOptions) -> str:
     """Say how many comparisons there are, which columns have which role, and what was noticed."""
     comparisons = read.comparisons
     features = comparisons.features
+    users = comparisons.n_users
     outcome, names = comparisons.outcome, data.group.parameters_of(data.owner)
     count = (
         f"{outcome.task.max() + 1:,} tasks"
@@ -164,7 +165,7 @@ def described(read: ReadData, file: str, data: ChosenOptions) -> str:
         f"covariates ({data.given.get('covariates')})": comparisons.covariate_names,
     }
     lines = [
-        paragraph(f"{file}: {count} by {comparisons.n_users:,} users"),
+        paragraph(f"{file}: {count} by {users:,} user{'s' if users > 1 else ''}"),
         *(
             paragraph(f"{role}: {', '.join(names)}", "  ", "    ")
             for role, names in roles.items()

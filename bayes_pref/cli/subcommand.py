@@ -72,6 +72,8 @@ class Subcommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words, and join the options of each group with the configuration file."""
         rest = super().parse_args(ctx, args)
+        if ctx.resilient_parsing:  # a shell asks how a word may go on
+            return rest
         generated = {str(option.name) for _, option in self._generated}
         given = {name: ctx.params.pop(name) for name in generated if name in ctx.params}
         given = {name: value for name, value in given.items() if value not in (None, ())}
@@ -124,7 +126,7 @@ def _config_option(command: Subcommand) -> click.Option:
     """Return the option that reads a configuration file, before all others."""
 
     def read(ctx: click.Context, _: click.Parameter, path: str | None) -> str | None:
-        if path is not None:
+        if path is not None and not ctx.resilient_parsing:
             own, tables = read_config(path, [str(name) for name in command.own_names])
             ctx.default_map = {**(ctx.default_map or {}), **own}
             ctx.meta["tables"] = tables

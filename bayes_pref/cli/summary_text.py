@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayes_pref.cli.screen import grid, paragraph, rounded
-from bayes_pref.convergence.finding import Finding, engine_call
+from bayes_pref.convergence.finding import Finding
 from bayes_pref.messages import printable
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.repr import headlines
@@ -80,7 +81,7 @@ def convergence(posterior: Posterior, summary: pd.DataFrame) -> str:
 
 
 def in_options(finding: Finding, engine: str) -> str:
-    """Return the message of a finding, with the settings that it advises as options of the command.
+    """Return the message of a finding, with the engine that it advises as options of the command.
 
     Parameters
     ----------
@@ -92,16 +93,21 @@ def in_options(finding: Finding, engine: str) -> str:
     Examples
     --------
     >>> message = "tau: R-hat 1.2; draw longer chains, for example Gibbs(draws=2000, thin=4)"
-    >>> settings = {"draws": 2000, "thin": 4}
-    >>> in_options(Finding("rhat", "tau", 1.2, 1.01, 1, message, settings), "Gibbs")
+    >>> in_options(Finding("rhat", "tau", 1.2, 1.01, 1, message), "Gibbs")
     'tau: R-hat 1.2; draw longer chains, for example --draws 2000 --thin 4'
+    >>> message = "not converged; take more, for example SVI(steps=400)"
+    >>> in_options(Finding("elbo", "", 0.1, 0.01, 1, message), "SVI")
+    'not converged; take more, for example --steps 400'
     """
-    if not finding.settings:
-        return finding.message
-    options = " ".join(
-        f"--{name.replace('_', '-')} {value}" for name, value in finding.settings.items()
-    )
-    return finding.message.replace(engine_call(engine, finding.settings), options)
+    call = rf"\b{re.escape(engine)}\((\w+=[^,()]+(?:, \w+=[^,()]+)*)\)"
+
+    def options(found: re.Match[str]) -> str:
+        words = [part.split("=") for part in found[1].split(", ")]
+        return " ".join(
+            f"--{name.replace('_', '-')} {value.strip(chr(39))}" for name, value in words
+        )
+
+    return re.sub(call, options, finding.message)
 
 
 def population_lines(posterior: Posterior, summary: pd.DataFrame, interval: float) -> list[str]:

@@ -58,6 +58,13 @@ def test_the_help_has_examples_that_parse(
         parsed_command(words)
 
 
+def test_a_shell_is_told_how_an_option_goes_on() -> None:
+    command = COMMANDS["fit"]
+    with command.make_context("fit", ["votes.csv"], resilient_parsing=True) as context:
+        found = {item.value for item in command.shell_complete(context, "--cov")}
+    assert found == {"--covariance", "--covariates"}
+
+
 def test_an_example_that_does_not_parse_would_be_caught() -> None:
     with pytest.raises(click.UsageError):
         parsed_command([*FIT, "--covarience", "full"])
