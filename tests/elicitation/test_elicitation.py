@@ -160,7 +160,9 @@ def test_every_kind_of_answer_can_be_told(kind: str, tmp_path: Path) -> None:
             lambda told: told.tell(pd.DataFrame({"question": [1, 1], "answer": 1})),
             "question 1 occurs twice",
         ),
+        (lambda told: told.tell([1, 0]), "answers must be a mapping .* or a table, got"),
         (lambda told: told.drop([1, 9]), "questions: question 9 was never asked"),
+        (lambda told: told.drop(1), r"questions must be a list of numbers, got 1; write \[1\]"),
         (lambda told: told.ask(1, users=["nobody"]), "nobody"),
         (lambda told: told.ask(1, users="u001"), "users must be a list"),
         (lambda told: told.ask(0), "n must be"),
@@ -181,11 +183,40 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(
     assert not len(told.history)
 
 
+def test_candidates_may_have_columns_of_all_sorts(posterior: bp.Posterior, tmp_path: Path) -> None:
+    """What describes a pair is kept as it is, and what no file holds is refused at once."""
+    pairs = pd.DataFrame(
+        {
+            "short": [1.0, 2.0],
+            "kind": 0.0,
+            "context_1": 0.0,
+            "note": ["a", None],
+            "day": pd.to_datetime(["2025-01-01", None]),
+            "size": pd.array([1, None], dtype="Int64"),
+            "group": pd.Categorical(["u", "v"]),
+        },
+        index=pd.Index([("a", 1), ("b", 2)], tupleize_cols=False),
+    )
+    told = session(posterior, candidates=pairs)
+    told.ask(3)
+    told.save(tmp_path / "state.nc")
+    told.save(tmp_path / "small.nc", compact=True)
+    for name in ("state.nc", "small.nc"):
+        again = bp.Elicitation.load(tmp_path / name)
+        pd.testing.assert_frame_equal(again.asked, told.asked)
+    sizes = [(tmp_path / name).stat().st_size for name in ("small.nc", "state.nc")]
+    assert sizes[0] < sizes[1] / 2
+    with pytest.raises(bp.DataError, match="candidates, column 'odd': label"):
+        session(posterior, candidates=pairs.assign(odd=[[1], [2]]))
+    with pytest.raises(bp.DataError, match="for users who were not fitted; add them with"):
+        session(posterior, candidates=pairs.assign(user=["u001", "nobody"]))
+
+
 def test_an_answer_is_told_once(posterior: bp.Posterior) -> None:
     """And a question that was dropped is not answered."""
     told = session(posterior)
     told.ask(2)
-    told.tell({1: 1})
+    told.tell(pd.Series({1: 1}))
     told.drop([2])
     with pytest.raises(bp.DataError, match="question 1 was answered already"):
         told.tell({1: 1})

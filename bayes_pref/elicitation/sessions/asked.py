@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from bayes_pref.types import FloatArray, IntArray, Mask
 
 PENDING, ANSWERED, DROPPED = 0, 1, 2
 
-Answers = Mapping[int, Any] | TableLike
+Answers: TypeAlias = Mapping[int, Any] | pd.Series | TableLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +164,8 @@ def read_answers(
     DataError
         If a question is not pending, or an answer is not one that it could have.
     """
+    if isinstance(answers, pd.Series):
+        answers = {cast(int, number): answer for number, answer in answers.items()}
     if isinstance(answers, Mapping):
         if not answers:
             raise DataError("answers: there are none", "give at least one")
@@ -174,7 +176,13 @@ def read_answers(
             }
         )
     else:
-        frame = answers if isinstance(answers, pd.DataFrame) else Table.read(answers).frame
+        if isinstance(answers, list | tuple | str | int | float):
+            raise DataError(
+                f"answers must be a mapping of questions' numbers to answers, or a table, got "
+                f"{shown(answers)}",
+                "write {1: 'left'}",
+            )
+        frame = Table.read(answers, "answers").frame
     table = Table.read(frame, "answers")
     table.require(["question", "answer"])
     at = asked.positions(table.frame["question"].tolist(), "answers")

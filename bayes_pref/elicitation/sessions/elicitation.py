@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
-from bayes_pref.diagnostics.query import Candidates
+from bayes_pref.diagnostics.query import NEW_USER, Candidates
 from bayes_pref.diagnostics.report import Report
-from bayes_pref.elicitation.asking import costs, posterior_of, thresholds_of, whom
+from bayes_pref.elicitation.asking import costs, posterior_of, thresholds_of
 from bayes_pref.elicitation.goals import Goal, read_goal
 from bayes_pref.elicitation.questions import read_questions
 from bayes_pref.elicitation.recommendation import Recommendation
@@ -25,6 +25,7 @@ from bayes_pref.elicitation.sessions.session import SessionState, Setting
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior
 
 _SHORT = Gibbs(draws=500, warmup=250, until="converged", progress=False)
@@ -83,11 +84,18 @@ class Elicitation:
     ) -> None:
         report = source if isinstance(source, Report) else None
         posterior, seed = posterior_of(source), settings.seed(seed)
-        belief = belief_about_all(posterior)
+        belief_about_all(posterior)  # or refuse
         chosen = ("users" if report is None else "flagged") if goal is None else goal
         targets = read_goal(chosen, posterior.comparisons, report)
         questions = read_questions(posterior, candidates, seed)
-        whom(belief, posterior, questions, None, 1)  # or refuse
+        if questions.owner is not None and (questions.owner == NEW_USER).any():
+            raise DataError(
+                "candidates: some are for users who were not fitted",
+                "add them with bp.add_users, or leave out their rows",
+            )
+        table = elicitation_file.as_stored(questions.table, "candidates")
+        questions = replace(questions, table=table)
+        targets = replace(targets, rows=elicitation_file.as_stored(targets.rows, "goal"))
         self._setting = Setting(
             targets, questions, costs(questions, cost), thresholds_of(source), seed
         )
@@ -262,10 +270,15 @@ class Elicitation:
         DataError
             If one is not pending; nothing is changed then.
         """
+        if isinstance(questions, int | np.integer | str):
+            raise DataError(
+                f"questions must be a list of numbers, got {shown(questions)}",
+                f"write [{questions}]",
+            )
         at = self._state.asked.positions(list(questions), "questions")
         self._state = replace(self._state, asked=self._state.asked.dropped(at))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Save everything to one file, completely or not at all: the last one stays until then.
 
         The file holds numbers and JSON with a digest, and no code.
@@ -274,6 +287,9 @@ class Elicitation:
         ----------
         path
             The file; an existing one is replaced.
+        compact
+            Whether to round users' draws to their Monte Carlo error, as `Posterior.save` does: a
+            quarter of the space, and numbers that move by as much when it is loaded.
 
         Raises
         ------
@@ -293,7 +309,8 @@ class Elicitation:
         >>> again.pending["question"].tolist()
         [1, 2, 3]
         """
-        elicitation_file.write(path, self._setting, self._state)
+        compact = settings.argument("compact", compact, settings.boolean)
+        elicitation_file.write(path, self._setting, self._state, compact=compact)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, engine: Engine | None = None) -> Self:

@@ -22,18 +22,21 @@ from bayes_pref.elicitation.questions import Questions
 from bayes_pref.elicitation.sessions.asked import ANSWERED, Asked
 from bayes_pref.elicitation.sessions.session import SessionState, Setting
 from bayes_pref.errors import DataError
+from bayes_pref.messages import shown
 from bayes_pref.posterior import Posterior, storage
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 
 _ASKED = ("user", "pair", "state", "answer", "fitted")
 
 
-def write(path: str | os.PathLike[str], setting: Setting, state: SessionState) -> None:
+def write(
+    path: str | os.PathLike[str], setting: Setting, state: SessionState, *, compact: bool
+) -> None:
     """Write an elicitation to one file, completely or not at all."""
     with storage.refusals("save to", path):
         group = _group(setting, state)
     groups, described = state.base.stored()
-    storage.write(path, {**groups, storage.ELICITATION: group}, described)
+    storage.write(path, {**groups, storage.ELICITATION: group}, described, compact=compact)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Setting, SessionState]:
@@ -115,17 +118,57 @@ def _restored(base: Posterior, group: xr.Dataset) -> tuple[Setting, SessionState
         Thresholds(**described["thresholds"]),
         described["seed"],
     )
+    if setting.cost.shape != (len(questions),) or len(questions.table) != len(questions):
+        raise ValueError("questions of different numbers")
     asked = Asked.none()
     if "asked_user" in group:
         arrays = {name: group[f"asked_{name}"].to_numpy() for name in _ASKED}
         asked = Asked(**(arrays | {"fitted": arrays["fitted"].astype(bool)}))
     comparisons = base.comparisons
+    ranges = ((asked.user, comparisons.n_users), (asked.pair, len(questions)), (asked.state, 3))
+    if any(((codes < 0) | (codes >= size)).any() for codes, size in ranges):
+        raise ValueError("codes of what there is not")
     since = (asked.state == ANSWERED) & ~asked.fitted
     if since.any():
         comparisons = with_answers(comparisons, asked.rows(since, questions, comparisons))
     history = _frame(described["history"])
     weights = group["log_weights"].to_numpy()
+    if weights.shape != (base.draws.sizes["chain"] * base.draws.sizes["draw"],):
+        raise ValueError("weights of other draws")
     return setting, SessionState(base, weights, comparisons, asked, history)
+
+
+def as_stored(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a frame as it comes back from a file.
+
+    Parameters
+    ----------
+    frame
+        Of the caller's.
+    name
+        The argument that it came in as, for messages.
+
+    Raises
+    ------
+    DataError
+        If a file cannot hold a label or an entry; names the column.
+    """
+    for column in frame:  # a loop over columns, to name the one
+        try:
+            encode_index(_entries(frame[column]))
+        except DataError as err:
+            raise DataError(f"{name}, column {shown(column)}: {err}") from err
+    with storage.refusals("keep", name):
+        return _frame(_frame_state(frame))
+
+
+def _entries(column: pd.Series[Any]) -> pd.Index[Any]:
+    """Entries of a column; what pandas calls NA is None."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype.na_value is pd.NA:
+        column = column.astype(object).where(column.notna(), None)
+    entries: pd.Index[Any] = pd.Index(column, tupleize_cols=False)
+    return entries
 
 
 def _frame_state(frame: pd.DataFrame) -> dict[str, Any]:
@@ -133,7 +176,7 @@ def _frame_state(frame: pd.DataFrame) -> dict[str, Any]:
     return {
         "index": encode_index(frame.index),
         "columns": encode_index(frame.columns),
-        "values": [encode_index(pd.Index(frame[name], tupleize_cols=False)) for name in frame],
+        "values": [encode_index(_entries(frame[name])) for name in frame],
     }
 
 
@@ -141,5 +184,5 @@ def _frame(state: Mapping[str, Any]) -> pd.DataFrame:
     index, columns = decode_index(state["index"]), decode_index(state["columns"])
     made = pd.DataFrame(index=index)
     for name, values in zip(columns, state["values"], strict=True):
-        made[name] = decode_index(values).to_numpy()
+        made[name] = pd.Series(decode_index(values), index=index)
     return made
