@@ -386,6 +386,9 @@ def test_wide_tasks_and_levels() -> None:
             for name, values in tame.items()
         }
         frame = pd.DataFrame({name: objects(values) for name, values in cells.items()})
+        # Drawn before anything is counted: a case that runs out of choices is none.
+        none = data.draw(st.sampled_from([None, True, "home"]))
+        asked = objects(column(data.draw, levels, 4))
         read, refusal = attempt(
             "wide",
             lambda: bp.Comparisons.from_wide(
@@ -394,13 +397,12 @@ def test_wide_tasks_and_levels() -> None:
                 choice="c",
                 attributes=["b", "x"],
                 alternatives=["car", "bus"],
-                none=data.draw(st.sampled_from([None, True, "home"])),
+                none=none,
             ),
         )
         if odd in ("", "asked"):
             assert read is not None, refusal
         if odd == "asked":
-            asked = objects(column(data.draw, levels, 4))
             with contextlib.suppress(BayesPrefError):
                 made = read.features.matrix(pd.DataFrame({"b": asked, "x": 1.0}))
                 assert set(asked) <= {"A", "B"}
