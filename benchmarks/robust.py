@@ -1,6 +1,6 @@
 """Whether p_do is right if the model is, or if what residuals depend on is looked at.
 
-    python benchmarks/robust.py                            # 24 replications, about 15 minutes
+    python benchmarks/robust.py                            # 24 replications, 15 minutes to an hour
     python benchmarks/robust.py --replications 3           # a look
     python benchmarks/robust.py --diagnose                 # also what bp.diagnose makes of it
 
