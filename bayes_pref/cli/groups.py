@@ -130,8 +130,6 @@ DIAGNOSE = Group(
     texts={
         "seed": "Random seed",
         "verdicts": "The verdicts that can be given, in order of precedence",
-        "assessments": "The assessments to make: preference, confounding, identifiability, "
-        "borrowing, overlap, answering, sensitivity (default: all)",
     },
 )
 THRESHOLDS = Group("thresholds", "Thresholds of the verdicts", {"Thresholds": "Thresholds"})
