@@ -100,8 +100,8 @@ class Subcommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each group under its title."""
         # What arguments are, the text above the options says.
-        options = [param for param in self.params if isinstance(param, click.Option)]
-        own = [record for option in options if (record := option.get_help_record(ctx))]
+        shown = [param for param in self.params if isinstance(param, click.Option)]
+        own = [record for param in shown if (record := param.get_help_record(ctx))]
         help_option = self.get_help_option(ctx)
         record = None if help_option is None else help_option.get_help_record(ctx)
         with formatter.section("Options"):
