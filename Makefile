@@ -5,9 +5,11 @@ PIP_ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+DOCS := .venv-docs
+SITE := build/site
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long test-faults lint clean
+.PHONY: help venv demo test test-long test-faults lint docs docs-links docs-links-web clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 8
@@ -45,6 +47,24 @@ lint: venv  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Its packages come on top of those in .venv, which it sees and leaves as they are.
+$(DOCS)/installed: docs/requirements.lock $(INSTALLED)
+	$(BIN)/python -m venv --clear $(DOCS)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$($(DOCS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
+	$(DOCS)/bin/python -m pip install $(PIP_ARGS) --requirement docs/requirements.lock
+	@touch $@
+
+docs: $(DOCS)/installed  ## the documentation site in build/site; a warning is an error
+	$(DOCS)/bin/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . $(SITE)
+	@echo "open $(SITE)/index.html"
+
+docs-links: docs  ## whether all links within the site lead somewhere
+	$(DOCS)/bin/python docs/check_links.py $(SITE)
+
+docs-links-web: $(DOCS)/installed  ## whether all links to other sites do (needs the network)
+	$(DOCS)/bin/python -m sphinx -b linkcheck -q -c docs -d build/doctrees . build/links
+
 clean:  ## remove the files of the tools, and .venv
-	rm -rf .venv build dist demo *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs docs/api build dist demo *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
 	find bayes_pref tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ class Thresholds:
     Parameters
     ----------
     shift
-        Confounding shift that matters, |p_obs - p_do|: a difference of probabilities.
+        Confounding shift that matters, ``|p_obs - p_do|``: a difference of probabilities.
     certainty
         Posterior probability of such a shift, above which a comparison is confounded.
     permutation_level

@@ -89,17 +89,25 @@ def test_every_snippet_and_command_prints_what_is_shown(
     pyplot.close("all")
 
 
-@pytest.mark.parametrize(
-    "page", ["choice_tasks", "average_effects", "sensitivity", "new_users", "predicting", "asking"]
-)
-def test_the_snippets_of_a_page_print_what_is_shown(page: str) -> None:
+PAGES = ["choice_tasks", "average_effects", "sensitivity", "new_users", "predicting", "asking"]
+PAGES += ["index", "start"]
+HOW_TO = [f"how_to/{path.stem}" for path in sorted((ROOT / "docs" / "how_to").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES + HOW_TO)
+def test_the_snippets_of_a_page_print_what_is_shown(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files where they stand
     shown = examples((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    shown = [example for example in shown if example[0] == "python"]
     assert shown
     namespace: dict[str, Any] = {}
     for _, source, quoted in shown:
         code = compile(source, f"docs/{page}.md", "exec")
         printed = output_of(lambda code=code: exec(code, namespace))
         assert disagreement(quoted, printed) == "", source
+    pyplot.close("all")
 
 
 def _succeeds(arguments: list[str]) -> None:
