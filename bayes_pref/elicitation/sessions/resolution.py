@@ -28,7 +28,7 @@ from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import average_chances
 from bayes_pref.types import FloatArray
 
-_VALUES = 2e8  # probabilities computed at most
+_VALUES = 2e7  # probabilities computed at most
 _FEWEST, _MOST = 250, 2000  # draws
 
 
