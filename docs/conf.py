@@ -50,6 +50,8 @@ templates_path = [str(ROOT / "docs" / "_templates")]
 html_theme = "pydata_sphinx_theme"
 html_title = "bayes_pref"
 html_static_path = ["_static"]
+# Pages that stand alone have no neighbours to list.
+html_sidebars = {"docs/start": [], "docs/which_tool": []}
 html_css_files = ["site.css"]
 html_extra_path = ["_top"]  # an index.html at the top that leads to the first page
 html_show_sourcelink = False
