@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
 from bayes_pref.data.features import TextSource
+from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.sides import TOSS, SidesOption, SidesReader
 from bayes_pref.data.table import TableLike, column_names
 from bayes_pref.errors import DataError, DataWarning
@@ -53,6 +54,7 @@ def comparisons(
     cache: str | os.PathLike[str] | None = None,
     frequency: str | None = None,
     survey_weight: str | None = None,
+    randomised: str | None = None,
     skip: bool = False,
     sides: SidesOption = "as shown",
     seed: int = 0,
@@ -95,7 +97,7 @@ def comparisons(
         both sides.
     cache
         Folder in which embeddings are kept between runs.
-    frequency, survey_weight
+    frequency, survey_weight, randomised
         Fields, as the columns of `Comparisons.from_frame`.
     skip
         Whether to leave out records without two different responses, with a warning, instead of
@@ -166,7 +168,7 @@ def comparisons(
             features,
             user,
             column_names(context),
-            {"frequency": frequency, "survey_weight": survey_weight},
+            RowWeights(frequency, survey_weight, randomised),
             interactions,
             covariates,
             progress,
@@ -284,7 +286,7 @@ def _assemble(
     features: TextSource,
     user: str | None,
     context: tuple[str, ...],
-    weights: Mapping[str, str | None],
+    weights: RowWeights,
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
     covariates: TableLike | None,
     progress: bool,
@@ -304,9 +306,9 @@ def _assemble(
     )
     columns |= dict(zip(features.context_names, asked.T, strict=True))
     frame = pd.DataFrame(columns, index=votes.frame.index)
-    if user is None and weights["survey_weight"] is not None:
+    if user is None and weights.survey_weight is not None:
         raise DataError("survey_weight= needs the users' labels", "name their field with user=")
-    for name in filter(None, (user, *context, *weights.values())):
+    for name in filter(None, (user, *context, *weights.columns)):
         if name not in votes.records:
             raise DataError(f"no record has the field {name!r}")
         absent = votes.records[name].isna().to_numpy()
@@ -329,7 +331,8 @@ def _assemble(
         context=[*features.context_names, *context],
         interactions=interactions,
         covariates=covariates,
-        frequency=weights["frequency"],
-        survey_weight=weights["survey_weight"],
+        frequency=weights.frequency,
+        survey_weight=weights.survey_weight,
+        randomised=weights.randomised,
     )
     return replace(made, text=features)

@@ -119,3 +119,16 @@ def test_embeddings_may_be_tensors_of_any_type(kind: str) -> None:
     np.testing.assert_array_equal(made.difference, same.difference)
     with pytest.raises(bp.DataError, match="embeddings of 'chosen' must be numbers"):
         bp.text.comparisons(votes, embeddings={"chosen": [["x"]] * 8, "rejected": numbers})
+
+
+def test_votes_on_pairs_that_were_assigned_at_random_are_marked() -> None:
+    votes = [
+        {"prompt": "Hi", "chosen": f"Yes, {k}.", "rejected": "No?", "random": k % 2 == 0}
+        for k in range(4)
+    ]
+    read = bp.text.comparisons(votes, surface=["length"], randomised="random")
+    assert read.randomised is not None
+    assert read.randomised.tolist() == [True, False, True, False]
+    votes[1]["random"] = "maybe"
+    with pytest.raises(bp.DataError, match="'random'"):
+        bp.text.comparisons(votes, surface=["length"], randomised="random")
