@@ -94,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the worlds asked for and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--replications", type=int, default=24)
+    parser.add_argument("--first", type=int, default=0, help="number of the first replication (0)")
     parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--diagnose", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     tasks = [
         (world, number, asked.diagnose)
         for world in asked.worlds
-        for number in range(asked.replications)
+        for number in range(asked.first, asked.first + asked.replications)
     ]
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         found = pd.DataFrame(list(pool.map(replicate, tasks)))
