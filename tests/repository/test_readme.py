@@ -90,7 +90,7 @@ def test_every_snippet_and_command_prints_what_is_shown(
 
 
 PAGES = ["choice_tasks", "average_effects", "sensitivity", "new_users", "predicting", "asking"]
-PAGES += ["index", "start", "robust_estimates"]
+PAGES += ["start", "robust_estimates"]  # the first page shows the first screen of the README
 HOW_TO = [f"how_to/{path.stem}" for path in sorted((ROOT / "docs" / "how_to").glob("*.md"))]
 
 

@@ -30,6 +30,16 @@ def listed_names() -> list[list[str]]:
     return [block.split() for block in SUMMARY.findall((DOCS / "api.md").read_text("utf-8"))]
 
 
+def test_the_first_page_is_the_first_screen_of_the_readme() -> None:
+    page, readme = ((ROOT / name).read_text("utf-8") for name in ("docs/index.md", "README.md"))
+    [first] = re.findall(r':start-after: "(.+)"', page)
+    [last] = re.findall(r':end-before: "(.+)"', page)
+    screen = readme.partition(first)[2].partition(last)
+    assert screen[1] == last, f"docs/index.md shows the README up to {last!r}, which it has not"
+    assert "```python" in screen[0]
+    assert "](docs/report.png)" in screen[0]
+
+
 def test_every_page_and_notebook_is_in_one_table_of_contents() -> None:
     named = [entry for page in DOCS.rglob("*.md") for entry in entries(page)]
     pages = [path for path in DOCS.rglob("*.md") if path.name != "index.md"]
