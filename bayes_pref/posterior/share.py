@@ -9,13 +9,13 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.posterior.estimates import describe_parameters, user_blocks
-from bayes_pref.posterior.part_worths import PartWorths
 from bayes_pref.posterior.queries import Items, difference_matrix
+from bayes_pref.posterior.willingness_to_pay import WillingnessToPay
 from bayes_pref.settings import interval as valid_interval
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Shares(PartWorths):
+class Shares(WillingnessToPay):
     """Base of `Posterior`: shares of people."""
 
     def share(self, left: Items, right: Items = None, *, interval: float = 0.9) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from bayes_pref.errors import DataError, ModelError
 from bayes_pref.messages import closest, shown
 from bayes_pref.models.population_from_spec import population_root
 from bayes_pref.posterior.estimates import describe
-from bayes_pref.posterior.predicting import Predicting
+from bayes_pref.posterior.market_shares import MarketShares
 from bayes_pref.posterior.queries import AVERAGE, Items, item_matrix
 from bayes_pref.settings import interval as valid_interval
 
@@ -26,7 +26,7 @@ _COLUMNS = ("rank", "rank_lower", "rank_upper", "mean", "sd", "lower", "upper", 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Standings(Predicting):
+class Standings(MarketShares):
     """Base of `Posterior`: ranks of items, and correlations of users' weights."""
 
     def leaderboard(
