@@ -89,19 +89,17 @@ class MarketShares(Predicting):
 
         Examples
         --------
-        >>> import bayes_pref as bp
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
         >>> import pandas as pd
-        >>> world = bp.simulate(
-        ...     users=20, features=["price"], mean=[-1.0], contexts=0, alternatives=3, seed=0
-        ... )
-        >>> posterior = bp.fit(bp.HierarchicalReward(), world.comparisons, bp.Gibbs(progress=False))
-        >>> now = pd.DataFrame({"price": [1.0, 1.0, 2.0]}, index=["ours", "theirs", "rare"])
-        >>> cheaper = now.assign(price=[0.5, 1.0, 2.0])
+        >>> names = posterior.comparisons.feature_names
+        >>> now = pd.DataFrame([[1.0, 0, 0, 0], [0, 1.0, 0, 0]], ["ours", "theirs"], columns=names)
+        >>> more = pd.concat([now, pd.DataFrame([[0.0] * 4], ["plain"], columns=names)])
         >>> round(float(posterior.market_shares(now)["mean"].sum()), 6)
         1.0
-        >>> moved = posterior.market_shares(cheaper, against=now)
+        >>> moved = posterior.market_shares(more, against=now)
         >>> (moved["mean"] > 0).tolist()
-        [True, False, False]
+        [False, False, True]
         """
         interval = settings.interval(interval)
         groups = self._market_groups(by)
