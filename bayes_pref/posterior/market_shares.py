@@ -135,12 +135,10 @@ class MarketShares(Predicting):
         coords = self._sampled() | {"item": labels.rename("item")}
         shape = (len(coords["chain"]), len(coords["draw"]))
         values = np.moveaxis(drawn, 2, 0).reshape(*shape, *drawn.shape[:2])
-        if by is None:
-            dims = ("chain", "draw", "item")
-            return xr.DataArray(values[:, :, 0], coords, dims, name="market_share")
-        coords |= {"group": [group.label for group in groups]}
+        coords["group"] = [group.label for group in groups]
         dims = ("chain", "draw", "group", "item")
-        return xr.DataArray(values, coords, dims, name="market_share")
+        found = xr.DataArray(values, coords, dims, name="market_share")
+        return found.isel(group=0, drop=True) if by is None else found
 
     def _market_groups(self, by: By) -> list[Subgroup]:
         """Groups of users; refuses a posterior without shares among several, or by group."""
