@@ -69,13 +69,12 @@ class WillingnessToPay(PartWorths):
 
         Examples
         --------
-        >>> import bayes_pref as bp
-        >>> features = ["camera", "price"]
-        >>> world = bp.simulate(users=20, features=features, contexts=0, mean=[1.0, -1.0], seed=0)
-        >>> model = bp.HierarchicalReward(constraints={"price": "negative"})
-        >>> posterior = bp.fit(model, world.comparisons, bp.Gibbs(progress=False))
-        >>> posterior.willingness_to_pay("price")[["attribute", "p_price_negative"]].values.tolist()
-        [['camera', 1.0]]
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``, whose
+        last feature people dislike:
+
+        >>> found = posterior.willingness_to_pay("feature_4")
+        >>> found["attribute"].tolist(), bool((found["p_price_negative"] > 0.95).all())
+        (['feature_1', 'feature_2', 'feature_3'], True)
         """
         tail = (1.0 - valid_interval(interval)) / 2.0
         keys, matrix, money = _exchanged(price, self.comparisons)
