@@ -324,10 +324,10 @@ def test_what_is_no_verdict_or_assessment_is_refused(
 
 def test_the_documents_describe_every_verdict() -> None:
     table = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     for name in bp.VERDICTS:
         assert f"| **{name}** |" in table
-    assert [name for name in bp.VERDICTS[:-1] if name not in readme] == []
+    assert [name for name in bp.VERDICTS[:-1] if name not in guide] == []
 
 
 def test_a_misspelt_verdict_is_no_verdict_without_examples(report: bp.Report) -> None:
