@@ -46,7 +46,7 @@ def differences(
         (bp.HierarchicalReward(exposure=True), {"confounding": 0.6}),
         (bp.HierarchicalReward(exposure="flexible"), {"confounding": 0.6, "covariates": 1}),
         pytest.param(bp.HierarchicalReward(), {"ties": 0.3}, marks=pytest.mark.long),
-        (bp.HierarchicalReward(), {"alternatives": 4}),
+        pytest.param(bp.HierarchicalReward(), {"alternatives": 4}, marks=pytest.mark.long),
         pytest.param(bp.HierarchicalReward(link="probit", lapse=True), {}, marks=pytest.mark.long),
     ],
     ids=["covariates", "full", "exposure", "flexible", "ties", "tasks", "probit with lapses"],
