@@ -19,7 +19,7 @@ venv: $(INSTALLED)  ## .venv with the pinned versions and the package, editable 
 $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('bayes_pref needs Python 3.11 or newer: make venv PYTHON=path/to/python')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(PIP_ARGS) --no-compile --requirement requirements.lock
+	$(BIN)/python -m pip install $(PIP_ARGS) --requirement requirements.lock
 	$(BIN)/python -m pip install $(PIP_ARGS) --no-build-isolation --no-deps --editable .
 	$(BIN)/python -m pip check
 	@touch $@
