@@ -127,7 +127,7 @@ def worst(draws: xr.Dataset) -> Worst:
     """
     _, rhat, bulk, tail, _ = _statistics(draws)
     ess = np.minimum(bulk, tail)
-    judged = np.isfinite(rhat)
+    judged = ~np.isnan(rhat)  # infinite where chains are stuck in different places
     if not judged.any():  # that draws are not finite, or never vary, is for `check` to say
         return Worst(1.0, math.inf, passes=True)
     passes = not (_apart(rhat, bulk, tail, draws.sizes["chain"]).any() or (ess < ESS).any())

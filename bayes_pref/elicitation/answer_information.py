@@ -5,7 +5,8 @@ expected to remove v^2 g of the variance of eta, and cov^2 g of that of any othe
     g = sum_y E[t p_y]^2 / P_y / v,
 since E[eta | y] = m + sqrt(v) E[t p_y] / P_y. In the probit approximation of a logistic choice this
 is phi(z)^2 / (Phi(z) Phi(-z)) / (v + 8 / pi) with z = m / sqrt(v + 8 / pi), which overstates what
-surprising answers tell by up to a quarter.
+surprising answers tell by up to a quarter. Errors of the quadrature are below 1 % (rms) up to
+standard deviations of eta of 3, and 4 to 5 % up to 6.
 """
 
 from __future__ import annotations

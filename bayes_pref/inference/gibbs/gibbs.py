@@ -38,7 +38,7 @@ from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCause
 from bayes_pref.inference.mcmc import MCMC
 from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
-from bayes_pref.inference.runtime.interrupts import largest_rectangle
+from bayes_pref.inference.runtime.interrupts import largest_rectangle, on_interrupt
 from bayes_pref.models.base import RewardModel
 from bayes_pref.types import FloatArray
 
@@ -225,7 +225,14 @@ class GibbsProgram(Program):
         while True:
             kept, complete = run.advance()
             drawn = self._draws(store, kept, complete)
-            if not complete or judge is None or not run.lengthen(judge(drawn)):
+            if not complete or judge is None:
+                break
+            with on_interrupt(lambda: None) as interrupted:  # the draws so far are not to be lost
+                longer = run.lengthen(judge(drawn))
+            if longer and interrupted.is_set():
+                complete = False
+                drawn = self._draws(store, run.kept, complete)
+            if not longer or not complete:
                 break
         if checkpoint and complete:
             checkpoint.remove()

@@ -68,10 +68,16 @@ class LengtheningRun:
         )
         if complete and self._level():
             return self.advance()
-        if not complete and self.restarted:
+        return kept if complete else self.kept, complete
+
+    @property
+    def kept(self) -> list[int]:
+        """Number of draws of each chain, of a run that was interrupted too."""
+        chains = [self.chains[index] for index in range(self.engine.chains)]
+        if self.restarted:
             # What new draws have not replaced yet are draws of the same chain, from before.
-            kept = [len(chain.store.theta) for chain in self.chains.values()]
-        return kept, complete
+            return [len(chain.store.theta) for chain in chains]
+        return [chain.kept for chain in chains]
 
     def lengthen(self, worst: Worst) -> bool:
         """Make the run longer if its chains have not converged and there is time; returns whether.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from cases import small_comparisons
 
 import bayes_pref as bp
 from bayes_pref.convergence.checks import Worst
+from bayes_pref.inference import fit as fitting
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.lengthening import LengtheningRun
@@ -78,6 +80,24 @@ def test_a_run_that_would_warn_converges_and_does_not_depend_on_the_cores() -> N
     assert one.findings == ()
     assert one.draws.identical(two.draws)
     assert one.draws.sizes["draw"] == FEW["draws"]
+
+
+@pytest.mark.parametrize("rhat", [1.0, 1.2], ids=["agreeing", "apart"])
+def test_ctrl_c_while_the_draws_are_judged_keeps_them(
+    rhat: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(_: object) -> Worst:
+        signal.raise_signal(signal.SIGINT)
+        return Worst(rhat, 200.0, passes=False)
+
+    monkeypatch.setattr(fitting.convergence, "worst", judge)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        posterior = bp.fit(bp.HierarchicalReward(), small_comparisons(), until())
+    assert "incomplete" in {finding.statistic for finding in posterior.findings}
+    assert not posterior.run.complete
+    kept = FEW["draws"] // (1 if rhat > 1.05 else 3)  # three times as long: every third stays
+    assert posterior.draws.sizes["draw"] == kept
 
 
 def test_what_had_too_little_time_says_how_to_give_it_more() -> None:
