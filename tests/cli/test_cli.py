@@ -21,7 +21,7 @@ from made_posteriors import made_comparisons, made_posterior, pooled_posterior
 from matplotlib import image, pyplot
 
 import bayes_pref as bp
-from bayes_pref.cli import fitting, main
+from bayes_pref.cli import fitting, heartbeat, main
 from bayes_pref.cli.screen import WIDTH, grid
 from bayes_pref.cli.summary_text import summary_text
 from bayes_pref.inference.runtime import threads as chains
@@ -48,6 +48,7 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command in that folder; status, stdout, stderr."""
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(heartbeat, "EVERY", 3600.0)  # a slow machine's signs of life are no finding
 
     def runner(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()

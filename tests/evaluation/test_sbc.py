@@ -35,7 +35,7 @@ def gibbs(**settings: float) -> dict[str, float]:
 class Shrunk(bp.Gibbs):
     """Gibbs whose posteriors are too narrow around the right means."""
 
-    by: float = 0.67
+    by: float = 0.5
 
     def prepare(self, model: bp.RewardModel, comparisons: bp.Comparisons) -> bp.Program:
         def narrow(draws: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_a_wrong_engine_is_found_out(name: str, wrong: type[bp.Gibbs]) -> None:
         MODELS[name],
         comparisons(),
         wrong(**gibbs()),
-        replications=REPLICATIONS,
+        replications=REPLICATIONS // 2,
         seed=1,
         progress=False,
     )
@@ -115,7 +115,7 @@ def test_a_wrong_engine_is_found_out(name: str, wrong: type[bp.Gibbs]) -> None:
 
 def test_an_engine_that_ignores_the_data_is_found_out_by_the_likelihood_alone() -> None:
     found = bp.sbc(
-        MODELS["diagonal"], comparisons(), Idle(draws=60), replications=40, seed=1, progress=False
+        MODELS["diagonal"], comparisons(), Idle(draws=60), replications=25, seed=1, progress=False
     )
     p_values = found.summary()["p_value"]
     assert p_values[LIKELIHOOD] < LEVEL / len(p_values)

@@ -23,8 +23,8 @@ def tried(name: str, folder: Path, count: int) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("name", "sample", "whole", "good"),
     [
-        ("damages", 20, 200, ("refused", "same")),
-        ("kills", 4, 80, ("killed",)),
+        ("damages", 10, 200, ("refused", "same")),
+        ("kills", 2, 80, ("killed",)),
         # Every time, test_full_disks tries saving, exporting and a checkpoint.
         ("full_disks", 0, 40, ("refused", "same")),
     ],

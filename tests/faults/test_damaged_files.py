@@ -78,7 +78,7 @@ print(json.dumps(counts))
 
 
 def test_no_damaged_file_is_loaded() -> None:
-    number = sweep.cases(160, 1200)
+    number = sweep.cases(80, 1200)
     found = sweep.child(LOADER, 0, number, *DAMAGES, seconds=300, megabytes=2048)
     assert found.code == 0, found.err
     counts = json.loads(found.out)

@@ -30,7 +30,15 @@ Gradient = Callable[[FloatArray], tuple[float, FloatArray]]
 
 # One thread for each chain, so that no loop is split. Masks at the ends of short loops, such as
 # those over a dozen features, take longer than plain code.
-OPTIONS = {"cpp.threads": 1, "compile_threads": 1, "cpp.enable_loop_tail_vec": False}
+# Where torch itself runs vector code, inductor need not find out by compiling a dozen programs
+# whether it can, which takes longer than compiling a model. None: it finds out.
+VECTORS = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or None
+OPTIONS: dict[str, Any] = {
+    "cpp.threads": 1,
+    "compile_threads": 1,
+    "cpp.enable_loop_tail_vec": False,
+    "cpp.vec_isa_ok": VECTORS,
+}
 POINTS = 5
 TOLERANCE = 1e-8  # relative; sums of a million terms in another order differ by less than 1e-10
 
