@@ -18,8 +18,8 @@ import pandas as pd
 from bayes_pref.data import Comparisons
 from bayes_pref.data.coding import Coding
 from bayes_pref.errors import DataError
+from bayes_pref.posterior.arviz_groups import ArvizGroups
 from bayes_pref.posterior.estimates import describe, describer, estimate, user_blocks
-from bayes_pref.posterior.posterior_draws import PosteriorDraws
 from bayes_pref.posterior.queries import AVERAGE, Users, is_average
 from bayes_pref.settings import interval as valid_interval
 from bayes_pref.types import FloatArray
@@ -112,7 +112,7 @@ def _span(comparisons: Comparisons, column: int, codings: Mapping[str, Coding]) 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PartWorths(PosteriorDraws):
+class PartWorths(ArvizGroups):
     """Base of `Posterior`: part-worths and importances."""
 
     def part_worths(self, users: Users = AVERAGE, *, interval: float = 0.9) -> pd.DataFrame:

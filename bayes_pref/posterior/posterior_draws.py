@@ -10,7 +10,6 @@ import os
 import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -30,7 +29,6 @@ from bayes_pref.posterior import storage
 from bayes_pref.posterior.coherence import check_draws, check_features, check_run
 from bayes_pref.posterior.estimates import average_chances
 from bayes_pref.posterior.own_choices import of_new_user
-from bayes_pref.posterior.predictions import predict
 from bayes_pref.posterior.queries import (
     AVERAGE,
     POPULATION,
@@ -49,7 +47,7 @@ from bayes_pref.text.text_features import EncoderLike, TextFeatures
 from bayes_pref.types import FloatArray, IntArray
 
 # Streams of random numbers: the draws for one question never change the answer to another.
-_NEW_USER, _REPLICATION, _NEW_USER_AT_RANDOM = 1, 2, 5  # 3: random answers; 4: average effects
+_NEW_USER, _NEW_USER_AT_RANDOM = 1, 5  # 2: replications; 3: random answers; 4: average effects
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,23 +151,6 @@ class PosteriorDraws:
         chance = self.choices_of(users).preferred(samples)
         chance = np.moveaxis(chance.reshape(samples_last.shape), (2, 3), (0, 1))
         return eta.copy(data=chance).rename("preference")
-
-    @cached_property
-    def idata(self) -> Any:
-        """The posterior for ArviZ: an InferenceData (ArviZ 0.23) or a DataTree (1.x).
-
-        Groups `posterior`, `sample_stats`, and for every row of the comparisons `choice` in
-        `log_likelihood`, `posterior_predictive` and `observed_data`. The last three are computed
-        when first asked for, and take 9 bytes a row and draw. Of choices among several,
-        `log_likelihood` has one entry a task, as the rows of a task have no likelihood of their
-        own, and a replication is 0 in the row of an alternative that is chosen instead.
-        """
-        from bayes_pref.posterior import arviz_bridge  # ArviZ takes a second to import
-
-        groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
-        weights, rng = self._weights(None)[0], self._generator(_REPLICATION)
-        groups |= predict(weights, self.draws, self.choice_distribution, self.comparisons, rng)
-        return arviz_bridge.to_idata(groups)
 
     def reward_model(self, user: Hashable = POPULATION) -> TextReward:
         """Return a torch module that scores texts as a user would, with its uncertainty.

@@ -128,9 +128,9 @@ def predict(
         replicated[:, part] = draw_rows(of_rows, eta, own, rng).T
     sampled = {dim: weights.indexes[dim] for dim in ("chain", "draw") if dim in weights.indexes}
     # Renamed: xarray takes the name of an index for that of its dimension.
-    named = {"comparison": _plain(comparisons.rows).rename("comparison")}
+    named = {"comparison": plain_labels(comparisons.rows).rename("comparison")}
     unit = "comparison" if outcome.rowwise else "task"
-    units = _plain(comparisons.tasks).rename(unit)
+    units = plain_labels(comparisons.tasks).rename(unit)
     choice = comparisons.choice.astype(dtype)
 
     def drawn(values: FloatArray, dim: str, labels: pd.Index) -> xr.Dataset:
@@ -144,8 +144,8 @@ def predict(
     }
 
 
-def _plain(labels: pd.Index) -> pd.Index:
-    """Labels as ArviZ accepts them, which are not of several levels."""
+def plain_labels(labels: pd.Index) -> pd.Index:
+    """Return labels as ArviZ accepts them, which are not of several levels."""
     return pd.Index([str(label) for label in labels]) if isinstance(labels[0], tuple) else labels
 
 

@@ -8,17 +8,14 @@ Comput. 34). It is computed by ArviZ.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import halfnorm, norm
 
 from bayes_pref.draws import parameters
 from bayes_pref.errors import ModelError
 from bayes_pref.posterior import Posterior
-from bayes_pref.types import FloatArray
+from bayes_pref.posterior.prior_density import population_log_prior
 
 THRESHOLD = 0.05  # as in the paper
 
@@ -100,24 +97,11 @@ def log_prior(posterior: Posterior) -> xr.Dataset:
     >>> list(log_prior(posterior))
     ['mu', 'tau']
     """
-    spec = posterior.model.spec(posterior.comparisons)
-    if spec is None or spec.signs is not None:
+    found = population_log_prior(posterior.model, posterior.comparisons, posterior.draws)
+    if found is None:
         raise ModelError(
             f"prior_sensitivity is for normal users, and not for this "
             f"{type(posterior.model).__name__}",
             "fit bp.HierarchicalReward() without constraints",
         )
-    found = {}
-    priors: dict[str, tuple[Any, FloatArray, tuple[str, ...]]] = {}
-    priors["mu"] = norm, spec.mean_sd, ("feature",)
-    if spec.covariance != "none":
-        priors[spec.spread] = (halfnorm, spec.spread_sd, ("feature",))
-    for term, _ in spec.known:
-        priors[term.name] = (norm, term.prior_sd, ("feature", term.dim))
-    for name, (distribution, scale, last) in priors.items():
-        drawn = posterior.draws[name]
-        first = [dim for dim in drawn.dims if dim not in last]
-        ordered = drawn.transpose(*first, *last)
-        density = distribution.logpdf(ordered.to_numpy(), scale=scale)
-        found[name] = xr.DataArray(density, ordered.coords, ordered.dims)
-    return xr.Dataset(found)
+    return found
