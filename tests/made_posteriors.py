@@ -76,6 +76,7 @@ def made_posterior(
         "covariate": len(comparisons.covariate_names),
         "context": len(comparisons.features.contexts),
         "factor": getattr(model, "rank", 0),
+        "component": getattr(model, "components", 0),
         "cutpoint": len(comparisons.outcome.boundaries),
     }
     variables = model.variables(comparisons)

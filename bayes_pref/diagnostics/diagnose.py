@@ -83,7 +83,9 @@ def diagnose(
 
     Confounding is assessed in a fit in which users' weights may depend on the contexts that they
     see. Where the posterior is no such fit and there are contexts, one is made; it is kept as
-    `Report.exposure_posterior`.
+    `Report.exposure_posterior`. Without contexts `p_do` is what all users would choose by the
+    posterior, and the rest is unknown, unless some comparisons were assigned at random: the others
+    are then compared with these, in a fit in which they may be biased.
 
     Parameters
     ----------
@@ -180,7 +182,8 @@ def diagnose(
     if len(twice):
         raise ModelError(f"two assessments returned the column {twice[0]!r}; rename one of them")
     results = _merged(part.results for part in found)
-    table = called_within(table, results.get("permutation_p"), thresholds, fdr)
+    tests = [results.get(name) for name in ("permutation_p", "randomised_p")]
+    table = called_within(table, tests, thresholds, fdr)
     evidence = Evidence(table, thresholds, interval, query.wording)
     verdict = decide(evidence, chosen)
     sentence = joined(explain(evidence, verdict, chosen), *(_beside(part) for part in found))

@@ -12,6 +12,8 @@ within a rate takes comparisons in the order of p_n.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -59,16 +61,22 @@ def expected_fdr(p: FloatArray, called: Mask) -> float | None:
 
 
 def called_within(
-    evidence: pd.DataFrame, permutation_p: float | None, thresholds: Thresholds, fdr: float | None
+    evidence: pd.DataFrame, p: Sequence[float | None], thresholds: Thresholds, fdr: float | None
 ) -> pd.DataFrame:
     """Return the evidence, in which the largest set within `fdr` is confounded; None: as it was.
 
-    The permutation test has to reject as ever: where it does not, no comparison is confounded.
+    One of the tests, with p-values `p` (None where one was not made), has to reject as ever: where
+    none does, no comparison is confounded. What randomised comparisons resolve is cleared.
     """
-    if fdr is None or permutation_p is None:
+    made = [each for each in p if each is not None]
+    if fdr is None or not made:
         return evidence
     called = largest_set(evidence["p_confounded"].to_numpy(dtype=np.float64), fdr)
-    return evidence.assign(confounded=called & (permutation_p <= thresholds.permutation_level))
+    called &= min(made) <= thresholds.permutation_level
+    if "resolved" not in evidence:
+        return evidence.assign(confounded=called)
+    resolved = evidence["resolved"].to_numpy(dtype=bool)
+    return evidence.assign(confounded=called & ~resolved, cleared=called & resolved)
 
 
 def note_on_rate(rate: float | None, fdr: float | None) -> tuple[str, ...]:

@@ -60,10 +60,17 @@ def test_in_a_calibrated_world_the_rate_is_the_share_of_false_ones() -> None:
 @pytest.mark.parametrize(("permutation_p", "any_called"), [(0.001, True), (0.5, False)])
 def test_the_permutation_test_still_has_to_reject(permutation_p: float, any_called: bool) -> None:
     evidence = pd.DataFrame({"p_confounded": [0.97, 0.9, 0.1], "confounded": [True, False, False]})
-    found = called_within(evidence, permutation_p, DEFAULT_THRESHOLDS, 0.1)
+    found = called_within(evidence, [permutation_p, None], DEFAULT_THRESHOLDS, 0.1)
     assert found["confounded"].tolist() == [any_called, any_called, False]
-    assert called_within(evidence, permutation_p, DEFAULT_THRESHOLDS, None) is evidence
-    assert called_within(evidence, None, DEFAULT_THRESHOLDS, 0.1) is evidence
+    assert called_within(evidence, [permutation_p], DEFAULT_THRESHOLDS, None) is evidence
+    assert called_within(evidence, [None, None], DEFAULT_THRESHOLDS, 0.1) is evidence
+
+
+def test_what_randomised_comparisons_resolve_is_cleared_within_the_rate() -> None:
+    evidence = pd.DataFrame({"p_confounded": [0.97, 0.9, 0.1], "resolved": [True, False, True]})
+    found = called_within(evidence, [0.5, 0.001], DEFAULT_THRESHOLDS, 0.1)
+    assert found["confounded"].tolist() == [False, True, False]
+    assert found["cleared"].tolist() == [True, False, False]
 
 
 class KnownProbabilities(ConfoundingAssessment):

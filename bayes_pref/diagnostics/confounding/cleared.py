@@ -9,6 +9,8 @@ import pandas as pd
 
 from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.confounding.confounding_shift import Confounding
+from bayes_pref.diagnostics.confounding.randomised_share import RandomisedShare
+from bayes_pref.types import Mask
 
 
 class Share(NamedTuple):
@@ -19,7 +21,7 @@ class Share(NamedTuple):
     columns
         Of `Report.comparisons`.
     evidence
-        `confounded`, and with randomised comparisons `cleared` and their number.
+        `confounded`, and with randomised comparisons `cleared`, `resolved` and their number.
     notes
         Sentences on what was found.
     """
@@ -31,9 +33,28 @@ class Share(NamedTuple):
 
 def with_share(found: Confounding, comparisons: Comparisons) -> Share:
     """Divide what would be confounded by the log into what is cleared and what is not."""
-    share, by_log = found.share, found.confounded
-    if share is None or comparisons.randomised is None:
-        return Share(pd.DataFrame(), pd.DataFrame({"confounded": by_log}), ())
+    if found.share is None or found.randomised_p is None:
+        return Share(pd.DataFrame(), pd.DataFrame({"confounded": found.confounded}), ())
+    return share_of(found.share, found.confounded, found.randomised_p, comparisons)
+
+
+def share_of(
+    share: RandomisedShare, by_log: Mask, randomised_p: float, comparisons: Comparisons
+) -> Share:
+    """Say what a randomised share clears of the comparisons (n,) that the log would confound.
+
+    Parameters
+    ----------
+    share
+        What the randomised comparisons say.
+    by_log
+        (n,) which would be confounded by the log alone.
+    randomised_p
+        P-value of the test that the log is answered as they are.
+    comparisons
+        The fitted ones.
+    """
+    assert comparisons.randomised is not None  # or there were no share
     columns = share.shifts[["p_do_lower", "p_do_upper"]].assign(randomised_needed=share.needed)
     task = comparisons.outcome.tasks(len(comparisons))
     count = len(np.unique(task[comparisons.randomised]))
@@ -41,6 +62,7 @@ def with_share(found: Confounding, comparisons: Comparisons) -> Share:
         {
             "confounded": by_log & ~share.resolved,
             "cleared": by_log & share.resolved,
+            "resolved": share.resolved,
             "randomised_count": np.full(len(by_log), count),
         }
     )
@@ -48,7 +70,7 @@ def with_share(found: Confounding, comparisons: Comparisons) -> Share:
     note = (
         f"{count:,} of {task[-1] + 1:,} comparisons were assigned at random and govern p_do; p_obs "
         "is what the others, the log, say. The hypothesis that both are answered alike has p = "
-        f"{found.randomised_p:.2g} (score test). Of {flagged:,} comparisons that the log alone "
+        f"{randomised_p:.2g} (score test). Of {flagged:,} comparisons that the log alone "
         f"would confound, {cleared:,} are cleared."
     )
     return Share(columns, evidence, (note,))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from bayes_pref.convergence.finding import Finding, engine_call
 from bayes_pref.diagnostics.assessment import Assessed, Assessment, Settings
 from bayes_pref.diagnostics.confounding.cleared import with_share
@@ -24,6 +22,7 @@ from bayes_pref.diagnostics.confounding.left_out import (
     with_context_effects,
 )
 from bayes_pref.diagnostics.confounding.permutation import PermutationTest
+from bayes_pref.diagnostics.confounding.unknown_exposure import without_exposure
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.messages import listed
 from bayes_pref.posterior import Posterior
@@ -37,6 +36,10 @@ class ConfoundingAssessment(Assessment):
     Where the weights of the posterior do not depend on exposure, a model in which they do is
     fitted to the same comparisons; and where preferences follow exposure in another way than along
     a line, one in which weights depend on its squares and products.
+
+    Where contexts do not say who sees what, p_do is what all users would choose by the posterior at
+    hand, and nothing is said of those who see a comparison; with a share of comparisons that were
+    assigned at random, p_obs is what the others say.
 
     Examples
     --------
@@ -53,8 +56,8 @@ class ConfoundingAssessment(Assessment):
     columns = ("p_do", "p_obs", "shift", "shift_lower", "shift_upper", "p_confounded")
 
     def unsupported(self, posterior: Posterior) -> str | None:
-        """Say why confounding cannot be assessed, such as without contexts; None if it can."""
-        return unsupported(posterior.comparisons)
+        """Return None: what all users would choose is always said."""
+        return None
 
     def run(self, posterior: Posterior, query: Query, settings: Settings) -> Assessed:
         """Return both probabilities and their shift for every comparison.
@@ -63,6 +66,9 @@ class ConfoundingAssessment(Assessment):
         -------
         Assessed; with covariates, the column `shift_unadjusted` as well
         """
+        reason = unsupported(posterior.comparisons)
+        if reason is not None:  # contexts do not say who sees what
+            return without_exposure(posterior, query, settings, self.missing(query), reason)
         given, null = posterior, null_of(posterior, seed=settings.seed)
         left_out = left_out_contexts(posterior.comparisons, null)
         if left_out:
@@ -110,15 +116,6 @@ class ConfoundingAssessment(Assessment):
                 *_note_on_covariates(found, fitted),
             ),
             figures=_FIGURES,
-        )
-
-    def without(self, query: Query) -> Assessed:
-        """Return the columns without numbers."""
-        coupling = pd.DataFrame(columns=["feature", "context", "mean", "sd", "lower", "upper"])
-        return Assessed(
-            columns=self.missing(query),
-            tables={"coupling": coupling},
-            results={"permutation_p": None, "randomised_p": None, "exposure_posterior": None},
         )
 
 

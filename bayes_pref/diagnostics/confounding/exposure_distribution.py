@@ -195,6 +195,26 @@ def draw_exposure(
     return ExposureDraws(mean * back, variance * np.outer(back, back), observed, adjusted, curves)
 
 
+def draw_covariates(
+    comparisons: Comparisons, draws: int, rng: np.random.Generator
+) -> ExposureDraws:
+    """Draw the distribution of covariates alone, which is the same whatever is shown.
+
+    Where contexts do not say who sees what, those who see a pair are taken for all users.
+
+    Parameters
+    ----------
+    comparisons, draws, rng
+        As for `draw_exposure`.
+    """
+    covariates = centred_covariates(comparisons)
+    share = rng.standard_exponential((draws, comparisons.n_users))
+    mean, variance = _users(covariates, share)
+    slope = np.zeros((*mean.shape, comparisons.context.shape[1]))
+    everyone = ExposureDistribution(np.zeros_like(mean), slope, variance)
+    return ExposureDraws(mean, variance, everyone, everyone)
+
+
 @dataclass(frozen=True, eq=False)
 class _Tests:
     """Whether exposures given contexts are as they are where all is normal, by Wald tests.

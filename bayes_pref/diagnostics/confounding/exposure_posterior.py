@@ -9,7 +9,7 @@ flexible one there is H h_i as well, with h_i the squares and products of z_i.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,8 @@ from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice import ChoiceDistribution
+from bayes_pref.models.hierarchical import HierarchicalReward
+from bayes_pref.models.observational_bias import has_log
 from bayes_pref.models.regressors import LEFT_OUT, centred_covariates
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import describe_parameters
@@ -80,17 +82,53 @@ def refit_with_exposure(
     joint = "G" not in posterior.draws or posterior.run.joint
     if known and with_exposure is posterior.model and joint:
         return posterior
+    return _fitted(with_exposure, comparisons, seed=seed, progress=progress, engine=engine)
+
+
+def refit_with_bias(
+    posterior: Posterior, *, seed: int = 0, progress: bool = True, engine: Engine | None = None
+) -> Posterior | None:
+    """Return a posterior in which the log may be biased, without exposure: this one, or a new fit.
+
+    None where not some of several users' comparisons were assigned at random and others were not,
+    or the model has no such bias.
+
+    Parameters
+    ----------
+    posterior, seed, progress, engine
+        As for `refit_with_exposure`.
+    """
+    comparisons = posterior.comparisons
+    if not has_log(comparisons) or comparisons.n_users < 2:
+        return None
+    if "observational_bias" in posterior.draws and posterior.run.joint:
+        return posterior
+    model = posterior.model.with_exposure(comparisons).without_exposure()
+    if not isinstance(model, HierarchicalReward):
+        return None
+    biased = replace(model, observational_bias=True)
+    return _fitted(biased, comparisons, seed=seed, progress=progress, engine=engine)
+
+
+def _fitted(
+    model: RewardModel,
+    comparisons: Comparisons,
+    *,
+    seed: int,
+    progress: bool,
+    engine: Engine | None,
+) -> Posterior:
     # Enough draws for the population, which is all that shifts depend on.
     if engine is None:
-        spec = with_exposure.spec(comparisons)
+        spec = model.spec(comparisons)
         slow = spec is not None and spec.observational_bias is not None
         engines = (
             # Along what a log leaves open chains move slowly.
             Gibbs(draws=600, warmup=400, thin=3 if slow else 1, progress=progress),
             NUTS(draws=400, warmup=300, progress=progress),
         )
-        engine, _ = first_prepared(engines, with_exposure, comparisons)
-    return fit(with_exposure, comparisons, engine, seed=seed)
+        engine, _ = first_prepared(engines, model, comparisons)
+    return fit(model, comparisons, engine, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)

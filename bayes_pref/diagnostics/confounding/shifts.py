@@ -63,7 +63,8 @@ class PopulationDraws:
             return stacked(draws, name, *dims)[kept]
 
         regressors = (("B", "covariate"), ("G", "context"), ("H", "exposure"))
-        slopes = [read(name, "feature", dim) for name, dim in regressors if name in draws]
+        slopes = [np.empty((len(kept), draws.sizes["feature"], 0))]
+        slopes += [read(name, "feature", dim) for name, dim in regressors if name in draws]
         tau, covariance = read("tau", "feature"), None
         if "correlation" in draws:
             correlation = read("correlation", "feature", "feature_bis")
