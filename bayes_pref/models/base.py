@@ -180,6 +180,15 @@ class RewardModel(ChoiceSettings, ABC):
         """Return the model with the same priors whose weights do not depend on exposure."""
         return self
 
+    def with_log_bias(self, comparisons: Comparisons) -> RewardModel:
+        """Return a `HierarchicalReward` with these priors, without exposure and with a biased log.
+
+        See `bayes_pref.models.observational_bias`.
+        """
+        described = {"model": "HierarchicalReward", "mean_sd": self.mean_sd, "scale": self.scale}
+        described["observational_bias"] = True
+        return from_settings(described | self._choice_settings())
+
     def align(
         self, values: dict[str, FloatArray], comparisons: Comparisons
     ) -> dict[str, FloatArray]:

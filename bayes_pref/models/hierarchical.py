@@ -261,6 +261,10 @@ class HierarchicalReward(SignedReward):
         found = replace(self, **changes)
         return self if found == self else found
 
+    def with_log_bias(self, comparisons: Comparisons) -> HierarchicalReward:
+        """Return the model without exposure and constraints, in which the log may be biased."""
+        return replace(self, exposure=False, constraints=None, observational_bias=True)
+
     def without_exposure(self) -> HierarchicalReward:
         """Return the model with exposure=False, in which the log is answered as the rest is."""
         found = replace(self, exposure=False) if self.exposure else self

@@ -9,7 +9,7 @@ flexible one there is H h_i as well, with h_i the squares and products of z_i.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,6 @@ from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice import ChoiceDistribution
-from bayes_pref.models.hierarchical import HierarchicalReward
 from bayes_pref.models.observational_bias import has_log
 from bayes_pref.models.regressors import LEFT_OUT, centred_covariates
 from bayes_pref.posterior import Posterior
@@ -90,8 +89,7 @@ def refit_with_bias(
 ) -> Posterior | None:
     """Return a posterior in which the log may be biased, without exposure: this one, or a new fit.
 
-    None where not some of several users' comparisons were assigned at random and others were not,
-    or the model has no such bias.
+    None without several users, and comparisons that were assigned at random beside others.
 
     Parameters
     ----------
@@ -103,10 +101,7 @@ def refit_with_bias(
         return None
     if "observational_bias" in posterior.draws and posterior.run.joint:
         return posterior
-    model = posterior.model.with_exposure(comparisons).without_exposure()
-    if not isinstance(model, HierarchicalReward):
-        return None
-    biased = replace(model, observational_bias=True)
+    biased = posterior.model.with_log_bias(comparisons)
     return _fitted(biased, comparisons, seed=seed, progress=progress, engine=engine)
 
 

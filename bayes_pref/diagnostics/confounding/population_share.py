@@ -73,7 +73,7 @@ def _moments(population: Population, component: int) -> tuple[FloatArray, FloatA
     return means.mean(axis=1), between + factor @ factor.swapaxes(1, 2)
 
 
-class _Spread:
+class _Covariance:
     """The covariance of the weights, as `ChoiceShares` asks for it."""
 
     def __init__(self, covariance: FloatArray) -> None:
@@ -93,7 +93,7 @@ def _expected(
     """(n,) mean over draws of share (draw,) times the probability of the rows."""
     draws, d = mean.shape
     shares = ChoiceShares.of(choices, query, draws)
-    factor = shares.factor(_Spread(covariance), covariance)
+    factor = shares.factor(_Covariance(covariance), covariance)
     found = np.empty(len(query))
     for part in shares.blocks(max(1, _BLOCK // (draws * d))):
         difference = query.difference[part]
