@@ -49,7 +49,7 @@ class Sweeps(ABC):
         Operations that one look at the curvature may take, beside the sweeps until the next.
     """
 
-    trajectories: ClassVar[tuple[Trajectory, ...]]
+    trajectories: tuple[Trajectory, ...]
     look_cost: ClassVar[float]
 
     @abstractmethod

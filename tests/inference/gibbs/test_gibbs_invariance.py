@@ -151,6 +151,7 @@ def test_the_row_move_alone_leaves_the_prior_of_the_factor_as_it_is() -> None:
 
 
 RANK, LOADING_SD = 2, np.array([0.8, 0.4, 1.6])
+SWEEPS_OF_FACTORS = 8
 
 
 def replicate_tastes(noisy: bool, loading_sd: np.ndarray, seed: int) -> dict[str, np.ndarray]:
@@ -182,7 +183,8 @@ def replicate_tastes(noisy: bool, loading_sd: np.ndarray, seed: int) -> dict[str
     theta, psi = np.concatenate([gamma.ravel(), noise]), np.empty(eta.size)
     log_odds(rows, weights, psi)
     move = Move(0.4 * np.eye(theta.size), 0.7, 3)
-    sweep_factors(problem, theta, weights, psi, move, rng, SWEEPS)
+    moves = (move, move) if noisy else (move,)
+    sweep_factors(problem, theta, weights, psi, moves, rng, SWEEPS_OF_FACTORS)
     gamma, noise = theta[: gamma.size].reshape(gamma.shape), theta[gamma.size :]
     loadings, z = gamma[2:] / LOADING_SD, design[:, 2:]
     return {
@@ -217,6 +219,7 @@ def test_sweeps_with_tastes_leave_the_prior_as_it_is(noisy: bool) -> None:
     assert min(found.values()) > LEVEL / len(found), found
 
 
+@pytest.mark.long
 def test_a_sweep_with_another_prior_of_the_tastes_is_caught() -> None:
     found = taste_p_values(True, loading_sd=1.4 * LOADING_SD)
     assert min(found.values()) < LEVEL / len(found), found

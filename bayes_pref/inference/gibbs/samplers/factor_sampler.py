@@ -5,28 +5,41 @@ of gamma. Given the scores the model is that of `diagonal_sampler`, with scores 
 sweep draws
 
 1. the Polya-Gamma variables omega given the log-odds;
-2. every user's (z_i, u_i) as one Gaussian block, given omega, gamma and the noise;
-3. feature by feature, its noise, its row of gamma and all users' weights jointly, as there; without
+2. with noise, gamma and the noise given omega, all scores and weights integrated out, by a
+   Hamiltonian move on the density of `marginal`;
+3. every user's (z_i, u_i) as one Gaussian block, given omega, gamma and the noise;
+4. feature by feature, its noise, its row of gamma and all users' weights jointly, as there; without
    noise, its row of gamma, which decides the weights;
-4. the Hamiltonian move of `hmc`, z and u held;
-5. scores and gamma jointly, all weights held, so that only the priors matter: the shift z_r + t f_m
+5. the Hamiltonian move of `hmc`, z and u held;
+6. scores and gamma jointly, all weights held, so that only the priors matter: the shift z_r + t f_m
    with gamma_m - t gamma_r, for every other column m of the design; and the growth a z_r with
    gamma_r / a.
 
-Step 5 is the generalised Gibbs sampler of Liu & Sabatti (2000, Biometrika 87) for two groups. The
+Step 2 mixes where the data hardly tell loadings from noise (partially collapsed Gibbs; van Dyk &
+Park 2008). Its density is the same for every rotation of the factors, which turn freely: draws are
+aligned afterwards.
+
+Step 6 is the generalised Gibbs sampler of Liu & Sabatti (2000, Biometrika 87) for two groups. The
 shift has Jacobian 1, and t is Gaussian; the growth has Jacobian a^(n_users - n_features), and log a
 is drawn by slice sampling. Without this step the sizes of V and z mix slowly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
-from bayes_pref.inference.gibbs.kernels.factor_sweep import factor_sweeps
+from bayes_pref.inference.gibbs.kernels.factor_sweep import factor_sweep
 from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
-from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
-from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
+from bayes_pref.inference.gibbs.kernels.polya_gamma import (
+    draw_polya_gamma,
+    mean_polya_gamma,
+    right_table,
+)
+from bayes_pref.inference.gibbs.kernels.store import NEVER, Store
+from bayes_pref.inference.gibbs.marginal import Marginal, move_population
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
@@ -50,7 +63,7 @@ class FactorSampler(GaussianSampler):
 
     def compile_ahead(self, problem: Problem) -> None:
         """Compile in another process what the chains call last."""
-        FactorSweeps().compile_ahead(problem)
+        FactorSweeps(problem).compile_ahead(problem)
 
 
 class FactorChain(HierarchicalChain):
@@ -59,7 +72,7 @@ class FactorChain(HierarchicalChain):
     def __init__(
         self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
     ) -> None:
-        super().__init__(problem.with_scores(rng), FactorSweeps(), warmup, thin, rng, store)
+        super().__init__(problem.with_scores(rng), FactorSweeps(problem), warmup, thin, rng, store)
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
@@ -70,8 +83,13 @@ class FactorChain(HierarchicalChain):
 class FactorSweeps(Sweeps):
     """Sweeps of `sweep_factors`."""
 
-    trajectories = (Trajectory(leaps=2, step=0.9, target=0.6),)  # as for `DiagonalSweeps`
     look_cost = 4e7
+
+    def __init__(self, problem: Problem) -> None:
+        of_held = Trajectory(leaps=2, step=0.9, target=0.6)  # as for `DiagonalSweeps`
+        of_collapsed = Trajectory(leaps=8, step=0.45, target=0.8)
+        noisy = problem.covariance == "diagonal"
+        self.trajectories = (of_held, of_collapsed) if noisy else (of_held,)
 
     def run(
         self,
@@ -87,9 +105,24 @@ class FactorSweeps(Sweeps):
         thin: int,
     ) -> tuple[float, ...]:
         """Run sweeps, in place; see `Sweeps.run`."""
-        move = moves[0] if moves else None
         state = (problem, theta, weights, psi)
-        return (sweep_factors(*state, move, rng, sweeps, store, sweep, thin),)
+        return sweep_factors(*state, moves, rng, sweeps, store, sweep, thin)
+
+    def add_curvatures(
+        self,
+        problem: Problem,
+        theta: FloatArray,
+        weights: FloatArray,
+        psi: FloatArray,
+        totals: Sequence[FloatArray],
+    ) -> None:
+        """Add the curvature with z held, and the Fisher information with weights integrated out."""
+        super().add_curvatures(problem, theta, weights, psi, totals)
+        if len(totals) == 1:
+            return
+        marginal = Marginal(problem)
+        marginal.read(mean_polya_gamma(psi))
+        totals[1][...] += marginal.fisher(theta)
 
     def averaged(self, problem: Problem, metric: FloatArray) -> FloatArray:
         """Average a metric (m, m) over the rotations of the factors."""
@@ -101,41 +134,55 @@ def sweep_factors(
     theta: FloatArray,
     weights: FloatArray,
     psi: FloatArray,
-    move: Move | None,
+    moves: tuple[Move, ...] | None,
     rng: np.random.Generator,
     sweeps: int = 1,
     store: Store | None = None,
     sweep: int = NEVER,
     thin: int = 1,
-) -> float:
-    """Run sweeps, in place; returns the mean acceptance of the Hamiltonian move.
+) -> tuple[float, ...]:
+    """Run sweeps, in place; returns the mean acceptance of each Hamiltonian move.
 
     Parameters
     ----------
     problem
         Its design holds the scores, which change too: it must be this chain's own.
-    move, store, sweep, thin
+    moves
+        Of steps 5 and 2, without noise of 5 alone. None before there are metrics.
+    store, sweep, thin
         As for `diagonal_sampler.sweep_diagonal`.
     """
-    move = STILL if move is None else move
-    return factor_sweeps(
-        problem.rows,
-        problem.population,
-        problem.rank,
-        problem.covariance == "diagonal",
-        right_table(),
-        theta,
-        weights,
-        psi,
-        move.whiten,
-        move.step,
-        move.leaps,
-        rng,
-        sweeps,
-        store or nowhere(theta.size, len(weights), problem.n_values),
-        sweep,
-        thin,
-    )
+    held, *collapsed = moves or (STILL,)
+    marginal = Marginal(problem) if collapsed else None
+    known = problem.population.design.shape[1] - problem.rank
+    omega = np.empty_like(psi)
+    total = np.zeros(1 + len(collapsed))
+    for _ in range(sweeps):
+        draw_polya_gamma(psi, omega, right_table(), rng)
+        if marginal is not None:
+            marginal.read(omega)
+            total[1] += move_population(marginal, theta, collapsed[0], rng)
+        acceptance, density = factor_sweep(
+            problem.rows,
+            problem.population,
+            problem.rank,
+            problem.covariance == "diagonal",
+            omega,
+            theta,
+            weights,
+            psi,
+            *held,
+            rng,
+        )
+        total[0] += acceptance
+        sweep += 1
+        if store and sweep > 0 and sweep % thin == 0:
+            draw = sweep // thin - 1
+            store.theta[draw, : theta.size] = theta
+            store.weights[draw, :, : problem.rank] = problem.population.design[:, known:]
+            store.weights[draw, :, problem.rank :] = weights
+            store.stats[draw] = acceptance, density
+    return tuple(total / sweeps)
 
 
 def rotation_average(problem: Problem, metric: FloatArray) -> FloatArray:
