@@ -56,6 +56,11 @@ def aligned(new: Comparisons, fitted: Comparisons, what: str, *, all_contexts: b
             f"{what} has {kinds[theirs.indicators]} and the posterior {kinds[ours.indicators]}",
             "read both in the same way",
         )
+    if ours.formula and theirs.formula and ours.formula.products != theirs.formula.products:
+        raise DataError(
+            f"{what} was read with another formula than the posterior, or with one learnt anew",
+            "read it with formula=posterior.comparisons.features.formula",
+        )
     n_attributes = len(theirs.attributes)
     between, names = _recoded(new.difference[:, :n_attributes], theirs, ours, what, 0.0)
     attributes = _columns(between, names, ours, what)

@@ -24,6 +24,7 @@ import pandas as pd
 
 from bayes_pref.data.coding import Coding, read_coded
 from bayes_pref.data.context_coding import with_coded
+from bayes_pref.data.formula import Formula
 from bayes_pref.data.plain_labels import refuse_names
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
@@ -98,6 +99,8 @@ class Features:
         The columns that the features were read from, by their role: "left" and "right", or "task"
         and "item", and the id of the outside option, "none" (empty: without rows). Empty where
         columns are named as the features. It does not count when features are compared.
+    formula
+        Where the attributes are terms of a formula: how to make them of the caller's columns.
 
     Raises
     ------
@@ -124,6 +127,7 @@ class Features:
     beside: int = 0
     context_codings: tuple[Coding, ...] = ()
     sources: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False, repr=False)
+    formula: Formula | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse names that are ambiguous or unknown."""
@@ -252,7 +256,7 @@ class Features:
         array([[1.],
                [2.]])
         """
-        table = with_coded(Table.read(frame, name), self.context_codings)
+        table = self.with_products(with_coded(Table.read(frame, name), self.context_codings))
         self.require(table)
         return self.expand(self._attributes(table), self.used_contexts(table))
 
@@ -260,6 +264,21 @@ class Features:
         """Read differences of features from a table: as `matrix`, with columns of `differences`."""
         table = with_coded(Table.read(frame, name), self.context_codings)
         return self.expand(self.differences(table), self.used_contexts(table))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what the attributes are made of, as the caller's tables have it."""
+        return self.columns if self.formula is None else self.formula.inputs
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Names of the attributes that are products of others, or arithmetic, by a formula."""
+        terms = () if self.formula is None else self.formula.products
+        return tuple(name for term in terms for name in term.names)
+
+    def with_products(self, table: Table) -> Table:
+        """Return a table of items with the columns of `products`."""
+        return table if self.formula is None else self.formula.applied(table)
 
     def used_contexts(self, table: Table) -> FloatArray:
         """(m, q) contexts that take part in an interaction, and 0 for the others."""
@@ -272,7 +291,9 @@ class Features:
         """Refuse a table of items that lacks a column; see `matrix`."""
         used = dict.fromkeys(context for _, context in self.interactions)
         of_used = [each for each in self.context_codings if used.keys() & {*each.columns}]
-        table = with_coded(table, of_used, needed=True)
+        table = self.with_products(with_coded(table, of_used, needed=True))
+        if self.formula is not None:
+            self.formula.require(table)
         there = set(table.frame.columns)
         if self.items and not there & {*self.items, "item"}:
             table.require(["item"])

@@ -66,7 +66,7 @@ def pair_differences(table: Table, comparisons: Comparisons) -> FloatArray:
     if catalogue is None and left and there & {*left, *right}:
         table.require([*left, *right])
         both = [
-            _renamed(table, columns, (*left, *right), features.columns) for columns in (left, right)
+            _renamed(table, columns, (*left, *right), features.inputs) for columns in (left, right)
         ]
         one, other = (features.matrix(side, name=table.name) for side in both)
         return np.asarray(one - other)

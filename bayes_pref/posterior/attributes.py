@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_pref.data import Comparisons
+from bayes_pref.data import Comparisons, Features
 from bayes_pref.data.coding import Coding
 from bayes_pref.data.table import Table
 from bayes_pref.errors import DataError
@@ -143,6 +143,7 @@ def only_differences(name: str) -> DataError:
 def attributes_of(comparisons: Comparisons) -> list[Attribute]:
     """List the attributes of what is compared, items first, without the outside option."""
     features = comparisons.features
+    refuse_products(features)
     codings = {coding.name: coding for coding in features.codings}
     found = []
     if features.items:
@@ -155,6 +156,22 @@ def attributes_of(comparisons: Comparisons) -> list[Attribute]:
         places = np.array([features.attributes.index(column) for column in columns])
         found.append(Attribute(name, places, coding))
     return found
+
+
+def refuse_products(features: Features) -> None:
+    """Refuse attributes of which one cannot change alone, because a formula multiplies them.
+
+    Raises
+    ------
+    DataError
+        If the features have products of attributes.
+    """
+    if features.products:
+        raise DataError(
+            f"by the formula {shown(features.products[0])} changes with other attributes, so that "
+            "none changes alone",
+            "compare whole items with posterior.preference(left, right) or market_shares(items)",
+        )
 
 
 def find_attribute(name: object, known: Sequence[Attribute], argument: str) -> Attribute:

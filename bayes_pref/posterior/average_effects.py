@@ -26,7 +26,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.posterior.attributes import attributes_of, find_attribute
+from bayes_pref.posterior.attributes import attributes_of, find_attribute, refuse_products
 from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.posterior.polarisation import Polarisation
 from bayes_pref.posterior.predictions import marginal_effects
@@ -171,6 +171,7 @@ class AverageEffects(Polarisation):
                         "give over='observed', say",
                     )
             weights, _ = self._weights(None)
+            refuse_products(self.comparisons.features)
             effects = marginal_effects(weights, self.choice_distribution, self.comparisons)
             coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
             shape = (weights.sizes["chain"], weights.sizes["draw"], -1)

@@ -19,6 +19,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.data.coding import Coding
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.arviz_groups import ArvizGroups
+from bayes_pref.posterior.attributes import refuse_products
 from bayes_pref.posterior.estimates import describe, describer, estimate, user_blocks
 from bayes_pref.posterior.queries import AVERAGE, Users, is_average
 from bayes_pref.settings import interval as valid_interval
@@ -69,6 +70,7 @@ def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
         raise DataError(
             "every item has a reward of its own here, and no attributes", "use posterior.reward()"
         )
+    refuse_products(features)
     context = comparisons.context.mean(axis=0)
     codings = {coding.name: coding for coding in features.codings}
     found = []

@@ -10,13 +10,14 @@ import xarray as xr
 
 from bayes_pref.data import Comparisons, Features, Outcome, Representation
 from bayes_pref.data.coding import Coding
+from bayes_pref.data.formula import Formula
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 from bayes_pref.text.text_features import TextFeatures
 
 
 def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
     """Comparisons as a dataset: arrays as they are, labels and names as JSON bytes."""
-    catalogue = comparisons.catalogue
+    catalogue, formula = comparisons.catalogue, comparisons.features.formula
     described = {
         "users": encode_index(comparisons.users),
         "rows": encode_index(comparisons.rows),
@@ -28,6 +29,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
         "codings": [coding.state() for coding in comparisons.features.codings],
         "context_codings": [each.state() for each in comparisons.features.context_codings],
         "sources": comparisons.features.sources,
+        "formula": None if formula is None else formula.state(),
         "covariate_names": comparisons.covariate_names,
         "user_name": comparisons.user_name,
         "choice_name": comparisons.choice_name,
@@ -71,7 +73,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
 def comparisons_from(dataset: xr.Dataset) -> Comparisons:
     """Build the comparisons that `comparisons_dataset` stored."""
     described = from_json_bytes(dataset["described"].to_numpy())
-    catalogue = None
+    catalogue, formula = None, described.get("formula")
     if described["items"] is not None:
         catalogue = pd.DataFrame(
             dataset["catalogue"].to_numpy(),
@@ -97,6 +99,7 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
             described.get("beside", 0),
             tuple(Coding.from_state(state) for state in described.get("context_codings", ())),
             tuple((role, tuple(names)) for role, names in described.get("sources", ())),
+            None if formula is None else Formula.from_state(formula),
         ),
         context=dataset["context"].to_numpy(),
         covariates=dataset["covariates"].to_numpy(),

@@ -7,6 +7,7 @@ Two ways to give the features of a row: `difference` names columns that hold lef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,8 +16,10 @@ from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding, read_coded
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.context_coding import CodedContexts
+from bayes_pref.data.formula import Formula
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.covariates import options_beside
+from bayes_pref.data.readers.formula_terms import SidesByFormula
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.shared_names import shared_names
@@ -40,6 +43,7 @@ class FrameReader:
         left: Sequence[str] | None = None,
         right: Sequence[str] | None = None,
         features: Sequence[str] | None = None,
+        formula: str | Formula | None = None,
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
@@ -71,6 +75,13 @@ class FrameReader:
         features
             Names of the features; by default those of `difference`, or what the names of a left
             and a right column share (``left_length`` and ``right_length`` give ``length``).
+        formula
+            Instead of every attribute as it is: a formula of them, read by formulaic, such as
+            ``"~ price + C(brand) + price:quality"`` or ``"~ log(price)"``, with `left` and `right`.
+            Words have levels, of which the first is the baseline, as in formulaic: or as ``C(brand,
+            contr.treatment("B"))`` and ``C(brand, contr.sum)`` say. A constant cancels. Where the
+            posterior reads another table, the formula is applied again. Or that of other
+            comparisons, ``comparisons.features.formula``.
         context
             Columns that are the same for both sides, such as what is known of the prompt: numbers,
             or words, of which ``region`` becomes ``region[north]`` and so on, as attributes do.
@@ -186,6 +197,13 @@ class FrameReader:
             raise DataError(
                 f"features has {len(attributes)} names for {len(given or ours)} features"
             )
+        by_formula = None
+        if formula is not None:
+            if given:
+                raise DataError("formula= is of attributes", "give left= and right= instead")
+            by_formula = SidesByFormula.read(formula, table, attributes, ours, theirs)
+            attributes, table = by_formula.formula.terms, by_formula.table
+            ours, theirs = by_formula.left, by_formula.right
         options, shared, of_users = options_beside(
             CodingOptions(coding, baseline, order, transform),
             attributes,
@@ -197,8 +215,14 @@ class FrameReader:
         if given:
             options.require((), "differences are numbers: give left= and right= instead")
         codings = options.learn_all(table, attributes, ours, theirs) if ours else {}
+        if by_formula is not None:
+            options.require((), "the formula says how attributes are coded")
+            codings = {each.name: each for each in by_formula.formula.codings}
         values, beside = _sides(table, given, attributes, codings, ours, theirs)
         described = coded_features(attributes, codings, contexts, interactions, of_contexts)
+        if by_formula is not None:
+            described = replace(described, formula=by_formula.formula)
+            ours, theirs = by_formula.raw_left, by_formula.raw_right
         parts = group_rows(
             table,
             described.read_from(left=ours, right=theirs) if ours else described,

@@ -14,6 +14,7 @@ from bayes_pref.data.coding import Coding, read_coded
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.features import Features
+from bayes_pref.data.formula import Formula
 from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
@@ -22,11 +23,13 @@ from bayes_pref.data.readers.catalogue import (
 )
 from bayes_pref.data.readers.choice_sets import NONE, ChoiceSets, TaskColumns
 from bayes_pref.data.readers.covariates import options_beside
+from bayes_pref.data.readers.formula_terms import read_formula
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.readers.stages import Stages
 from bayes_pref.data.sides import SidesOption, SidesReader
 from bayes_pref.data.table import Table, TableLike, column_names
+from bayes_pref.errors import DataError
 from bayes_pref.types import FloatArray, IntArray
 
 
@@ -46,6 +49,7 @@ class TasksReader:
         rank: str | None = None,
         alternative: str | None = None,
         attributes: Sequence[str] | None = None,
+        formula: str | Formula | None = None,
         items: str | None = None,
         none: Any = None,
         availability: str | None = None,
@@ -86,6 +90,8 @@ class TasksReader:
             Column of the alternatives' ids, which differ within a task.
         attributes
             Columns of the attributes. None: every alternative has a reward of its own.
+        formula
+            Instead of `attributes`, a formula of columns, as in `from_frame`.
         items
             Column of items that have a reward each beside the attributes, net of them; it may be
             `alternative`. (As one of the `attributes` an id has levels, and a baseline.)
@@ -145,6 +151,12 @@ class TasksReader:
         >>> comparisons.rows[-2:].tolist()  # in the last task, none was better than either
         [(3, 'none', 1), (3, 'none', 2)]
         """
+        table, learnt = Table.read(frame), None
+        if formula is not None:
+            if attributes is not None:
+                raise DataError("give attributes= or formula=, not both")
+            learnt = read_formula(formula, table.frame)
+            table, attributes = learnt.applied(table), learnt.terms
         columns = TaskColumns(
             user=str(user),
             task=str(task),
@@ -161,12 +173,13 @@ class TasksReader:
             weights=RowWeights(frequency, survey_weight, randomised),
         )
         parts = task_parts(
-            Table.read(frame),
+            table,
             columns,
             interactions,
             covariates,
             CodingOptions(coding, baseline, order, transform),
             SidesReader(sides, seed),
+            learnt,
         )
         made = cls(**parts)
         warn_of_limits(parts, stacklevel=3)
@@ -180,6 +193,7 @@ def task_parts(
     covariates: TableLike | None,
     options: CodingOptions,
     sides: SidesReader,
+    formula: Formula | None = None,
 ) -> dict[str, Any]:
     """Return the fields of `Comparisons` by name, as `from_tasks` reads them."""
     table.require_roles(columns.roles())
@@ -191,7 +205,7 @@ def task_parts(
     sets = ChoiceSets.read(table, columns)
     table, columns = coded.table, replace(columns, context=coded.names)
     values, of, features, catalogue = _values(
-        table, columns, sets, interactions, options, coded.codings
+        table, columns, sets, interactions, options, coded.codings, formula
     )
     pairs = columns.choice is not None and (np.bincount(sets.task) == 2).all()
     task_ids = pd.Index(table.labels(columns.task))[sets.row]
@@ -239,6 +253,7 @@ def _values(
     interactions: Literal["all"] | Sequence[tuple[str, str]] | None,
     options: CodingOptions,
     of_contexts: Mapping[str, Coding],
+    formula: Formula | None,
 ) -> tuple[FloatArray, IntArray, Features, pd.DataFrame | None]:
     """Attributes (a, k), which of them each alternative has (m,), features and catalogue."""
     if not (columns.attributes or columns.items):
@@ -252,7 +267,11 @@ def _values(
     skipped[sets.row[~sets.outside]] = False
     unread = skipped if skipped.any() else None
     names = columns.attributes
-    codings = options.learn_all(table, names, skipped=unread)
+    if formula is None:
+        codings = options.learn_all(table, names, skipped=unread)
+    else:
+        options.require((), "the formula says how attributes are coded")
+        codings = {each.name: each for each in formula.codings}
     values = read_coded(table, names, codings, skipped=unread)[sets.row]
     values[sets.added] = 0.0
     if columns.has_none_feature:
@@ -261,7 +280,7 @@ def _values(
         values = np.column_stack([values, sets.outside])
     if columns.items is None:
         features = coded_features(names, codings, columns.context, interactions, of_contexts)
-        return values, np.arange(len(values)), features, None
+        return values, np.arange(len(values)), replace(features, formula=formula), None
     inside = np.flatnonzero(~sets.outside)
     code, labels = Table(table.frame.iloc[sets.row[inside]], table.name).codes(columns.items)
     refuse_size(len(labels), len(values), len(labels))
@@ -269,4 +288,5 @@ def _values(
     indicators[inside, code] = 1.0
     catalogue = Catalogue.of_labels(labels).beside(names, codings)
     features = catalogue.features(columns.context, interactions, of_contexts)
-    return np.hstack([indicators, values]), np.arange(len(values)), features, catalogue.frame
+    features, place = replace(features, formula=formula), np.arange(len(values))
+    return np.hstack([indicators, values]), place, features, catalogue.frame
