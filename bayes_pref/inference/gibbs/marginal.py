@@ -11,6 +11,8 @@ Gaussian of w_i given omega and theta, of the gradient of log p(w_i | theta) (Fi
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from bayes_pref.inference.gibbs.kernels.covariance import precision_of
@@ -144,7 +146,7 @@ def precision_and_volume(root: FloatArray) -> tuple[FloatArray, float]:
     """Return Sigma^-1 and log det(Sigma) / 2 of Sigma = L L'; -inf where it is singular."""
     if len(root) < root.shape[1]:
         try:
-            root = np.linalg.cholesky(root @ root.T)
+            root = np.asarray(np.linalg.cholesky(root @ root.T), dtype=np.float64)
         except np.linalg.LinAlgError:
             return np.zeros((len(root),) * 2), -np.inf
     with np.errstate(divide="ignore"):
@@ -152,8 +154,23 @@ def precision_and_volume(root: FloatArray) -> tuple[FloatArray, float]:
     return (precision_of(root) if volume > -np.inf else np.zeros_like(root)), volume
 
 
+class CollapsedDensity(Protocol):
+    """A log density that `move_population` moves on.
+
+    Attributes
+    ----------
+    scales
+        Entries of theta whose signs have no meaning.
+    """
+
+    scales: slice
+
+    def log_density(self, theta: FloatArray, gradient: FloatArray) -> float:
+        """Log density of theta, up to a constant; fills its gradient. -inf outside."""
+
+
 def move_population(
-    marginal: Marginal, theta: FloatArray, move: Move, rng: np.random.Generator
+    marginal: CollapsedDensity, theta: FloatArray, move: Move, rng: np.random.Generator
 ) -> float:
     """Move theta, in place, by one Hamiltonian trajectory; returns the acceptance probability."""
     momentum = rng.standard_normal(theta.size)

@@ -4,8 +4,10 @@ Given the components t(i), users are Gaussian with a regressor for each componen
 and 0 for the others: w_i = mu' f_i + tau u_i, which `diagonal_sampler` sweeps. Before each of these
 sweeps,
 
-1. Polya-Gamma variables are drawn anew, and given them each user's component, with w_i ~ N(mu_t,
-   tau^2) integrated out, then w_i; a component drawn given w_i would rarely change;
+1. Polya-Gamma variables are drawn anew, and given them mu, tau and the shares move on the density of
+   `mixture_marginal`, with all components and weights integrated out; then each user's component is
+   drawn, with w_i ~ N(mu_t, tau^2) integrated out, then w_i; a component drawn given w_i would
+   rarely change;
 2. the shares are drawn from their Dirichlet, and where contexts depend on the component, a from its
    Gaussian, and `between` and `within` by slice sampling (Neal 2003), the users' deviations s_i
    integrated out.
@@ -26,6 +28,8 @@ from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, rig
 from bayes_pref.inference.gibbs.kernels.slice import slice_move
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
+from bayes_pref.inference.gibbs.mixture_marginal import MixtureMarginal
+from bayes_pref.inference.gibbs.mixture_move import MixtureMove
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
@@ -162,6 +166,8 @@ class MixtureChain(HierarchicalChain):
         self.share = np.full(components, 1 / components)
         self.between, self.within = 0.5 * mixture.sd, 0.5 * mixture.sd
         self.a = np.zeros((components, mixture.sd.size))
+        marginal = MixtureMarginal(self.problem, mixture.concentration)
+        self.collapsed = MixtureMove(marginal, warmup)
         self.last = Store(np.empty((1, self.theta.size)), self.weights[None], np.empty((1, 2)))
         self._begin()
 
@@ -192,7 +198,8 @@ class MixtureChain(HierarchicalChain):
     def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays that the next sweep depends on."""
         names = ("design", "share", "a", "between", "within")
-        return super().arrays() | {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in names}
+        return super().arrays() | own | self.collapsed.arrays()
 
     def advance(self) -> int:
         """Run one more sweep."""
@@ -226,6 +233,8 @@ class MixtureChain(HierarchicalChain):
         mu = self.theta[: components * d].reshape(components, d)
         tau = self.theta[components * d :]
         shown = mixture.log_means(self.a, self.between, self.within)
+        self.collapsed.marginal.read(omega, shown)
+        self.collapsed.move(self.theta, self.share, self.done, self.rng)
         log_component = np.log(self.share) + shown
         draw_components(
             problem.rows, omega, log_component, mu, tau, self.component, self.weights, self.rng
