@@ -4,9 +4,9 @@ Given the components t(i), users are Gaussian with a regressor for each componen
 and 0 for the others: w_i = mu' f_i + tau u_i, which `diagonal_sampler` sweeps. Before each of these
 sweeps,
 
-1. Polya-Gamma variables are drawn anew, and given them mu, tau and the shares move on the density of
-   `mixture_marginal`, with all components and weights integrated out; then each user's component is
-   drawn, with w_i ~ N(mu_t, tau^2) integrated out, then w_i; a component drawn given w_i would
+1. Polya-Gamma variables are drawn anew, and given them mu, tau and the shares move on the density
+   of `mixture_marginal`, with all components and weights integrated out; then each user's component
+   is drawn, with w_i ~ N(mu_t, tau^2) integrated out, then w_i; a component drawn given w_i would
    rarely change;
 2. the shares are drawn from their Dirichlet, and where contexts depend on the component, a from its
    Gaussian, and `between` and `within` by slice sampling (Neal 2003), the users' deviations s_i
