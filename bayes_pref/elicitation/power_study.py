@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
@@ -37,12 +38,15 @@ _RENAMED = {name: f"{'tasks' if name == 'comparisons' else name}= of bp.power" f
 
 
 class _Study(NamedTuple):
-    """Simulated answers with their truth: weights (f,) and (u, f), shifts (n,) where known."""
+    """Simulated answers with their truth: weights (f,) and (u, f), shifts by row where known.
+
+    The rows of shifts are those of a report: of sets, every alternative of each task.
+    """
 
     comparisons: Comparisons
     mean: FloatArray
     weights: FloatArray
-    shift: FloatArray | None
+    shift: pd.Series[float] | None
 
 
 def power(
@@ -85,8 +89,8 @@ def power(
         1 - level excludes 0.
     flags
         Whether to call comparisons confounded, as `bayes_pref.diagnose` does, which takes most of
-        the time. None: if the design has contexts and pairs, and no posterior is given, of which
-        the true shifts are not known.
+        the time; of choices among several, every alternative of a task. None: if the design has
+        contexts, and no posterior is given, of which the true shifts are not known.
     thresholds
         Those of the flags: a comparison is truly confounded if its shift exceeds
         ``thresholds.shift``.
@@ -181,11 +185,7 @@ def _flags(design: Mapping[str, Any] | Posterior, flags: bool | None) -> bool:
     if isinstance(design, Posterior):
         reason = "the true shifts of a study like a pilot are not known"
     else:
-        tasks = ("best_worst", "rankings", "none")
-        several = design.get("alternatives", 2) != 2 or any(design.get(name) for name in tasks)
-        if several:
-            reason = "only pairs are flagged here, and the design has tasks"
-        elif design.get("contexts", 1) in (0, [], ()):
+        if design.get("contexts", 1) in (0, [], ()):
             reason = "without contexts nothing is flagged, and the design has none"
     if flags and reason is not None:
         raise DataError(f"flags=True: {reason}", "leave it out")
@@ -204,7 +204,7 @@ def _simulated(
             return _Study(*study(design, users, tasks, rng), None)
         world = simulate(users=users, comparisons=tasks, seed=state[0], **design)
     truth = world.truth
-    shift = truth.comparisons["shift"].to_numpy(np.float64)
+    shift = truth.comparisons["shift"]
     mean: FloatArray = np.asarray(truth.mu, dtype=np.float64)
     return _Study(world.comparisons, mean, truth.weights.to_numpy(np.float64), shift)
 
@@ -268,9 +268,12 @@ def _flagged(
             progress=False,
             assessments=["confounding"],
         )
-    flagged = (report.comparisons["verdict"] == "confounded").to_numpy()
+    rows = report.comparisons
+    flagged = (rows["verdict"] == "confounded").to_numpy()
     assert made.shift is not None  # or there are no flags
-    truly = np.abs(made.shift) > thresholds.shift
+    keys = [rows[name] for name in ("row", "alternative") if name in rows]
+    own = pd.MultiIndex.from_arrays(keys) if len(keys) > 1 else pd.Index(keys[0])
+    truly = np.abs(made.shift.loc[own].to_numpy(np.float64)) > thresholds.shift
     nan = float("nan")
     return {
         "kind": FLAGS,

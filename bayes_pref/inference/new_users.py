@@ -114,24 +114,38 @@ def add_users(
     )
 
 
+def unsupported_model(posterior: Posterior) -> str | None:
+    """Say why new users cannot be added without a fit; None if they can.
+
+    Examples
+    --------
+    With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+    >>> unsupported_model(posterior) is None
+    True
+    """
+    model, comparisons = posterior.model, posterior.comparisons
+    spec = model.spec(comparisons)
+    if spec is None:
+        return "does not say how new users' weights are distributed"
+    if spec.cause is not None or spec.contexts is not None:
+        return "has users whose weights share a cause with their contexts"
+    if spec.signs is not None:
+        return "has weights of one sign"
+    if spec.observational_bias is not None:
+        return "has a bias of the log that each user would have, too"
+    if spec.careless is not None:
+        return "has people who answer at random, of whom each new user may be one"
+    if model.choice_model(comparisons).kernel_form(comparisons.outcome) is None:
+        return "has a choice model without a compiled likelihood"
+    return None
+
+
 def _supported(posterior: Posterior) -> PopulationSpec:
     """Return the population's specification, or say why new users cannot be added."""
-    model, comparisons = posterior.model, posterior.comparisons
-    spec, name = model.spec(comparisons), type(model).__name__
-    reason = None
-    if spec is None:
-        reason = "does not say how new users' weights are distributed"
-    elif spec.cause is not None or spec.contexts is not None:
-        reason = "has users whose weights share a cause with their contexts"
-    elif spec.signs is not None:
-        reason = "has weights of one sign"
-    elif getattr(spec, "observational_bias", None) is not None:
-        reason = "has a bias of the log that each user would have, too"
-    elif spec.careless is not None:
-        reason = "has people who answer at random, of whom each new user may be one"
-    elif model.choice_model(comparisons).kernel_form(comparisons.outcome) is None:
-        reason = "has a choice model without a compiled likelihood"
+    reason, spec = unsupported_model(posterior), posterior.model.spec(posterior.comparisons)
     if spec is None or reason is not None:
+        name = type(posterior.model).__name__
         raise ModelError(f"{name} {reason}, and takes new users in a new fit only")
     return spec
 

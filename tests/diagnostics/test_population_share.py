@@ -169,7 +169,7 @@ def test_a_randomised_share_without_contexts_corrects_the_log(bias: float) -> No
         contexts=0,
         comparisons=20,
         randomised=0.5,
-        observational_bias=bias or None,
+        observational_bias=bias,
         seed=5,
     )
     plain = bp.fit(bp.HierarchicalReward(), world.comparisons, ENGINE)

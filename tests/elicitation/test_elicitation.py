@@ -212,6 +212,78 @@ def test_candidates_may_have_columns_of_all_sorts(posterior: bp.Posterior, tmp_p
         session(posterior, candidates=pairs.assign(user=["u001", "nobody"]))
 
 
+@pytest.fixture(scope="module")
+def newcomers() -> bp.Comparisons:
+    """Five people of the same world, with eight answers each."""
+    world = bp.simulate(
+        users=45, comparisons=8, features=["short", "kind"], confounding=0.7, seed=5
+    )
+    return world.comparisons[world.comparisons.users[40:]]
+
+
+def test_people_whom_the_fit_has_never_met_come_in(
+    posterior: bp.Posterior, newcomers: bp.Comparisons, tmp_path: Path
+) -> None:
+    """They are asked, answer, and are in the file; what was asked before stays."""
+    told = session(posterior)
+    told.ask(3)
+    told.tell({1: "left"})
+    before = told.asked
+    told.add_users(newcomers)
+    pd.testing.assert_frame_equal(told.asked, before)
+    assert told.history["updated"].tolist() == ["weights", "users"]
+    data = told.posterior.comparisons
+    assert data.n_users == 45
+    assert len(data) == len(posterior.comparisons) + len(newcomers) + 1
+    told.save(tmp_path / "state.nc")
+    again = bp.Elicitation.load(tmp_path / "state.nc", engine=ENGINE)
+    new = list(newcomers.users)
+    for each in (told, again):
+        asked = each.ask(4, users=new).questions
+        assert set(asked["user"]) <= set(new)
+        each.tell(dict.fromkeys(asked["question"], "right"))
+    pd.testing.assert_frame_equal(told.targets, again.targets)
+    assert told.posterior.comparisons.rows.equals(again.posterior.comparisons.rows)
+
+
+@pytest.mark.slow
+def test_with_people_who_come_in_it_agrees_with_a_refit(
+    posterior: bp.Posterior, newcomers: bp.Comparisons
+) -> None:
+    told = session(posterior)
+    told.add_users(newcomers)
+    data = told.posterior.comparisons
+    exact = bp.fit(posterior.model, data, bp.Gibbs(draws=2000, progress=False), seed=3)
+    both = exact.weights().set_index(["user", "feature"])
+    away = told.posterior.weights().set_index(["user", "feature"])["mean"] - both["mean"]
+    # 1,200 draws, of which 400 count at the least: 0.05 of an sd, and as much again for chance.
+    assert np.sqrt(np.mean((away / both["sd"]) ** 2)) < 0.1
+    new = both.loc[list(newcomers.users)]
+    typical = exact.draws["mu"].mean(("chain", "draw")).to_series()
+    unheard = new["mean"] - typical.reindex(new.index.get_level_values("feature")).to_numpy()
+    assert np.sqrt(np.mean((unheard / new["sd"]) ** 2)) > 0.3  # as if their answers were ignored
+
+
+def test_who_is_no_newcomer_is_refused_and_nothing_changes(
+    posterior: bp.Posterior, newcomers: bp.Comparisons
+) -> None:
+    told = session(posterior)
+    world = bp.simulate(users=42, comparisons=2, features=["short"], seed=0).comparisons
+    other = world[world.users[40:]]
+    for given, message in (
+        (
+            posterior.comparisons,
+            "user 'u001' was fitted already, and 39 more; leave out their rows",
+        ),
+        (other, "'kind'"),
+        (newcomers.to_frame(), "comparisons: got DataFrame but expected bp.Comparisons; read the"),
+    ):
+        with pytest.raises(bp.DataError, match=message):
+            told.add_users(given)  # type: ignore[arg-type]
+    assert told.posterior.comparisons.n_users == 40
+    assert told.history.empty
+
+
 def test_an_answer_is_told_once(posterior: bp.Posterior) -> None:
     """And a question that was dropped is not answered."""
     told = session(posterior)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib import pyplot
 from scipy.special import expit
 
 import bayes_pref as bp
+from bayes_pref.diagnostics.query import read_query
 from bayes_pref.draws import stacked
 from bayes_pref.elicitation import power_study
 from bayes_pref.elicitation.pilot import study
@@ -105,12 +107,12 @@ def test_what_was_simulated_before_an_interrupt_is_kept(monkeypatch: pytest.Monk
         bp.power(DESIGN, replications=9, **asked)
 
 
-CONFOUNDED = {"features": 1, "contexts": 1, "mean": 1.0, "heterogeneity": 1.0}
+CONFOUNDED: dict[str, Any] = {"features": 1, "contexts": 1, "mean": 1.0, "heterogeneity": 1.0}
 
 
-def flags(confounding: float, replications: int) -> pd.DataFrame:
+def flags(confounding: float, replications: int, **more: Any) -> pd.DataFrame:
     """What is found of flags."""
-    design = CONFOUNDED | {"confounding": confounding}
+    design = CONFOUNDED | {"confounding": confounding} | more
     made = bp.power(design, users=60, tasks=15, replications=replications, progress=False)
     return made.records[made.records["kind"] == "flag"]
 
@@ -119,6 +121,40 @@ def test_flags_are_found_where_there_is_confounding() -> None:
     found = flags(0.9, 2)
     assert found["found"].mean() > 0.3
     assert (found["wrong"].fillna(0.0) < 0.3).all()
+
+
+@pytest.mark.slow
+def test_flags_of_alternatives_of_a_task_are_found() -> None:
+    found = flags(0.9, 2, alternatives=3)
+    assert found["found"].mean() > 0.2
+    assert (found["wrong"].fillna(0.0) < 0.3).all()
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"alternatives": 3, "none": True}, {"alternatives": 4, "rankings": True}]
+)
+def test_flags_are_held_against_the_shift_of_their_own_row(
+    more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags that are right in every row are all found, and none of them is wrong."""
+    world = bp.simulate(
+        users=8, comparisons=4, seed=1, **(CONFOUNDED | {"confounding": 0.9} | more)
+    )
+    truth = world.truth.comparisons["shift"]
+    posterior = made_posterior(world.comparisons)
+    keys = read_query(posterior).keys()
+    places = ["row", "alternative"] if more else "row"
+    shift = truth.reindex(pd.Index(keys.set_index(places).index)).to_numpy()
+    assert not np.array_equal(shift, truth.to_numpy()) or "rankings" not in more
+
+    def right(*_: Any, **__: Any) -> SimpleNamespace:
+        verdict = np.where(np.abs(shift) > 0.03, "confounded", "undecided")
+        return SimpleNamespace(comparisons=keys.assign(verdict=verdict))
+
+    monkeypatch.setattr(power_study, "diagnose", right)
+    made = power_study._Study(world.comparisons, np.zeros(1), np.zeros((8, 1)), truth)
+    found = power_study._flagged(posterior, made, bp.Thresholds(), 0)
+    assert (found["found"], found["wrong"]) == (1.0, 0.0)
 
 
 @pytest.mark.long

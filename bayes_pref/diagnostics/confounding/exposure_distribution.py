@@ -285,7 +285,8 @@ def _users(h: Array, share: Array) -> tuple[Array, Array]:
     total = share.sum(axis=1)
     mean = share @ h / total[:, None]
     square = share @ np.einsum("uk,ul->ukl", h, h).reshape(len(h), -1) / total[:, None]
-    return mean, square.reshape(len(share), h.shape[1], -1) - mean[:, :, None] * mean[:, None, :]
+    square = square.reshape(len(share), h.shape[1], h.shape[1])
+    return mean, square - mean[:, :, None] * mean[:, None, :]
 
 
 def _comparisons(h: Array, x: Array, comparisons: Comparisons, share: Array) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref import settings
+from bayes_pref.data import Comparisons
 from bayes_pref.diagnostics.query import NEW_USER, Candidates
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.elicitation.asking import costs, posterior_of, thresholds_of
@@ -248,14 +249,55 @@ class Elicitation:
         """
         state, setting = self._state, self._setting
         at, values = read_answers(answers, state.asked, setting.questions, state.comparisons)
-        changed, row = state.after(at, values, setting, self._engine)
+        self._change(*state.after(at, values, setting, self._engine))
+
+    def add_users(self, comparisons: Comparisons) -> None:
+        """Take in people whom the fit has never met, with the answers that they have given.
+
+        From then on they can be asked like the others, and are among all users. Chains run with all
+        answers, since new users tell about the population, too.
+
+        Parameters
+        ----------
+        comparisons
+            Answers of new users, with the features, contexts and covariates of the fitted ones.
+
+        Raises
+        ------
+        DataError
+            If a user is there already, or columns are missing or unknown; nothing is changed then.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the draws of the run may not describe the posterior.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to ``world = bp.simulate(users=20, seed=0)``:
+
+        >>> session = bp.Elicitation(posterior, goal={"feature_1": 1.0})
+        >>> more = bp.simulate(users=22, comparisons=3, seed=1).comparisons
+        >>> session.add_users(more[more.users[20:]])
+        >>> session.ask(1, users=["u022"]).questions["user"].tolist()
+        ['u022']
+        """
+        if not isinstance(comparisons, Comparisons):
+            raise DataError(
+                f"comparisons: got {type(comparisons).__name__} but expected bp.Comparisons",
+                "read the new users' answers with bp.Comparisons.from_frame(...)",
+            )
+        self._change(*self._state.with_users(comparisons, self._setting, self._engine))
+
+    def _change(self, changed: SessionState, row: dict[str, Any]) -> None:
+        """Go on to a state, and add what is known then to the history."""
+        history = self._state.history.to_dict("records")
         self._state, self._found = changed, {}
         targets = self.targets
         known = "resolved" in targets
         row["resolved"] = int(targets["resolved"].sum()) if known else 0
         row["sd"] = float(targets["sd"].mean()) if known else np.nan
-        history = [*state.history.to_dict("records"), row]
-        self._state = replace(changed, history=pd.DataFrame(history))
+        self._state = replace(changed, history=pd.DataFrame([*history, row]))
 
     def drop(self, questions: Sequence[int]) -> None:
         """Give up pending questions: nobody will answer them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,14 +10,17 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.joining import joined
 from bayes_pref.data.more_answers import with_answers
 from bayes_pref.diagnostics.thresholds import Thresholds
 from bayes_pref.elicitation.goals import Targets
 from bayes_pref.elicitation.questions import Questions
 from bayes_pref.elicitation.sessions.asked import ANSWERED, Asked
 from bayes_pref.elicitation.sessions.draw_weights import Weighed, log_likelihood
+from bayes_pref.errors import DataWarning
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
+from bayes_pref.inference.new_users import add_users, unsupported_model
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
@@ -99,6 +103,30 @@ class SessionState:
         samples = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
         asked = state.asked.all_fitted()
         return replace(state, base=posterior, log_weights=np.zeros(samples), asked=asked)
+
+    def with_users(
+        self, comparisons: Comparisons, setting: Setting, engine: Engine
+    ) -> tuple[SessionState, dict[str, Any]]:
+        """Return the state with new users and their answers, and how it came about.
+
+        Chains always run: what new users answered is about the population, too. They start where
+        those that `bayes_pref.add_users` draws for the new users end, in models that it takes.
+        """
+        before = self.posterior(setting.seed)
+        whole = joined(self.comparisons, comparisons, "comparisons")
+        answers = int((self.asked.state == ANSWERED).sum())
+        seed, start = setting.seed + answers + whole.n_users, None
+        if unsupported_model(before) is None:
+            draws = before.draws.sizes["chain"] * before.draws.sizes["draw"]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DataWarning)  # which asks for the fit that follows
+                start = add_users(before, comparisons, draws=draws, seed=seed)
+        posterior = fit(before.model, whole, engine, seed=seed, start=start)
+        samples = posterior.draws.sizes["chain"] * posterior.draws.sizes["draw"]
+        state = SessionState(
+            posterior, np.zeros(samples), whole, self.asked.all_fitted(), self.history
+        )
+        return state, {"answers": answers, "updated": "users"}
 
     def posterior(self, seed: int) -> Posterior:
         """Return the posterior given all answers, of draws of equal weight."""
