@@ -1,7 +1,7 @@
 """How often a share that is said to be resolved is not, at any time at which one may stop.
 
     python benchmarks/stopping.py                     # 40 worlds, one process for each processor
-    python benchmarks/stopping.py --replications 10
+    python benchmarks/stopping.py --replications 10 --first 1000   # worlds of other seeds
 
 In every world the population, 30 users and their answers are drawn from the model's own prior. An
 `Elicitation` asks 30 questions a round, for 10 rounds, about 12 contrasts; after each round some
@@ -63,8 +63,15 @@ def path(seed: int) -> pd.DataFrame:
     for turn in range(ROUNDS + 1):
         known = session.targets
         wrong = np.abs(known["p_do"] - truth) > NEAR
+        how = session.history["updated"].iloc[-1] if turn else "start"
         found.append(
-            known.assign(world=seed, turn=turn, target=np.arange(TARGETS), wrong=wrong.to_numpy())
+            known.assign(
+                world=seed,
+                turn=turn,
+                target=np.arange(TARGETS),
+                wrong=wrong.to_numpy(),
+                updated=how,
+            )
         )
         if turn < ROUNDS:
             asked = session.ask(BATCH).questions
@@ -128,6 +135,22 @@ def stopped(paths: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_update(paths: pd.DataFrame) -> pd.DataFrame:
+    """Of all that are resolved in any round, the share of wrong ones, and what was expected.
+
+    By how the posterior came about; the standard error is that of independent worlds.
+    """
+    resolved = paths[paths["resolved"]].assign(expected=lambda found: 1.0 - found["p_within"])
+    rows = []
+    for how, part in resolved.groupby("updated"):
+        each = part.groupby("world")["wrong"].agg(["sum", "size"])
+        share = each["sum"].sum() / each["size"].sum()
+        error = np.sqrt(((each["sum"] - share * each["size"]) ** 2).sum()) / each["size"].sum()
+        expected = part["expected"].mean()
+        rows.append({"updated": how, "wrong": share, "error": error, "expected": expected})
+    return pd.DataFrame(rows)
+
+
 def _worst(rounds: pd.DataFrame) -> int:
     return int((rounds["wrong"] / rounds["resolved"].clip(lower=1)).to_numpy().argmax())
 
@@ -136,17 +159,22 @@ def main() -> None:
     """Run the worlds and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--replications", type=int, default=40)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first world (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     start = time.perf_counter()
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-        found = list(tqdm(pool.map(path, range(asked.replications)), total=asked.replications))
-    table = stopped(pd.concat(found, ignore_index=True))
+        seeds = range(asked.first, asked.first + asked.replications)
+        found = list(tqdm(pool.map(path, seeds), total=asked.replications))
+    paths = pd.concat(found, ignore_index=True)
+    table = stopped(paths)
     table["wrong"] = [
         f"{100 * wrong:.1f} % ± {100 * error:.1f}"
         for wrong, error in zip(table["wrong"], table.pop("error"), strict=True)
     ]
     print(table.to_string(index=False, float_format="{:.1f}".format))
+    print("\nAll rounds, by how the posterior was updated:")
+    print(by_update(paths).to_string(index=False, float_format="{:.4f}".format))
     minutes = (time.perf_counter() - start) / 60
     print(f"\n{asked.replications} worlds, {BATCH * ROUNDS} answers each, {minutes:.1f} minutes")
 
