@@ -28,7 +28,7 @@ from bayes_pref.cli.subcommand import subcommand
 @click.argument("path", metavar="[PATH]", required=False)
 @click.argument("candidates", metavar="[CANDIDATES]", required=False)
 @click.option("--state", required=True, metavar="FILE", help="File of the session")
-@click.option("--out", metavar="FILE", help="Table of the questions: .csv, .tsv, .jsonl, .parquet")
+@click.option("--out", metavar="FILE", help="Table of the questions: .csv, .jsonl, .parquet, .xlsx")
 @overwrite_option
 @format_option
 @json_option

@@ -46,12 +46,12 @@ IDATA = "idata"
 @click.argument("table", metavar="TABLE", type=WordType([*TABLES, IDATA]))
 @click.option("--wide", is_flag=True, help="Of weights: one row a user, their means only")
 @click.option(
-    "--out", metavar="FILE", help="File to write: .csv, .tsv, .jsonl, .parquet; of idata .nc"
+    "--out", metavar="FILE", help="File to write: .csv, .tsv, .jsonl, .parquet, .xlsx; of idata .nc"
 )
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["csv", "tsv", "jsonl", "parquet"]),
+    type=click.Choice(["csv", "tsv", "jsonl", "parquet", "xlsx"]),
     help="Format where FILE does not tell (default: csv)",
 )
 @overwrite_option

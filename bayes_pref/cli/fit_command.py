@@ -15,7 +15,8 @@ from bayes_pref.cli.subcommand import subcommand
     "fit",
     short_help="Infer the reward function of every user from a table of choices.",
     help="Infer the reward function of every user from a table of choices.\n\n"
-    "FILE is .csv, .tsv, .jsonl (all also .gz) or .parquet; - is the standard input. Of pairs, "
+    "FILE is .csv, .tsv, .jsonl (all also .gz), .parquet or .xlsx (its first sheet); - is the "
+    "standard input. Of pairs, "
     "without --difference or --left, every column that has no other role is a difference, left "
     "minus right. Several columns are separated by commas.",
     groups=(DATA, MODEL, ENGINE, FIT),

@@ -188,6 +188,6 @@ SIMULATE = Group(
 format_option = click.option(
     "--format",
     "file_format",
-    type=click.Choice(["csv", "tsv", "jsonl", "parquet"]),
+    type=click.Choice(["csv", "tsv", "jsonl", "parquet", "xlsx"]),
     help="Format of FILE where its name does not tell (default: by its name; of -, csv)",
 )

@@ -29,7 +29,7 @@ from bayes_pref.cli.subcommand import subcommand
 )
 @click.argument("path", metavar="PATH")
 @click.argument("table", metavar="TABLE")
-@click.option("--out", metavar="FILE", help="File to write: .csv, .tsv, .jsonl or .parquet")
+@click.option("--out", metavar="FILE", help="File to write: .csv, .tsv, .jsonl, .parquet or .xlsx")
 @overwrite_option
 @format_option
 def predict(

@@ -34,7 +34,7 @@ from bayes_pref.cli.subcommand import subcommand
 )
 @click.argument("path", metavar="PATH")
 @click.argument("candidates", metavar="[CANDIDATES]", required=False)
-@click.option("--out", metavar="FILE", help="Table of the questions: .csv, .tsv, .jsonl, .parquet")
+@click.option("--out", metavar="FILE", help="Table of the questions: .csv, .jsonl, .parquet, .xlsx")
 @overwrite_option
 @format_option
 @json_option

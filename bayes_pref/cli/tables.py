@@ -1,4 +1,4 @@
-"""Tables on disk: CSV, TSV and JSON lines (also gzipped) and Parquet.
+"""Tables on disk: CSV, TSV and JSON lines (also gzipped), Parquet and Excel.
 
 The name of a file tells its format. Labels stay as they are written unless all of them are whole
 numbers. Rows are labelled by their place in the file, so that a message about a row names its line.
@@ -18,6 +18,7 @@ from typing import Any, cast
 import pandas as pd
 from pandas.api import types
 
+from bayes_pref.cli.sheets import read_sheet
 from bayes_pref.cli.text_tables import doubled_column, read_text
 from bayes_pref.data.expansion import refuse_bomb
 from bayes_pref.errors import DataError, Place
@@ -32,6 +33,7 @@ _FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xlsx": "xlsx",
 }
 _STDIN = Path("the standard input")
 # As Python writes it: "007", "+7" and "7.0" are other labels than "7".
@@ -51,7 +53,7 @@ class SourceTable:
     frame
         Its rows, labelled by their place in the file.
     unit
-        What the labels count: "line" (of a text, from 1) or "row" (of a Parquet file, from 1).
+        What the labels count: "line" (of a text, from 1) or "row" (of Parquet or Excel, from 1).
     """
 
     path: Path
@@ -89,7 +91,7 @@ class SourceTable:
 def read_table(
     path: str | Path, *, labels: Sequence[str] = (), file_format: str | None = None
 ) -> SourceTable:
-    r"""Read a table: .csv, .tsv or .jsonl (all also .gz), or .parquet.
+    r"""Read a table: .csv, .tsv or .jsonl (all also .gz), .parquet or .xlsx.
 
     Parameters
     ----------
@@ -98,7 +100,8 @@ def read_table(
     labels
         Columns of labels, which are read from a text as they are written.
     file_format
-        "csv", "tsv", "jsonl" or "parquet"; None: what the file's name tells, "csv" of ``-``.
+        "csv", "tsv", "jsonl", "parquet" or "xlsx"; None: what the file's name tells; of ``-``
+        "csv".
 
     Returns
     -------
@@ -175,13 +178,15 @@ def _read_as(path: Path, file_format: str | None, labels: Sequence[str]) -> Sour
             return _read_json_lines(path, labels)
         if file_format == "parquet":
             return _read_parquet(path)
+        if file_format == "xlsx":
+            return SourceTable(path, read_sheet(path, labels), "row")
         with path.open("rb"):  # that a file is missing is more important than its name
             pass
     except OSError as err:
         raise DataError(f"cannot read {path}: {err.strerror or err}", "check the path") from err
     raise DataError(
         f"cannot read {path}: its name tells no known format",
-        "save the table as .csv, .csv.gz, .tsv, .jsonl or .parquet, or say which with --format",
+        "save the table as .csv, .csv.gz, .tsv, .jsonl, .parquet or .xlsx, or name it by --format",
     )
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 from bayes_pref.cli.tables import format_of
 from bayes_pref.errors import DataError
 from bayes_pref.reporting.csv_cells import neutral
+from bayes_pref.reporting.workbook import workbook
 from bayes_pref.whole_files import write_whole
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
 
 
 def write_frame(path: Path, frame: pd.DataFrame, file_format: str | None = None) -> None:
@@ -37,7 +38,7 @@ def write_frame(path: Path, frame: pd.DataFrame, file_format: str | None = None)
     if chosen is None:
         raise DataError(
             f"cannot write {path}: its name tells no known format",
-            "end it in .csv, .tsv, .jsonl or .parquet",
+            "end it in .csv, .tsv, .jsonl, .parquet or .xlsx",
         )
     _write(path, _contents(frame, chosen))
 
@@ -80,6 +81,8 @@ def _contents(frame: pd.DataFrame, file_format: str) -> bytes:
                 "writing Parquet needs pyarrow", "install it with pip install 'bayes-pref[scale]'"
             ) from err
         return buffer.getvalue()
+    if file_format == "xlsx":
+        return workbook({"table": frame})
     if file_format == "jsonl":
         text = frame.to_json(orient="records", lines=True, double_precision=15)
     else:

@@ -9,8 +9,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from bayes_pref import settings
+from bayes_pref.draws import stack
 from bayes_pref.posterior.market_shares import MarketShares
 from bayes_pref.posterior.queries import POPULATION
+from bayes_pref.posterior.reward_head import reward_head
 from bayes_pref.text.records import Fields, Records, read_votes
 
 _NO_PROMPT = (type(None), float, type(pd.NA))
@@ -18,7 +21,49 @@ _NO_PROMPT = (type(None), float, type(pd.NA))
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrlPairs(MarketShares):
-    """Base of `Posterior`: pairs of texts with margins."""
+    """Base of `Posterior`: pairs of texts with margins, and a reward head."""
+
+    def reward_head(self, user: Hashable = POPULATION, *, bias: bool = False) -> torch.nn.Module:
+        """Return the mean reward as a torch module over frozen embeddings, for a score head.
+
+        Made of ``torch.nn`` layers alone, so that its ``state_dict`` loads wherever such layers
+        are: a ``Linear``, or ``Linear``, ``Tanh``, ``Linear`` where features were learned.
+        Uncertainty is left out; `reward_model` has it.
+
+        Parameters
+        ----------
+        user
+            A user's label, or ``"population"`` for a new user.
+        bias
+            Whether the output layer has a constant, by which rewards are against the average item.
+            The score heads of most language models have none, and no choice depends on it.
+
+        Returns
+        -------
+        module: (n, p) to (n, 1), log-odds. The input is the embedding of the response where texts
+            were read by an encoder alone, and else the attributes in their order.
+
+        Raises
+        ------
+        DataError
+            If the user is unknown, or rewards depend on contexts, or on more than an embedding.
+
+        Examples
+        --------
+        With ``posterior`` from `bayes_pref.fit` to items with three attributes, of a model that has
+        a score head, ``model.score.load_state_dict(posterior.reward_head().state_dict())``.
+
+        >>> import bayes_pref as bp
+        >>> data = bp.simulate(users=10, features=3, contexts=0, seed=0).comparisons
+        >>> posterior = bp.fit(bp.PooledReward(), data, bp.Gibbs(progress=False))
+        >>> {name: tuple(each.shape) for name, each in posterior.reward_head().state_dict().items()}
+        {'weight': (1, 3)}
+        """
+        settings.argument("bias", bias, settings.boolean)
+        weights, _ = self._weights(user if user == POPULATION else [user])
+        group = self.model.group_label(self.comparisons, user)
+        mean = stack(weights, "user", "feature")[:, 0].mean(axis=0)
+        return reward_head(self.comparisons, mean, group, bias=bias)
 
     def to_trl(
         self,

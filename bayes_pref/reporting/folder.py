@@ -65,6 +65,10 @@ class OutputFolder:
         """Write text as UTF-8."""
         self._write(name, lambda: _encoded(text))
 
+    def contents(self, name: str, made: bytes) -> None:
+        """Write the contents of a file."""
+        self._write(name, lambda: made)
+
     def saved(self, name: str, save: Callable[[Path], object]) -> None:
         """Call a function that writes a complete file itself, such as `Posterior.save`."""
         save(self.path / name)
