@@ -25,9 +25,9 @@ from bayes_pref.data.features import Features, TextSource
 from bayes_pref.data.network import Representation
 from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.read_only import read_only, read_only_copy, taken
-from bayes_pref.data.readers.frame import FrameReader
 from bayes_pref.data.readers.items import ItemsReader
 from bayes_pref.data.readers.long import TasksReader
+from bayes_pref.data.readers.parquet import ParquetReader
 from bayes_pref.data.readers.rankings import RankingsReader
 from bayes_pref.data.readers.wide import WideReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
@@ -51,10 +51,10 @@ _RENAMED = {"levels": "outcome.levels", "stage": "outcome.stage", "has_ties": "o
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparisons(FrameReader, ItemsReader, RankingsReader, TasksReader, WideReader):
+class Comparisons(ParquetReader, ItemsReader, RankingsReader, TasksReader, WideReader):
     """Pairwise choices of many users.
 
-    Made by `from_frame`, `from_items`, `from_tasks`, `from_wide` or `from_rankings`; read-only.
+    Made by `from_frame`, `from_parquet`, `from_items`, `from_tasks`, ...; read-only.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import skip_init
 
 from bayes_pref.data import Comparisons
 from bayes_pref.data.network import Representation
@@ -62,7 +63,7 @@ def reward_head(
             f"rewards depend on {listed(text.surface)} beside the embedding",
             "read the texts with surface=[], or use posterior.reward_model()",
         )
-    # attributes = (input - centre) @ directions
+    # An attribute is that direction of the input less the centre.
     size = len(comparisons.features.attributes if network is None else network.attributes)
     centre, directions = np.zeros(size), np.eye(size)
     if projection is not None:
@@ -99,7 +100,12 @@ def _first_layer(network: Representation, group: Any) -> tuple[FloatArray, Float
 
 
 def _linear(weight: FloatArray, bias: Any = None) -> torch.nn.Linear:
-    made = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    # Initial values would be drawn from torch's global generator.
+    rows, columns = weight.shape
+    made = skip_init(  # type: ignore[no-untyped-call]
+        torch.nn.Linear, columns, rows, bias=bias is not None
+    )
+    assert isinstance(made, torch.nn.Linear)
     with torch.no_grad():
         made.weight.copy_(torch.as_tensor(np.asarray(weight)))
         if bias is not None:
