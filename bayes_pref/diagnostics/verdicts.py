@@ -98,6 +98,10 @@ def explain(evidence: Evidence, verdict: Texts, verdicts: Sequence[Verdict]) -> 
     return said
 
 
+# A column of the evidence where exposure is unknown: p_obs is of all users, by the log.
+_BY_LOG = "by_log"
+
+
 def _unidentifiable(evidence: Evidence) -> Texts:
     share = percent(evidence["prior_share"])
     return joined(
@@ -107,10 +111,13 @@ def _unidentifiable(evidence: Evidence) -> Texts:
 
 def _confounded(evidence: Evidence) -> Texts:
     words = evidence.wording
+    start, then = f"Users who see {words.shown} like this", "all users, "
+    if _BY_LOG in evidence:
+        start, then = "By the log users", "by randomised comparisons, "
     return joined(
-        f"Users who see {words.shown} like this would {words.choose} ",
+        f"{start} would {words.choose} ",
         percent(evidence["p_obs"]),
-        " of the time; all users, ",
+        f" of the time; {then}",
         percent(evidence["p_do"]),
         " (shift ",
         evidence.estimate("shift", "shift_lower", "shift_upper"),
@@ -121,10 +128,11 @@ def _confounded(evidence: Evidence) -> Texts:
 
 def _cleared(evidence: Evidence) -> Texts:
     words = evidence.wording
+    who = f"of those who see {words.shown} like this in it"
     return joined(
         "The log alone would be confounded (",
         percent(evidence["p_obs"]),
-        f" of those who see {words.shown} like this in it would {words.choose}), but ",
+        f" {'of all users by it' if _BY_LOG in evidence else who} would {words.choose}), but ",
         np.char.mod("%d", evidence["randomised_count"]).astype(object),
         " randomised comparisons resolve it: of all users ",
         percent(evidence["p_do"]),

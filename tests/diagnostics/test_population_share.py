@@ -189,6 +189,8 @@ def test_a_randomised_share_without_contexts_corrects_the_log(bias: float) -> No
         assert report.results["randomised_p"] < 0.001
         assert found.reindex(["cleared", "confounded"]).sum() > 40
         assert (rows.loc[rows["verdict"] == "cleared", "randomised_needed"] == 0).all()
+        said = rows.loc[rows["verdict"] == "confounded", "sentence"]
+        assert said.str.startswith("By the log users would choose left").all()
     else:
         assert report.results["randomised_p"] > 0.01
         assert found.reindex(["cleared", "confounded"]).sum() == 0

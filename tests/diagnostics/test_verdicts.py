@@ -124,6 +124,28 @@ def test_randomised_comparisons_are_said_to_settle_a_pair_or_how_many_would() ->
     ]
 
 
+def test_where_exposure_is_unknown_the_log_is_what_all_users_seem_to_choose() -> None:
+    found = evidence(
+        confounded=[1, 0],
+        cleared=[0, 1],
+        by_log=[1, 1],
+        p_obs=[0.71] * 2,
+        p_do=[0.58] * 2,
+        p_do_lower=[0.55] * 2,
+        p_do_upper=[0.61] * 2,
+        shift=[0.13] * 2,
+        shift_lower=[0.08] * 2,
+        shift_upper=[0.17] * 2,
+        randomised_count=[150.0] * 2,
+    )
+    assert said(found) == [
+        "By the log users would choose left 71 % of the time; by randomised comparisons, 58 % "
+        "(shift 0.13, 90 % interval 0.08 to 0.17).",
+        "The log alone would be confounded (71 % of all users by it would choose left), but 150 "
+        "randomised comparisons resolve it: of all users 58 % would (90 % interval 55 % to 61 %).",
+    ]
+
+
 def test_shares_are_not_rounded_to_all_or_nothing() -> None:
     assert percent(np.array([0.0, 0.001, 0.5, 0.999, 1.0])).tolist() == [
         *("0 %", "under 1 %", "50 %", "over 99 %", "100 %")

@@ -76,7 +76,7 @@ def without_exposure(
     )
     return Assessed(
         columns=share.shifts[list(columns.columns)].assign(**said.columns),
-        evidence=said.evidence,
+        evidence=said.evidence.assign(by_log=True),
         tables={"coupling": nothing},
         results=results | {"randomised_p": p},
         notes=(why, _BY_LOG, *([] if fitted is posterior else [made]), *said.notes),
