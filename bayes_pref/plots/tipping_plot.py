@@ -43,7 +43,7 @@ def tipping_contours(
     recorded
         Partial R2 with what is shown and with preference, of what was recorded, by name.
     title
-        What the estimate is.
+        What the estimate is, such as ``the effect of one unit more of price``.
     ax
         Where to draw; None: a new figure.
 
@@ -53,11 +53,11 @@ def tipping_contours(
 
     Examples
     --------
-    >>> ax = tipping_contours(0.3, 1.0, {"age": (0.1, 0.05)}, "price: unit")
+    >>> ax = tipping_contours(0.3, 1.0, {"age": (0.1, 0.05)}, "the effect of price")
     >>> ax.texts[-1].get_text()
     'age'
     """
-    ax = panel_axes(ax, f"Sensitivity of {cut(title)}")
+    ax = panel_axes(ax, f"What would turn {cut(title, 60)}")
     ax.title.set(**LITERAL)
     tipping = margin / largest if largest > 0.0 else np.inf
     reach = [2.0 * tipping if np.isfinite(tipping) else 0.0]

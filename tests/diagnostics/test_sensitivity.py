@@ -153,7 +153,7 @@ def test_the_figure_shows_the_line_of_tipping_and_what_was_recorded() -> None:
     posterior = learned(np.where(np.arange(40) < 20, 0.9, 0.1), mean=1.5, covariate=True)
     found = bp.sensitivity(posterior)
     ax = found.plot(1)
-    assert ax.get_title(loc="left") == "Sensitivity of tone: unit"
+    assert ax.get_title(loc="left") == "What would turn the effect of one unit more of tone"
     assert [text.get_text() for text in ax.texts if text.get_text() == "age"] == ["age"]
     row = found.table.iloc[1]
     lines = [each for each in ax.collections if 0.0 in getattr(each, "levels", [])]

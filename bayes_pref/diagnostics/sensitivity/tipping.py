@@ -103,7 +103,7 @@ class Sensitivity:
                     strict=True,
                 )
             ),
-            _title(row),
+            f"the {'effect of' if 'attribute' in row else 'choice in'} {_title(row)}",
             ax,
         )
 
@@ -263,8 +263,9 @@ def _margin(lower: Any, upper: Any) -> Any:
 def _title(row: Mapping[str, Any] | pd.Series[Any]) -> str:
     """What a conclusion is about."""
     if "attribute" in row:
-        against = "" if row["baseline"] is None else f" against {row['baseline']}"
-        return f"{row['attribute']}: {row['level']}{against}"
+        if row["baseline"] is None:  # a number
+            return f"one {row['level']} more of {row['attribute']}"
+        return f"{row['attribute']} {row['level']} against {row['baseline']}"
     who = f", user {row['user']}" if "user" in row else ""
     beside = f", {row['alternative']}" if "alternative" in row else ""
     return f"row {row['row']}{beside}{who}"
