@@ -1,4 +1,4 @@
-"""How fast each engine turns the same data into effective draws, next to NumPyro and PyMC.
+"""How fast each engine turns the same data into effective draws, next to those of others.
 
     python benchmarks/engines.py                                  # the conjoint study, diagonal
     python benchmarks/engines.py --covariance full --data dense --quick
@@ -32,7 +32,8 @@ from engine_data import CHOICES, Arrays, chosen_users, load
 from engine_report import Run, report
 
 HERE = Path(__file__).resolve().parent
-OURS, PEERS = ("Gibbs", "NUTS", "SVI"), ("NumPyro", "PyMC")
+OURS, PEERS = ("Gibbs", "NUTS", "SVI"), ("NumPyro", "MAMS", "PyMC", "nutpie")
+OF_PAIRS = {"PyMC", "nutpie"}  # compared on pairs alone
 # (warm-up, draws) a chain, that give about 400 effective draws of every parameter where that is
 # affordable. PyMC's are few: it needs hours.
 LENGTHS: dict[str, dict[tuple[str, str], tuple[int, int]]] = {
@@ -55,6 +56,18 @@ LENGTHS: dict[str, dict[tuple[str, str], tuple[int, int]]] = {
         ("dense", "diagonal"): (400, 600),
         ("dense", "full"): (400, 600),
     },
+    "MAMS": {
+        ("bank", "diagonal"): (2000, 10000),
+        ("bank", "full"): (2000, 5000),
+        ("dense", "diagonal"): (1000, 3000),
+        ("dense", "full"): (1000, 3000),
+    },
+    "nutpie": {
+        ("bank", "diagonal"): (600, 4000),
+        ("bank", "full"): (600, 1500),
+        ("dense", "diagonal"): (400, 600),
+        ("dense", "full"): (400, 600),
+    },
     "PyMC": {
         ("bank", "diagonal"): (300, 300),
         ("bank", "full"): (300, 200),
@@ -63,7 +76,12 @@ LENGTHS: dict[str, dict[tuple[str, str], tuple[int, int]]] = {
     },
 }
 # Of the other data: choices among several, ties, grades and the probit link.
-OTHER_LENGTHS = {"Gibbs": (500, 3000), "NUTS": (500, 1000), "NumPyro": (600, 1500)}
+OTHER_LENGTHS = {
+    "Gibbs": (500, 3000),
+    "NUTS": (500, 1000),
+    "NumPyro": (600, 1500),
+    "MAMS": (2000, 5000),
+}
 SVI_DRAWS = 2000
 QUICK = (100, 100)
 
@@ -98,8 +116,8 @@ def options() -> argparse.Namespace:
     args.data = args.choice or args.data
     if args.engines is None:
         args.engines = [*OURS, *PEERS] if pairs else ["NumPyro", "Gibbs", "NUTS"]
-    elif "PyMC" in args.engines and not pairs:
-        parser.error("PyMC is compared on pairs alone: --data bank or dense")
+    elif OF_PAIRS & set(args.engines) and not pairs:
+        parser.error("PyMC and nutpie are compared on pairs alone: --data bank or dense")
     return args
 
 
