@@ -31,6 +31,9 @@ class SensitivityAssessment(Assessment):
         """Say why there is no sensitivity, such as where all users are alike; None if there is."""
         if posterior.comparisons.features.of_items.all():
             return "sensitivity is of attributes, and here every item has a reward of its own"
+        products = posterior.comparisons.features.products
+        if products:
+            return f"sensitivity is of attributes that change alone, unlike {products[0]!r}"
         try:
             population_of_users(posterior)
         except ModelError as reason:

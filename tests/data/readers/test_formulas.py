@@ -107,6 +107,13 @@ def test_the_formula_is_applied_again_where_the_posterior_is_asked(tmp_path: Pat
             ask()
 
 
+def test_a_report_says_what_a_product_keeps_it_from() -> None:
+    posterior = made_posterior(read("~ price + price:quality"))
+    report = bp.diagnose(posterior, assessments=["preference", "sensitivity"], progress=False)
+    assert any("unlike 'price:quality'" in note for note in report.notes)
+    assert len(report.comparisons) == len(posterior.comparisons)
+
+
 def test_nothing_that_was_saved_is_run() -> None:
     state = read("~ price + price:quality").features.formula
     assert state is not None
