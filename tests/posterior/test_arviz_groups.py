@@ -79,7 +79,10 @@ def test_arviz_draws_the_predictive_checks() -> None:
             axes = arviz.plot_ppc(whole, group=group, num_pp_samples=10)
             assert np.ravel(axes)[0].has_data()
         else:
-            drawn = arviz.plot_ppc_dist(whole, group=f"{group}_predictive", backend="matplotlib")
+            with pytest.warns(UserWarning, match="plot_ppc_pava"):  # which is for two outcomes
+                drawn = arviz.plot_ppc_dist(
+                    whole, group=f"{group}_predictive", backend="matplotlib"
+                )
             assert drawn.viz["figure"].item().axes[0].has_data()
     np.random.set_state(state)  # noqa: NPY002
     pyplot.close("all")
