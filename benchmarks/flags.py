@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     outcomes = list(_progress(_run(tasks, asked.jobs), len(tasks)))
     records = _frame(record for outcome in outcomes for record in outcome.records)
     bins = _frame(counted for outcome in outcomes for counted in outcome.bins)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    records.to_csv(asked.out / "flags.csv", index=False)
     targets = quick_targets() if asked.quick else all_targets()
     if asked.choice:
         targets = choice_targets(asked.choice)
@@ -60,9 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"({worked / len(tasks):.1f} s of processor time each); {missed} missed.\n"
     )
     print(text)
-    asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "flags.md").write_text(text, encoding="utf-8")
-    records.to_csv(asked.out / "flags.csv", index=False)
     if len(bins):
         bins.to_csv(asked.out / "flags_calibration.csv", index=False)
         figure = asked.figure or asked.out / "flags_calibration.png"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_pref as bp
 from bayes_pref.diagnostics.task_sets import shown_sets
+from flag_study import calibration, worlds
 from flag_study.choice_worlds import CHOICE_WORLDS, CHOICES, TASKS, choice_of
 from flag_study.targets import choice_targets
 
@@ -42,3 +44,13 @@ def test_every_choice_model_is_held_to_the_targets_of_pairs() -> None:
             (target.world.partition(", ")[2], target.figure) for target in choice_targets(choice)
         }
         assert {("base", "auroc"), ("base", "coverage"), ("null: unrelated", "any flag")} <= found
+
+
+def test_calibration_takes_worlds_of_every_choice_model_and_no_blind_spot() -> None:
+    blind = next(name for name, world in worlds.WORLDS.items() if world.kind == "blind")
+    names = ["base", *(f"{choice}, base" for choice in CHOICES), blind]
+    counts = {"replication": 0, "bin": 3, "gate": 1, "n": 10, "said": 7.0, "confounded": 6}
+    bins = pd.DataFrame([{"world": name, **counts} for name in names])
+    found = calibration.table(bins, gate=True)
+    assert found.loc[3, "data sets"] == len(names) - 1
+    assert found.loc[3, ["said", "confounded"]].tolist() == pytest.approx([0.7, 0.6])
