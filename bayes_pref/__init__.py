@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from bayes_pref.inference.nuts.nuts import NUTS as NUTS
     from bayes_pref.inference.pyro_posterior import PyroPosterior as PyroPosterior
     from bayes_pref.inference.raw_draws import RawDraws as RawDraws
+    from bayes_pref.inference.runtime.drawn_users import draw_users as draw_users
     from bayes_pref.inference.svi.svi import SVI as SVI
     from bayes_pref.models import ChoiceModel as ChoiceModel
     from bayes_pref.models import ContextModel as ContextModel
@@ -125,6 +126,7 @@ _MODULES = {
     "inference.fit": ("fit",),
     "inference.gibbs.gibbs": ("Gibbs",),
     "inference.mcmc": ("MCMC",),
+    "inference.runtime.drawn_users": ("draw_users",),
     "inference.new_users": ("add_users",),
     "inference.nuts.nuts": ("NUTS",),
     "inference.pyro_posterior": ("PyroPosterior",),

@@ -6,23 +6,19 @@ import time
 from collections.abc import Callable
 from typing import Any, overload
 
-import xarray as xr
-
 from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
-from bayes_pref.draws import label
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
 from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_posterior import PyroPosterior
-from bayes_pref.inference.raw_draws import RawDraws
+from bayes_pref.inference.runtime.labelled_draws import labelled, summarised
 from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models.base import RewardModel
-from bayes_pref.models.item_level import without_item_level
 from bayes_pref.posterior import Posterior
 from bayes_pref.seeding import standard_numpy
 
@@ -114,12 +110,13 @@ def fit(
         if start is not None:
             program = program.starting_at(_same_sites(start, model, comparisons).draws)
         drawn = program.run_until(
-            seed, lambda so_far: convergence.worst(_labelled(model, so_far, comparisons))
+            seed, lambda so_far: convergence.worst(labelled(model, so_far, comparisons))
         )
         seconds = time.perf_counter() - began
         comparisons = drawn.comparisons or comparisons
-        draws = _labelled(model, drawn, comparisons)
+        draws = labelled(model, drawn, comparisons)
         stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
+        draws, users = summarised(drawn, draws, comparisons)
     convergence.warn(findings)
     return Posterior(
         model=model,
@@ -129,6 +126,7 @@ def fit(
         run=run,
         seed=seed,
         findings=findings,
+        users=users,
     )
 
 
@@ -146,14 +144,6 @@ def _same_sites(start: Posterior, model: RewardModel, comparisons: Comparisons) 
     if differs is not None:
         raise ModelError(f"start: it is the posterior of {differs}; leave start out")
     return start
-
-
-def _labelled(model: RewardModel, drawn: RawDraws, comparisons: Comparisons) -> xr.Dataset:
-    """Draws with labels, of what the data can identify."""
-    sites = model.variables(comparisons)
-    values = model.align(drawn.sites, comparisons)
-    values = without_item_level(values, sites, model.spec(comparisons), comparisons.features)
-    return label(values, sites, comparisons)
 
 
 def _expect(name: str, value: object, expected: type, example: str) -> None:

@@ -28,7 +28,7 @@ from bayes_pref.inference.gibbs.kernels.new_user_weights import draw_users, expa
 from bayes_pref.messages import callers_level
 from bayes_pref.models.population import Population
 from bayes_pref.models.population_from_spec import population_of
-from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.models.spec import PopulationSpec, Term
 from bayes_pref.posterior import Posterior
 from bayes_pref.seeding import standard_numpy
 from bayes_pref.types import FloatArray, IntArray
@@ -100,7 +100,7 @@ def add_users(
     start = time.perf_counter()
     with standard_numpy():
         both = joined(posterior.comparisons, comparisons, "comparisons")
-        spec = _supported(posterior)
+        spec = supported_spec(posterior)
         kept = thin(posterior.draws, draws)
         if not spec.pooled:
             kept = _with_new_users(posterior, kept, both, seed)
@@ -141,12 +141,12 @@ def unsupported_model(posterior: Posterior) -> str | None:
     return None
 
 
-def _supported(posterior: Posterior) -> PopulationSpec:
-    """Return the population's specification, or say why new users cannot be added."""
+def supported_spec(posterior: Posterior, what: str = "new users") -> PopulationSpec:
+    """Return the population's specification, or say why users cannot be drawn given it."""
     reason, spec = unsupported_model(posterior), posterior.model.spec(posterior.comparisons)
     if spec is None or reason is not None:
         name = type(posterior.model).__name__
-        raise ModelError(f"{name} {reason}, and takes new users in a new fit only")
+        raise ModelError(f"{name} {reason}, and takes {what} in a new fit only")
     return spec
 
 
@@ -155,12 +155,13 @@ def _with_new_users(
 ) -> xr.Dataset:
     """Return draws in the units of all users' regressors, with weights of the new users."""
     fitted, model = posterior.comparisons, posterior.model
-    draws = _on_regressors(draws, model.spec(fitted), model.spec(both), fitted.n_users)
-    spec = model.spec(both)
-    assert spec is not None  # as it was for the fitted comparisons
+    before, spec = model.spec(fitted), model.spec(both)
+    assert before is not None  # or new users were refused
+    assert spec is not None
+    draws = on_regressors(draws, list(before.known), spec)
     new = np.arange(fitted.n_users, both.n_users)
     population = population_of(spec, draws, both)
-    weights = _weights(posterior, draws, population, both, new, seed)
+    weights = conditional_weights(posterior, draws, population, both, new, seed)
     samples = (draws.sizes["chain"], draws.sizes["draw"])
     made = {"weights": weights}
     if spec.factors is not None:
@@ -178,8 +179,8 @@ def _with_new_users(
     return xr.merge([rest, *(part.drop_vars(("chain", "draw"), errors="ignore") for part in parts)])
 
 
-def _on_regressors(
-    draws: xr.Dataset, before: PopulationSpec | None, after: PopulationSpec | None, fitted: int
+def on_regressors(
+    draws: xr.Dataset, before: list[tuple[Term, FloatArray]], after: PopulationSpec
 ) -> xr.Dataset:
     """Return mu and coefficients of regressors as they are centred and scaled over all users.
 
@@ -193,11 +194,10 @@ def _on_regressors(
     DataWarning
         If that leaves out more than a tenth of how some regressor varies.
     """
-    assert before is not None  # a model has a specification for all data or for none
-    assert after is not None
-    if not before.known:
+    if not before:
         return draws
-    old = np.hstack([values for _, values in before.known])
+    old = np.hstack([values for _, values in before])
+    fitted = len(old)
     new = np.hstack([values for _, values in after.known])[:fitted]
     design = np.column_stack([np.ones(fitted), new])
     onto = np.linalg.lstsq(design, old, rcond=1e-10)[0]  # old = [1, new] onto
@@ -209,7 +209,7 @@ def _on_regressors(
             DataWarning,
             stacklevel=callers_level(),
         )
-    slopes = [draws[t.name].transpose("chain", "draw", "feature", t.dim) for t, _ in before.known]
+    slopes = [draws[t.name].transpose("chain", "draw", "feature", t.dim) for t, _ in before]
     values = np.concatenate([slope.to_numpy() for slope in slopes], axis=3)
     moved = values @ onto[1:].T
     ends = np.cumsum([slope.shape[3] for slope in slopes])[:-1]
@@ -221,7 +221,7 @@ def _on_regressors(
     return draws.assign(mu=mu.copy(data=mu.to_numpy() + values @ onto[0]), **changed)
 
 
-def _weights(
+def conditional_weights(
     posterior: Posterior,
     draws: xr.Dataset,
     population: Population,
@@ -229,7 +229,7 @@ def _weights(
     new: IntArray,
     seed: int,
 ) -> FloatArray:
-    """Draw the new users' weights (sample, user, feature), log-odds per raw unit."""
+    """Draw some users' weights (sample, user, feature) given the population, per raw unit."""
     comparisons = both[both.users[new]]
     choice_model = posterior.model.choice_model(both)
     form = choice_model.kernel_form(both.outcome)

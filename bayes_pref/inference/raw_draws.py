@@ -7,7 +7,24 @@ from dataclasses import dataclass
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.posterior.run import ElboRecord
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class RawSummary:
+    """What is kept of users' weights where their draws are not, per raw unit.
+
+    Attributes
+    ----------
+    mean, sd
+        (n_users, d) over all draws of all chains.
+    draws
+        How many draws they are of.
+    """
+
+    mean: FloatArray
+    sd: FloatArray
+    draws: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +54,11 @@ class RawDraws:
         What the engine itself found wrong.
     comparisons
         Data on learned features, where the engine trained them; None: the data given.
+    kept_users
+        Positions of the users whom the site "weights" is of; there is then a site "average", of the
+        mean over all users. None: everybody.
+    users
+        Of such a run once it has ended, the summary of all users' weights.
 
     Examples
     --------
@@ -58,3 +80,5 @@ class RawDraws:
     elbo: ElboRecord | None = None
     findings: tuple[Finding, ...] = ()
     comparisons: Comparisons | None = None
+    kept_users: IntArray | None = None
+    users: RawSummary | None = None

@@ -116,6 +116,11 @@ class RewardModel(ChoiceSettings, ABC):
         if "weights" in draws:
             weights = draws["weights"]
             return weights if users is None else weights.sel(user=users)
+        if "user" not in draws.coords:
+            raise DataError(
+                "this posterior holds a summary of users' weights, and not their draws",
+                "take those of some users with bp.draw_users(posterior, users)",
+            )
         labels = (draws["user"].to_index() if users is None else users).rename("user")
         return draws["mu"].expand_dims(user=labels).transpose("chain", "draw", "user", "feature")
 

@@ -68,6 +68,8 @@ class ArvizGroups(PosteriorDraws):
 
         count = settings.argument("prior", prior, settings.whole(0))
         groups = {"posterior": self.draws, "sample_stats": self.sample_stats}
+        if self.users is not None:  # of users there are no draws
+            return arviz_bridge.to_idata(groups)
         weights, rng = self._weights(None)[0], self._generator(_REPLICATION)
         groups |= predict(weights, self.draws, self.choice_distribution, self.comparisons, rng)
         density = population_log_prior(self.model, self.comparisons, self.draws)

@@ -21,6 +21,7 @@ from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown
 from bayes_pref.models import RewardModel
 from bayes_pref.posterior.run import Run
+from bayes_pref.posterior.user_summary import UserSummary
 from bayes_pref.text.text_features import Projection, TextFeatures
 from bayes_pref.types import FloatArray
 
@@ -32,7 +33,12 @@ _ROUNDING = 1e-6  # by which a correlation or a sum of shares may miss its bound
 
 
 def check_draws(
-    model: RewardModel, comparisons: Comparisons, draws: xr.Dataset, sample_stats: xr.Dataset
+    model: RewardModel,
+    comparisons: Comparisons,
+    draws: xr.Dataset,
+    sample_stats: xr.Dataset,
+    *,
+    users: UserSummary | None = None,
 ) -> None:
     """Refuse draws that are not of this model and these comparisons.
 
@@ -43,6 +49,9 @@ def check_draws(
         that it cannot have, such as NaN or a negative standard deviation.
     """
     variables = model.variables(comparisons)
+    if users is not None:
+        variables = {name: dims for name, dims in variables.items() if "user" not in dims}
+        _check_summary(users, comparisons, draws)
     for name, dims in variables.items():
         if name not in draws:
             raise DataError(f"there are no draws of {name}, which {type(model).__name__} has")
@@ -51,7 +60,7 @@ def check_draws(
             raise DataError(f"the draws of {name} have the dimensions {listed(found.dims)}")
         if not found.size:
             raise DataError(f"there are no draws of {name}")
-    _check_labels(variables, comparisons, draws)
+    _check_labels(variables, comparisons, draws, of_users=users is None)
     for name in variables:
         problem = _problem(name, draws[name])
         if problem:
@@ -95,12 +104,32 @@ def check_features(comparisons: Comparisons) -> None:
             raise DataError(f"the comparisons' {what} holds NaN or infinity")
 
 
+def _check_summary(users: UserSummary, comparisons: Comparisons, draws: xr.Dataset) -> None:
+    """Refuse a summary of users' weights that is of other users, features or draws."""
+    for name, found in (("mean", users.mean), ("sd", users.sd)):
+        if not _same(comparisons.users, found.indexes["user"]):
+            raise DataError(f"the summary's {name} is of other users than the comparisons'")
+    for found in (users.mean, users.sd, users.kept, users.average):
+        if list(found.indexes["feature"]) != list(comparisons.feature_names):
+            raise DataError("the summary of users' weights is of other features")
+    if float(users.sd.min()) < 0.0:
+        raise DataError("the summary of users' weights holds a negative standard deviation")
+    for found in (users.kept, users.average):
+        if any(found.sizes[dim] != draws.sizes[dim] for dim in _SAMPLED):
+            raise DataError("the summary of users' weights is of another number of draws")
+
+
 def _check_labels(
-    variables: Mapping[str, tuple[str, ...]], comparisons: Comparisons, draws: xr.Dataset
+    variables: Mapping[str, tuple[str, ...]],
+    comparisons: Comparisons,
+    draws: xr.Dataset,
+    *,
+    of_users: bool,
 ) -> None:
     """Refuse draws whose labels are not those of the comparisons, in their order."""
     dims = {dim for of in variables.values() for dim in of}
-    missing = (dims | {"user", *_SAMPLED}) - set(draws.dims)
+    users = {"user"} if of_users else set()
+    missing = (dims | users | {*_SAMPLED}) - set(draws.dims)
     if missing:
         raise DataError(f"the draws have no dimension {listed(sorted(missing))}")
     # Labelled anew; one draw of each shape is enough.
@@ -109,7 +138,7 @@ def _check_labels(
         for name, of in variables.items()
     }  # fmt: skip
     expected = _labelled(blank, dict(variables), comparisons)
-    for dim in sorted({"user", *dims}):
+    for dim in sorted(users | dims):
         known, found = expected.indexes[dim], draws.indexes[dim]
         if not _same(known, found):
             raise DataError(

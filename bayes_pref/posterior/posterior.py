@@ -71,6 +71,11 @@ class Posterior(Standings):
         Random seed of the fit, and of posterior predictive draws and new users.
     findings
         The convergence checks that failed.
+    users
+        A `UserSummary`: what is kept of users' weights where their draws are not, after a fit with
+        ``bp.Gibbs(users="summary")``. `weights` answers from it with normal intervals; what needs
+        draws of other users than those kept is refused, and `bayes_pref.draw_users` makes them.
+        None: `draws` are of everybody.
 
     Examples
     --------
@@ -116,7 +121,9 @@ class Posterior(Standings):
         of_users = {"population": (False,), "users": (True,), "all": (False, True)}
         settings.argument("kind", kind, settings.one_of(*of_users))
         interval = settings.interval(interval)
-        variables = self.draws.data_vars.values()
+        variables = list(self.draws.data_vars.values())
+        if self.users is not None:
+            variables.append(self.users.kept.rename("weights"))
         chosen = [each for each in variables if ("user" in each.dims) in of_users[kind]]
         return parameter_frame(chosen, interval)
 
@@ -154,8 +161,14 @@ class Posterior(Standings):
         >>> posterior.weights("population").columns.tolist()
         ['user', 'feature', 'mean', 'sd', 'lower', 'upper']
         """
-        weights, labels = self._weights(users)
         features = pd.Index(self.comparisons.feature_names)
+        known, summary = self.comparisons.users, self.users
+        at_population = isinstance(users, str) and users == POPULATION
+        answers = summary is not None and not at_population and baseline is None
+        if summary is not None and answers and not summary.holds(users, known):
+            owners, columns = summary.described(users, known, settings.interval(interval))
+            return estimate_frame({"user": owners, "feature": features}, columns)
+        weights, labels = self._weights(users)
         contrasts = np.eye(len(features))
         if baseline is not None:
             contrasts = item_contrasts(self.comparisons, baseline)

@@ -7,9 +7,9 @@ draw of the posterior. `Posterior` describes these draws in data frames.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,14 +21,14 @@ from bayes_pref import settings
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import stack
-from bayes_pref.errors import DataError, DataWarning
-from bayes_pref.messages import listed
+from bayes_pref.errors import DataError
 from bayes_pref.models import RewardModel, from_settings
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
 from bayes_pref.posterior import storage
 from bayes_pref.posterior.coherence import check_draws, check_features, check_run
 from bayes_pref.posterior.estimates import average_chances
 from bayes_pref.posterior.own_choices import of_new_user
+from bayes_pref.posterior.own_weights import of_rows
 from bayes_pref.posterior.queries import (
     AVERAGE,
     POPULATION,
@@ -43,6 +43,7 @@ from bayes_pref.posterior.renamed_attributes import missing_attribute
 from bayes_pref.posterior.run import Run
 from bayes_pref.posterior.stored_comparisons import comparisons_dataset, comparisons_from
 from bayes_pref.posterior.text_reward import TextReward
+from bayes_pref.posterior.user_summary import UserSummary
 from bayes_pref.text.text_features import EncoderLike, TextFeatures
 from bayes_pref.types import FloatArray, IntArray
 
@@ -61,6 +62,7 @@ class PosteriorDraws:
     run: Run
     seed: int
     findings: tuple[Finding, ...] = ()
+    users: UserSummary | None = None
 
     if not TYPE_CHECKING:  # a type checker would take every attribute to exist
 
@@ -236,6 +238,8 @@ class PosteriorDraws:
             "sample_stats": self.sample_stats,
             "comparisons": comparisons_dataset(self.comparisons),
         }
+        if self.users is not None:
+            groups["users"] = self.users.stored()
         return groups, {
             "model": self.model.settings(),
             "run": self.run.state(),
@@ -298,6 +302,7 @@ class PosteriorDraws:
             run=Run.from_state(described["run"]),
             seed=described["seed"],
             findings=tuple(Finding(**finding) for finding in described["findings"]),
+            users=UserSummary.restored(groups["users"]) if "users" in groups else None,
         )
         loaded._check()
         return loaded
@@ -306,7 +311,7 @@ class PosteriorDraws:
         """Refuse parts that contradict each other."""
         check_run(self.run, self.seed, self.findings)
         check_features(self.comparisons)
-        check_draws(self.model, self.comparisons, self.draws, self.sample_stats)
+        check_draws(self.model, self.comparisons, self.draws, self.sample_stats, users=self.users)
 
     def _weights(self, users: Users) -> tuple[xr.DataArray, pd.Index]:
         """Draws (chain, draw, user, feature) of the users asked for, and their labels."""
@@ -317,6 +322,8 @@ class PosteriorDraws:
             drawn = drawn.expand_dims(user=label)
             return drawn.transpose("chain", "draw", "user", "feature"), label
         known = self.comparisons.users
+        if self.users is not None:
+            return self.users.drawn(users, known)
         weights = self.model.user_weights(self.draws)
         if users is None:
             return weights, known
@@ -347,21 +354,8 @@ class PosteriorDraws:
         self, positions: NDArray[np.intp], labels: pd.Index
     ) -> tuple[xr.DataArray, IntArray]:
         """Weights of the users of some rows, and (n,) their codes; warns of new users."""
-        codes, places = np.unique(positions, return_inverse=True)
-        known = self.model.user_weights(self.draws).isel(user=codes[codes >= 0])
-        if codes[0] >= 0:
-            return known, places.ravel()
-        new = labels[positions < 0].unique()
-        warnings.warn(
-            f"{len(new):,} users are new to the posterior ({listed(new, limit=3)}): their rows are "
-            "predicted for a new user from the population",
-            DataWarning,
-            stacklevel=3,
-        )
-        drawn, _ = self._weights(POPULATION)
-        order = ("chain", "draw", "user", "feature")
-        parts = [part.transpose(*order).to_numpy() for part in (drawn, known)]
-        return xr.DataArray(np.concatenate(parts, axis=2), dims=order), places.ravel()
+        population = partial(self._weights, POPULATION)
+        return of_rows(self.model.user_weights(self.draws), positions, labels, population)
 
     def _projected(
         self, matrix: FloatArray, labels: pd.Index, dim: str, users: Users

@@ -113,6 +113,10 @@ class Chain(ABC):
             raise ModelError(
                 "the checkpoint holds the state of another chain: delete it to start afresh"
             )
+        self._take(state)
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Continue from a state that fits."""
         self.done = int(state["done"])
         self.warmup, self.thin = int(state["warmup"]), int(state["thin"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))

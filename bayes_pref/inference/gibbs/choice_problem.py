@@ -120,18 +120,31 @@ class ChoiceProblem(Problem):
         return found | changed
 
 
-def choice_rows(comparisons: Comparisons, offsets: IntArray, form: KernelForm) -> ChoiceRows:
-    """Rows of all comparisons, of users that begin at `offsets`."""
-    by_row = sparse.csr_matrix(comparisons.difference / comparisons.feature_scale)
+def choice_rows(
+    comparisons: Comparisons,
+    offsets: IntArray,
+    form: KernelForm,
+    stages: IntArray | None = None,
+) -> ChoiceRows:
+    """Rows of consecutive comparisons, of users that begin at `offsets`.
+
+    `stages` are the observations of all comparisons, where they have been found before.
+    """
+    if stages is None:
+        stages = comparisons.outcome.observations(len(comparisons))
+    first, end = int(offsets[0]), int(offsets[-1])
+    own = slice(*np.searchsorted(stages, [first, end + 1]))
+    offsets, stages = offsets - first, stages[own] - first
+    by_row = sparse.csr_matrix(comparisons.difference[first:end] / comparisons.feature_scale)
     dense = by_row.nnz > _DENSE * np.prod(by_row.shape)
-    stages = comparisons.outcome.observations(len(comparisons))
+    choice = comparisons.choice[first:end]
     return ChoiceRows(
         offsets=offsets.astype(np.int64),
         starts=by_row.indptr.astype(np.int64),
         columns=by_row.indices.astype(np.int64),
         values=by_row.data,
         dense=np.ascontiguousarray(by_row.toarray().T) if dense else np.zeros((0, 0)),
-        outcome=np.rint(comparisons.choice * (form.n_outcomes - 1)).astype(np.int64),
+        outcome=np.rint(choice * (form.n_outcomes - 1)).astype(np.int64),
         stages=stages.astype(np.int64),
         stage_offsets=np.searchsorted(stages, offsets).astype(np.int64),
         careless=np.zeros(len(offsets) - 1),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
 from bayes_pref.inference.gibbs.kernels.diagonal_centring import (
     diagonal_log_density,
     expand_diagonal,
     move_users_diagonal,
 )
-from bayes_pref.inference.gibbs.partial_density import PartialDensity, PopulationPoint
+from bayes_pref.inference.gibbs.partial_density import PartialDensity
+from bayes_pref.inference.gibbs.population_coordinates import PopulationPoint
 from bayes_pref.types import FloatArray
 
 
@@ -20,10 +21,8 @@ class DiagonalDensity(PartialDensity):
     `information` is (n_batches, d, batch), the diagonals of H.
     """
 
-    def __init__(self, problem: ChoiceProblem) -> None:
-        super().__init__(problem)
-        self.information = np.zeros_like(self.linear)
-        self._lower_slope = np.zeros_like(self.linear)
+    def _shape_of_information(self) -> tuple[int, ...]:
+        return (self.n_batches, self.d, BATCH)
 
     def _expand_into(
         self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
@@ -58,13 +57,12 @@ class DiagonalDensity(PartialDensity):
     def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
         """Log density without the prior of theta; fills v and each user's slopes."""
         scale = np.ascontiguousarray(here.lower.diagonal())
-        slopes = (self._mean_slope, self._lower_slope, self._value_slope)
         state = (*self._data(here.values), scale, *self.expansion, here.mean, zeta, v)
-        return diagonal_log_density(*state, *slopes)
+        return diagonal_log_density(*state, *self.slopes)
 
     def lower_slope(self) -> FloatArray:
         """(d, d) slope in L, of all users."""
-        return np.diag(self._lower_slope.sum(axis=(0, 2)))
+        return np.diag(self.slopes[1].sum(axis=(0, 2)))
 
     def move_users(
         self,

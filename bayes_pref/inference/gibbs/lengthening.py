@@ -36,6 +36,8 @@ class LengtheningRun:
         Where chains save their states, if anywhere.
     max_minutes
         After which a run is not made longer; None: never longer.
+    workers
+        Number of chains that run at once; None: that of the engine.
     """
 
     def __init__(
@@ -44,8 +46,11 @@ class LengtheningRun:
         make: Callable[[int], Chain],
         checkpoint: Checkpoint | None,
         max_minutes: float | None,
+        *,
+        workers: int | None = None,
     ) -> None:
         self.engine = engine
+        self.workers = engine.workers if workers is None else workers
         self.make = make
         self.checkpoint = checkpoint
         self.max_minutes = max_minutes
@@ -61,7 +66,7 @@ class LengtheningRun:
         kept, complete = run_chains(
             self._advance_chain,
             chains=self.engine.chains,
-            workers=self.engine.workers,
+            workers=self.workers,
             steps=self.steps,
             title=self.title,
             progress=self.engine.progress,

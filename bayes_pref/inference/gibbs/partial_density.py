@@ -1,15 +1,8 @@
-"""The posterior density of the population in the partially non-centred parametrisation.
-
-The population's parameters are one vector theta: gamma (p + 1, d) by rows; tau (d), of either sign;
-with a full covariance the unconstrained partial correlations y of `correlation_root`, row after
-row; then the choice model's parameters. L is diag(tau) R(y). The density is the same when tau_k,
-the entries of y that belong to feature k, and all zeta_ik change signs together, so that tau = 0 is
-no boundary. A chain keeps its signs: to make tau positive after every move would be wrong, because
-a move whose metric ties tau to other parameters does not look the same from the other side.
-"""
+"""The posterior density of the population in the partially non-centred parametrisation."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +10,6 @@ import numpy as np
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
-from bayes_pref.inference.gibbs.kernels.correlation_root import (
-    correlation_root,
-    correlation_slope,
-)
 from bayes_pref.inference.gibbs.kernels.heeding import (
     deviations_from_zeta,
     user_log_likelihoods,
@@ -31,35 +20,14 @@ from bayes_pref.inference.gibbs.kernels.partial_centring import (
     population_log_density,
     zeta_from_deviations,
 )
+from bayes_pref.inference.gibbs.population_coordinates import (
+    PopulationCoordinates,
+    PopulationPoint,
+    UserSums,
+)
 from bayes_pref.types import FloatArray
 
 _STEP = 1e-5  # of differences of slopes, where parameters have size one
-
-
-@dataclass(frozen=True)
-class PopulationPoint:
-    """The population at one theta.
-
-    Attributes
-    ----------
-    gamma, tau, y, phi
-        Views of theta.
-    mean
-        (n_batches, d, batch): gamma' f_i.
-    root, lower
-        (d, d): R and L.
-    values
-        Values of the choice model that the kernels read.
-    """
-
-    gamma: FloatArray
-    tau: FloatArray
-    y: FloatArray
-    phi: FloatArray
-    mean: FloatArray
-    root: FloatArray
-    lower: FloatArray
-    values: FloatArray
 
 
 @dataclass(frozen=True)
@@ -105,13 +73,33 @@ class MeanExpansion:
         return {f"mean_{name}": value for name, value in vars(self).items()}
 
 
-class PartialDensity:
+class _Buffers(threading.local):
+    """Room for users' slopes, for each thread and size."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[int, ...], tuple[FloatArray, FloatArray, FloatArray]] = {}
+
+
+_BUFFERS = _Buffers()
+
+
+def _of_this_thread(
+    size: tuple[int, ...], density: PartialDensity
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    if size not in _BUFFERS.made:
+        _BUFFERS.made[size] = density._made_buffers()
+    return _BUFFERS.made[size]
+
+
+class PartialDensity(PopulationCoordinates):
     """Log density of theta and zeta, with the expansion of users' likelihoods as it is now.
 
     Parameters
     ----------
     problem
         Data and priors.
+    shared
+        Whether densities of the same size write users' slopes to the same place in each thread.
 
     Attributes
     ----------
@@ -119,31 +107,36 @@ class PartialDensity:
         (n_batches, d, d, batch) and (n_batches, d, batch): H and h of the expansion.
     expansion
         The same, without the choices that `leave_out` has left out.
-    size
-        Length of theta, m.
     """
 
-    def __init__(self, problem: ChoiceProblem) -> None:
-        self.problem = problem
+    def __init__(self, problem: ChoiceProblem, *, shared: bool = False) -> None:
+        super().__init__(problem)
         population = problem.population
-        self.n_regressors, self.d = population.precision.shape
         self.n_users = len(population.design)
         self.n_batches = -(-self.n_users // BATCH)
         self.design = np.zeros((self.n_batches * BATCH, self.n_regressors))
         self.design[: self.n_users] = population.design
-        n_tau = 0 if problem.pooled else self.d
-        n_y = self.d * (self.d - 1) // 2 if population.full else 0
-        ends = np.cumsum([problem.n_means, n_tau, n_y, problem.form.size])
-        self.places = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        self.size = int(ends[-1])
-        shape = (self.n_batches, self.d, BATCH)
-        self.information = np.zeros((self.n_batches, self.d, self.d, BATCH))
-        self.linear = np.zeros(shape)
-        n_values = problem.form.values(np.zeros(problem.form.size)).size
-        self._mean_slope = np.zeros(shape)
-        self._lower_slope = np.zeros_like(self.information)
-        self._value_slope = np.zeros((self.n_batches, n_values, BATCH))
+        self.n_values = problem.form.values(np.zeros(problem.form.size)).size
+        self.information = np.zeros(self._shape_of_information())
+        self.linear = np.zeros((self.n_batches, self.d, BATCH))
+        self._own = None if shared else self._made_buffers()
         self._kept: tuple[FloatArray, FloatArray] | None = None
+
+    def _shape_of_information(self) -> tuple[int, ...]:
+        return (self.n_batches, self.d, self.d, BATCH)
+
+    def _made_buffers(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Make room for users' slopes in m, in L, and in the values of the choice model."""
+        made = np.zeros((self.n_batches, self.d, BATCH)), np.zeros(self._shape_of_information())
+        return *made, np.zeros((self.n_batches, self.n_values, BATCH))
+
+    @property
+    def slopes(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each user's slopes in m, L and the choice model's values, where they were last found."""
+        if self._own is not None:
+            return self._own
+        full = self.problem.population.full
+        return _of_this_thread((full, *self._shape_of_information(), self.n_values), self)
 
     @property
     def expansion(self) -> tuple[FloatArray, FloatArray]:
@@ -161,29 +154,6 @@ class PartialDensity:
         filled = np.zeros(self.n_batches * BATCH)
         filled[: self.n_users] = values
         return filled.reshape(self.n_batches, BATCH)
-
-    def start(self, rng: np.random.Generator) -> FloatArray:
-        """Return a theta far from those of other chains, tau never near zero."""
-        gamma, tau, y, phi = (np.zeros(place.stop - place.start) for place in self.places)
-        gamma[: self.d] = rng.normal(0, 0.5, self.d)
-        tau[:] = np.exp(rng.normal(np.log(0.5), 0.5, tau.size))
-        y[:] = rng.normal(0, 0.1, y.size)
-        return np.concatenate([gamma, tau, y, phi + self.problem.form.start(rng)])
-
-    def at(self, theta: FloatArray) -> PopulationPoint:
-        """Return the population at theta."""
-        gamma, tau, y, phi = (theta[place] for place in self.places)
-        gamma = gamma.reshape(self.n_regressors, self.d)
-        root = np.zeros((self.d, self.d))
-        if self.problem.population.full:
-            correlation_root(np.ascontiguousarray(y), root)
-        elif tau.size:
-            np.fill_diagonal(root, 1.0)
-        lower = tau[:, None] * root if tau.size else root
-        values = self.problem.form.values(phi)
-        return PopulationPoint(
-            gamma, tau, y, phi, self._batched(self.design @ gamma), root, lower, values
-        )
 
     def weights(self, theta: FloatArray, v: FloatArray) -> FloatArray:
         """(n_users, d) weights at deviations v (n_batches, d, batch)."""
@@ -250,40 +220,25 @@ class PartialDensity:
         self, theta: FloatArray, zeta: FloatArray, v: FloatArray
     ) -> tuple[float, FloatArray]:
         """Log density given zeta, up to a constant, and its gradient (m,); fills v."""
-        problem, population = self.problem, self.problem.population
-        here, gradient = self.at(theta), np.empty(self.size)
+        here = self.at(theta)
+        return self.with_prior(here, self.sums(here, zeta, v))
+
+    def sums(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> UserSums:
+        """Sums over users of the log density without the prior of theta; fills v."""
         total = self.without_prior(here, zeta, v)
-        means, scales, correlations, choice = (gradient[place] for place in self.places)
-        slope = self.design.T @ self._mean_slope.swapaxes(1, 2).reshape(-1, self.d)
-        means[:] = (slope - population.precision * here.gamma).ravel()
-        total -= 0.5 * float((population.precision * here.gamma**2).sum())
-        if scales.size:
-            prior = here.tau / population.spread**2
-            lower_slope = self.lower_slope()
-            scales[:] = (lower_slope * here.root).sum(axis=1) - prior
-            total -= 0.5 * float((here.tau * prior).sum())
-        if correlations.size:
-            root_slope = here.tau[:, None] * lower_slope
-            total += correlation_slope(
-                here.y, here.root, root_slope, population.concentration, correlations
-            )
-        if choice.size:
-            log_prior, prior_slope = problem.form.log_prior(here.phi)
-            slope = self._value_slope.sum(axis=(0, 2))
-            choice[:] = problem.form.pulled_back(here.phi, slope) + prior_slope
-            total += log_prior
-        return total, gradient
+        mean_slope, _, value_slope = self.slopes
+        means = self.design.T @ mean_slope.swapaxes(1, 2).reshape(-1, self.d)
+        return UserSums(total, means, self.lower_slope(), value_slope.sum(axis=(0, 2)))
 
     def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
         """Log density without the prior of theta; fills v and each user's slopes."""
         full, expansion = self.problem.population.full, self.expansion
-        slopes = (self._mean_slope, self._lower_slope, self._value_slope)
         state = (*self._data(here.values), here.lower, full, *expansion, here.mean, zeta, v)
-        return population_log_density(*state, *slopes)
+        return population_log_density(*state, *self.slopes)
 
     def lower_slope(self) -> FloatArray:
         """(d, d) slope in L, of all users."""
-        return np.asarray(self._lower_slope.sum(axis=(0, 3)))
+        return np.asarray(self.slopes[1].sum(axis=(0, 3)))
 
     def move_users(
         self,
@@ -298,18 +253,6 @@ class PartialDensity:
         here, full = self.at(theta), self.problem.population.full
         state = (*self._data(here.values), here.lower, full, *self.expansion, here.mean, zeta, v)
         return move_users(*state, angle, leaps, rng)
-
-    def prior_precision(self) -> FloatArray:
-        """(m,) precision of the prior of each parameter, about."""
-        population = self.problem.population
-        made = [
-            population.precision.ravel(),
-            1 / population.spread**2,
-            np.full(self.d**2, 2 * population.concentration + self.d - 2),
-            np.ones(self.problem.form.size),
-        ]
-        sizes = (place.stop - place.start for place in self.places)
-        return np.concatenate([part[:size] for part, size in zip(made, sizes, strict=True)])
 
     def fisher(self, theta: FloatArray) -> FloatArray:
         """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.
@@ -356,14 +299,9 @@ class PartialDensity:
         matrix = -np.array(slopes) / _STEP
         return np.asarray((matrix + matrix.T) / 2)
 
-    def lower_entries(self, theta: FloatArray) -> FloatArray:
-        """Return gamma, L by rows with a positive diagonal, and the choice model's parameters."""
-        here = self.at(theta)
-        full = self.problem.population.full
-        entries = np.tril_indices(self.d) if full else np.diag_indices(self.d)
-        # Columns of L may change signs: L L' is the same.
-        lower = (here.lower * np.sign(here.tau))[entries] if here.tau.size else here.tau
-        return np.concatenate([here.gamma.ravel(), lower, here.phi])
+    def _means(self, gamma: FloatArray) -> FloatArray:
+        """(n_batches, d, batch): gamma' f_i."""
+        return self._batched(self.design @ gamma)
 
     def _batched(self, values: FloatArray) -> FloatArray:
         """(n_batches, d, batch) of (n_batches * batch, d)."""

@@ -259,5 +259,5 @@ def test_rows_with_large_log_odds_have_the_likelihood_of_the_formula(
     slope = np.zeros((made.n_users, made.d))
     of_rows = (ends[0] - ends[1]) / 2e-4
     np.add.at(slope, data.user, data.difference / data.feature_scale * of_rows[:, None])
-    found = made._mean_slope.swapaxes(1, 2).reshape(-1, made.d)[: made.n_users]
+    found = made.slopes[0].swapaxes(1, 2).reshape(-1, made.d)[: made.n_users]
     np.testing.assert_allclose(found, slope, rtol=1e-6, atol=1e-5)

@@ -33,6 +33,7 @@ from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.inference.gibbs.kernels.centred_batches import SHORT
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.partial_density import MeanExpansion, PartialDensity
+from bayes_pref.inference.gibbs.population_coordinates import metric_root
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
@@ -99,10 +100,20 @@ class GeneralChain(Chain):
         Data and priors.
     warmup, thin, rng, store
         See `Chain`.
+    correlated
+        Whether users' likelihoods are expanded with all of their curvature, not its diagonal; None:
+        unless features are many and independent a priori.
     """
 
     def __init__(
-        self, problem: ChoiceProblem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+        self,
+        problem: ChoiceProblem,
+        warmup: int,
+        thin: int,
+        rng: np.random.Generator,
+        store: Store,
+        *,
+        correlated: bool | None = None,
     ) -> None:
         super().__init__(warmup, thin, rng, store)
         self.careless = None
@@ -110,9 +121,10 @@ class GeneralChain(Chain):
             self.careless = CarelessUsers(problem, problem.careless)
             problem = self.careless.problem
         self.problem = problem
-        many = problem.population.precision.shape[1] > _MANY_FEATURES
-        apart = many and not problem.population.full
-        self.density = DiagonalDensity(problem) if apart else PartialDensity(problem)
+        if correlated is None:
+            many = problem.population.precision.shape[1] > _MANY_FEATURES
+            correlated = problem.population.full or not many
+        self.density = PartialDensity(problem) if correlated else DiagonalDensity(problem)
         size = self.density.size
         self.theta = self.density.start(rng)
         self.v = rng.standard_normal(self.density.linear.shape) * (not problem.pooled)
@@ -263,7 +275,5 @@ class GeneralChain(Chain):
         return self.density.deviations(self.theta, self.zeta)[0]
 
     def _whiten(self, curvature: FloatArray) -> None:
-        """Use a curvature as the metric; directions without any have that of a weak prior."""
-        values, vectors = np.linalg.eigh(curvature)
-        values = np.maximum(np.abs(values), 1e-3)
-        self.whiten[...] = (vectors / np.sqrt(values)) @ vectors.T
+        """Use a curvature as the metric."""
+        self.whiten[...] = metric_root(curvature)

@@ -1,0 +1,269 @@
+"""A chain whose users are in blocks: the population in one place, users wherever blocks are.
+
+A sweep proposes the population and has every block move its users at the proposal, all in one pass:
+
+1. theta' ~ Normal(m, (1 - r^2) C) with m = theta + (1 - r) C g, g the gradient at theta given all
+   zeta and C its inverse curvature. Were the density Gaussian, m would be r theta + (1 - r) times
+   its mean, and every theta' accepted; with millions of users it nearly is;
+2. blocks add up the density and its gradient at theta', which decide whether it is accepted, and
+   move their users given theta', after which they add up both again. Only where theta' is refused,
+   users move once more, at theta: what they did at theta' is undone and had no part in that.
+
+Both moves overrelax: r is negative and users turn by more than a right angle, which makes up for
+what they depend on each other (Adler 1981, Phys. Rev. D 23; the rate of successive overrelaxation).
+
+The chain starts where `GeneralChain` has come with some users alone, farther apart than the
+posterior of all is wide. Its curvature, in proportion to the number of users, is the first metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.gibbs.adaptation import CHUNK
+from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
+from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
+from bayes_pref.inference.gibbs.blocks.user_block import Moved
+from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.finite import LOST
+from bayes_pref.inference.gibbs.finite import advance as advance_chain
+from bayes_pref.inference.gibbs.kernels.store import Store, nowhere
+from bayes_pref.inference.gibbs.population_coordinates import (
+    PopulationCoordinates,
+    UserSums,
+    metric_root,
+)
+from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralChain
+from bayes_pref.types import FloatArray
+
+PILOT_USERS, _PILOT_SWEEPS = 1000, 250
+_REACH = 1.36  # 1 - r
+_ANGLE = 0.97  # radians, of which users turn two
+_SHORT, _SHORT_SHARE = 0.25, 0.1
+_RENEWALS = (0.2, 0.35, 0.5, 0.7)  # shares of warm-up
+_STEP = 1e-5  # of differences of slopes, where parameters have size one
+_LOOKED_AT = 8192  # users, at whom the curvature is looked at
+
+
+class BlockChain(Chain):
+    """A chain of Gaussian users in blocks.
+
+    Parameters
+    ----------
+    problem
+        Data and priors.
+    warmup, thin, rng, store
+        See `Chain`. The store's theta has the mean of all weights last, and its weights are those
+        of users who are kept, per raw unit.
+    pool, index
+        Who works on the blocks, and the chain's number there.
+    """
+
+    def __init__(
+        self,
+        problem: BlockProblem,
+        warmup: int,
+        thin: int,
+        rng: np.random.Generator,
+        store: Store,
+        pool: BlockPool,
+        index: int,
+    ) -> None:
+        super().__init__(warmup, thin, rng, store)
+        self.problem = problem
+        self.pool = pool
+        self.index = index
+        self.coordinates = PopulationCoordinates(problem)
+        size = self.coordinates.size
+        self.theta, self.gradient = np.zeros(size), np.zeros(size)
+        self.log_density = np.zeros(1)
+        self.curvature, self.whiten = np.zeros((size, size)), np.zeros((size, size))
+        self.looked = np.zeros(1)
+        self.log_reach, self.log_turn = np.zeros(1), np.zeros(1)
+        self.was_short = False
+        self.known = np.zeros(1)  # whether density and gradient are those of the present state
+        self.renewals = {int(share * warmup) for share in _RENEWALS}
+        seeds: Any = rng.bit_generator.seed_seq
+        pool.open(index, seeds.generate_state(2, np.uint64))
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the population's arrays that the next sweep depends on."""
+        return {
+            "theta": self.theta,
+            "gradient": self.gradient,
+            "log_density": self.log_density,
+            "curvature": self.curvature,
+            "whiten": self.whiten,
+            "looked": self.looked,
+            "log_reach": self.log_reach,
+            "log_turn": self.log_turn,
+            "known": self.known,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next sweep depends on, the blocks' states among it."""
+        blocks = self._run("state")
+        return super().state() | {
+            f"block_{number}_{name}": array
+            for number, state in enumerate(blocks)
+            for name, array in state.items()
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned; see `Chain.restore`."""
+        blocks: list[dict[str, Any]] = [{} for _ in self.problem.parts]
+        rest = {}
+        for name, array in state.items():
+            if name.startswith("block_"):
+                _, number, own = name.split("_", 2)
+                blocks[int(number)][own] = array
+            else:
+                rest[name] = array
+        own_arrays = self.arrays()
+        place = {name: np.array(0) for name in ("done", "warmup", "thin", "generator")}
+        if rest.keys() != {*own_arrays, *place} or rest["theta"].shape != self.theta.shape:
+            raise ModelError(
+                "the checkpoint holds the state of another chain: delete it to start afresh"
+            )
+        self._take(rest)
+        self.pool.load(self.index, blocks)
+
+    def lengthen(self, factor: int, *, restart: bool) -> None:
+        """Ask for a longer run; see `Chain.lengthen`."""
+        super().lengthen(factor, restart=restart)
+        if restart:
+            self._run("restart")
+
+    def advance(self) -> int:
+        """Run one more sweep."""
+        if not self.done:
+            self._begin()
+        acceptance, of_users = self._sweep()
+        if self.keeps:
+            self._keep(acceptance)
+        self.done += 1
+        if self.done <= self.warmup:
+            self._adapt(acceptance, of_users)
+        if self.done == self.warmup or (self.done == 1 and not self.warmup):
+            self._run("end_warmup")
+        return 1
+
+    def summary(self) -> list[tuple[int, FloatArray, FloatArray]]:
+        """Return the summaries of users' weights, block by block."""
+        return self._run("summary")
+
+    def _run(self, operation: str, *args: Any, blocks: Sequence[int] | None = None) -> list[Any]:
+        return self.pool.run(self.index, operation, *args, blocks=blocks)
+
+    def _begin(self) -> None:
+        """Start where a chain of some users alone has come."""
+        users = self.problem.n_users
+        count = min(users, PILOT_USERS)
+        chosen = np.sort(self.rng.choice(users, count, replace=False))
+        sample = self.problem.sample(chosen)
+        store = nowhere(sample.n_columns, *sample.weights_shape)
+        full = sample.population.full
+        pilot = GeneralChain(sample, _PILOT_SWEEPS, 1, self.rng, store, correlated=full)
+        while pilot.done < pilot.total:
+            advance_chain(pilot)
+        self.theta[...] = pilot.theta
+        prior = np.diag(self.coordinates.prior_precision())
+        self.curvature[...] = prior + (pilot.curvature - prior) * (users / count)
+        self.whiten[...] = metric_root(self.curvature)
+        self._run("begin", self.theta)
+
+    def _sweep(self) -> tuple[float, float]:
+        """Move the population and all users; returns the mean acceptance of each."""
+        theta, reach, noise = self.theta, 0.0, np.zeros(self.theta.size)
+        short = self.rng.random() < _SHORT_SHARE
+        if self.known[0]:
+            reach = _REACH * float(np.exp(self.log_reach[0])) * (_SHORT if short else 1.0)
+            noise = self.rng.standard_normal(theta.size)
+        spread = np.sqrt(1.0 - (1.0 - reach) ** 2)
+        pull = reach * (self.whiten @ self.gradient)
+        new = theta + self.whiten @ (pull + spread * noise)
+        moved = self._move(new, again=False)
+        acceptance = 1.0
+        if reach:
+            end, gradient = self._assembled(new, [each.before for each in moved])
+            back = pull + spread * noise + reach * (self.whiten @ gradient)
+            change = end - self.log_density[0]
+            change += 0.5 * float(noise @ noise - back @ back / spread**2)
+            # A proposal that lost a number is refused: the least of 0 and nan is 0.
+            acceptance = float(np.exp(min(0.0, change))) if np.isfinite(change) else 0.0
+            if self.rng.random() < acceptance:
+                theta[...] = new
+            else:
+                moved = self._move(theta, again=True)
+        density, self.gradient[...] = self._assembled(theta, [each.after for each in moved])
+        if not np.isfinite(density):
+            raise ModelError(LOST)
+        self.log_density[0], self.known[0] = density, 1.0
+        self.was_short = short
+        return acceptance, sum(each.accepted for each in moved) / self.problem.n_users
+
+    def _move(self, theta: FloatArray, *, again: bool) -> list[Moved]:
+        angle = _ANGLE * float(np.exp(self.log_turn[0]))
+        with np.errstate(over="ignore", invalid="ignore"):  # a proposal may lose numbers
+            return self._run("move", theta, angle, self.done, again)
+
+    def _assembled(self, theta: FloatArray, parts: list[UserSums]) -> tuple[float, FloatArray]:
+        """Log density and gradient at theta, from the blocks' sums, added in their order."""
+        total = parts[0]
+        for part in parts[1:]:
+            total = total.plus(part)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.coordinates.with_prior(self.coordinates.at(theta), total)
+
+    def _keep(self, acceptance: float) -> None:
+        """Write a draw, and have blocks take users' weights into their summaries."""
+        kept, store = self._run("keep", self.theta), self.store
+        average = kept[0][0]
+        for mean, _ in kept[1:]:
+            average = average + mean
+        own = self.coordinates.lower_entries(self.theta)
+        store.theta[self.kept] = np.concatenate([own, average])
+        store.weights[self.kept] = np.concatenate([weights for _, weights in kept])
+        store.stats[self.kept] = acceptance, self.log_density[0]
+
+    def _adapt(self, acceptance: float, of_users: float) -> None:
+        """Adapt the moves after a sweep of warm-up."""
+        gain = 0.5 / (1 + 0.05 * max(0, self.done - self.warmup // 5))
+        if not self.was_short:
+            self.log_reach[...] = np.minimum(self.log_reach + gain * (acceptance - 0.8), 0.0)
+        self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
+        if self.done > self.warmup // 10 and self.done % CHUNK == 0:
+            self._run("look", self.theta)
+        if self.done in self.renewals:
+            self._renew()
+
+    def _renew(self) -> None:
+        """Renew users' expansions, and the metric by the curvature that some of them have then."""
+        if self.done <= self.warmup // 10 + CHUNK:
+            return
+        self._run("renew", self.theta)
+        self.known[0] = 0.0
+        parts = self.problem.parts
+        sizes = np.array([len(part.shares) for part in parts])
+        number = min(len(parts), max(1, -(-_LOOKED_AT // int(sizes[0]))))
+        blocks = np.unique(np.linspace(0, len(parts) - 1, number).astype(int)).tolist()
+        share = self.problem.n_users / sizes[blocks].sum()
+        steps = _STEP * np.eye(self.theta.size)
+        thetas = self.theta + np.vstack([np.zeros(self.theta.size), steps])
+        found = self._run("sums_at", thetas, blocks=blocks)
+        slopes = []
+        for place, theta in enumerate(thetas):
+            sums = [each[place].times(share) for each in found]
+            slopes.append(self._assembled(theta, sums)[1])
+        matrix = -(np.array(slopes[1:]) - slopes[0]) / _STEP
+        new = (matrix + matrix.T) / 2
+        if np.isfinite(new).all():
+            self.looked[0] += 1
+            if self.looked[0] == 1:
+                self.curvature[...] = 0.0
+            self.curvature += (new - self.curvature) / self.looked[0]
+            self.whiten[...] = metric_root(self.curvature)

@@ -1,0 +1,76 @@
+"""A program whose chains have their users in blocks and keep a summary of users' weights."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_pref.inference.engine import Judge
+from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
+from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool, BlockThreads
+from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
+from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.gibbs_program import GibbsProgram
+from bayes_pref.inference.gibbs.kernels.store import Store
+from bayes_pref.inference.gibbs.lengthening import LengtheningRun
+from bayes_pref.inference.raw_draws import RawDraws, RawSummary
+from bayes_pref.inference.runtime.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class BlockProgram(GibbsProgram):
+    """Gaussian users in blocks, on the threads of this machine.
+
+    Attributes
+    ----------
+    problem
+        The data in blocks.
+    """
+
+    problem: BlockProblem
+
+    def starting_at(self, draws: xr.Dataset) -> BlockProgram:
+        """Start as always: chains begin near the posterior anyway."""
+        return self
+
+    def _run(
+        self, store: Store, seed: int, checkpoint: Checkpoint | None, judge: Judge | None
+    ) -> RawDraws:
+        with self._pool() as pool:
+            run, drawn = self._advanced(store, seed, checkpoint, judge, pool)
+            chains = [run.chains[index] for index in sorted(run.chains)]
+            return replace(drawn, users=self._summary(chains))
+
+    def _pool(self) -> BlockPool:
+        affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+        available = len(affinity(0)) if affinity else os.cpu_count() or 1
+        return BlockThreads(self.problem, self.engine.cores or available)
+
+    def _chain(self, index: int, rng: np.random.Generator, store: Store, pool: Any) -> Chain:
+        engine = self.engine
+        return BlockChain(self.problem, engine.warmup, engine.thin, rng, store, pool, index)
+
+    def _side_by_side(self, make: Any, checkpoint: Checkpoint | None) -> LengtheningRun:
+        # All chains at once, whatever the number of cores: their blocks share the cores.
+        chains = self.engine.chains
+        return LengtheningRun(self.engine, make, checkpoint, self.max_minutes, workers=chains)
+
+    def _draws(self, store: Store, kept: list[int], complete: bool) -> RawDraws:
+        drawn = super()._draws(store, kept, complete)
+        return replace(drawn, kept_users=np.array(self.problem.kept, dtype=np.int64))
+
+    def _summary(self, chains: list[Chain]) -> RawSummary:
+        """Mean and sd of users' weights over all draws of all chains."""
+        found = [chain.summary() for chain in chains if isinstance(chain, BlockChain)]
+        means, sds = [], []
+        total = sum(chain[0][0] for chain in found)
+        for parts in zip(*found, strict=True):
+            mean = sum(count * mean for count, mean, _ in parts) / max(total, 1)
+            squares = sum(squares + count * (own - mean) ** 2 for count, own, squares in parts)
+            means.append(mean)
+            sds.append(np.sqrt(squares / max(total - 1, 1)))
+        return RawSummary(np.concatenate(means), np.concatenate(sds), total)

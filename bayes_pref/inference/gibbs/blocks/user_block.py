@@ -1,0 +1,161 @@
+"""One block of users as one chain has it: their zeta, expansions and sums of their weights.
+
+Every operation is a function of the block's state, of what it is given, and of random numbers that
+belong to the chain, the block and the sweep (Philox: Salmon et al. 2011, SC '11). Who runs it, and
+when, makes no difference.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart
+from bayes_pref.inference.gibbs.partial_density import MeanExpansion
+from bayes_pref.inference.gibbs.population_coordinates import UserSums
+from bayes_pref.types import FloatArray, IntArray
+
+_LEAPS = 2
+_EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
+_START, _MOVE = 0, 1  # streams of random numbers
+
+
+class Moved(NamedTuple):
+    """What a move of users found: sums before and after it, and the sum of acceptances."""
+
+    before: UserSums
+    accepted: float
+    after: UserSums
+
+
+class UserBlock:
+    """Users of one block, in one chain.
+
+    Parameters
+    ----------
+    part
+        Their data.
+    key
+        (2,) of the chain's random numbers.
+    """
+
+    def __init__(self, part: BlockPart, key: IntArray) -> None:
+        self.part = part
+        self.key = key
+        self.density = part.density()
+        self.zeta = np.zeros_like(self.density.linear)
+        self.before = np.zeros_like(self.zeta)  # zeta before the last move
+        self.expansions: MeanExpansion | None = None
+        self.count = 0
+        self.mean = np.zeros((self.density.n_users, self.density.d))
+        self.squares = np.zeros_like(self.mean)
+
+    def begin(self, theta: FloatArray) -> None:
+        """Start at theta: expand users' likelihoods near their modes, and draw zeta."""
+        density, nothing = self.density, np.zeros_like(self.zeta)
+        v = nothing
+        for _ in range(_EXPANSIONS):
+            density.expand(theta, density.weights(theta, v))
+            v = density.deviations(theta, nothing)[0]
+        self.zeta[...] = self._rng(_START, 0).standard_normal(self.zeta.shape)
+        self.expansions = MeanExpansion.like(density)
+
+    def move(self, theta: FloatArray, angle: float, sweep: int, again: bool) -> Moved:
+        """Find the density of theta at zeta, then move zeta given theta.
+
+        Parameters
+        ----------
+        again
+            Whether to undo the last move first: the theta that it was given was refused.
+        """
+        density, v = self.density, np.empty_like(self.zeta)
+        if not again:
+            self.before[...] = self.zeta
+        self.zeta[...] = self.before
+        here = density.at(theta)
+        before = density.sums(here, self.zeta, v)
+        rng = self._rng(_MOVE, sweep)
+        accepted = density.move_users(theta, self.zeta, v, angle, _LEAPS, rng)
+        return Moved(before, accepted * density.n_users, density.sums(here, self.zeta, v))
+
+    def sums_at(self, thetas: FloatArray) -> list[UserSums]:
+        """Sums at several thetas (n, m), given zeta."""
+        v = np.empty_like(self.zeta)
+        return [self.density.sums(self.density.at(theta), self.zeta, v) for theta in thetas]
+
+    def look(self, theta: FloatArray) -> None:
+        """Take the expansion at the present state into its mean."""
+        assert self.expansions is not None  # or warm-up is over
+        v = self.density.deviations(theta, self.zeta)[0]
+        self.density.add_expansion(self.expansions, theta, v)
+
+    def renew(self, theta: FloatArray) -> None:
+        """Expand by the mean over states; users keep their weights."""
+        assert self.expansions is not None  # or warm-up is over
+        v = self.density.deviations(theta, self.zeta)[0]
+        self.density.expand_by(self.expansions)
+        self.zeta[...] = self.density.standardised(theta, v)
+
+    def end_warmup(self) -> None:
+        """Forget the mean expansion: it is not renewed again."""
+        self.expansions = None
+
+    def keep(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Take users' weights into their summary.
+
+        Returns
+        -------
+        (d,) sum of weights by the users' shares, and (k, d) weights of those who are kept whole
+        """
+        weights = self.weights(theta)
+        self.count += 1
+        away = weights - self.mean
+        self.mean += away / self.count
+        self.squares += away * (weights - self.mean)
+        return self.part.shares @ weights, weights[self.part.kept]
+
+    def weights(self, theta: FloatArray) -> FloatArray:
+        """(n_users, d) weights per raw unit."""
+        v = self.density.deviations(theta, self.zeta)[0]
+        return self.part.units.raw(self.density.weights(theta, v))
+
+    def restart(self) -> None:
+        """Forget the summary."""
+        self.count = 0
+        self.mean[...] = 0.0
+        self.squares[...] = 0.0
+
+    def summary(self) -> tuple[int, FloatArray, FloatArray]:
+        """Return how many draws were taken in, their mean, and the sum of squares around it."""
+        return self.count, self.mean, self.squares
+
+    def state(self) -> dict[str, Any]:
+        """Return all that later operations depend on."""
+        density, means = self.density, self.expansions
+        return {
+            "zeta": self.zeta,
+            "information": density.information,
+            "linear": density.linear,
+            "count": np.array(self.count),
+            "mean": self.mean,
+            "squares": self.squares,
+            **({} if means is None else means.arrays()),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.zeta[...] = state["zeta"]
+        self.density.information[...] = state["information"]
+        self.density.linear[...] = state["linear"]
+        self.count = int(state["count"])
+        self.mean[...], self.squares[...] = state["mean"], state["squares"]
+        self.expansions = None
+        if "mean_count" in state:
+            self.expansions = MeanExpansion.like(self.density)
+            for name, array in self.expansions.arrays().items():
+                array[...] = state[name]
+
+    def _rng(self, stream: int, sweep: int) -> np.random.Generator:
+        counter = np.array([0, stream, self.part.number, sweep], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(counter=counter, key=self.key))

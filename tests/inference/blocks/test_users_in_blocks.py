@@ -1,0 +1,194 @@
+"""Users in blocks: the same draws whoever works on them, and the posterior of other samplers."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_pref as bp
+from bayes_pref.inference.gibbs.blocks import block_problem
+from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
+
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
+KEPT = ["u003", "u040"]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks of few users."""
+    monkeypatch.setattr(block_problem, "_SMALLEST", 16)
+
+
+def engine(**settings: Any) -> bp.Gibbs:
+    few = {"warmup": 40, "draws": 60, "chains": 2, "progress": False, "keep_users": KEPT}
+    return bp.Gibbs(users="summary", **(few | settings))
+
+
+@pytest.fixture(scope="module")
+def world() -> bp.World:
+    return bp.simulate(users=60, comparisons=12, features=3, contexts=0, seed=4)
+
+
+def same(one: bp.Posterior, other: bp.Posterior) -> bool:
+    assert one.users is not None
+    assert other.users is not None
+    return (
+        one.draws.equals(other.draws)
+        and one.users.mean.equals(other.users.mean)
+        and one.users.sd.equals(other.users.sd)
+        and one.users.kept.equals(other.users.kept)
+        and one.users.average.equals(other.users.average)
+    )
+
+
+def test_draws_do_not_depend_on_the_number_of_threads(world: bp.World) -> None:
+    found = [
+        bp.fit(bp.HierarchicalReward(), world.comparisons, engine(cores=cores), seed=2)
+        for cores in (1, 2, 3)
+    ]
+    assert same(found[0], found[1])
+    assert same(found[0], found[2])
+    other = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(), seed=3)
+    assert not same(found[0], other)
+
+
+def test_blocks_depend_on_the_number_of_users_alone_and_are_whole_batches() -> None:
+    for users in (1, 7, 8, 9, 513, 20_000, 262_144, 1_000_000):
+        starts = block_starts(users)
+        assert starts[0] == 0
+        assert starts[-1] == users
+        sizes = np.diff(starts)
+        assert (sizes > 0).all()
+        assert (sizes[:-1] % 8 == 0).all()
+        assert sizes.max() <= 8192
+
+
+def test_a_run_that_was_stopped_resumes_with_the_same_draws(
+    world: bp.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(), seed=2)
+    from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
+    from bayes_pref.inference.runtime.checkpoint import Checkpoint
+
+    monkeypatch.setattr(Checkpoint, "due", lambda *_: True)
+    advance = BlockChain.advance
+    for stop in (5, 30, 57, 90):
+
+        def stopped(self: BlockChain, stop: int = stop) -> int:
+            if self.done == stop:
+                raise KeyboardInterrupt
+            return advance(self)
+
+        monkeypatch.setattr(BlockChain, "advance", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            bp.fit(
+                bp.HierarchicalReward(),
+                world.comparisons,
+                engine(checkpoint=tmp_path / "c"),
+                seed=2,
+            )
+    monkeypatch.setattr(BlockChain, "advance", advance)
+    again = bp.fit(
+        bp.HierarchicalReward(), world.comparisons, engine(checkpoint=tmp_path / "c"), seed=2
+    )
+    assert same(whole, again)
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_summary_is_that_of_all_draws(world: bp.World) -> None:
+    everybody = list(world.comparisons.users)
+    found = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(keep_users=everybody), seed=2)
+    assert found.users is not None
+    kept = found.users.kept
+    assert found.users.count == kept.sizes["chain"] * kept.sizes["draw"]
+    np.testing.assert_allclose(found.users.mean, kept.mean(("chain", "draw")), atol=1e-12)
+    np.testing.assert_allclose(found.users.sd, kept.std(("chain", "draw"), ddof=1), rtol=1e-10)
+    np.testing.assert_allclose(found.users.average, kept.mean("user"), atol=1e-12)
+
+
+def test_what_the_posterior_answers_and_what_it_refuses(world: bp.World, tmp_path: Path) -> None:
+    found = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(), seed=2)
+    users = world.comparisons.users
+    every = found.weights()
+    assert len(every) == 60 * 3
+    assert found.users is not None
+    np.testing.assert_allclose(every["mean"], found.users.mean.to_numpy().ravel())
+    np.testing.assert_allclose(every["upper"] - every["mean"], 1.6448536 * every["sd"])
+    item = pd.DataFrame({name: [1.0] for name in world.comparisons.feature_names})
+    assert len(found.reward(item, KEPT)) == 2
+    assert len(found.preference(item, users="population")) == 1
+    average = found.reward(item, "average")["mean"].item()
+    assert average == pytest.approx(float(found.users.mean.mean("user").sum()))
+    other = [str(users[0])]
+    for ask in (
+        lambda: found.reward(item, other),
+        lambda: found.preference(item, users=other),
+        lambda: found.preference(item, users="average"),
+        lambda: found.preference(world.comparisons.to_frame()),
+        lambda: found.weights_draws(),
+        lambda: bp.diagnose(found),
+    ):
+        with pytest.raises(bp.DataError, match="draw_users"):
+            ask()
+    found.save(tmp_path / "p.nc")
+    again = bp.Posterior.load(tmp_path / "p.nc")
+    assert same(found, again)
+    assert again.weights().equals(every)
+
+
+def test_chosen_users_are_drawn_whole_after_the_fit(world: bp.World) -> None:
+    found = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(draws=400), seed=2)
+    some = bp.draw_users(found, ["u003", "u040", "u007"])
+    assert found.users is not None
+    assert some.draws["weights"].sizes == {"chain": 2, "draw": 400, "user": 3, "feature": 3}
+    labels = list(some.draws["user"].to_numpy())
+    drawn = some.draws["weights"]
+    sd = found.users.sd.sel(user=labels)
+    away = (drawn.mean(("chain", "draw")) - found.users.mean.sel(user=labels)) / sd
+    # Two means of at least some 200 effective draws each: 4 standard errors of their difference.
+    assert float(np.abs(away).max()) < 4 * np.sqrt(2 / 200)
+    np.testing.assert_allclose(drawn.std(("chain", "draw")), sd, rtol=4 / np.sqrt(200))
+
+
+@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.slow
+@pytest.mark.long
+def test_agrees_with_draws_of_everybody(link: str) -> None:
+    made = bp.simulate(users=80, comparisons=12, features=3, contexts=0, seed=9, ties=0.0)
+    model = bp.HierarchicalReward(link=link)
+    whole = bp.fit(model, made.comparisons, bp.Gibbs(draws=2000, progress=False), seed=1)
+    found = bp.fit(
+        model, made.comparisons, engine(draws=2000, warmup=300, chains=4, keep_users=()), seed=1
+    )
+    assert found.users is not None
+    for name in ("mu", "tau"):
+        _agree(whole.draws[name], found.draws[name].mean(("chain", "draw")))
+    _agree(whole.draws["weights"], found.users.mean)
+    ratio = whole.draws["weights"].std(("chain", "draw")) / found.users.sd
+    # 240 ratios of sds, of some 2,000 effective draws each: 5 standard errors.
+    assert float(np.abs(np.log(ratio)).max()) < 5 * np.sqrt(2 / (2 * 2000))
+
+
+def _agree(draws: Any, mean: Any) -> None:
+    sd = draws.std(("chain", "draw"))
+    away = (draws.mean(("chain", "draw")) - mean) / sd
+    # Means of 1,000 effective draws or more on each side: 5 standard errors, of 246 parameters.
+    assert float(np.abs(away).max()) < 5 * np.sqrt(2 / 1000)
+
+
+def test_unsuited_models_are_refused_by_name(world: bp.World) -> None:
+    for model in (bp.MixtureReward(components=2), bp.LowRankReward(rank=1)):
+        with pytest.raises(bp.ModelError, match="users='summary' is for Gaussian users"):
+            bp.fit(model, world.comparisons, engine(keep_users=()))
+    with pytest.raises(bp.DataError, match="keep_users"):
+        bp.fit(bp.HierarchicalReward(), world.comparisons, engine(keep_users=["nobody"]))
+    with pytest.raises(bp.ModelError, match="keep_users"):
+        bp.Gibbs(keep_users=["a"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bp.Gibbs(users="summary")
