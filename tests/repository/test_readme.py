@@ -90,7 +90,11 @@ def test_every_snippet_and_command_prints_what_is_shown(
 
 
 PAGES = ["choice_tasks", "average_effects", "sensitivity", "new_users", "predicting", "asking"]
-PAGES += ["start", "robust_estimates"]  # the first page shows the first screen of the README
+PAGES += [
+    "scale",
+    "start",
+    "robust_estimates",
+]  # the first page shows the first screen of the README
 HOW_TO = [f"how_to/{path.stem}" for path in sorted((ROOT / "docs" / "how_to").glob("*.md"))]
 
 

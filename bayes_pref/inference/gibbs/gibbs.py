@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from bayes_pref.data.table import find
 from bayes_pref.errors import ModelError, Unsupported
 from bayes_pref.inference.engine import Program
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
-from bayes_pref.inference.gibbs.blocks.block_program import BlockProgram
+from bayes_pref.inference.gibbs.blocks.block_program import BlockProgram, check_client
 from bayes_pref.inference.gibbs.gibbs_program import GibbsProgram
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
@@ -68,6 +68,10 @@ class Gibbs(MCMC):
         then worked on in blocks by all `cores`, and the draws do not depend on their number.
     keep_users
         Labels of users whose draws are kept whole beside a summary.
+    client
+        A `distributed.Client` of a Dask cluster, whose workers then hold the blocks of users of a
+        summary and do the work, with the draws of one machine; one that dies is replaced. None:
+        this machine.
     checkpoint
         Folder in which a long run saves its state; the same call resumes from there after the
         process was killed or interrupted, and gives the same draws bit for bit. Deleted once the
@@ -109,6 +113,7 @@ class Gibbs(MCMC):
     max_minutes: float = 15.0
     users: Literal["draws", "summary"] = "draws"
     keep_users: Sequence[Hashable] = ()
+    client: Any = None
     checkpoint: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
@@ -122,6 +127,8 @@ class Gibbs(MCMC):
                 f"keep_users={shown(self.keep_users)}: expected a list of labels, beside "
                 "users='summary'; otherwise all users' draws are kept"
             )
+        if self.client is not None:
+            check_client(self.client, self.users)
         kept, least = self.chains * self.draws, int(2 * ESS)
         if self.until and kept < least:
             raise ModelError(
@@ -132,10 +139,13 @@ class Gibbs(MCMC):
 
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""
-        apart = {"checkpoint", "keep_users"}
+        plain = replace(self, client=None)  # which cannot be copied
+        apart = {"checkpoint", "keep_users", "client"}
         apart |= {"max_minutes", "until"} if self.until is None else set()
         apart |= {"users"} if self.users == "draws" else set()
-        return {key: value for key, value in super().settings().items() if key not in apart}
+        return {
+            key: value for key, value in super(Gibbs, plain).settings().items() if key not in apart
+        }
 
     def prepare(self, model: RewardModel, comparisons: Comparisons) -> Program:
         """Read a model and its data; see `Engine.prepare`."""
@@ -177,4 +187,6 @@ class Gibbs(MCMC):
         kept = find(list(self.keep_users), comparisons.users, "keep_users")
         problem = BlockProblem.read_in_blocks(spec, comparisons, form, np.unique(kept))
         limit = self.max_minutes if self.until else None
-        return BlockProgram(self, general, problem, self.checkpoint, max_minutes=limit)
+        return BlockProgram(
+            self, general, problem, self.checkpoint, max_minutes=limit, client=self.client
+        )

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_pref.errors import ModelError
 from bayes_pref.inference.engine import Judge
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
 from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool, BlockThreads
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
+from bayes_pref.inference.gibbs.blocks.block_workers import BlockWorkers
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.gibbs_program import GibbsProgram
 from bayes_pref.inference.gibbs.kernels.store import Store
@@ -21,17 +23,41 @@ from bayes_pref.inference.raw_draws import RawDraws, RawSummary
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
 
+def check_client(client: Any, users: str) -> None:
+    """Refuse what is no Dask client, or cannot be used.
+
+    Raises
+    ------
+    ModelError
+        If it is not, or users' draws are to be kept.
+    """
+    if users != "summary":
+        raise ModelError("client: workers hold blocks of users; give users='summary', too")
+    try:
+        from distributed import Client
+    except ImportError as err:
+        raise ModelError("client: distributed is missing; pip install bayes-pref[scale]") from err
+    if not isinstance(client, Client):
+        raise ModelError(
+            f"client: got {type(client).__name__} but expected a distributed.Client, like "
+            "distributed.LocalCluster(n_workers=2).get_client()"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class BlockProgram(GibbsProgram):
-    """Gaussian users in blocks, on the threads of this machine.
+    """Gaussian users in blocks, on the threads of this machine or the workers of a Dask cluster.
 
     Attributes
     ----------
     problem
         The data in blocks.
+    client
+        A `distributed.Client`; None: this machine.
     """
 
     problem: BlockProblem
+    client: Any = None
 
     def starting_at(self, draws: xr.Dataset) -> BlockProgram:
         """Start as always: chains begin near the posterior anyway."""
@@ -46,6 +72,8 @@ class BlockProgram(GibbsProgram):
             return replace(drawn, users=self._summary(chains))
 
     def _pool(self) -> BlockPool:
+        if self.client is not None:
+            return BlockWorkers(self.problem, self.client)
         affinity = getattr(os, "sched_getaffinity", None)  # not on every system
         available = len(affinity(0)) if affinity else os.cpu_count() or 1
         return BlockThreads(self.problem, self.engine.cores or available)
