@@ -171,7 +171,8 @@ def test_what_is_not_one_table_is_refused_with_its_line(
         ("votes.csv.gz", TEXT.encode(), "is not a whole gzip file"),
         ("votes.csv.gz", gzip.compress(TEXT.encode(), mtime=0)[:-12], "is not a whole gzip file"),
         ("votes.parquet", TEXT.encode(), "is not a whole Parquet file"),
-        ("votes.xlsx", b"PK", "its name tells no known format"),
+        ("votes.xlsx", b"PK", "is not a whole Excel workbook"),
+        ("votes.ods", b"PK", "its name tells no known format"),
         ("votes", b"", "its name tells no known format"),
     ],
 )
