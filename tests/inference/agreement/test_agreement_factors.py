@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from agreement import WRONG, check_pair, check_wrong, pairs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # a minute; the same sweeps are tried on the prior every time
 
 
 @pytest.mark.parametrize(("name", "one", "other"), pairs("factors"))

@@ -138,7 +138,13 @@ def test_non_centring_removes_the_funnel_and_can_be_switched_off() -> None:
     assert difference == pytest.approx(8 * z[1])
 
 
-@pytest.mark.parametrize("name", ["pooled", "diagonal", "full", "full, exposure, both signs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("pooled", "diagonal", "full"),
+        pytest.param("full, exposure, both signs", marks=pytest.mark.long),
+    ],
+)
 def test_the_compiled_gradient_is_autograds(name: str) -> None:
     flat = flatten((MODELS | SIGNED)[name], (small_comparisons(),))
     check_gradient(compile_gradient(flat), flat, np.random.default_rng(0))
