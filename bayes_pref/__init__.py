@@ -59,12 +59,12 @@ if TYPE_CHECKING:
     from bayes_pref.inference.fit import fit as fit
     from bayes_pref.inference.gibbs.gibbs import Gibbs as Gibbs
     from bayes_pref.inference.mcmc import MCMC as MCMC
-    from bayes_pref.inference.new_users import add_users as add_users
     from bayes_pref.inference.nuts.nuts import NUTS as NUTS
-    from bayes_pref.inference.pyro_posterior import PyroPosterior as PyroPosterior
+    from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior as PyroPosterior
     from bayes_pref.inference.raw_draws import RawDraws as RawDraws
-    from bayes_pref.inference.runtime.drawn_users import draw_users as draw_users
     from bayes_pref.inference.svi.svi import SVI as SVI
+    from bayes_pref.inference.users.drawn_users import draw_users as draw_users
+    from bayes_pref.inference.users.new_users import add_users as add_users
     from bayes_pref.models import ChoiceModel as ChoiceModel
     from bayes_pref.models import ContextModel as ContextModel
     from bayes_pref.models import HierarchicalReward as HierarchicalReward
@@ -126,10 +126,10 @@ _MODULES = {
     "inference.fit": ("fit",),
     "inference.gibbs.gibbs": ("Gibbs",),
     "inference.mcmc": ("MCMC",),
-    "inference.runtime.drawn_users": ("draw_users",),
-    "inference.new_users": ("add_users",),
+    "inference.users.drawn_users": ("draw_users",),
+    "inference.users.new_users": ("add_users",),
     "inference.nuts.nuts": ("NUTS",),
-    "inference.pyro_posterior": ("PyroPosterior",),
+    "inference.pyro_tools.pyro_posterior": ("PyroPosterior",),
     "inference.raw_draws": ("RawDraws",),
     "inference.svi.svi": ("SVI",),
     "models": (

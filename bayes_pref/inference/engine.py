@@ -13,7 +13,7 @@ from bayes_pref import settings
 from bayes_pref.convergence.checks import Worst
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError, Unsupported
-from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.models.base import RewardModel
 

@@ -13,9 +13,9 @@ from bayes_pref.errors import ModelError
 from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
+from bayes_pref.inference.labelled_draws import labelled, summarised
 from bayes_pref.inference.nuts.nuts import NUTS
-from bayes_pref.inference.pyro_posterior import PyroPosterior
-from bayes_pref.inference.runtime.labelled_draws import labelled, summarised
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
 from bayes_pref.models.base import RewardModel

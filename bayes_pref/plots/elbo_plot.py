@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.plots.style import CHOSEN, POPULATION, name_axes, one_axes
 from bayes_pref.posterior import Posterior
 

@@ -24,7 +24,7 @@ from made_posteriors import (
 from scipy.special import expit
 
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import Finding, Posterior, arviz_bridge, estimates, predictions
 from bayes_pref.posterior.queries import user_positions

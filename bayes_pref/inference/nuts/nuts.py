@@ -21,7 +21,7 @@ from bayes_pref.inference.nuts.density import FlatDensity, flatten
 from bayes_pref.inference.nuts.nutpie_chain import ChainSettings
 from bayes_pref.inference.nuts.nutpie_program import NutpieProgram
 from bayes_pref.inference.nuts.pyro_reference import PyroProgram
-from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior, build_pyro_posterior
 from bayes_pref.inference.runtime.interrupts import interruptible
 from bayes_pref.models.base import RewardModel
 from bayes_pref.seeding import standard_numpy

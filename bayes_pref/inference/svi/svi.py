@@ -22,7 +22,7 @@ from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError, Unsupported
 from bayes_pref.inference.engine import Engine, Program
-from bayes_pref.inference.pyro_posterior import PyroPosterior, build_pyro_posterior
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior, build_pyro_posterior
 from bayes_pref.inference.pyro_tools.trace import (
     as_double,
     dims_of,

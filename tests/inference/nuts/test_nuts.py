@@ -24,7 +24,7 @@ from bayes_pref.inference.nuts import nutpie_program
 from bayes_pref.inference.nuts.density import flatten
 from bayes_pref.inference.nuts.gradient import check_gradient, compile_gradient
 from bayes_pref.inference.nuts.sites import site_draws
-from bayes_pref.inference.pyro_posterior import PyroPosterior
+from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.inference.runtime import processes as forked
 
 

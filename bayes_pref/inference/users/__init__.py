@@ -1,0 +1,1 @@
+"""Users beside a fit: those whom it has never met, and draws of some whom it has summarised."""
