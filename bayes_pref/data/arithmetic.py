@@ -35,6 +35,7 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "I": np.asarray,
 }
 _MODULES = ("np", "numpy")
+_SHOWN = 80  # characters of an expression in a message
 
 
 def parsed(expression: str) -> ast.expr:
@@ -47,7 +48,7 @@ def parsed(expression: str) -> ast.expr:
     """
     try:
         return ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError) as err:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as err:
         raise _refused(expression) from err
 
 
@@ -80,7 +81,13 @@ def variables_of(expression: str) -> tuple[str, ...]:
     column in the table first
     """
     found: dict[str, None] = {}
-    _walked(parsed(expression), expression, lambda name: found.setdefault(name, None) or 1.0)
+    try:
+        with np.errstate(all="ignore"):  # of the number that stands for every column
+            _walked(
+                parsed(expression), expression, lambda name: found.setdefault(name, None) or 1.0
+            )
+    except RecursionError as err:  # of a file that somebody nested a thousand deep
+        raise _refused(expression) from err
     return tuple(found)
 
 
@@ -128,6 +135,10 @@ def _walked(node: ast.expr, whole: str, column: Callable[[str], Any]) -> Any:
 def _refused(expression: str) -> DataError:
     known = listed(_FUNCTIONS, limit=20)
     return DataError(
-        f"formula: {expression!r} cannot be used",
+        f"formula: {_beginning(expression)!r} cannot be used",
         f"write columns, numbers, + - * / ** and {known}, or make the column in the table first",
     )
+
+
+def _beginning(expression: str) -> str:
+    return expression if len(expression) <= _SHOWN else f"{expression[:_SHOWN]}..."

@@ -59,8 +59,13 @@ class MCMC(Engine):
         return self.warmup + self.thin * self.draws
 
     @property
-    def workers(self) -> int:
-        """Number of chains that run at once."""
+    def threads(self) -> int:
+        """Number of cores to use: `cores`, or as many as this process may."""
         affinity = getattr(os, "sched_getaffinity", None)  # not on every system
         available = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return max(1, min(self.cores or available, self.chains))
+        return self.cores or available
+
+    @property
+    def workers(self) -> int:
+        """Number of chains that run at once."""
+        return min(self.threads, self.chains)

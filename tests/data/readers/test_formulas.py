@@ -15,6 +15,7 @@ from made_posteriors import made_posterior
 from scipy.linalg import subspace_angles
 
 import bayes_pref as bp
+from bayes_pref.data.arithmetic import variables_of
 from bayes_pref.data.formula import Formula
 
 NAMES = ("price", "brand", "quality")
@@ -190,3 +191,16 @@ def test_a_formula_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "formulaic", None)
     with pytest.raises(bp.DataError, match=r"pip install 'bayes-pref\[formula\]'"):
         read("~ price")
+
+
+@pytest.mark.parametrize(
+    "deep", ["-" * 2000 + "x", "-" * 100_000 + "x", "log(" * 600 + "x" + ")" * 600]
+)
+def test_an_expression_nested_without_end_is_refused_in_a_short_sentence(deep: str) -> None:
+    with pytest.raises(bp.DataError, match="cannot be used") as refused:
+        variables_of(deep)
+    assert len(str(refused.value)) < 300
+
+
+def test_finding_columns_of_an_expression_warns_of_no_arithmetic() -> None:
+    assert variables_of("log(price) ** -1 + log(log(size))") == ("price", "size")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,9 +73,7 @@ class BlockProgram(GibbsProgram):
     def _pool(self) -> BlockPool:
         if self.client is not None:
             return BlockWorkers(self.problem, self.client)
-        affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-        available = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return BlockThreads(self.problem, self.engine.cores or available)
+        return BlockThreads(self.problem, self.engine.threads)
 
     def _chain(self, index: int, rng: np.random.Generator, store: Store, pool: Any) -> Chain:
         engine = self.engine
