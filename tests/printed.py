@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 
+from bayes_pref.diagnostics.verdicts import VERDICTS
+
 # Two runs of 1,500 effective draws put the ends of a 90 % interval within
 # 4 * sqrt(2 * 0.05 * 0.95 / 1500) / 0.103 = 0.31 posterior sds of each other; documents quote sds
 # of at most 0.8. Three decimals are quoted of averages over hundreds of choices only.
 TOLERANCE = {1: 0.25, 2: 0.25, 3: 0.02}
 POINTS = 3.0  # shares of hundreds of weights or choices, in per cent
 
+# A count of verdicts counts posterior probabilities on one side of a threshold. Of 1,500 draws one
+# near 0.95 has a standard error of 0.006, so that of hundreds of comparisons some cross it.
+FEW, SHARE = 3, 0.03
+
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)(?:\s?%|\ss\b)?")
+_COUNT = re.compile(rf"({'|'.join(VERDICTS)})\s+(\d[\d,]*)")
 _PART = re.compile(rf"({_NUMBER.pattern})|(\.\.\.)|(\s+)")
 
 
@@ -54,8 +61,19 @@ def same(quoted: str, printed: str) -> bool:
         pattern += f"({_NUMBER.pattern})" if number else r".*?" if dots else r"\s+"
         numbers += [number] if number else []
         end = part.end()
+    if _counts(quoted, printed):
+        return True
     found = re.fullmatch(pattern + re.escape(quoted[end:]), printed)
     return found is not None and all(map(close, numbers, found.groups()))
+
+
+def _counts(quoted: str, printed: str) -> bool:
+    """Whether two lines give about as many comparisons the same verdict."""
+    one, other = (_COUNT.fullmatch(line) for line in (quoted, printed))
+    if one is None or other is None or one[1] != other[1]:
+        return False
+    numbers = int(one[2].replace(",", "")), int(other[2].replace(",", ""))
+    return abs(numbers[0] - numbers[1]) <= max(FEW, SHARE * numbers[0])
 
 
 def close(quoted: str, printed: str) -> bool:
