@@ -34,7 +34,8 @@ SOURCES = read_sources()
 NOTEBOOK = """
 import sys, types
 sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
-sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: None)
+shell = types.SimpleNamespace(config={"IPKernelApp": {}})  # which older bars look at
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: shell)
 sys.modules["ipywidgets"] = None
 """
 

@@ -188,6 +188,7 @@ def test_the_top_level_folder_is_a_link_into_the_package(name: str) -> None:
 
 
 def test_ruff_reads_the_package_and_not_the_links() -> None:
+    pytest.importorskip("ruff")  # there is none where only the oldest versions are tried
     command = [sys.executable, "-m", "ruff", "check", "--show-files", ".", "models", "inference"]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     read = {Path(line).relative_to(ROOT) for line in output.splitlines()}

@@ -81,6 +81,17 @@ def percent(share: FloatArray) -> Texts:
     return np.where((share < 0.005) & (share > 0.0), "under 1 %", text).astype(object)
 
 
+def of_draws(probability: FloatArray) -> Texts:
+    """Write probabilities that are shares of draws, (n,): none of these is certain.
+
+    Examples
+    --------
+    >>> of_draws(np.array([0.123, 1.0])).tolist()
+    ['12 %', 'over 99 %']
+    """
+    return percent(np.clip(probability, 1e-9, 1.0 - 1e-9))
+
+
 def decimals(values: FloatArray) -> Texts:
     """Write numbers with two decimals, (n,).
 

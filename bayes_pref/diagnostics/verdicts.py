@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayes_pref.diagnostics.evidence import Evidence, Texts, joined, percent
+from bayes_pref.diagnostics.evidence import Evidence, Texts, joined, of_draws, percent
 from bayes_pref.errors import ModelError
 from bayes_pref.types import Mask
 
@@ -175,7 +175,7 @@ def _prefers(evidence: Evidence) -> Texts:
         "This user prefers ",
         np.where(left > 0.5, words.this, words.others),
         " (probability ",
-        percent(np.maximum(left, 1.0 - left)),
+        of_draws(np.maximum(left, 1.0 - left)),
         "): ",
         evidence.estimate("mean", "lower", "upper"),
         f" log-odds for {words.this}.",
@@ -186,7 +186,7 @@ def _indifferent(evidence: Evidence) -> Texts:
     return joined(
         "This user is indifferent: the difference is within ",
         f"{evidence.thresholds.small_difference:g} log-odds with probability ",
-        percent(evidence["p_small"]),
+        of_draws(evidence["p_small"]),
         ".",
     )
 

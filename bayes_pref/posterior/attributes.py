@@ -126,10 +126,22 @@ class Attribute:
 
     def raw(self, values: FloatArray) -> list[float]:
         """Numbers in the caller's units, of features (n,)."""
-        if self.coding is not None:
-            values = values * self.coding.scale + self.coding.centre
-            values = np.exp(values) if self.coding.kind == "log" else values
-        return [float(f"{value:.12g}") for value in values]
+        return [float(f"{value:.12g}") for value in self._in_units(values)]
+
+    def labels_of(self, values: FloatArray) -> Any:
+        """(n,) levels, or numbers in the caller's units, of features (n, c)."""
+        if not self.levels:
+            return self._in_units(values[:, 0])
+        apart = values[:, None, :] - self.values_of(self.levels, "values")
+        levels = np.empty(len(self.levels), dtype=object)
+        levels[:] = self.levels
+        return levels[np.square(apart).sum(axis=2).argmin(axis=1)]
+
+    def _in_units(self, values: FloatArray) -> FloatArray:
+        if self.coding is None:
+            return values
+        values = values * self.coding.scale + self.coding.centre
+        return np.exp(values) if self.coding.kind == "log" else values
 
 
 def only_differences(name: str) -> DataError:
@@ -141,16 +153,25 @@ def only_differences(name: str) -> DataError:
 
 
 def attributes_of(comparisons: Comparisons) -> list[Attribute]:
-    """List the attributes of what is compared, items first, without the outside option."""
+    """List the attributes of what is compared, items first, without the outside option.
+
+    Products of attributes are no attributes.
+
+    Raises
+    ------
+    DataError
+        If a formula has a product of what does not stand alone in it, whose values are not known.
+    """
     features = comparisons.features
-    refuse_products(features)
+    refuse_hidden(features)
     codings = {coding.name: coding for coding in features.codings}
     found = []
     if features.items:
         found.append(Attribute(_ITEM, np.arange(len(features.items)), None, features.items))
+    products = set(features.products)
     for name in features.columns[len(features.items) :]:  # a loop over attributes
         coding = codings.get(name)
-        if coding is not None and not coding.has_range:
+        if name in products or (coding is not None and not coding.has_range):
             continue
         columns = (name,) if coding is None else coding.columns
         places = np.array([features.attributes.index(column) for column in columns])
@@ -158,20 +179,25 @@ def attributes_of(comparisons: Comparisons) -> list[Attribute]:
     return found
 
 
-def refuse_products(features: Features) -> None:
-    """Refuse attributes of which one cannot change alone, because a formula multiplies them.
+def refuse_hidden(features: Features) -> None:
+    """Refuse a formula with products of what does not stand alone in it.
 
     Raises
     ------
     DataError
-        If the features have products of attributes.
+        If there is such a product: from it alone nobody knows what it was made of.
     """
-    if features.products:
-        raise DataError(
-            f"by the formula {shown(features.products[0])} changes with other attributes, so that "
-            "none changes alone",
-            "compare whole items with posterior.preference(left, right) or market_shares(items)",
-        )
+    if features.formula is None:
+        return
+    for product in features.formula.products:
+        hidden = [name for name in product.variables if name not in features.columns]
+        if hidden:
+            raise DataError(
+                f"by the formula {shown(product.names[0])} changes with {hidden[0]!r}, which does "
+                "not stand alone in it, so that its values are not kept",
+                f"add + {hidden[0]} to the formula, or compare whole items with "
+                "posterior.preference(left, right) or market_shares(items)",
+            )
 
 
 def find_attribute(name: object, known: Sequence[Attribute], argument: str) -> Attribute:

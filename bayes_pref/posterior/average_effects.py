@@ -26,10 +26,11 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.errors import DataError, ModelError
-from bayes_pref.posterior.attributes import attributes_of, find_attribute, refuse_products
+from bayes_pref.posterior.attributes import attributes_of, find_attribute
 from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.posterior.polarisation import Polarisation
 from bayes_pref.posterior.predictions import marginal_effects
+from bayes_pref.posterior.products import require_no_products
 from bayes_pref.posterior.replaced_chances import TASKS, chances, thinned
 from bayes_pref.posterior.replacements import (
     Replacement,
@@ -113,6 +114,10 @@ class AverageEffects(Polarisation):
 
         Notes
         -----
+        Where a formula multiplies attributes, products follow: an alternative that is given another
+        value of an attribute has the products of that value with its other attributes. A product
+        has no effect of its own; how the effect of one attribute depends on another is `acie`.
+
         Averages over tasks are Monte Carlo, over some 6,000 tasks and at most 1,000 draws; the
         error of an effect is then about 0.001. Groups differ by as much as their users' own
         answers say; a model in which `by` is a covariate draws users of a group to the mean of that
@@ -171,7 +176,7 @@ class AverageEffects(Polarisation):
                         "give over='observed', say",
                     )
             weights, _ = self._weights(None)
-            refuse_products(self.comparisons.features)
+            require_no_products(self.comparisons.features, "over")
             effects = marginal_effects(weights, self.choice_distribution, self.comparisons)
             coords = self._sampled() | {"feature": list(self.comparisons.features.attributes)}
             shape = (weights.sizes["chain"], weights.sizes["draw"], -1)
@@ -262,10 +267,10 @@ class AverageEffects(Polarisation):
         """Estimate average component interaction effects of two attributes.
 
         How much larger the effect of a level of one attribute is beside a level of the other than
-        beside the baseline of the other (``cjoint::amce`` with a product of two attributes). Here
-        rewards are sums over attributes, so that an interaction on the scale of probabilities comes
-        from the curve between reward and choice alone, unless a product of both was read in as an
-        attribute, whose values stay as shown.
+        beside the baseline of the other (``cjoint::amce`` with a product of two attributes).
+        Without a product of both in a formula, rewards are sums over attributes, and an interaction
+        on the scale of probabilities comes from the curve between reward and choice alone. A
+        product that was read in as a column of its own stays as shown.
 
         Parameters
         ----------

@@ -19,12 +19,16 @@ from bayes_pref.data import Comparisons
 from bayes_pref.data.coding import Coding
 from bayes_pref.errors import DataError
 from bayes_pref.posterior.arviz_groups import ArvizGroups
-from bayes_pref.posterior.attributes import refuse_products
+from bayes_pref.posterior.attributes import Attribute, attributes_of
 from bayes_pref.posterior.estimates import describe, describer, estimate, user_blocks
+from bayes_pref.posterior.products import mean_features, products_of
 from bayes_pref.posterior.queries import AVERAGE, Users, is_average
+from bayes_pref.posterior.replacements import Replacement
+from bayes_pref.posterior.task_distribution import shown_tasks
 from bayes_pref.settings import interval as valid_interval
 from bayes_pref.types import FloatArray
 
+_STEPS = 9  # at which the reward of a number is computed that arithmetic may bend
 _UNITS = {"log": "unit of the logarithm", "standardise": "standard deviation", "outside": "chosen"}
 
 
@@ -70,15 +74,18 @@ def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
         raise DataError(
             "every item has a reward of its own here, and no attributes", "use posterior.reward()"
         )
-    refuse_products(features)
     context = comparisons.context.mean(axis=0)
     codings = {coding.name: coding for coding in features.codings}
+    known = {each.name: each for each in attributes_of(comparisons)}
     found = []
     if features.items:
         attributes = np.eye(len(features.items), len(features.attributes))
         matrix = features.expand(attributes, np.tile(context, (len(attributes), 1)))
         found.append(AttributeLevels("item", features.items, matrix, matrix))
+    products = set(features.products)
     for name in features.columns[len(features.items) :]:  # a loop over attributes
+        if name in products:
+            continue
         coding = codings.get(name)
         columns = (name,) if coding is None else coding.columns
         places = [features.attributes.index(column) for column in columns]
@@ -89,13 +96,39 @@ def attribute_levels(comparisons: Comparisons) -> list[AttributeLevels]:
             labels = [_UNITS[coding.kind]] if plain else list(coding.levels)
         attributes = np.zeros((len(basis), len(features.attributes)))
         attributes[:, places] = basis
+        multiplied = name in known and bool(products_of(features, known[name]))
+        if multiplied:
+            attributes = _on_average(comparisons, known[name], basis)
         matrix = features.expand(attributes, np.tile(context, (len(basis), 1)))
         ends = matrix
-        if plain:
+        if plain and multiplied:
+            ends = _over_the_range(comparisons, known[name], context)
+        elif plain:
             span = _span(comparisons, places[0], codings)
             ends = np.vstack([0.0 * matrix, span * matrix])
         found.append(AttributeLevels(name, labels, matrix, ends))
     return found
+
+
+def _on_average(comparisons: Comparisons, attribute: Attribute, basis: FloatArray) -> FloatArray:
+    """(L, k) attributes of levels, or of one unit more, with products averaged over those shown."""
+    if attribute.levels:
+        each = Replacement(attribute, attribute.levels, 0, basis)
+        return mean_features(comparisons, each)
+    half = np.array([[-0.5], [0.5]])
+    less, more = mean_features(comparisons, Replacement(attribute, (0, 1), 0, half, relative=True))
+    return np.asarray(more - less)[None]
+
+
+def _over_the_range(
+    comparisons: Comparisons, attribute: Attribute, context: FloatArray
+) -> FloatArray:
+    """(e, d) features of numbers from the smallest to the largest that were shown."""
+    tasks = shown_tasks(comparisons)
+    shown = tasks.profiles[~tasks.outside][:, attribute.places]
+    values = np.linspace(shown.min(axis=0), shown.max(axis=0), _STEPS)
+    made = mean_features(comparisons, Replacement(attribute, tuple(range(_STEPS)), 0, values))
+    return comparisons.features.expand(made, np.tile(context, (_STEPS, 1)))
 
 
 def _span(comparisons: Comparisons, column: int, codings: Mapping[str, Coding]) -> float:
@@ -131,12 +164,17 @@ class PartWorths(ArvizGroups):
         Returns
         -------
         frame: `user`, `attribute`, `level`, `mean`, `sd`, `lower`, `upper`, log-odds; of a number,
-            the level is its unit. Where attributes interact with contexts, at the contexts' mean
+            the level is its unit. Where attributes interact with contexts, at the contexts' mean.
+            Where a formula multiplies attributes, the products are part of the part-worths of each,
+            at their means over all that was shown; of a number, half a unit up against half a unit
+            down. Such part-worths of two attributes do not add up to the reward of an item:
+            `reward` and `market_shares` take the products as they are
 
         Raises
         ------
         DataError
-            If a user is unknown, or items have no attributes.
+            If a user is unknown, items have no attributes, or a formula multiplies an attribute
+            that does not stand alone in it.
 
         Examples
         --------
@@ -179,7 +217,9 @@ class PartWorths(ArvizGroups):
 
             The range of a number is that of its largest difference in the data, the outside
             option aside, which is no attribute either. Ranges are not below 0, so that an
-            attribute about which the data say little has a share, too.
+            attribute about which the data say little has a share, too. Of a number that a formula
+            multiplies, it is the range of its part-worths from the smallest value that was shown to
+            the largest, and of every such attribute with products at their means.
 
         Raises
         ------

@@ -13,6 +13,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.errors import ModelError
 from bayes_pref.posterior.attributes import attributes_of
 from bayes_pref.posterior.estimates import describe, user_blocks
+from bayes_pref.posterior.products import mean_features
 from bayes_pref.posterior.random_answers import RandomAnswers
 from bayes_pref.posterior.replacements import chosen_attributes, contrasts
 from bayes_pref.posterior.task_distribution import shown_tasks
@@ -38,7 +39,7 @@ def contrast_rows(
     Returns
     -------
     keys, rows: frame with `attribute`, `level`, `baseline`, and (n, d) differences of features, at
-        the mean of the contexts
+        the mean of the contexts, products of a formula at their means over what was shown
     """
     known, features = attributes_of(comparisons), comparisons.features
     chosen = chosen_attributes(attributes, known)
@@ -46,10 +47,9 @@ def contrast_rows(
     made = contrasts(chosen, known, tasks, baseline, values, replaced=False)
     keys, rows = [], []
     for each in made:  # a loop over attributes
+        of_values = mean_features(comparisons, each)
         for place in each.others:
-            row = np.zeros(len(features.attributes))
-            row[each.attribute.places] = each.features[place] - each.features[each.baseline]
-            rows.append(row)
+            rows.append(of_values[place] - of_values[each.baseline])
             keys.append((each.attribute.name, each.labels[place], each.base_label))
     context = np.tile(comparisons.context.mean(axis=0), (len(rows), 1))
     frame = pd.DataFrame(keys, columns=["attribute", "level", "baseline"], dtype=object)
@@ -88,7 +88,8 @@ class Polarisation(RandomAnswers):
         Returns
         -------
         frame: `attribute`, `level`, `baseline`, `measure`, `mean`, `sd`, `lower`, `upper`; where
-            attributes interact with contexts, at the contexts' mean
+            attributes interact with contexts, at the contexts' mean; where a formula multiplies
+            them, with the products at their means over all that was shown
 
         Raises
         ------

@@ -22,7 +22,9 @@ import xarray as xr
 from bayes_pref.data import Comparisons
 from bayes_pref.draws import evenly_spaced
 from bayes_pref.models.choice.choice_distribution import ChoiceDistribution
+from bayes_pref.posterior.attributes import attributes_of
 from bayes_pref.posterior.predictions import log_odds
+from bayes_pref.posterior.products import filled, places_of, require_values
 from bayes_pref.posterior.replacements import Replacement
 from bayes_pref.posterior.subgroups import Subgroup
 from bayes_pref.posterior.task_distribution import Tasks
@@ -77,9 +79,10 @@ def chances(
     count = int(np.clip(_VALUES // max(size, 1), _FEWEST, TASKS))
     user, share, dealt, focal = _dealt(group, tasks, count, rng)
     margin = _margins(weights, comparisons, dealt, user, focal)
+    require_values(comparisons.features, tasks)
     found = []
     for joint in replacements:  # a loop over attributes
-        shape, moved = _moved(joint, dealt.profiles[focal])
+        shape, moved = _moved(joint, dealt.profiles[focal], comparisons)
         width = moved.shape[1]
         context = dealt.context.repeat(width, axis=0)
         rows = comparisons.features.expand(moved.reshape(-1, moved.shape[2]), context)
@@ -137,7 +140,9 @@ def _margins(
     return margin
 
 
-def _moved(joint: Sequence[Replacement], shown: FloatArray) -> tuple[list[int], FloatArray]:
+def _moved(
+    joint: Sequence[Replacement], shown: FloatArray, comparisons: Comparisons
+) -> tuple[list[int], FloatArray]:
     """Lengths of the axes, and (t, values, k) changes of attributes from those shown (t, k)."""
     shape = [len(each.labels) for each in joint]
     grid = np.meshgrid(*(np.arange(length) for length in shape), indexing="ij")
@@ -148,4 +153,10 @@ def _moved(joint: Sequence[Replacement], shown: FloatArray) -> tuple[list[int], 
         if not each.relative:
             change = change - shown[:, None, columns]
         moved[:, :, columns] = change[:, place.ravel()]
+    features = comparisons.features
+    if features.products:
+        whole = filled(features, attributes_of(comparisons), shown[:, None] + moved)
+        assert features.formula is not None  # or there were no products
+        products = places_of(features, features.formula.products)
+        moved[:, :, products] = whole[:, :, products] - shown[:, None, products]
     return shape, moved

@@ -17,16 +17,16 @@ from scipy.stats import rankdata
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.messages import closest, shown
 from bayes_pref.models.population_from_spec import population_root
+from bayes_pref.posterior.best_profiles import BestProfiles
 from bayes_pref.posterior.estimates import describe
 from bayes_pref.posterior.queries import AVERAGE, Items, item_matrix
-from bayes_pref.posterior.trl_pairs import TrlPairs
 from bayes_pref.settings import interval as valid_interval
 
 _COLUMNS = ("rank", "rank_lower", "rank_upper", "mean", "sd", "lower", "upper", "p_best")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Standings(TrlPairs):
+class Standings(BestProfiles):
     """Base of `Posterior`: ranks of items, and correlations of users' weights."""
 
     def leaderboard(

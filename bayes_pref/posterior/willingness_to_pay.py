@@ -22,6 +22,7 @@ from bayes_pref.messages import shown
 from bayes_pref.posterior.attributes import attributes_of, find_attribute
 from bayes_pref.posterior.estimates import estimate, user_blocks
 from bayes_pref.posterior.part_worths import PartWorths, attribute_levels
+from bayes_pref.posterior.products import products_of
 from bayes_pref.posterior.queries import AVERAGE, Users
 from bayes_pref.settings import interval as valid_interval
 from bayes_pref.types import FloatArray
@@ -56,13 +57,14 @@ class WillingnessToPay(PartWorths):
             below 0
 
             Levels are stated against the baseline, which is None for a number. Where attributes
-            interact with contexts, at the contexts' mean. The outside option is left out.
+            interact with contexts, at the contexts' mean; where a formula multiplies them, with the
+            products at their means, as in `part_worths`. The outside option is left out.
 
         Raises
         ------
         DataError
-            If the price is no attribute, or none that is a number in its own units, there is no
-            other attribute, or a user is unknown.
+            If the price is no attribute, or none that is a number in its own units, a formula
+            multiplies it, there is no other attribute, or a user is unknown.
         ModelError
             If the weight of the price is not known to be negative for somebody who is asked for,
             with the probability of the upper end of the interval: 0.95 for 90 %.
@@ -155,6 +157,13 @@ def _exchanged(price: str, comparisons: Comparisons) -> tuple[pd.DataFrame, Floa
         raise DataError(
             f"price: {price!r} was read as its logarithm, of which a unit is no sum of money",
             "read it without transform=",
+        )
+    products = products_of(comparisons.features, paid)
+    if products:
+        raise DataError(
+            f"price: by the formula {shown(products[0].names[0])} changes with {price!r}, so that "
+            "a unit of money is not worth the same beside every offer",
+            "leave that product out of the formula, or compare offers with market_shares(items)",
         )
     scale = paid.coding.scale if paid.coding is not None else 1.0
     rows, parts = [], []

@@ -63,6 +63,7 @@ class HalfReward(bp.RewardModel):
 
 @pytest.fixture(scope="module")
 def posterior() -> bp.Posterior:
+    pytest.importorskip("nutpie")  # no old version of everything else goes with it
     engine = bp.NUTS(draws=300, warmup=300, chains=2, progress=False)
     with warnings.catch_warnings():  # short chains, whose results are judged here
         warnings.simplefilter("ignore", bp.ConvergenceWarning)

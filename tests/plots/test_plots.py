@@ -127,7 +127,8 @@ def test_a_panel_shows_every_users_weight_sorted(posterior: bp.Posterior, units:
         row = middle.loc[f"mu[{feature}]"] * unit
         np.testing.assert_allclose(line(ax, "population mean").get_ydata(), row["mean"])
         (band,) = [patch for patch in ax.patches if "80 %" in patch.get_label()]
-        low, high = band.get_y(), band.get_y() + band.get_height()
+        edge = band.get_path().get_extents(band.get_patch_transform())  # a polygon before 3.9
+        low, high = edge.y0, edge.y1
         np.testing.assert_allclose([low, high], row[["lower", "upper"]].tolist())
         assert ax.get_title() == feature
 

@@ -133,8 +133,8 @@ def test_an_interaction_counts_at_the_mean_of_its_context() -> None:
     posterior = made_posterior(world.comparisons)
     w, mean = weights(posterior), world.comparisons.context.mean()
     expected = w["size[L]"] + mean * w["size[L]:context_1"]
-    worths = posterior.part_worths(None).set_index(["attribute", "level"])["mean"]
-    assert worths["size", "L"].to_numpy() == pytest.approx(expected.mean(axis=1))
+    worths = posterior.part_worths(None).query("attribute == 'size' and level == 'L'")["mean"]
+    assert worths.to_numpy() == pytest.approx(expected.mean(axis=1))
 
 
 def test_items_without_attributes_have_neither() -> None:

@@ -13,7 +13,9 @@ from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding, coded_names, read_coded
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.features import Features
+from bayes_pref.data.formula import Formula
 from bayes_pref.data.plain_labels import REMEDY, odd_label, refuse_names
+from bayes_pref.data.readers.formula_terms import read_formula
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import shown, suggestion
@@ -66,6 +68,8 @@ class Catalogue:
         Whether every item has its own reward.
     n_beside
         How many features beside these belong to what is shown, and not to the item: 0 in `frame`.
+    formula
+        How the features are made of the caller's columns, where a formula says so.
 
     Examples
     --------
@@ -82,6 +86,7 @@ class Catalogue:
     codings: Mapping[str, Coding]
     indicators: bool
     n_beside: int = 0
+    formula: Formula | None = None
 
     @classmethod
     def of_labels(cls, labels: pd.Index[Any], options: CodingOptions | None = None) -> Catalogue:
@@ -93,14 +98,24 @@ class Catalogue:
         return cls(frame, tuple(names), {}, indicators=True)
 
     @classmethod
-    def read(cls, items: TableLike, options: CodingOptions) -> Catalogue:
+    def read(
+        cls, items: TableLike, options: CodingOptions, formula: str | Formula | None = None
+    ) -> Catalogue:
         """Read a table with one row an item."""
         frame = _attributes(items)
         names, table = tuple(frame.columns), Table(frame, "items")
-        codings = options.learn_all(table, names)
+        learnt = None
+        if formula is None:
+            codings = options.learn_all(table, names)
+        else:
+            options.require((), "the formula says how attributes are coded")
+            learnt = read_formula(formula, frame)
+            names, table = learnt.terms, learnt.applied(table)
+            codings = {each.name: each for each in learnt.codings}
         values, columns = read_coded(table, names, codings), list(coded_names(names, codings))
         index = frame.index.rename("item")
-        return cls(pd.DataFrame(values, index=index, columns=columns), names, codings, False)
+        made = pd.DataFrame(values, index=index, columns=columns)
+        return cls(made, names, codings, indicators=False, formula=learnt)
 
     def beside(self, names: Sequence[str], codings: Mapping[str, Coding]) -> Catalogue:
         """Return items with rewards of their own beside features of what is shown.
@@ -144,7 +159,8 @@ class Catalogue:
         ('tea', 'milk', 'tea:hot', 'milk:hot')
         """
         made = coded_features(self.names, self.codings, contexts, interactions, of_contexts)
-        return replace(made, indicators=self.indicators, beside=self.n_beside)
+        made = replace(made, indicators=self.indicators, beside=self.n_beside)
+        return made if self.formula is None else replace(made, formula=self.formula)
 
 
 def item_attributes(items: TableLike | None) -> tuple[str, ...]:

@@ -229,9 +229,15 @@ def _standing_alone(factor: Factor, alone: Sequence[str]) -> Coding | str | None
     names = factor.variables
     if factor.expression == factor.label and names == (factor.expression,):
         return factor.expression
-    plain = len(names) == 1 and names[0] not in alone
-    if plain and factor.label == f"log({names[0]})" and _once(names[0], alone):
+    if len(names) != 1 or names[0] in alone or not _once(names[0], alone):
+        return None
+    if factor.label == f"log({names[0]})":
         return Coding(name=names[0], kind="log")
+    if factor.expression == names[0] and factor.scale != 1.0:
+        centre, scale = factor.centre, factor.scale
+        return Coding(name=names[0], kind="standardise", centre=centre, scale=scale)
+    if factor.expression == names[0]:  # centred, which cancels
+        return names[0]
     return None
 
 

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.context_coding import CodedContexts
+from bayes_pref.data.formula import Formula
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
@@ -49,6 +50,7 @@ class ItemsReader:
         winner: str | None = None,
         loser: str | None = None,
         attributes: Occasion | None = None,
+        formula: str | Formula | None = None,
         context: Sequence[str] | None = None,
         interactions: Literal["all"] | Sequence[tuple[str, str]] | None = None,
         covariates: TableLike | None = None,
@@ -85,6 +87,9 @@ class ItemsReader:
             name the columns of the left and the right side (of the winner and the loser), as in
             ``{"length": ("length_a", "length_b")}``, or one column of differences, left minus
             right. An item's reward is then what it is worth at equal attributes.
+        formula
+            A formula of columns of `items`, as in `from_frame`; without it every column is an
+            attribute as it is.
         context, interactions, covariates, levels
             As in `from_frame`; context columns are columns of `votes`.
         coding, baseline, order, transform
@@ -125,6 +130,15 @@ class ItemsReader:
         ('tea', 'milk', 'mate')
         >>> comparisons.difference[0]
         array([ 1., -1.,  0.])
+        >>> drinks = pd.DataFrame(
+        ...     {"warm": [9, 2, 7], "leaf": [True, False, True]}, ["tea", "milk", "mate"]
+        ... )
+        >>> columns = {"user": "who", "left": "first", "right": "second", "choice": "chosen"}
+        >>> by_formula = bp.Comparisons.from_items(
+        ...     votes, drinks, formula="~ warm * leaf", **columns
+        ... )
+        >>> by_formula.feature_names
+        ('warm', 'leaf', 'warm:leaf')
         """
         table = Table.read(votes, "votes")
         if user is None and survey_weight is not None:
@@ -160,7 +174,9 @@ class ItemsReader:
         )
         table, contexts, of_contexts = CodedContexts.read(table, contexts, shared)
         products = len(contexts) if interactions == "all" else 0
-        described = None if items is None else Catalogue.read(items, options)
+        if items is None and formula is not None:
+            raise DataError("formula= is of attributes of items", "give them by items=")
+        described = None if items is None else Catalogue.read(items, options, formula)
         if described is not None and occasion.columns:
             raise DataError(
                 "attributes= stand beside a reward of each item's own, and items= describes them",

@@ -29,6 +29,7 @@ from bayes_pref.diagnostics.task_sets import from_the_others, one_row_a_task
 from bayes_pref.draws import thin
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.posterior.attributes import attributes_of
+from bayes_pref.posterior.products import filled, require_values
 from bayes_pref.posterior.replacements import Replacement, chosen_attributes, contrasts
 from bayes_pref.posterior.task_distribution import Over, Tasks, tasks_over
 from bayes_pref.types import FloatArray, IntArray
@@ -146,6 +147,8 @@ def replaced_sets(
     given = np.tile(each.features, (len(inside), 1))
     at = np.ix_(focal, each.attribute.places)
     profile[at] = profile[at] + given if each.relative else given
+    require_values(comparisons.features, tasks)
+    profile[focal] = filled(comparisons.features, attributes_of(comparisons), profile[focal])
     context, features = tasks.context[task], comparisons.features
     nobody = np.full(len(copy), NEW_USER, dtype=np.int64)
     if isinstance(comparisons.outcome, Ranking):

@@ -9,8 +9,11 @@ from bayes_pref.diagnostics.query import Query
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.sensitivity.own_information import population_of_users
 from bayes_pref.diagnostics.sensitivity.tipping import Sensitivity, sensitivity
-from bayes_pref.errors import ModelError
+from bayes_pref.errors import DataError, ModelError
 from bayes_pref.posterior import Posterior
+from bayes_pref.posterior.attributes import refuse_hidden
+from bayes_pref.posterior.products import require_values
+from bayes_pref.posterior.task_distribution import shown_tasks
 
 
 class SensitivityAssessment(Assessment):
@@ -31,12 +34,11 @@ class SensitivityAssessment(Assessment):
         """Say why there is no sensitivity, such as where all users are alike; None if there is."""
         if posterior.comparisons.features.of_items.all():
             return "sensitivity is of attributes, and here every item has a reward of its own"
-        products = posterior.comparisons.features.products
-        if products:
-            return f"sensitivity is of attributes that change alone, unlike {products[0]!r}"
         try:
+            refuse_hidden(posterior.comparisons.features)
+            require_values(posterior.comparisons.features, shown_tasks(posterior.comparisons))
             population_of_users(posterior)
-        except ModelError as reason:
+        except (DataError, ModelError) as reason:
             return str(reason)
         return None
 

@@ -56,7 +56,7 @@ def read(formula: Any, frame: pd.DataFrame | None = None) -> bp.Comparisons:
         ("~ 0 + price:brand", ("price:brand[A]", "price:brand[B]", "price:brand[C]")),
         (
             "~ C(brand, contr.sum) + I(price**2) + scale(quality)",
-            ("brand[A]", "brand[B]", "price ** 2", "scale(quality)"),
+            ("brand[A]", "brand[B]", "price ** 2", "standardise(quality)"),
         ),
         (
             "~ quality + C(brand, contr.treatment('B')):quality",
@@ -102,17 +102,16 @@ def test_the_formula_is_applied_again_where_the_posterior_is_asked(tmp_path: Pat
         again.reward(items.assign(brand="Z"))
     with pytest.raises(bp.DataError, match="has no column 'price'"):
         again.reward(items.drop(columns="price"))
-    # Of attributes of which none changes alone, no part-worths are told.
-    for ask in (again.amce, again.part_worths):
-        with pytest.raises(bp.DataError, match="changes with other attributes"):
-            ask()
 
 
 def test_a_report_says_what_a_product_keeps_it_from() -> None:
     posterior = made_posterior(read("~ price + price:quality"))
     report = bp.diagnose(posterior, assessments=["preference", "sensitivity"], progress=False)
-    assert any("unlike 'price:quality'" in note for note in report.notes)
+    assert any("'quality', which does not stand alone" in note for note in report.notes)
     assert len(report.comparisons) == len(posterior.comparisons)
+    posterior = made_posterior(read("~ price * quality"))
+    report = bp.diagnose(posterior, assessments=["preference", "sensitivity"], progress=False)
+    assert report.tables["sensitivity"]["attribute"].tolist() == ["price", "quality"]
 
 
 def test_nothing_that_was_saved_is_run() -> None:
@@ -204,3 +203,28 @@ def test_an_expression_nested_without_end_is_refused_in_a_short_sentence(deep: s
 
 def test_finding_columns_of_an_expression_warns_of_no_arithmetic() -> None:
     assert variables_of("log(price) ** -1 + log(log(size))") == ("price", "size")
+
+
+def test_items_are_read_by_a_formula() -> None:
+    rng = np.random.default_rng(2)
+    items = pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0], "brand": list("ABAB")}, index=list("uvwx"))
+    left = rng.integers(0, 4, 40)
+    right = (left + rng.integers(1, 4, 40)) % 4
+    votes = pd.DataFrame(
+        {"who": np.arange(40) % 4, "left": items.index[left], "right": items.index[right]}
+    ).assign(won=rng.integers(0, 2, 40))
+    columns: dict[str, Any] = {"user": "who", "left": "left", "right": "right", "choice": "won"}
+    found = bp.Comparisons.from_items(votes, items, formula="~ price*brand", **columns)
+    assert found.feature_names == ("price", "brand[B]", "price:brand[B]")
+    both = items.assign(b=[0.0, 1.0, 0.0, 1.0], of_b=[0.0, 2.0, 0.0, 4.0]).drop(columns="brand")
+    same = bp.Comparisons.from_items(votes, both, **columns)
+    np.testing.assert_array_equal(found.difference, same.difference)
+    posterior = made_posterior(found)
+    by_label, by_table = posterior.reward(["x"]), posterior.reward(items.loc[["x"]])
+    pd.testing.assert_frame_equal(by_label, by_table)
+    with pytest.raises(bp.DataError, match="formula= is of attributes of items; give them"):
+        bp.Comparisons.from_items(votes, formula="~ price", **columns)
+    with pytest.raises(bp.DataError, match="the formula says how attributes are coded"):
+        bp.Comparisons.from_items(
+            votes, items, formula="~ price", transform={"price": "log"}, **columns
+        )

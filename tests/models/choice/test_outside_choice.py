@@ -45,6 +45,7 @@ class Cauchit(bp.ChoiceModel):
 
 
 def fitted(model: bp.RewardModel, data: bp.Comparisons) -> bp.Posterior:
+    pytest.importorskip("nutpie")  # no old version of everything else goes with it
     engine = bp.NUTS(draws=300, warmup=300, chains=2, progress=False)
     return bp.fit(model, data, engine, seed=1)
 
