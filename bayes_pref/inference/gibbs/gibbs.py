@@ -21,6 +21,7 @@ from bayes_pref.data import Comparisons
 from bayes_pref.data.table import find
 from bayes_pref.errors import ModelError, Unsupported
 from bayes_pref.inference.engine import Program
+from bayes_pref.inference.gibbs.blocks.block_device import check_device
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
 from bayes_pref.inference.gibbs.blocks.block_program import BlockProgram, check_client
 from bayes_pref.inference.gibbs.gibbs_program import GibbsProgram
@@ -72,6 +73,9 @@ class Gibbs(MCMC):
         A `distributed.Client` of a Dask cluster, whose workers then hold the blocks of users of a
         summary and do the work, with the draws of one machine; one that dies is replaced. None:
         this machine.
+    device
+        Torch device that works on the blocks of a summary instead of the compiled kernels, such as
+        "cuda". The law of the draws is the same, the random numbers are not. None: the kernels.
     checkpoint
         Folder in which a long run saves its state; the same call resumes from there after the
         process was killed or interrupted, and gives the same draws bit for bit. Deleted once the
@@ -85,8 +89,8 @@ class Gibbs(MCMC):
     Raises
     ------
     ModelError
-        If a setting is not a whole number in range; or if the checkpoint belongs to another run, is
-        in use, is damaged, or has no room for the draws.
+        If a setting is not a whole number in range; if torch does not have the `device`; or if the
+        checkpoint belongs to another run, is in use, is damaged, or has no room for the draws.
 
     Examples
     --------
@@ -114,6 +118,7 @@ class Gibbs(MCMC):
     users: Literal["draws", "summary"] = "draws"
     keep_users: Sequence[Hashable] = ()
     client: Any = None
+    device: str | None = None
     checkpoint: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +134,8 @@ class Gibbs(MCMC):
             )
         if self.client is not None:
             check_client(self.client, self.users)
+        if self.device is not None:
+            check_device(self.device, self.users, self.client)
         kept, least = self.chains * self.draws, int(2 * ESS)
         if self.until and kept < least:
             raise ModelError(
@@ -143,6 +150,7 @@ class Gibbs(MCMC):
         apart = {"checkpoint", "keep_users", "client"}
         apart |= {"max_minutes", "until"} if self.until is None else set()
         apart |= {"users"} if self.users == "draws" else set()
+        apart |= {"device"} if self.device is None else set()
         return {
             key: value for key, value in super(Gibbs, plain).settings().items() if key not in apart
         }
@@ -158,6 +166,11 @@ class Gibbs(MCMC):
             raise Unsupported("Gibbs needs logistic choices of users with Gaussian weights")
         if self.users == "summary" and not spec.pooled:
             return self._in_blocks(spec, choice_model, comparisons)
+        if self.device is not None:
+            raise Unsupported(
+                f"device={self.device!r} works on blocks of users, and here all have the same "
+                "weights; leave device out"
+            )
         for sampler in self.samplers:
             if sampler.unsupported(spec, choice_model, comparisons) is None:
                 problem = sampler.problem(spec, choice_model, comparisons)
@@ -185,7 +198,8 @@ class Gibbs(MCMC):
                 f"users='summary' is for Gaussian users, and not for {what}; leave it out"
             )
         kept = find(list(self.keep_users), comparisons.users, "keep_users")
-        problem = BlockProblem.read_in_blocks(spec, comparisons, form, np.unique(kept))
+        kept, device = np.unique(kept), self.device
+        problem = BlockProblem.read_in_blocks(spec, comparisons, form, kept, device)
         limit = self.max_minutes if self.until else None
         return BlockProgram(
             self, general, problem, self.checkpoint, max_minutes=limit, client=self.client

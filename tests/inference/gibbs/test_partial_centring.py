@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pytest
 from choice_cases import choice_comparisons, outcome_probabilities
+from density_cases import MODELS, case_problem
 from scipy.special import log_expit, log_ndtr, logsumexp
-from stage_cases import stage_comparisons
 
 import bayes_pref as bp
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
@@ -17,30 +17,12 @@ from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
 from bayes_pref.models.choice.kernel_form import PLAIN
 
-MODELS = {
-    "stages": bp.HierarchicalReward(),
-    "stages, lapse": bp.HierarchicalReward(lapse=True),
-    "ties, position": bp.HierarchicalReward(position=True),
-    "position": bp.HierarchicalReward(position=True),
-    "ties, lapse, position": bp.HierarchicalReward(lapse=True, position=True),
-    "lapse": bp.HierarchicalReward(lapse=True, position=True),
-    "probit": bp.HierarchicalReward(link="probit", position=True),
-    "graded": bp.HierarchicalReward(),
-    "graded, probit, lapse": bp.HierarchicalReward(link="probit", lapse=True),
-    "stages, negative": bp.HierarchicalReward(constraints={"polite": "negative"}),
-    "graded, negative": bp.HierarchicalReward(constraints={"polite": "negative"}),
-}
-
 
 def density(name: str, covariance: str) -> tuple[PartialDensity, bp.Comparisons]:
     """The density of a small problem, with users' likelihoods expanded at some weights."""
     rng = np.random.default_rng(3)
-    model = replace(MODELS[name], covariance=covariance)
-    kind = name.removesuffix(", negative").split(", probit")[0]
-    data = stage_comparisons() if "stages" in kind else choice_comparisons(kind)
-    form = model.choice_model(data).kernel_form(data.outcome)
-    assert form is not None
-    made = PartialDensity(ChoiceProblem.read(model.spec(data), data, form))
+    problem, data = case_problem(name, covariance)
+    made = PartialDensity(problem)
     made.expand(made.start(rng), 0.5 * rng.standard_normal((made.n_users, made.d)))
     return made, data
 

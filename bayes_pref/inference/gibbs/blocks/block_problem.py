@@ -26,11 +26,14 @@ from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray, IntArray
 
 _SMALLEST, _LARGEST, _BLOCKS = 512, 8192, 32  # users in a block, and how many blocks between
+_ON_DEVICE = 32_768  # users in a block where every operation is started on another device
 
 
-def block_starts(n_users: int) -> IntArray:
+def block_starts(n_users: int, device: str | None = None) -> IntArray:
     """Where blocks begin, and the end: whole SIMD batches of users, of a number that n decides."""
     size = int(np.clip(-(-n_users // _BLOCKS), _SMALLEST, _LARGEST))
+    if device not in (None, "cpu"):
+        size = _ON_DEVICE
     size = -(-size // BATCH) * BATCH
     return np.append(np.arange(0, n_users, size), n_users)
 
@@ -121,18 +124,26 @@ class BlockProblem(ChoiceProblem):
         The blocks.
     kept
         Positions of users whose draws are kept whole, in ascending order.
+    device
+        Torch device that works on the blocks; None: compiled kernels do.
     """
 
     parts: tuple[BlockPart, ...] = ()
     kept: tuple[int, ...] = ()
+    device: str | None = None
 
     @classmethod
     def read_in_blocks(
-        cls, spec: PopulationSpec, comparisons: Comparisons, form: KernelForm, kept: IntArray
+        cls,
+        spec: PopulationSpec,
+        comparisons: Comparisons,
+        form: KernelForm,
+        kept: IntArray,
+        device: str | None = None,
     ) -> BlockProblem:
         """Scale the data, and the priors with them, block by block."""
         stated = scaled_population(spec, comparisons)
-        starts = block_starts(comparisons.n_users)
+        starts = block_starts(comparisons.n_users, device)
         stages = comparisons.outcome.observations(len(comparisons))
         rows = [
             choice_rows(comparisons, comparisons.offsets[first : end + 1], form, stages)
@@ -150,7 +161,7 @@ class BlockProblem(ChoiceProblem):
             problem = _of_users(whole, rows[number], slice(first, end))
             parts.append(BlockPart(number, problem, shares, own, units))
         named = {each.name: getattr(whole, each.name) for each in fields(whole)}
-        return cls(**named, parts=tuple(parts), kept=tuple(np.sort(kept).tolist()))
+        return cls(**named, parts=tuple(parts), kept=tuple(np.sort(kept).tolist()), device=device)
 
     @property
     def n_users(self) -> int:
@@ -176,6 +187,7 @@ class BlockProblem(ChoiceProblem):
             "concentration": population.concentration,
             "choice": repr(self.form),
             "kept users": list(self.kept),
+            **({} if self.device is None else {"device": self.device}),
             "data and priors": digest(
                 *rows, self.signed, population.design, population.precision, population.spread
             ),
@@ -190,7 +202,7 @@ class BlockProblem(ChoiceProblem):
 
     def sample(self, users: IntArray) -> ChoiceProblem:
         """Return the problem of some users alone, in ascending order of their positions."""
-        starts = block_starts(self.n_users)
+        starts = block_starts(self.n_users, self.device)
         found = [(self.parts[at], users[_within(users, starts, at)] - starts[at])
                  for at in range(len(self.parts))]  # fmt: skip
         rows = [_selected(part.problem.rows, own) for part, own in found if len(own)]

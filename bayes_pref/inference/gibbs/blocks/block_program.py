@@ -11,6 +11,7 @@ import xarray as xr
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.engine import Judge
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
+from bayes_pref.inference.gibbs.blocks.block_device import BlockDevice
 from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool, BlockThreads
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
 from bayes_pref.inference.gibbs.blocks.block_workers import BlockWorkers
@@ -45,7 +46,7 @@ def check_client(client: Any, users: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class BlockProgram(GibbsProgram):
-    """Gaussian users in blocks, on the threads of this machine or the workers of a Dask cluster.
+    """Gaussian users in blocks: on threads, on a torch device or on workers of a Dask cluster.
 
     Attributes
     ----------
@@ -73,6 +74,8 @@ class BlockProgram(GibbsProgram):
     def _pool(self) -> BlockPool:
         if self.client is not None:
             return BlockWorkers(self.problem, self.client)
+        if self.problem.device is not None:
+            return BlockDevice(self.problem, self.problem.device, self.engine.threads)
         return BlockThreads(self.problem, self.engine.threads)
 
     def _chain(self, index: int, rng: np.random.Generator, store: Store, pool: Any) -> Chain:

@@ -1,0 +1,121 @@
+"""Blocks on a torch device, fed by threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from types import TracebackType
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
+from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, BlockProblem
+from bayes_pref.inference.gibbs.blocks.torch_block import TorchBlock
+from bayes_pref.inference.gibbs.blocks.torch_density import TorchDensity
+from bayes_pref.messages import shown
+from bayes_pref.types import IntArray
+
+
+def check_device(device: object, users: str, client: object) -> None:
+    """Refuse a device that torch does not have here, or that cannot be used.
+
+    Raises
+    ------
+    ModelError
+        If it is not there or does not work in double precision, users' draws are to be kept, or a
+        cluster is given, too.
+    """
+    if not isinstance(device, str):
+        raise ModelError(
+            f"device={shown(device)}: expected the name of a torch device, such as 'cuda'"
+        )
+    if users != "summary":
+        raise ModelError(
+            f"device={device!r}: a device works on blocks of users; give users='summary', too, or "
+            "leave device out"
+        )
+    if client is not None:
+        raise ModelError(f"device={device!r}: workers of a client use their cores; leave one out")
+    try:
+        generator = torch.Generator(torch.device(device))
+        torch.rand(1, generator=generator, dtype=torch.float64, device=generator.device).item()
+    except (RuntimeError, AssertionError, TypeError) as err:
+        reason = (str(err) or type(err).__name__).splitlines()[0].rstrip(".")
+        raise ModelError(
+            f"device={device!r}: torch has no such device here that works in double precision "
+            f"({reason}); leave device out for the compiled kernels"
+        ) from err
+
+
+class BlockDevice(BlockPool):
+    """Blocks on a torch device.
+
+    Parameters
+    ----------
+    problem
+        The data.
+    device
+        Name of the device.
+    cores
+        Number of threads that give it work; on the CPU they do it.
+    """
+
+    def __init__(self, problem: BlockProblem, device: str, cores: int) -> None:
+        self.problem = problem
+        self.device = torch.device(device)
+        self.blocks: dict[int, list[TorchBlock]] = {}
+        self._densities: list[TorchDensity] = []  # which chains share
+        self._making = Lock()
+        self._threads = ThreadPoolExecutor(cores, initializer=_one_thread_each)
+
+    def open(self, chain: int, key: IntArray) -> None:
+        """Make the blocks of a chain."""
+        parts = self.problem.parts
+        with self._making:
+            if not self._densities:
+                self._densities = list(self._threads.map(self._density, parts))
+        self.blocks[chain] = [
+            TorchBlock(part, key, density)
+            for part, density in zip(parts, self._densities, strict=True)
+        ]
+
+    def _density(self, part: BlockPart) -> TorchDensity:
+        return TorchDensity(part.problem, self.device, diagonal=not part.problem.population.full)
+
+    def run(
+        self, chain: int, operation: str, *args: Any, blocks: Sequence[int] | None = None
+    ) -> list[Any]:
+        """Run an operation on blocks of a chain."""
+        every = self.blocks[chain]
+        chosen = every if blocks is None else [every[number] for number in blocks]
+        return list(self._threads.map(lambda block: getattr(block, operation)(*args), chosen))
+
+    def load(self, chain: int, states: Sequence[dict[str, Any]]) -> None:
+        """Give every block of a chain a state."""
+        for block, state in zip(self.blocks[chain], states, strict=True):
+            block.load(state)
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the blocks."""
+        self._threads.shutdown()
+        self.blocks.clear()
+        self._densities.clear()
+
+
+def _one_thread_each() -> None:
+    """Have torch use no other threads for the work of this one.
+
+    Blocks share the cores already, and sums are not to depend on a number of threads. What OpenMP
+    is told holds for this thread alone; torch has told it something at its first use.
+    """
+    torch.get_num_threads()
+    threadpool_limits(1, user_api="openmp")
