@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
 KEPT = ["u003", "u040"]
+DEVICES = [None, "cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +48,15 @@ def same(one: bp.Posterior, other: bp.Posterior) -> bool:
     )
 
 
-def test_draws_do_not_depend_on_the_number_of_threads(world: bp.World) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_draws_do_not_depend_on_the_number_of_threads(world: bp.World, device: str | None) -> None:
     found = [
-        bp.fit(bp.HierarchicalReward(), world.comparisons, engine(cores=cores), seed=2)
-        for cores in (1, 2, 3)
+        bp.fit(bp.HierarchicalReward(), world.comparisons, engine(cores=n, device=device), seed=2)
+        for n in (1, 2, 3)
     ]
     assert same(found[0], found[1])
     assert same(found[0], found[2])
-    other = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(), seed=3)
+    other = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(device=device), seed=3)
     assert not same(found[0], other)
 
 
@@ -68,13 +71,15 @@ def test_blocks_depend_on_the_number_of_users_alone_and_are_whole_batches() -> N
         assert sizes.max() <= 8192
 
 
+@pytest.mark.parametrize("device", DEVICES)
 def test_a_run_that_was_stopped_resumes_with_the_same_draws(
-    world: bp.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: bp.World, device: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(), seed=2)
+    whole = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(device=device), seed=2)
     from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
     from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
+    saved = engine(checkpoint=tmp_path / "c", device=device)
     monkeypatch.setattr(Checkpoint, "due", lambda *_: True)
     advance = BlockChain.advance
     for stop in (5, 30, 57, 90):
@@ -86,23 +91,20 @@ def test_a_run_that_was_stopped_resumes_with_the_same_draws(
 
         monkeypatch.setattr(BlockChain, "advance", stopped)
         with pytest.raises(KeyboardInterrupt):
-            bp.fit(
-                bp.HierarchicalReward(),
-                world.comparisons,
-                engine(checkpoint=tmp_path / "c"),
-                seed=2,
-            )
+            bp.fit(bp.HierarchicalReward(), world.comparisons, saved, seed=2)
     monkeypatch.setattr(BlockChain, "advance", advance)
-    again = bp.fit(
-        bp.HierarchicalReward(), world.comparisons, engine(checkpoint=tmp_path / "c"), seed=2
-    )
+    other = replace(saved, device="cpu" if device is None else None)
+    with pytest.raises(bp.ModelError, match="belongs to another run"):
+        bp.fit(bp.HierarchicalReward(), world.comparisons, other, seed=2)
+    again = bp.fit(bp.HierarchicalReward(), world.comparisons, saved, seed=2)
     assert same(whole, again)
     assert not (tmp_path / "c").exists()
 
 
-def test_the_summary_is_that_of_all_draws(world: bp.World) -> None:
-    everybody = list(world.comparisons.users)
-    found = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(keep_users=everybody), seed=2)
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_summary_is_that_of_all_draws(world: bp.World, device: str | None) -> None:
+    chosen = engine(keep_users=list(world.comparisons.users), device=device)
+    found = bp.fit(bp.HierarchicalReward(), world.comparisons, chosen, seed=2)
     assert found.users is not None
     kept = found.users.kept
     assert found.users.count == kept.sizes["chain"] * kept.sizes["draw"]

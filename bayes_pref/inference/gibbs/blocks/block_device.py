@@ -39,7 +39,9 @@ def check_device(device: object, users: str, client: object) -> None:
             "leave device out"
         )
     if client is not None:
-        raise ModelError(f"device={device!r}: workers of a client use their cores; leave one out")
+        raise ModelError(
+            f"device={device!r}: workers of a client use their cores; leave one of both out"
+        )
     try:
         generator = torch.Generator(torch.device(device))
         torch.rand(1, generator=generator, dtype=torch.float64, device=generator.device).item()
