@@ -6,6 +6,7 @@ study of 14 levels. Every size runs in a process of its own:
     python benchmarks/scale.py                        # 1,000, 10,000 and 100,000 users
     python benchmarks/scale.py --sizes 1000000
     python benchmarks/scale.py --sizes 20000 --features 8 --dense
+    python benchmarks/scale.py --sizes 10000 --device cpu   # blocks by torch
 
 Beside seconds stand those of one NumPy evaluation of the log likelihood and its gradient over the
 same rows, measured in the same run, and CPU seconds, which other processes disturb less.
@@ -131,6 +132,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         warmup=arguments.warmup,
         draws=arguments.draws,
         cores=arguments.cores,
+        device=arguments.device,
         progress=arguments.progress,
     )
     wall, cpu = time.perf_counter(), time.process_time()
@@ -194,6 +196,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--cores", type=int, default=None)
+    parser.add_argument("--device", default=None, help="of torch; default: the compiled kernels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--progress", action="store_true")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
