@@ -22,6 +22,10 @@ warnings.simplefilter("ignore")
 comparisons = bp.simulate(users=6, comparisons=6, features=2, contexts=0, seed=1).comparisons
 engines = {
     "gibbs": (bp.HierarchicalReward(), bp.Gibbs(draws=8, warmup=8, chains=2, progress=False)),
+    "blocks by torch": (
+        bp.HierarchicalReward(),
+        bp.Gibbs(users="summary", device="cpu", draws=8, warmup=8, chains=2, progress=False),
+    ),
     "svi": (bp.HierarchicalReward(), bp.SVI(draws=4, steps=20, progress=False)),
     "nuts": (bp.PooledReward(link="probit"), bp.NUTS(draws=8, warmup=8, chains=1, progress=False)),
     "pyro": (

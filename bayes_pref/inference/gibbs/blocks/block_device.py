@@ -16,6 +16,7 @@ from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, BlockProblem
 from bayes_pref.inference.gibbs.blocks.torch_block import TorchBlock
 from bayes_pref.inference.gibbs.blocks.torch_density import TorchDensity
+from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.messages import shown
 from bayes_pref.types import IntArray
 
@@ -86,7 +87,8 @@ class BlockDevice(BlockPool):
         ]
 
     def _density(self, part: BlockPart) -> TorchDensity:
-        return TorchDensity(part.problem, self.device, diagonal=not part.problem.population.full)
+        diagonal = isinstance(part.density(), DiagonalDensity)  # as the kernels' would be
+        return TorchDensity(part.problem, self.device, diagonal=diagonal)
 
     def run(
         self, chain: int, operation: str, *args: Any, blocks: Sequence[int] | None = None

@@ -14,13 +14,15 @@ import torch
 
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, WeightUnits
 from bayes_pref.inference.gibbs.blocks.torch_density import Expansion, Setting, TorchDensity
-from bayes_pref.inference.gibbs.blocks.user_block import Moved
+from bayes_pref.inference.gibbs.blocks.user_block import (
+    _EXPANSIONS,
+    _LEAPS,
+    _MOVE,
+    _START,
+    Moved,
+)
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.types import FloatArray, IntArray
-
-_LEAPS = 2
-_EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
-_START, _MOVE = 0, 1  # streams of random numbers
 
 
 @dataclass(frozen=True)
