@@ -75,7 +75,7 @@ class Gibbs(MCMC):
         this machine.
     device
         Torch device that works on the blocks of a summary instead of the compiled kernels, such as
-        "cuda". The law of the draws is the same, the random numbers are not. None: the kernels.
+        "cuda". Draws have the same distribution, by other random numbers. None: the kernels.
     checkpoint
         Folder in which a long run saves its state; the same call resumes from there after the
         process was killed or interrupted, and gives the same draws bit for bit. Deleted once the

@@ -1,7 +1,7 @@
 """A block of users, as `UserBlock`, whose arrays are on a torch device, such as a GPU.
 
 Random numbers are torch's, seeded by the chain, the block and the sweep. They differ from those of
-the kernels, and from device to device; the law is the same.
+the kernels, and from device to device; their distribution is the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import numpy as np
 import torch
 
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, WeightUnits
-from bayes_pref.inference.gibbs.blocks.torch_density import Expansion, Setting, TorchDensity
+from bayes_pref.inference.gibbs.blocks.torch_density import (
+    Expansion,
+    PopulationSetting,
+    TorchDensity,
+)
 from bayes_pref.inference.gibbs.blocks.user_block import (
     _EXPANSIONS,
     _LEAPS,
@@ -184,7 +188,7 @@ class TorchBlock:
             means = (tensor(state[name]) for name in names)
             self.means = TorchMeans(int(state["mean_count"]), *means)
 
-    def _at(self, theta: FloatArray) -> Setting:
+    def _at(self, theta: FloatArray) -> PopulationSetting:
         return self.density.at(theta, self.expansion)
 
     def _weights(self, theta: FloatArray) -> torch.Tensor:

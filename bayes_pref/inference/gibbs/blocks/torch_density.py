@@ -26,7 +26,7 @@ class Expansion(NamedTuple):
     linear: torch.Tensor
 
 
-class Setting(NamedTuple):
+class PopulationSetting(NamedTuple):
     """The population at one theta, and what it makes of users' expansions."""
 
     centring: Centring
@@ -85,14 +85,16 @@ class TorchDensity:
         linear = torch.zeros((self.n_users, self.d), dtype=torch.float64, device=self.device)
         return Expansion(linear if self.diagonal else torch.diag_embed(linear), linear)
 
-    def at(self, theta: FloatArray, expansion: Expansion) -> Setting:
+    def at(self, theta: FloatArray, expansion: Expansion) -> PopulationSetting:
         """Return the population at theta."""
         here = self.coordinates.at(theta)
         mean = self.design @ self.tensor(here.gamma)
         made = DiagonalCentring if self.diagonal else FullCentring
-        return Setting(made(self.tensor(here.lower), *expansion, mean), here.values)
+        return PopulationSetting(made(self.tensor(here.lower), *expansion, mean), here.values)
 
-    def expanded(self, setting: Setting, weights: torch.Tensor) -> tuple[Expansion, torch.Tensor]:
+    def expanded(
+        self, setting: PopulationSetting, weights: torch.Tensor
+    ) -> tuple[Expansion, torch.Tensor]:
         """Expand users' likelihoods at weights (n_users, d); returns their slopes, too."""
         information, slope = self.likelihood.expansion(
             weights, setting.values, diagonal=self.diagonal
@@ -105,13 +107,13 @@ class TorchDensity:
             return information * weights
         return (information @ weights[:, :, None])[:, :, 0]
 
-    def point(self, setting: Setting, zeta: torch.Tensor) -> UserPoint:
+    def point(self, setting: PopulationSetting, zeta: torch.Tensor) -> UserPoint:
         """Return users at zeta."""
         v = setting.centring.deviations(zeta)
         terms = self.likelihood.at(setting.centring.weights(v), setting.values)
         return UserPoint(zeta, v, terms)
 
-    def sums(self, setting: Setting, point: UserPoint) -> UserSums:
+    def sums(self, setting: PopulationSetting, point: UserPoint) -> UserSums:
         """Sums over users of the log density without the prior of theta, and of its slopes."""
         zeta, v, terms = point.zeta, point.v, point.terms
         means, lower = setting.centring.slopes(zeta, v, terms.slope)
@@ -122,7 +124,7 @@ class TorchDensity:
 
     def move_users(
         self,
-        setting: Setting,
+        setting: PopulationSetting,
         start: UserPoint,
         angle: float,
         leaps: int,
