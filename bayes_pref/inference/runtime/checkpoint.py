@@ -289,7 +289,7 @@ class Checkpoint:
                 "give another folder, or delete it to start afresh"
             )
         new = json.loads(self.about)
-        other = ", ".join(key for key in new if old.get(key) != new[key])
+        other = ", ".join(key for key in old | new if old.get(key) != new.get(key))
         if not other:
             raise self._damaged("run.json")
         raise ModelError(
