@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
+from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.kernels.diagonal_centring import (
     diagonal_log_density,
     expand_diagonal,
     move_users_diagonal,
 )
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
-from bayes_pref.inference.gibbs.population_coordinates import PopulationPoint
+from bayes_pref.inference.gibbs.population_coordinates import PopulationPoint, UserSums
 from bayes_pref.types import FloatArray
+
+_MANY_FEATURES = 24
 
 
 class DiagonalDensity(PartialDensity):
@@ -21,8 +25,8 @@ class DiagonalDensity(PartialDensity):
     `information` is (n_batches, d, batch), the diagonals of H.
     """
 
-    def _shape_of_information(self) -> tuple[int, ...]:
-        return (self.n_batches, self.d, BATCH)
+    def _size_of_information(self) -> int:
+        return self.d
 
     def _expand_into(
         self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
@@ -54,15 +58,11 @@ class DiagonalDensity(PartialDensity):
         score = self.linear - self.information * here.mean
         return (scale * score / root + zeta) / root, -np.log(root).sum(axis=1)
 
-    def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
-        """Log density without the prior of theta; fills v and each user's slopes."""
-        scale = np.ascontiguousarray(here.lower.diagonal())
-        state = (*self._data(here.values), scale, *self.expansion, here.mean, zeta, v)
-        return diagonal_log_density(*state, *self.slopes)
-
-    def lower_slope(self) -> FloatArray:
-        """(d, d) slope in L, of all users."""
-        return np.diag(self.slopes[1].sum(axis=(0, 2)))
+    def sums(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> UserSums:
+        """Sums over users of the log density without the prior of theta; fills v."""
+        sums = self._no_slopes()
+        total = diagonal_log_density(*self._state(here), self.design, zeta, v, sums)
+        return UserSums(total, *sums)
 
     def move_users(
         self,
@@ -74,10 +74,26 @@ class DiagonalDensity(PartialDensity):
         rng: np.random.Generator,
     ) -> float:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
+        return move_users_diagonal(*self._state(self.at(theta)), zeta, v, angle, leaps, rng)
+
+    def move_and_sum(
+        self,
+        theta: FloatArray,
+        zeta: FloatArray,
+        v: FloatArray,
+        angle: float,
+        leaps: int,
+        rng: np.random.Generator,
+    ) -> tuple[UserSums, float, UserSums]:
+        """Move as `move_users` does; returns the sums before and after, too."""
         here = self.at(theta)
+        before = self.sums(here, zeta, v)
+        accepted = self.move_users(theta, zeta, v, angle, leaps, rng)
+        return before, accepted, self.sums(here, zeta, v)
+
+    def _state(self, here: PopulationPoint) -> tuple[Any, ...]:
         scale = np.ascontiguousarray(here.lower.diagonal())
-        state = (*self._data(here.values), scale, *self.expansion, here.mean, zeta, v)
-        return move_users_diagonal(*state, angle, leaps, rng)
+        return *self._data(here.values), scale, *self.expansion, here.mean
 
     def fisher(self, theta: FloatArray) -> FloatArray:
         """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.
@@ -101,3 +117,10 @@ class DiagonalDensity(PartialDensity):
             places = scales.start + features, scales.start + features
             total[places] += 2.0 * (inverse**2).sum(axis=0) * scale**2
         return total
+
+
+def density_of(problem: ChoiceProblem, *, small: bool = False) -> PartialDensity:
+    """Density of theta and zeta: feature by feature where features are many and independent."""
+    population = problem.population
+    many = population.precision.shape[1] > _MANY_FEATURES and not population.full
+    return (DiagonalDensity if many else PartialDensity)(problem, small=small)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from bayes_pref.inference.gibbs.kernels.heeding import (
     deviations_from_zeta,
     user_log_likelihoods,
 )
+from bayes_pref.inference.gibbs.kernels.likelihood_expansion import expand_likelihoods
 from bayes_pref.inference.gibbs.kernels.partial_centring import (
-    expand_likelihoods,
-    move_users,
+    SlopeSums,
     population_log_density,
     zeta_from_deviations,
 )
+from bayes_pref.inference.gibbs.kernels.user_moves import move_users
 from bayes_pref.inference.gibbs.population_coordinates import (
     PopulationCoordinates,
     PopulationPoint,
@@ -73,24 +74,6 @@ class MeanExpansion:
         return {f"mean_{name}": value for name, value in vars(self).items()}
 
 
-class _Buffers(threading.local):
-    """Room for users' slopes, for each thread and size."""
-
-    def __init__(self) -> None:
-        self.made: dict[tuple[int, ...], tuple[FloatArray, FloatArray, FloatArray]] = {}
-
-
-_BUFFERS = _Buffers()
-
-
-def _of_this_thread(
-    size: tuple[int, ...], density: PartialDensity
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    if size not in _BUFFERS.made:
-        _BUFFERS.made[size] = density._made_buffers()
-    return _BUFFERS.made[size]
-
-
 class PartialDensity(PopulationCoordinates):
     """Log density of theta and zeta, with the expansion of users' likelihoods as it is now.
 
@@ -98,18 +81,20 @@ class PartialDensity(PopulationCoordinates):
     ----------
     problem
         Data and priors.
-    shared
-        Whether densities of the same size write users' slopes to the same place in each thread.
+    small
+        Whether the expansion has half of the usual precision, in half of the memory: any expansion
+        will do.
 
     Attributes
     ----------
     information, linear
-        (n_batches, d, d, batch) and (n_batches, d, batch): H and h of the expansion.
+        (n_batches, d (d + 1) / 2, batch) and (n_batches, d, batch): the lower triangles of H by
+        rows, and h of the expansion.
     expansion
         The same, without the choices that `leave_out` has left out.
     """
 
-    def __init__(self, problem: ChoiceProblem, *, shared: bool = False) -> None:
+    def __init__(self, problem: ChoiceProblem, *, small: bool = False) -> None:
         super().__init__(problem)
         population = problem.population
         self.n_users = len(population.design)
@@ -117,26 +102,14 @@ class PartialDensity(PopulationCoordinates):
         self.design = np.zeros((self.n_batches * BATCH, self.n_regressors))
         self.design[: self.n_users] = population.design
         self.n_values = problem.form.values(np.zeros(problem.form.size)).size
-        self.information = np.zeros(self._shape_of_information())
-        self.linear = np.zeros((self.n_batches, self.d, BATCH))
-        self._own = None if shared else self._made_buffers()
+        number = np.float32 if small else np.float64
+        size = self._size_of_information()
+        self.information: FloatArray = np.zeros((self.n_batches, size, BATCH), number)
+        self.linear: FloatArray = np.zeros((self.n_batches, self.d, BATCH), number)
         self._kept: tuple[FloatArray, FloatArray] | None = None
 
-    def _shape_of_information(self) -> tuple[int, ...]:
-        return (self.n_batches, self.d, self.d, BATCH)
-
-    def _made_buffers(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Make room for users' slopes in m, in L, and in the values of the choice model."""
-        made = np.zeros((self.n_batches, self.d, BATCH)), np.zeros(self._shape_of_information())
-        return *made, np.zeros((self.n_batches, self.n_values, BATCH))
-
-    @property
-    def slopes(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Each user's slopes in m, L and the choice model's values, where they were last found."""
-        if self._own is not None:
-            return self._own
-        full = self.problem.population.full
-        return _of_this_thread((full, *self._shape_of_information(), self.n_values), self)
+    def _size_of_information(self) -> int:
+        return self.d * (self.d + 1) // 2
 
     @property
     def expansion(self) -> tuple[FloatArray, FloatArray]:
@@ -146,8 +119,7 @@ class PartialDensity(PopulationCoordinates):
     def leave_out(self, left_out: FloatArray) -> None:
         """Leave users' choices out of the expansion as it is now: those whose (n_users,) is 1."""
         kept = 1.0 - self.by_batch(left_out)[:, None]
-        whole = kept.reshape(len(kept), *[1] * (self.information.ndim - 2), BATCH)
-        self._kept = (self.information * whole, self.linear * kept)
+        self._kept = (self.information * kept, self.linear * kept)
 
     def by_batch(self, values: FloatArray) -> FloatArray:
         """(n_batches, batch) of (n_users,), filled up with zeros."""
@@ -191,7 +163,13 @@ class PartialDensity(PopulationCoordinates):
 
     def _times(self, information: FloatArray, weights: FloatArray) -> FloatArray:
         """(n_batches, d, batch) H w."""
-        return np.asarray(np.einsum("bjkw,bkw->bjw", information, weights))
+        return np.asarray(np.einsum("bjkw,bkw->bjw", self._matrices(information), weights))
+
+    def _matrices(self, information: FloatArray) -> FloatArray:
+        """(n_batches, d, d, batch) of lower triangles by rows."""
+        row, column = np.indices((self.d, self.d))
+        row, column = np.maximum(row, column), np.minimum(row, column)
+        return information[:, row * (row + 1) // 2 + column]
 
     def standardised(self, theta: FloatArray, v: FloatArray) -> FloatArray:
         """(n_batches, d, batch) zeta of the deviations v, in the expansion as it is."""
@@ -225,20 +203,9 @@ class PartialDensity(PopulationCoordinates):
 
     def sums(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> UserSums:
         """Sums over users of the log density without the prior of theta; fills v."""
-        total = self.without_prior(here, zeta, v)
-        mean_slope, _, value_slope = self.slopes
-        means = self.design.T @ mean_slope.swapaxes(1, 2).reshape(-1, self.d)
-        return UserSums(total, means, self.lower_slope(), value_slope.sum(axis=(0, 2)))
-
-    def without_prior(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> float:
-        """Log density without the prior of theta; fills v and each user's slopes."""
-        full, expansion = self.problem.population.full, self.expansion
-        state = (*self._data(here.values), here.lower, full, *expansion, here.mean, zeta, v)
-        return population_log_density(*state, *self.slopes)
-
-    def lower_slope(self) -> FloatArray:
-        """(d, d) slope in L, of all users."""
-        return np.asarray(self.slopes[1].sum(axis=(0, 3)))
+        sums = self._no_slopes()
+        total = population_log_density(*self._state(here), zeta, v, sums)
+        return UserSums(total, *sums)
 
     def move_users(
         self,
@@ -250,9 +217,36 @@ class PartialDensity(PopulationCoordinates):
         rng: np.random.Generator,
     ) -> float:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
-        here, full = self.at(theta), self.problem.population.full
-        state = (*self._data(here.values), here.lower, full, *self.expansion, here.mean, zeta, v)
-        return move_users(*state, angle, leaps, rng)
+        nothing = self._no_slopes()
+        state = (*self._state(self.at(theta)), zeta, v)
+        return move_users(*state, angle, leaps, rng, nothing, nothing, False)[0]
+
+    def move_and_sum(
+        self,
+        theta: FloatArray,
+        zeta: FloatArray,
+        v: FloatArray,
+        angle: float,
+        leaps: int,
+        rng: np.random.Generator,
+    ) -> tuple[UserSums, float, UserSums]:
+        """Move as `move_users` does; returns the sums before and after, too."""
+        before, after = self._no_slopes(), self._no_slopes()
+        state = (*self._state(self.at(theta)), zeta, v)
+        accepted, start, end = move_users(*state, angle, leaps, rng, before, after, True)
+        return UserSums(start, *before), accepted, UserSums(end, *after)
+
+    def _state(self, here: PopulationPoint) -> tuple[Any, ...]:
+        """Return what kernels read before zeta."""
+        full = self.problem.population.full
+        data = self._data(here.values)
+        return *data, here.lower, full, *self.expansion, here.mean, self.design
+
+    def _no_slopes(self) -> SlopeSums:
+        d = self.d
+        return SlopeSums(
+            np.zeros((self.n_regressors, d)), np.zeros((d, d)), np.zeros(self.n_values)
+        )
 
     def fisher(self, theta: FloatArray) -> FloatArray:
         """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.
@@ -262,7 +256,8 @@ class PartialDensity(PopulationCoordinates):
         """
         here, d = self.at(theta), self.d
         total = np.diag(self.prior_precision())
-        information = self.expansion[0].transpose(0, 3, 1, 2).reshape(-1, d, d)[: self.n_users]
+        matrices = self._matrices(self.expansion[0]).transpose(0, 3, 1, 2)
+        information = matrices.reshape(-1, d, d)[: self.n_users]
         scaled = here.lower.T @ information
         within = np.linalg.solve(np.eye(d) + scaled @ here.lower, scaled)
         inverse = information - scaled.swapaxes(1, 2) @ within  # (Sigma + H^-1)^-1

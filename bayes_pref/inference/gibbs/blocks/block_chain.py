@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.gibbs.adaptation import CHUNK
 from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
 from bayes_pref.inference.gibbs.blocks.user_block import Moved
@@ -41,12 +40,14 @@ from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralChain
 from bayes_pref.types import FloatArray
 
 PILOT_USERS, _PILOT_SWEEPS = 1000, 250
-_REACH = 1.36  # 1 - r
-_ANGLE = 0.97  # radians, of which users turn two
+_REACH = 1.36  # 1 - r; while the chain comes nearer, 1
+_ANGLE = 1.94  # radians that users turn
 _SHORT, _SHORT_SHARE = 0.25, 0.1
-_RENEWALS = (0.2, 0.35, 0.5, 0.7)  # shares of warm-up
+_RENEWALS = (0.2, 0.35, 0.5)  # shares of warm-up after which users' expansions are renewed
+_METRICS = (0.6, 0.7, 0.8)  # after which the metric is, beside these
 _STEP = 1e-5  # of differences of slopes, where parameters have size one
-_LOOKED_AT = 8192  # users, at whom the curvature is looked at
+_LOOKED_AT = 16_384  # users, at whom the curvature is looked at
+_LOOKS = 20  # at users' likelihoods in warm-up
 
 
 class BlockChain(Chain):
@@ -86,7 +87,9 @@ class BlockChain(Chain):
         self.log_reach, self.log_turn = np.zeros(1), np.zeros(1)
         self.was_short = False
         self.known = np.zeros(1)  # whether density and gradient are those of the present state
-        self.renewals = {int(share * warmup) for share in _RENEWALS}
+        self.renewals = {int(share * warmup): share for share in _RENEWALS + _METRICS}
+        self.renewed = np.zeros(1)  # the sweep when the metric was last renewed
+        self.every = max(1, warmup // _LOOKS)
         seeds: Any = rng.bit_generator.seed_seq
         pool.open(index, seeds.generate_state(2, np.uint64))
 
@@ -102,6 +105,7 @@ class BlockChain(Chain):
             "log_reach": self.log_reach,
             "log_turn": self.log_turn,
             "known": self.known,
+            "renewed": self.renewed,
         }
 
     def state(self) -> dict[str, Any]:
@@ -148,8 +152,6 @@ class BlockChain(Chain):
         self.done += 1
         if self.done <= self.warmup:
             self._adapt(acceptance, of_users)
-        if self.done == self.warmup or (self.done == 1 and not self.warmup):
-            self._run("end_warmup")
         return 1
 
     def summary(self) -> list[tuple[int, FloatArray, FloatArray]]:
@@ -166,8 +168,7 @@ class BlockChain(Chain):
         chosen = np.sort(self.rng.choice(users, count, replace=False))
         sample = self.problem.sample(chosen)
         store = nowhere(sample.n_columns, *sample.weights_shape)
-        full = sample.population.full
-        pilot = GeneralChain(sample, _PILOT_SWEEPS, 1, self.rng, store, correlated=full)
+        pilot = GeneralChain(sample, _PILOT_SWEEPS, 1, self.rng, store)
         while pilot.done < pilot.total:
             advance_chain(pilot)
         self.theta[...] = pilot.theta
@@ -175,13 +176,17 @@ class BlockChain(Chain):
         self.curvature[...] = prior + (pilot.curvature - prior) * (users / count)
         self.whiten[...] = metric_root(self.curvature)
         self._run("begin", self.theta)
+        if self.warmup:
+            self._renew_metric()
 
     def _sweep(self) -> tuple[float, float]:
         """Move the population and all users; returns the mean acceptance of each."""
         theta, reach, noise = self.theta, 0.0, np.zeros(self.theta.size)
-        short = self.rng.random() < _SHORT_SHARE
+        far = self.done < int(_RENEWALS[0] * self.warmup)
+        short = bool(self.rng.random() < _SHORT_SHARE) and not far
         if self.known[0]:
-            reach = _REACH * float(np.exp(self.log_reach[0])) * (_SHORT if short else 1.0)
+            reach = 1.0 if far else _REACH * float(np.exp(self.log_reach[0]))
+            reach *= _SHORT if short else 1.0
             noise = self.rng.standard_normal(theta.size)
         spread = np.sqrt(1.0 - (1.0 - reach) ** 2)
         pull = reach * (self.whiten @ self.gradient)
@@ -195,7 +200,8 @@ class BlockChain(Chain):
             change += 0.5 * float(noise @ noise - back @ back / spread**2)
             # A proposal that lost a number is refused: the least of 0 and nan is 0.
             acceptance = float(np.exp(min(0.0, change))) if np.isfinite(change) else 0.0
-            if self.rng.random() < acceptance:
+            # While it comes nearer a chain need not be exact, and a proposal is a step of Newton's.
+            if self.rng.random() < acceptance or (far and change > -theta.size):
                 theta[...] = new
             else:
                 moved = self._move(theta, again=True)
@@ -232,21 +238,22 @@ class BlockChain(Chain):
 
     def _adapt(self, acceptance: float, of_users: float) -> None:
         """Adapt the moves after a sweep of warm-up."""
-        gain = 0.5 / (1 + 0.05 * max(0, self.done - self.warmup // 5))
-        if not self.was_short:
+        gain = 0.5 / (1 + 0.2 * (self.done - self.renewed[0]))
+        if not self.was_short and self.done > int(_RENEWALS[0] * self.warmup):
             self.log_reach[...] = np.minimum(self.log_reach + gain * (acceptance - 0.8), 0.0)
         self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
-        if self.done > self.warmup // 10 and self.done % CHUNK == 0:
+        share = self.renewals.get(self.done)
+        last = int(_RENEWALS[-1] * self.warmup)
+        if self.warmup // 10 < self.done <= last and self.done % self.every == 0:
             self._run("look", self.theta)
-        if self.done in self.renewals:
-            self._renew()
+        if share in _RENEWALS:
+            self._run("renew", self.theta, self.done == last)
+            self.known[0] = self.looked[0] = 0.0  # the curvature is that of an expansion
+        if share is not None:
+            self._renew_metric()
 
-    def _renew(self) -> None:
-        """Renew users' expansions, and the metric by the curvature that some of them have then."""
-        if self.done <= self.warmup // 10 + CHUNK:
-            return
-        self._run("renew", self.theta)
-        self.known[0] = 0.0
+    def _renew_metric(self) -> None:
+        """Take the curvature that some of the users have into the metric."""
         parts = self.problem.parts
         sizes = np.array([len(part.shares) for part in parts])
         number = min(len(parts), max(1, -(-_LOOKED_AT // int(sizes[0]))))
@@ -267,3 +274,5 @@ class BlockChain(Chain):
                 self.curvature[...] = 0.0
             self.curvature += (new - self.curvature) / self.looked[0]
             self.whiten[...] = metric_root(self.curvature)
+            # A better metric allows the full reach, to which the old one's comes back only slowly.
+            self.log_reach[0], self.renewed[0] = 0.0, self.done

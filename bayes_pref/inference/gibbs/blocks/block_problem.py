@@ -14,9 +14,9 @@ import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem, choice_rows
-from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
 from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
+from bayes_pref.inference.gibbs.diagonal_density import density_of
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
 from bayes_pref.inference.gibbs.problem import scaled_population
 from bayes_pref.inference.runtime.checkpoint import digest
@@ -100,13 +100,7 @@ class BlockPart:
 
     def density(self) -> PartialDensity:
         """Make a density of theta and zeta, with an expansion of its own."""
-        return density_of(self.problem, shared=True)
-
-
-def density_of(problem: ChoiceProblem, *, shared: bool = False) -> PartialDensity:
-    """Density of theta and zeta: with expansions feature by feature unless features correlate."""
-    made = PartialDensity if problem.population.full else DiagonalDensity
-    return made(problem, shared=shared)
+        return density_of(self.problem, small=True)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bayes_pref.inference.gibbs.partial_density import MeanExpansion
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.types import FloatArray, IntArray
 
-_LEAPS = 2
+_LEAPS = 1
 _EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
 _START, _MOVE = 0, 1  # streams of random numbers
 
@@ -48,7 +48,7 @@ class UserBlock:
         self.before = np.zeros_like(self.zeta)  # zeta before the last move
         self.expansions: MeanExpansion | None = None
         self.count = 0
-        self.mean = np.zeros((self.density.n_users, self.density.d))
+        self.mean = np.zeros((0, self.density.d))  # has no users before there is a draw
         self.squares = np.zeros_like(self.mean)
 
     def begin(self, theta: FloatArray) -> None:
@@ -73,11 +73,9 @@ class UserBlock:
         if not again:
             self.before[...] = self.zeta
         self.zeta[...] = self.before
-        here = density.at(theta)
-        before = density.sums(here, self.zeta, v)
         rng = self._rng(_MOVE, sweep)
-        accepted = density.move_users(theta, self.zeta, v, angle, _LEAPS, rng)
-        return Moved(before, accepted * density.n_users, density.sums(here, self.zeta, v))
+        before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, _LEAPS, rng)
+        return Moved(before, accepted * density.n_users, after)
 
     def sums_at(self, thetas: FloatArray) -> list[UserSums]:
         """Sums at several thetas (n, m), given zeta."""
@@ -86,20 +84,25 @@ class UserBlock:
 
     def look(self, theta: FloatArray) -> None:
         """Take the expansion at the present state into its mean."""
-        assert self.expansions is not None  # or warm-up is over
+        assert self.expansions is not None  # or the last renewal was before
         v = self.density.deviations(theta, self.zeta)[0]
         self.density.add_expansion(self.expansions, theta, v)
 
-    def renew(self, theta: FloatArray) -> None:
-        """Expand by the mean over states; users keep their weights."""
-        assert self.expansions is not None  # or warm-up is over
-        v = self.density.deviations(theta, self.zeta)[0]
-        self.density.expand_by(self.expansions)
-        self.zeta[...] = self.density.standardised(theta, v)
+    def renew(self, theta: FloatArray, last: bool) -> None:
+        """Expand by the mean over states; users keep their weights.
 
-    def end_warmup(self) -> None:
-        """Forget the mean expansion: it is not renewed again."""
-        self.expansions = None
+        Parameters
+        ----------
+        last
+            Whether it is not renewed again, so that the mean is forgotten.
+        """
+        assert self.expansions is not None  # or the last one was before
+        if self.expansions.count[0]:
+            v = self.density.deviations(theta, self.zeta)[0]
+            self.density.expand_by(self.expansions)
+            self.zeta[...] = self.density.standardised(theta, v)
+        if last:
+            self.expansions = None
 
     def keep(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Take users' weights into their summary.
@@ -109,6 +112,8 @@ class UserBlock:
         (d,) sum of weights by the users' shares, and (k, d) weights of those who are kept whole
         """
         weights = self.weights(theta)
+        if not self.count:
+            self.mean, self.squares = np.zeros_like(weights), np.zeros_like(weights)
         self.count += 1
         away = weights - self.mean
         self.mean += away / self.count
@@ -122,12 +127,13 @@ class UserBlock:
 
     def restart(self) -> None:
         """Forget the summary."""
-        self.count = 0
-        self.mean[...] = 0.0
-        self.squares[...] = 0.0
+        self.count = 0  # the next draw is the first
 
     def summary(self) -> tuple[int, FloatArray, FloatArray]:
         """Return how many draws were taken in, their mean, and the sum of squares around it."""
+        if not self.count:
+            nothing = np.zeros((self.density.n_users, self.density.d))
+            return 0, nothing, nothing
         return self.count, self.mean, self.squares
 
     def state(self) -> dict[str, Any]:
@@ -149,7 +155,7 @@ class UserBlock:
         self.density.information[...] = state["information"]
         self.density.linear[...] = state["linear"]
         self.count = int(state["count"])
-        self.mean[...], self.squares[...] = state["mean"], state["squares"]
+        self.mean, self.squares = np.array(state["mean"]), np.array(state["squares"])
         self.expansions = None
         if "mean_count" in state:
             self.expansions = MeanExpansion.like(self.density)

@@ -13,11 +13,12 @@ import numpy as np
 
 from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH, SHORT
 from bayes_pref.inference.gibbs.kernels.jit import compiled_reordering, compiled_reordering_part
+from bayes_pref.inference.gibbs.kernels.likelihood_expansion import expand_user
 from bayes_pref.inference.gibbs.kernels.partial_centring import (
-    expand_user,
+    SlopeSums,
     likelihoods_of_batch,
+    room_for_likelihoods,
 )
-from bayes_pref.inference.gibbs.kernels.signed_weights import to_slopes, to_weights
 from bayes_pref.types import FloatArray
 
 
@@ -52,45 +53,26 @@ def diagonal_log_density(
     information: FloatArray,
     linear: FloatArray,
     mean: FloatArray,
+    design: FloatArray,
     zeta: FloatArray,
     v: FloatArray,
-    mean_slope: FloatArray,
-    scale_slope: FloatArray,
-    value_slope: FloatArray,
+    sums: SlopeSums,
 ) -> float:
     """Log density of the population's parameters given zeta, without their prior.
 
-    As `partial_centring.population_log_density`, with L = diag(scale), (d,); `information`,
-    `linear` and the slopes in m and L are (n_batches, d, batch).
+    As `partial_centring.population_log_density`, with L = diag(scale), (d,), and the diagonals of
+    H, (n_batches, d, batch).
     """
     n_batches, d, _ = mean.shape
     root, centre = np.empty((d, BATCH)), np.empty((d, BATCH))
     weights, slope = np.empty((d, BATCH)), np.empty((d, BATCH))
-    eta = np.empty(rows.outcome.size)
-    own, gradient, own_values = np.empty(d), np.empty(d), np.empty(values.size)
-    found, cell, each = np.empty(values.size + 3), np.empty(4), np.empty(BATCH)
+    room = room_for_likelihoods(rows.outcome.size, d, values.size)
+    value_slope, each = np.empty((values.size, BATCH)), np.empty(BATCH)
     total = 0.0
     for b in range(n_batches):
-        vb = v[b]
+        vb, first = v[b], b * BATCH
         _weights(scale, information[b], linear[b], mean[b], zeta[b], root, centre, vb, weights)
-        first, of_values = b * BATCH, value_slope[b]
-        to_weights(signed, weights)
-        likelihoods_of_batch(
-            rows,
-            values,
-            first,
-            weights,
-            eta,
-            slope,
-            of_values,
-            each,
-            own,
-            gradient,
-            found,
-            cell,
-            own_values,
-        )
-        to_slopes(signed, weights, slope)
+        likelihoods_of_batch(rows, values, signed, first, weights, room, each, slope, value_slope)
         for k in range(d):
             a = scale[k]
             for w in range(BATCH):
@@ -99,9 +81,15 @@ def diagonal_log_density(
                 r = q / c
                 of_root = -(q * vb[k, w] + (q * centre[k, w] + 1.0) / c)
                 score = linear[b, k, w] - h * mean[b, k, w]
-                mean_slope[b, k, w] = slope[k, w] - a * h * r
-                scale_slope[b, k, w] = slope[k, w] * vb[k, w] + r * score + of_root * a * h / c
+                sums.lower[k, k] += slope[k, w] * vb[k, w] + r * score + of_root * a * h / c
+                slope[k, w] -= a * h * r
                 each[w] -= np.log(c) + 0.5 * vb[k, w] * vb[k, w]
+            for j in range(design.shape[1]):
+                for w in range(BATCH):
+                    sums.means[j, k] += design[first + w, j] * slope[k, w]
+        for k in range(values.size):
+            for w in range(BATCH):
+                sums.values[k] += value_slope[k, w]
         for w in range(BATCH):
             total += each[w]
     return total
@@ -126,10 +114,8 @@ def move_users_diagonal(
     n_batches, d, _ = mean.shape
     root, centre = np.empty((d, BATCH)), np.empty((d, BATCH))
     weights, slope = np.empty((d, BATCH)), np.empty((d, BATCH))
-    value_slope = np.empty((values.size, BATCH))
-    eta = np.empty(rows.outcome.size)
-    own, gradient, own_values = np.empty(d), np.empty(d), np.empty(values.size)
-    found, cell, each = np.empty(values.size + 3), np.empty(4), np.empty(BATCH)
+    room = room_for_likelihoods(rows.outcome.size, d, values.size)
+    value_slope, each = np.empty((values.size, BATCH)), np.empty(BATCH)
     new, new_v, momentum = np.empty((d, BATCH)), np.empty((d, BATCH)), np.empty((d, BATCH))
     energy = np.empty(BATCH)
     n_users = rows.offsets.size - 1
@@ -146,23 +132,9 @@ def move_users_diagonal(
         for leap in range(leaps + 1):
             _weights(scale, information[b], linear[b], mean[b], new, root, centre, new_v, weights)
             first = b * BATCH
-            to_weights(signed, weights)
             likelihoods_of_batch(
-                rows,
-                values,
-                first,
-                weights,
-                eta,
-                slope,
-                value_slope,
-                each,
-                own,
-                gradient,
-                found,
-                cell,
-                own_values,
+                rows, values, signed, first, weights, room, each, slope, value_slope
             )
-            to_slopes(signed, weights, slope)
             if leap == 0:
                 for w in range(BATCH):
                     energy[w] = -each[w]

@@ -9,6 +9,7 @@ import numpy as np
 from bayes_pref.inference.gibbs.kernels.centred_batches import (
     BATCH,
     factor_batch,
+    room_for_factors,
     weights_of_batch,
 )
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import user_log_likelihood
@@ -33,11 +34,10 @@ def deviations_from_zeta(
     The others are those of `partial_centring.population_log_density`.
     """
     n_batches, d, _ = mean.shape
-    scaled, root = np.empty((d, d, BATCH)), np.empty((d, d, BATCH))
-    score, centre = np.empty((d, BATCH)), np.empty((d, BATCH))
-    weights = np.empty((d, BATCH))
+    factors, weights = room_for_factors(d), np.empty((d, BATCH))
+    root, centre = factors.root, factors.centre
     for b in range(n_batches):
-        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
+        factor_batch(lower, full, information[b], linear[b], mean[b], factors)
         weights_of_batch(lower, full, mean[b], root, centre, zeta[b], v[b], weights)
         for w in range(BATCH):
             log_volume[b, w] = 0.0

@@ -18,49 +18,90 @@ Users are the last axis, in SIMD batches: each loop over a batch becomes vector 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayes_pref.inference.gibbs.kernels.centred_batches import (
     BATCH,
-    SHORT,
+    Factors,
     factor_batch,
+    room_for_factors,
     solve_upper_batch,
     weights_of_batch,
     zeta_slope,
 )
-from bayes_pref.inference.gibbs.kernels.choice_likelihood import (
-    add_user_information,
-    user_log_likelihood,
-)
+from bayes_pref.inference.gibbs.kernels.choice_likelihood import user_log_likelihood
 from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering,
     compiled_reordering_part,
 )
-from bayes_pref.inference.gibbs.kernels.signed_weights import to_information, to_slopes, to_weights
+from bayes_pref.inference.gibbs.kernels.signed_weights import to_slopes, to_weights
 from bayes_pref.types import FloatArray
+
+
+class SlopeSums(NamedTuple):
+    """Where sums over users of the log density's slopes are added.
+
+    Attributes
+    ----------
+    means
+        (p + 1, d): in gamma.
+    lower
+        (d, d): in L; of a diagonal L, its diagonal alone.
+    values
+        (n_values,): in the choice model's values.
+    """
+
+    means: FloatArray
+    lower: FloatArray
+    values: FloatArray
+
+
+class LikelihoodRoom(NamedTuple):
+    """Working memory of `likelihoods_of_batch`."""
+
+    eta: FloatArray
+    own: FloatArray
+    gradient: FloatArray
+    own_values: FloatArray
+    found: FloatArray
+    cell: FloatArray
+
+
+@compiled_reordering_part
+def room_for_likelihoods(n_rows: int, d: int, n_values: int) -> LikelihoodRoom:
+    """Make room for the likelihoods of users who have so many rows together."""
+    return LikelihoodRoom(
+        np.empty(n_rows),
+        np.empty(d),
+        np.empty(d),
+        np.empty(n_values),
+        np.empty(n_values + 3),
+        np.empty(4),
+    )
 
 
 @compiled_reordering_part
 def likelihoods_of_batch(
     rows: Any,
     values: FloatArray,
+    signed: FloatArray,
     first: int,
     weights: FloatArray,
-    eta: FloatArray,
+    room: LikelihoodRoom,
+    total: FloatArray,
     slope: FloatArray,
     value_slope: FloatArray,
-    total: FloatArray,
-    own: FloatArray,
-    gradient: FloatArray,
-    found: FloatArray,
-    cell: FloatArray,
-    own_values: FloatArray,
 ) -> None:
-    """Fill the log likelihoods (batch,) of a batch of users, and their gradients (., batch)."""
+    """Fill the log likelihoods (batch,) of users from `first` on, and their slopes (., batch).
+
+    `weights` (d, batch) are before signs, and after them on return; slopes are before signs.
+    """
     d = weights.shape[0]
     n_users = rows.offsets.size - 1
+    to_weights(signed, weights)
+    own, gradient, own_values = room.own, room.gradient, room.own_values
     for w in range(BATCH):
         total[w] = 0.0
         if first + w >= n_users or rows.careless[first + w] > 0.0:
@@ -72,12 +113,110 @@ def likelihoods_of_batch(
         for k in range(d):
             own[k] = weights[k, w]
         total[w] = user_log_likelihood(
-            rows, values, first + w, own, eta, gradient, own_values, found, cell
+            rows, values, first + w, own, room.eta, gradient, own_values, room.found, room.cell
         )
         for k in range(d):
             slope[k, w] = gradient[k]
         for k in range(values.size):
             value_slope[k, w] = own_values[k]
+    to_slopes(signed, weights, slope)
+
+
+@compiled_reordering_part
+def _through_factor(root: FloatArray, bar: FloatArray) -> None:
+    """Replace slopes in C, a lower triangle (d, d, batch), by those in B = C C', in place.
+
+    Murray (2016), arXiv 1602.07527, whose entries of B are those of the lower triangle. The
+    diagonal of `root` is inverted.
+    """
+    d, batch = root.shape[0], root.shape[2]
+    for j in range(d - 1, -1, -1):
+        for i in range(j + 1, d):
+            for w in range(batch):
+                bar[j, j, w] -= root[i, j, w] * bar[i, j, w] * root[j, j, w]
+        for i in range(j, d):
+            for w in range(batch):
+                bar[i, j, w] *= root[j, j, w]
+        for k in range(j):
+            for w in range(batch):
+                bar[j, k, w] -= bar[j, j, w] * root[j, k, w]
+        for i in range(j + 1, d):
+            for k in range(j):
+                for w in range(batch):
+                    bar[j, k, w] -= bar[i, j, w] * root[i, k, w]
+                for w in range(batch):
+                    bar[i, k, w] -= bar[i, j, w] * root[j, k, w]
+        for w in range(batch):
+            bar[j, j, w] *= 0.5
+
+
+@compiled_reordering_part
+def add_slopes(
+    lower: FloatArray,
+    full: bool,
+    factors: Factors,
+    v: FloatArray,
+    slope: FloatArray,
+    value_slope: FloatArray,
+    design: FloatArray,
+    bar: FloatArray,
+    q: FloatArray,
+    r: FloatArray,
+    sums: SlopeSums,
+) -> None:
+    """Add the slopes of a batch at v, where the log likelihood has `slope` in the weights.
+
+    `design` is (batch, p + 1); `bar` (d, d, batch), q and r (d, batch) are working memory.
+    """
+    d, batch = v.shape
+    scaled, score, root, centre = factors.scaled, factors.score, factors.root, factors.centre
+    zeta_slope(lower, full, root, v, slope, q)
+    for k in range(d):
+        for w in range(batch):
+            r[k, w] = q[k, w]
+    solve_upper_batch(root, r)
+    for i in range(d):
+        for j in range(i + 1):
+            for w in range(batch):
+                bar[i, j, w] = -(v[i, w] * q[j, w] + r[i, w] * centre[j, w])
+        for w in range(batch):
+            bar[i, i, w] -= root[i, i, w]
+    _through_factor(root, bar)
+    for k in range(d):
+        for w in range(batch):
+            bar[k, k, w] *= 2.0
+    each = q[0]  # which is of no more use
+    for j in range(d):
+        for k in range(0 if full else j, j + 1):
+            for w in range(batch):
+                each[w] = slope[j, w] * v[k, w] + score[j, w] * r[k, w]
+            for m in range(k):
+                for w in range(batch):
+                    each[w] += scaled[m, j, w] * bar[k, m, w]
+            for m in range(k, d):
+                for w in range(batch):
+                    each[w] += scaled[m, j, w] * bar[m, k, w]
+            for w in range(batch):
+                sums.lower[j, k] += each[w]
+    for k in range(d):
+        for m in range(d):
+            for w in range(batch):
+                slope[k, w] -= scaled[m, k, w] * r[m, w]
+        for j in range(design.shape[1]):
+            for w in range(batch):
+                sums.means[j, k] += design[w, j] * slope[k, w]
+    for k in range(value_slope.shape[0]):
+        for w in range(batch):
+            sums.values[k] += value_slope[k, w]
+
+
+@compiled_reordering_part
+def add_log_volume(root: FloatArray, v: FloatArray, each: FloatArray) -> None:
+    """Add -v' v / 2 - log |C| to the log likelihoods (batch,) of a batch."""
+    d, batch = v.shape
+    for k in range(d):
+        for w in range(batch):
+            each[w] += np.log(root[k, k, w]) - 0.5 * v[k, w] * v[k, w]
 
 
 @compiled_reordering
@@ -90,11 +229,10 @@ def population_log_density(
     information: FloatArray,
     linear: FloatArray,
     mean: FloatArray,
+    design: FloatArray,
     zeta: FloatArray,
     v: FloatArray,
-    mean_slope: FloatArray,
-    lower_slope: FloatArray,
-    value_slope: FloatArray,
+    sums: SlopeSums,
 ) -> float:
     """Log density of the population's parameters given zeta, without their prior.
 
@@ -107,214 +245,36 @@ def population_log_density(
     lower, full
         (d, d): L; whether it is triangular, not diagonal.
     information, linear
-        (n_batches, d, d, batch) H and (n_batches, d, batch) h.
+        (n_batches, d (d + 1) / 2, batch), the lower triangles of H by rows, and
+        (n_batches, d, batch) h.
     mean, zeta
         (n_batches, d, batch): m and zeta.
+    design
+        (n_batches * batch, p + 1): f.
     v
         (n_batches, d, batch), filled.
-    mean_slope, lower_slope, value_slope
-        (n_batches, d, batch), (n_batches, d, d, batch) and (n_batches, number of values, batch):
-        filled with each user's derivatives in m, L and the values. Of a diagonal L, the diagonal.
+    sums
+        Slopes in gamma, L and the values, added to.
     """
     n_batches, d, _ = mean.shape
-    scaled, root = np.empty((d, d, BATCH)), np.empty((d, d, BATCH))
-    outer = np.empty((d, d, BATCH))
-    score, centre, q, r, back = (
-        np.empty((d, BATCH)),
-        np.empty((d, BATCH)),
-        np.empty((d, BATCH)),
-        np.empty((d, BATCH)),
-        np.empty((d, BATCH)),
-    )
+    factors = room_for_factors(d)
+    room = room_for_likelihoods(rows.outcome.size, d, values.size)
+    bar, q, r = np.empty((d, d, BATCH)), np.empty((d, BATCH)), np.empty((d, BATCH))
     weights, slope = np.empty((d, BATCH)), np.empty((d, BATCH))
-    eta = np.empty(rows.outcome.size)
-    own, gradient, own_values = np.empty(d), np.empty(d), np.empty(values.size)
-    found, cell, each = np.empty(values.size + 3), np.empty(4), np.empty(BATCH)
+    value_slope, each = np.empty((values.size, BATCH)), np.empty(BATCH)
     total = 0.0
     for b in range(n_batches):
-        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
-        vb = v[b]
-        weights_of_batch(lower, full, mean[b], root, centre, zeta[b], vb, weights)
-        to_weights(signed, weights)
-        likelihoods_of_batch(
-            rows,
-            values,
-            b * BATCH,
-            weights,
-            eta,
-            slope,
-            value_slope[b],
-            each,
-            own,
-            gradient,
-            found,
-            cell,
-            own_values,
-        )
-        to_slopes(signed, weights, slope)
-        for k in range(d):
-            for w in range(BATCH):
-                each[w] += np.log(root[k, k, w]) - 0.5 * vb[k, w] * vb[k, w]
-        zeta_slope(lower, full, root, vb, slope, q)
-        for k in range(d):
-            for w in range(BATCH):
-                r[k, w] = q[k, w]
-        solve_upper_batch(root, r)
-        # P (lower): -(x_i q_j + q_i u_j), with halves on the diagonal, x = u + zeta.
-        for i in range(d):
-            for j in range(d):
-                if j > i:
-                    for w in range(BATCH):
-                        outer[i, j, w] = 0.0
-                    continue
-                half = 0.5 if i == j else 1.0
-                for w in range(BATCH):
-                    x = centre[i, w] + zeta[b, i, w]
-                    outer[i, j, w] = -half * (x * q[j, w] + q[i, w] * centre[j, w])
-            for w in range(BATCH):
-                outer[i, i, w] -= 0.5
-        # S = C'^-1 P C^-1, column by column and row by row.
-        for j in range(d):
-            for i in range(d - 1, -1, -1):
-                for k in range(i + 1, d):
-                    for w in range(BATCH):
-                        outer[i, j, w] -= root[k, i, w] * outer[k, j, w]
-                for w in range(BATCH):
-                    outer[i, j, w] *= root[i, i, w]
-        for i in range(d):
-            for j in range(d - 1, -1, -1):
-                for k in range(j + 1, d):
-                    for w in range(BATCH):
-                        outer[i, j, w] -= root[k, j, w] * outer[i, k, w]
-                for w in range(BATCH):
-                    outer[i, j, w] *= root[j, j, w]
-        for k in range(d):
-            for w in range(BATCH):
-                back[k, w] = 0.0
-            for m in range(d):
-                for w in range(BATCH):
-                    back[k, w] += scaled[m, k, w] * r[m, w]
-            for w in range(BATCH):
-                mean_slope[b, k, w] = slope[k, w] - back[k, w]
-        for j in range(d):
-            for k in range(0 if full else j, j + 1):
-                for w in range(BATCH):
-                    lower_slope[b, j, k, w] = slope[j, w] * vb[k, w] + score[j, w] * r[k, w]
-                for m in range(d):
-                    for w in range(BATCH):
-                        lower_slope[b, j, k, w] += scaled[m, j, w] * (
-                            outer[m, k, w] + outer[k, m, w]
-                        )
+        first = b * BATCH
+        factor_batch(lower, full, information[b], linear[b], mean[b], factors)
+        root, vb = factors.root, v[b]
+        weights_of_batch(lower, full, mean[b], root, factors.centre, zeta[b], vb, weights)
+        likelihoods_of_batch(rows, values, signed, first, weights, room, each, slope, value_slope)
+        add_log_volume(root, vb, each)
+        own = design[first : first + BATCH]
+        add_slopes(lower, full, factors, vb, slope, value_slope, own, bar, q, r, sums)
         for w in range(BATCH):
             total += each[w]
     return total
-
-
-@compiled_reordering
-def move_users(
-    rows: Any,
-    values: FloatArray,
-    signed: FloatArray,
-    lower: FloatArray,
-    full: bool,
-    information: FloatArray,
-    linear: FloatArray,
-    mean: FloatArray,
-    zeta: FloatArray,
-    v: FloatArray,
-    angle: float,
-    leaps: int,
-    rng: np.random.Generator,
-) -> float:
-    """Move every user's zeta by a Hamiltonian trajectory; returns the mean acceptance.
-
-    The flow of the standard normal is followed exactly, by rotations of zeta and momentum, with
-    kicks from the rest of the density (Shahbaba et al. 2014, Stat. Comput. 24; Beskos et al. 2011).
-
-    Parameters
-    ----------
-    angle, leaps
-        Rotation of each step, in radians, and number of steps.
-    """
-    n_batches, d, _ = mean.shape
-    scaled, root = np.empty((d, d, BATCH)), np.empty((d, d, BATCH))
-    score, centre, q = np.empty((d, BATCH)), np.empty((d, BATCH)), np.empty((d, BATCH))
-    weights, slope = np.empty((d, BATCH)), np.empty((d, BATCH))
-    value_slope = np.empty((values.size, BATCH))
-    eta = np.empty(rows.outcome.size)
-    own, gradient, own_values = np.empty(d), np.empty(d), np.empty(values.size)
-    found, cell, each = np.empty(values.size + 3), np.empty(4), np.empty(BATCH)
-    new, new_v, momentum = np.empty((d, BATCH)), np.empty((d, BATCH)), np.empty((d, BATCH))
-    energy = np.empty(BATCH)
-    n_users = rows.offsets.size - 1
-    total = 0.0
-    for b in range(n_batches):
-        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
-        turn = angle * (0.9 + 0.2 * rng.random())
-        if rng.random() < SHORT:
-            turn *= SHORT
-        cosine, sine = np.cos(turn), np.sin(turn)
-        for k in range(d):
-            for w in range(BATCH):
-                new[k, w] = zeta[b, k, w]
-                momentum[k, w] = rng.standard_normal()
-        for leap in range(leaps + 1):
-            weights_of_batch(lower, full, mean[b], root, centre, new, new_v, weights)
-            to_weights(signed, weights)
-            likelihoods_of_batch(
-                rows,
-                values,
-                b * BATCH,
-                weights,
-                eta,
-                slope,
-                value_slope,
-                each,
-                own,
-                gradient,
-                found,
-                cell,
-                own_values,
-            )
-            to_slopes(signed, weights, slope)
-            zeta_slope(lower, full, root, new_v, slope, q)
-            if leap == 0 or leap == leaps:
-                sign = -1.0 if leap == 0 else 1.0
-                for w in range(BATCH):
-                    if leap == 0:
-                        energy[w] = 0.0
-                    energy[w] += sign * each[w]
-            kick = turn if 0 < leap < leaps else 0.5 * turn
-            if leap == 0:
-                for k in range(d):
-                    for w in range(BATCH):
-                        energy[w] += 0.5 * (new_v[k, w] ** 2 + momentum[k, w] ** 2)
-            for k in range(d):
-                for w in range(BATCH):
-                    momentum[k, w] += kick * (q[k, w] + new[k, w])
-            if leap == leaps:
-                for k in range(d):
-                    for w in range(BATCH):
-                        energy[w] -= 0.5 * (new_v[k, w] ** 2 + momentum[k, w] ** 2)
-                break
-            for k in range(d):
-                for w in range(BATCH):
-                    at = new[k, w]
-                    new[k, w] = at * cosine + momentum[k, w] * sine
-                    momentum[k, w] = momentum[k, w] * cosine - at * sine
-        for w in range(BATCH):
-            # A trajectory that lost a number is refused: the least of 0 and nan may be 0.
-            chance = np.exp(min(0.0, energy[w])) if np.isfinite(energy[w]) else 0.0
-            accepted = rng.random() < chance
-            if b * BATCH + w < n_users:
-                total += chance
-            for k in range(d):
-                if accepted:
-                    zeta[b, k, w] = new[k, w]
-            if accepted:
-                for k in range(d):
-                    v[b, k, w] = new_v[k, w]
-    return float(total / n_users)
 
 
 @compiled_reordering
@@ -329,69 +289,13 @@ def zeta_from_deviations(
 ) -> None:
     """Fill zeta = C' v - u, each (n_batches, d, batch)."""
     n_batches, d, _ = mean.shape
-    scaled, root = np.empty((d, d, BATCH)), np.empty((d, d, BATCH))
-    score, centre = np.empty((d, BATCH)), np.empty((d, BATCH))
+    factors = room_for_factors(d)
+    root, centre = factors.root, factors.centre
     for b in range(n_batches):
-        factor_batch(lower, full, information[b], linear[b], mean[b], scaled, score, root, centre)
+        factor_batch(lower, full, information[b], linear[b], mean[b], factors)
         for k in range(d):
             for w in range(BATCH):
                 zeta[b, k, w] = v[b, k, w] / root[k, k, w] - centre[k, w]
             for m in range(k + 1, d):
                 for w in range(BATCH):
                     zeta[b, k, w] += root[m, k, w] * v[b, m, w]
-
-
-@compiled_reordering_part
-def expand_user(
-    rows: Any,
-    values: FloatArray,
-    signed: FloatArray,
-    user: int,
-    weights: FloatArray,
-    eta: FloatArray,
-    own: FloatArray,
-    gradient: FloatArray,
-    matrix: FloatArray,
-    own_values: FloatArray,
-    found: FloatArray,
-    cell: FloatArray,
-) -> None:
-    """Fill one user's gradient (d,) and curvature `matrix` (d, d) at `weights` (n_users, d)."""
-    d = own.size
-    for k in range(d):
-        own[k] = weights[user, k]
-        for m in range(d):
-            matrix[k, m] = 0.0
-    column, slope = own.reshape(d, 1), gradient.reshape(d, 1)
-    to_weights(signed, column)
-    user_log_likelihood(rows, values, user, own, eta, gradient, own_values, found, cell)
-    add_user_information(rows, values, user, own, eta, matrix, found, cell)
-    to_slopes(signed, column, slope)
-    to_information(signed, column, slope, matrix)
-
-
-@compiled_reordering
-def expand_likelihoods(
-    rows: Any,
-    values: FloatArray,
-    signed: FloatArray,
-    weights: FloatArray,
-    information: FloatArray,
-    linear: FloatArray,
-) -> None:
-    """Fill H (n_batches, d, d, batch) and h (n_batches, d, batch) at weights (n_users, d)."""
-    n_users, d = weights.shape
-    matrix, gradient, own = np.empty((d, d)), np.empty(d), np.empty(d)
-    eta, own_values = np.empty(rows.outcome.size), np.empty(values.size)
-    found, cell = np.empty(values.size + 3), np.empty(4)
-    for i in range(n_users):
-        b, w = i // BATCH, i % BATCH
-        expand_user(
-            rows, values, signed, i, weights, eta, own, gradient, matrix, own_values, found, cell
-        )
-        for k in range(d):
-            total = gradient[k]
-            for m in range(d):
-                information[b, k, m, w] = matrix[k, m]
-                total += matrix[k, m] * weights[i, m]
-            linear[b, k, w] = total

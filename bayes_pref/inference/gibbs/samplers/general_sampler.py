@@ -29,10 +29,10 @@ from bayes_pref.inference.gibbs.adaptation import CHUNK
 from bayes_pref.inference.gibbs.careless_users import CarelessUsers
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
-from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
+from bayes_pref.inference.gibbs.diagonal_density import density_of
 from bayes_pref.inference.gibbs.kernels.centred_batches import SHORT
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.partial_density import MeanExpansion, PartialDensity
+from bayes_pref.inference.gibbs.partial_density import MeanExpansion
 from bayes_pref.inference.gibbs.population_coordinates import metric_root
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.models.choice.choice_model import ChoiceModel
@@ -45,7 +45,6 @@ _FAR = (0.01, 0.02, 0.04, 0.07, 0.1)
 _NEAR = (0.15, 0.2, 0.25, 0.3, 0.35)
 _FINAL = (0.4, 0.45, 0.5, 0.6, 0.7)
 _MANY = 60  # parameters from which every other look at the curvature is left out
-_MANY_FEATURES = 24  # from here on a diagonal covariance has a diagonal expansion
 _FEW = 5  # states, below which the expansion is that of the last one
 _ANGLE = 0.75  # radians: two of them turn zeta into its momentum
 _LEAPS_OF_USERS = 2
@@ -100,9 +99,6 @@ class GeneralChain(Chain):
         Data and priors.
     warmup, thin, rng, store
         See `Chain`.
-    correlated
-        Whether users' likelihoods are expanded with all of their curvature, not its diagonal; None:
-        unless features are many and independent a priori.
     """
 
     def __init__(
@@ -112,8 +108,6 @@ class GeneralChain(Chain):
         thin: int,
         rng: np.random.Generator,
         store: Store,
-        *,
-        correlated: bool | None = None,
     ) -> None:
         super().__init__(warmup, thin, rng, store)
         self.careless = None
@@ -121,10 +115,7 @@ class GeneralChain(Chain):
             self.careless = CarelessUsers(problem, problem.careless)
             problem = self.careless.problem
         self.problem = problem
-        if correlated is None:
-            many = problem.population.precision.shape[1] > _MANY_FEATURES
-            correlated = problem.population.full or not many
-        self.density = PartialDensity(problem) if correlated else DiagonalDensity(problem)
+        self.density = density_of(problem)
         size = self.density.size
         self.theta = self.density.start(rng)
         self.v = rng.standard_normal(self.density.linear.shape) * (not problem.pooled)
