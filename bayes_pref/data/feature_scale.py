@@ -7,6 +7,8 @@ import numpy as np
 from bayes_pref.data.features import Features
 from bayes_pref.types import FloatArray
 
+_CHUNK = 2**16  # rows at a time: copies of all of them might not fit
+
 
 def constant_features(difference: FloatArray, features: Features) -> tuple[str, ...]:
     """Names of the features that never differ within a pair.
@@ -43,8 +45,17 @@ def feature_scale(difference: FloatArray, context: FloatArray, features: Feature
 
 def _root_mean_square(values: FloatArray) -> FloatArray:
     """(k,) of each column; 1 where a column is 0."""
-    largest = np.abs(values).max(axis=0)
+    parts = [slice(first, first + _CHUNK) for first in range(0, len(values), _CHUNK)]
+    largest = np.zeros(values.shape[1])
+    for part in parts:
+        np.maximum(largest, np.abs(values[part]).max(axis=0), out=largest)
     largest[largest == 0] = 1.0
-    # Divided by the largest first: squares of very large or small values leave the floats' range.
-    scale = largest * np.sqrt(np.mean((values / largest) ** 2, axis=0))
+    total = np.zeros_like(largest)
+    for part in parts:
+        # Divided by the largest first: squares of very large or small values leave the floats'
+        # range. Sums go on from row to row, so that they are the same whatever the parts.
+        squares = (values[part] / largest) ** 2
+        squares[0] += total
+        total = squares.sum(axis=0)
+    scale = largest * np.sqrt(total / len(values))
     return np.where(scale == 0, 1.0, scale)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
+from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
 from bayes_pref.inference.gibbs.kernels.diagonal_centring import (
     diagonal_log_density,
     expand_diagonal,
@@ -26,7 +25,7 @@ class DiagonalDensity(PartialDensity):
     """
 
     def _size_of_information(self) -> int:
-        return self.d
+        return int(self.d)
 
     def _expand_into(
         self, information: FloatArray, linear: FloatArray, theta: FloatArray, weights: FloatArray
@@ -61,7 +60,8 @@ class DiagonalDensity(PartialDensity):
     def sums(self, here: PopulationPoint, zeta: FloatArray, v: FloatArray) -> UserSums:
         """Sums over users of the log density without the prior of theta; fills v."""
         sums = self._no_slopes()
-        total = diagonal_log_density(*self._state(here), self.design, zeta, v, sums)
+        state = (*self._feature_by_feature(here), self.design)
+        total = diagonal_log_density(*state, zeta, v, sums)
         return UserSums(total, *sums)
 
     def move_users(
@@ -74,7 +74,8 @@ class DiagonalDensity(PartialDensity):
         rng: np.random.Generator,
     ) -> float:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
-        return move_users_diagonal(*self._state(self.at(theta)), zeta, v, angle, leaps, rng)
+        state = self._feature_by_feature(self.at(theta))
+        return move_users_diagonal(*state, zeta, v, angle, leaps, rng)
 
     def move_and_sum(
         self,
@@ -91,7 +92,9 @@ class DiagonalDensity(PartialDensity):
         accepted = self.move_users(theta, zeta, v, angle, leaps, rng)
         return before, accepted, self.sums(here, zeta, v)
 
-    def _state(self, here: PopulationPoint) -> tuple[Any, ...]:
+    def _feature_by_feature(
+        self, here: PopulationPoint
+    ) -> tuple[ChoiceRows, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         scale = np.ascontiguousarray(here.lower.diagonal())
         return *self._data(here.values), scale, *self.expansion, here.mean
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,19 @@ from bayes_pref.inference.gibbs.population_coordinates import (
 from bayes_pref.types import FloatArray
 
 _STEP = 1e-5  # of differences of slopes, where parameters have size one
+
+# Choices, values of the choice model, signs, L and whether it is full, H, h, means and design.
+_State: TypeAlias = tuple[
+    ChoiceRows,
+    FloatArray,
+    FloatArray,
+    FloatArray,
+    bool,
+    FloatArray,
+    FloatArray,
+    FloatArray,
+    FloatArray,
+]
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ class PartialDensity(PopulationCoordinates):
         self._kept: tuple[FloatArray, FloatArray] | None = None
 
     def _size_of_information(self) -> int:
-        return self.d * (self.d + 1) // 2
+        return int(self.d * (self.d + 1) // 2)
 
     @property
     def expansion(self) -> tuple[FloatArray, FloatArray]:
@@ -218,8 +231,8 @@ class PartialDensity(PopulationCoordinates):
     ) -> float:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
         nothing = self._no_slopes()
-        state = (*self._state(self.at(theta)), zeta, v)
-        return move_users(*state, angle, leaps, rng, nothing, nothing, False)[0]
+        move = (zeta, v, angle, leaps, rng, nothing, nothing, False)
+        return move_users(*self._state(self.at(theta)), *move)[0]
 
     def move_and_sum(
         self,
@@ -232,11 +245,11 @@ class PartialDensity(PopulationCoordinates):
     ) -> tuple[UserSums, float, UserSums]:
         """Move as `move_users` does; returns the sums before and after, too."""
         before, after = self._no_slopes(), self._no_slopes()
-        state = (*self._state(self.at(theta)), zeta, v)
-        accepted, start, end = move_users(*state, angle, leaps, rng, before, after, True)
+        move = (zeta, v, angle, leaps, rng, before, after, True)
+        accepted, start, end = move_users(*self._state(self.at(theta)), *move)
         return UserSums(start, *before), accepted, UserSums(end, *after)
 
-    def _state(self, here: PopulationPoint) -> tuple[Any, ...]:
+    def _state(self, here: PopulationPoint) -> _State:
         """Return what kernels read before zeta."""
         full = self.problem.population.full
         data = self._data(here.values)

@@ -14,9 +14,9 @@ import numpy as np
 
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem, choice_rows
+from bayes_pref.inference.gibbs.diagonal_density import density_of
 from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
-from bayes_pref.inference.gibbs.diagonal_density import density_of
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
 from bayes_pref.inference.gibbs.problem import scaled_population
 from bayes_pref.inference.runtime.checkpoint import digest
@@ -140,7 +140,7 @@ class BlockProblem(ChoiceProblem):
         starts = block_starts(comparisons.n_users, device)
         stages = comparisons.outcome.observations(len(comparisons))
         rows = [
-            choice_rows(comparisons, comparisons.offsets[first : end + 1], form, stages)
+            _small(choice_rows(comparisons, comparisons.offsets[first : end + 1], form, stages))
             for first, end in pairwise(starts)
         ]
         signed = np.zeros((2, 0))
@@ -206,6 +206,16 @@ class BlockProblem(ChoiceProblem):
         return _of_users(whole, _stacked(rows), users)
 
 
+def _small(rows: ChoiceRows) -> ChoiceRows:
+    """Return rows with smaller integers, which are a third of the memory."""
+    return rows._replace(
+        starts=rows.starts.astype(np.int32),
+        columns=rows.columns.astype(np.int32),
+        outcome=rows.outcome.astype(np.int8 if rows.n_outcomes < 128 else np.int32),
+        stages=rows.stages.astype(np.int32),
+    )
+
+
 def _within(users: IntArray, starts: IntArray, at: int) -> FloatArray:
     return np.asarray((users >= starts[at]) & (users < starts[at + 1]))
 
@@ -249,6 +259,8 @@ def _stacked(parts: list[ChoiceRows]) -> ChoiceRows:
     }
     for name in ("columns", "values", "outcome", "careless"):
         found[name] = np.concatenate([getattr(part, name) for part in parts])
+    for name in ("columns", "outcome"):  # the types that samplers are compiled for
+        found[name] = found[name].astype(np.int64)
     dense = all(part.dense.size for part in parts)
     columns = [part.dense for part in parts]
     found["dense"] = np.concatenate(columns, axis=1) if dense else np.zeros((0, 0))

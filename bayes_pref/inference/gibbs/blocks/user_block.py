@@ -44,7 +44,7 @@ class UserBlock:
         self.part = part
         self.key = key
         self.density = part.density()
-        self.zeta = np.zeros_like(self.density.linear)
+        self.zeta = np.zeros(self.density.linear.shape)
         self.before = np.zeros_like(self.zeta)  # zeta before the last move
         self.expansions: MeanExpansion | None = None
         self.count = 0
