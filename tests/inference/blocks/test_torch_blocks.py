@@ -166,7 +166,7 @@ def test_operations_without_random_numbers_are_those_of_the_kernels(case: str) -
             block.look(theta)
             if step in (2, 4):
                 before = block.weights(theta)
-                block.renew(theta)
+                block.renew(theta, False)
                 close(block.weights(theta), before, error)
             if step == 3:
                 block.restart()

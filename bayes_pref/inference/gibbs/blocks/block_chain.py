@@ -13,7 +13,10 @@ Both moves overrelax: r is negative and users turn by more than a right angle, w
 what they depend on each other (Adler 1981, Phys. Rev. D 23; the rate of successive overrelaxation).
 
 The chain starts where `GeneralChain` has come with some users alone, farther apart than the
-posterior of all is wide. Its curvature, in proportion to the number of users, is the first metric.
+posterior of all is wide, and first takes steps of Newton's method with noise. The metric is the
+curvature given zeta, which depends on the expansion of users' likelihoods: it is found anew
+whenever they are expanded anew, and then averaged over some states. With many users a mean over
+expansions of different quality would be wrong by far more than the curvature varies.
 """
 
 from __future__ import annotations

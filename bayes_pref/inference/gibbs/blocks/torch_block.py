@@ -113,24 +113,23 @@ class TorchBlock:
 
     def look(self, theta: FloatArray) -> None:
         """Take the expansion at the present state into its mean."""
-        assert self.means is not None  # or warm-up is over
+        assert self.means is not None  # or the last renewal was before
         here = self._at(theta)
         weights = here.centring.weights(here.centring.deviations(self.zeta))
         expansion, slope = self.density.expanded(here, weights)
         self.means = self.means.with_state(expansion.information, slope, weights)
 
-    def renew(self, theta: FloatArray) -> None:
-        """Expand by the mean over states; users keep their weights."""
+    def renew(self, theta: FloatArray, last: bool) -> None:
+        """Expand by the mean over states; see `UserBlock.renew`."""
         means = self.means
-        assert means is not None  # or warm-up is over
-        v = self._at(theta).centring.deviations(self.zeta)
-        linear = means.slope + self.density.times(means.information, means.weights)
-        self.expansion = Expansion(means.information, linear)
-        self.zeta = self._at(theta).centring.standardised(v)
-
-    def end_warmup(self) -> None:
-        """Forget the mean expansion: it is not renewed again."""
-        self.means = None
+        assert means is not None  # or the last one was before
+        if means.count:
+            v = self._at(theta).centring.deviations(self.zeta)
+            linear = means.slope + self.density.times(means.information, means.weights)
+            self.expansion = Expansion(means.information, linear)
+            self.zeta = self._at(theta).centring.standardised(v)
+        if last:
+            self.means = None
 
     def keep(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Take users' weights into their summary; see `UserBlock.keep`."""
