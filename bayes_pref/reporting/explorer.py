@@ -18,6 +18,7 @@ import pandas as pd
 
 from bayes_pref.messages import printable
 from bayes_pref.reporting.html import escaped
+from bayes_pref.types import FloatArray
 
 SEPARATOR = "\x1f"  # stands for a number in a form; control characters in labels are escaped
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -132,7 +133,10 @@ def number_column(
     finite = given[known]
     whole = bool((finite == np.round(finite)).all())
     digits = 0 if whole else _decimals(finite)
-    scaled = np.round(np.where(known, given, 0.0) * 10.0**digits)
+    exact = np.where(known, given, 0.0) * 10.0**digits
+    scaled = np.round(exact)
+    if digits == _DIGITS:  # of which the table shows one less, as sentences do
+        scaled = np.where(scaled % 10 == 5, scaled + _away_from(scaled, exact), scaled)
     # Whole numbers beyond 2^53 are no longer apart in a browser either.
     numbers = scaled.astype(np.int64).tolist() if np.abs(scaled).max(initial=0) < 2**53 else None
     entries = scaled.tolist() if numbers is None else numbers
@@ -147,6 +151,15 @@ def number_column(
     if bounds is not None:
         column["bounds"] = bounds
     return column | ({"hidden": True} if hidden else {})
+
+
+def _away_from(halves: FloatArray, exact: FloatArray) -> FloatArray:
+    """Return the sign of what was rounded off, so that rounding again goes the way of the number.
+
+    14.8448 is 14.845 with three decimals, which would become 14.85 and not 14.84.
+    """
+    apart = exact - halves
+    return np.where(np.abs(apart) > 1e-6, np.sign(apart), 0.0)
 
 
 def _decimals(finite: np.ndarray[Any, Any]) -> int:

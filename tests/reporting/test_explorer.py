@@ -73,3 +73,12 @@ def test_numbers_come_back_to_the_digits_that_are_shown(values: list[float], dig
     assert column["values"][-2:] == [None, None]
     again = np.array(column["values"][:-2]) / column["scale"]
     assert np.abs(again - values).max() <= 0.5 * 10.0**-digits * (1 + 1e-9)
+
+
+def test_numbers_round_in_the_table_as_they_do_in_sentences() -> None:
+    given = np.array([14.8448, -14.8448, 14.8452, -14.8452, 0.1248, 3.0051, 0.5])
+    column = number_column("mean", "mean", given)
+    shown = [f"{value / column['scale']:.2f}" for value in column["values"]]
+    assert shown == [f"{value:.2f}" for value in given]
+    # Rounded twice, 14.8448 would be 14.85.
+    assert np.round(np.round(given[0], 3) + 1e-12, 2) == 14.85
