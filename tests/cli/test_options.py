@@ -243,7 +243,8 @@ def test_every_command_line_of_the_documentation_parses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
-    lines = "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", page)).splitlines()
+    blocks = "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", page))
+    lines = blocks.replace("\\\n", " ").splitlines()
     commands = [words for line in lines if (words := shlex.split(line, comments=True))]
     assert len(commands) > 15
     monkeypatch.chdir(tmp_path)
