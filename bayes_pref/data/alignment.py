@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from bayes_pref.data.coding import Coding
 from bayes_pref.data.comparisons import Comparisons
 from bayes_pref.data.features import Features
+from bayes_pref.data.sparse_rows import compressed, held, is_sparse
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, suggestion
 from bayes_pref.types import FloatArray
@@ -125,6 +127,8 @@ def _recoded(
 
     The levels' indicators of an item sum to 1, those of the outside option to 0.
     """
+    if is_sparse(values) and theirs.codings == ours.codings:
+        return values, list(theirs.attributes)
     known = {coding.name: coding for coding in ours.codings}
     sums = np.full(len(values), total)
     for coding in theirs.codings:
@@ -173,6 +177,12 @@ def _columns(values: FloatArray, names: Sequence[str], ours: Features, what: str
             f"{what}: the posterior was fitted to no {_several(kind, strange)}",
             suggestion(strange[0], known) or remedy,
         )
+    if is_sparse(values):
+        rows = compressed(values).tocoo()
+        places = np.array([known.get(name, -1) for name in names])[rows.coords[1]]
+        there = places >= 0
+        entries = rows.data[there], (rows.coords[0][there], places[there])
+        return held(csr_array(entries, shape=(len(values), len(known))))
     made = np.zeros((len(values), len(known)))
     for column, name in enumerate(names):
         if name in known:

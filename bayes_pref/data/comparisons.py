@@ -32,6 +32,7 @@ from bayes_pref.data.readers.rankings import RankingsReader
 from bayes_pref.data.readers.wide import WideReader
 from bayes_pref.data.selection import hold_out_rows, hold_out_users, positions, rows_of
 from bayes_pref.data.sides import AS_SHOWN
+from bayes_pref.data.sparse_rows import is_sparse, taken_rows
 from bayes_pref.data.survey_weights import shares
 from bayes_pref.data.table import find
 from bayes_pref.errors import DataError
@@ -59,7 +60,8 @@ class Comparisons(ParquetReader, ItemsReader, RankingsReader, TasksReader, WideR
     Parameters
     ----------
     difference
-        (n, d) features of the left item minus those of the right, raw units, C-contiguous.
+        (n, d) features of the left item minus those of the right, raw units, C-contiguous; of many
+        items held without its zeros, of which ``numpy.asarray`` makes the array if that fits.
     choice
         (n,) 1 where the left item was preferred, 0 the right, 0.5 a tie; of graded answers, how
         strongly left was preferred, k / (K - 1) for level k = 0 ... K - 1.
@@ -144,7 +146,7 @@ class Comparisons(ParquetReader, ItemsReader, RankingsReader, TasksReader, WideR
     def __post_init__(self) -> None:
         """Freeze the arrays and check that the parts fit together."""
         for name, dtype in _ARRAYS.items():
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None and not is_sparse(getattr(self, name)):
                 object.__setattr__(self, name, read_only_copy(getattr(self, name), dtype))
         for name in ("users", "rows"):
             labels = getattr(self, name)  # an index of several levels stays what it is
@@ -290,7 +292,7 @@ class Comparisons(ParquetReader, ItemsReader, RankingsReader, TasksReader, WideR
         chosen = chosen[order]
         return replace(
             self,
-            difference=read_only(self.difference[chosen]),
+            difference=taken_rows(self.difference, chosen),
             choice=read_only(self.choice[chosen]),
             user=read_only(codes[order].astype(np.int64)),
             users=self.users[kept],

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayes_pref import settings
 from bayes_pref.data.sides import SIDES
+from bayes_pref.data.sparse_rows import compressed, is_sparse
 from bayes_pref.data.survey_weights import check_survey_weights
 from bayes_pref.errors import DataError, Place
 from bayes_pref.types import FloatArray, IntArray, Mask
@@ -86,9 +87,13 @@ def _check_finite(
     what: str, names: Sequence[str], values: FloatArray, labels: pd.Index[Any]
 ) -> None:
     """Refuse missing and infinite values; name the column and the row."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
+    if is_sparse(values):
+        rows = compressed(values)
+        at = np.flatnonzero(~np.isfinite(rows.data))[:1]
+        place = [(np.searchsorted(rows.indptr, k, side="right") - 1, rows.indices[k]) for k in at]
+    else:
+        place = [(row, column) for row, column in np.argwhere(~np.isfinite(values))[:1]]
+    for row, column in place:
         raise DataError(
             f"{what} {names[column]!r} is missing or too large for a float",
             "drop the row or use another unit",

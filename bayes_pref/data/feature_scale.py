@@ -39,7 +39,7 @@ def feature_scale(difference: FloatArray, context: FloatArray, features: Feature
     scale = np.array([1.0] * len(features.attributes) + products)
     others = ~features.of_items
     if others.any():
-        scale[others] = _root_mean_square(difference[:, others])
+        scale[others] = _root_mean_square(np.asarray(difference[:, others]))
     return scale
 
 

@@ -25,7 +25,9 @@ import pandas as pd
 from bayes_pref.data.coding import Coding, read_coded
 from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.formula import Formula
+from bayes_pref.data.indicator_rows import with_products
 from bayes_pref.data.plain_labels import refuse_names
+from bayes_pref.data.sparse_rows import LARGE, compressed, held, is_sparse
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown, suggestion
@@ -370,5 +372,8 @@ class Features:
         columns = {name: k for k, name in enumerate(self.attributes)}
         first = [columns[attribute] for attribute, _ in self.interactions]
         second = [self.contexts.index(context) for _, context in self.interactions]
+        if self.indicators and (is_sparse(attributes) or len(attributes) * len(self.names) > LARGE):
+            rows, places = compressed(attributes), (np.array(first), np.array(second))
+            return held(with_products(rows, places[0], contexts, places[1]))
         with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
             return np.hstack([attributes, attributes[:, first] * contexts[:, second]])

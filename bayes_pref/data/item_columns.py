@@ -6,9 +6,30 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data.features import Features
+from bayes_pref.data.indicator_rows import indicator_differences
 from bayes_pref.data.readers.catalogue import item_positions
+from bayes_pref.data.sparse_rows import LARGE, held, refuse_array
 from bayes_pref.data.table import Table
-from bayes_pref.types import IntArray
+from bayes_pref.types import FloatArray, IntArray
+
+
+def item_differences(
+    catalogue: pd.DataFrame, features: Features, left: IntArray, right: IntArray
+) -> FloatArray:
+    """(m, k) attributes of the left items minus those of the right, given by position.
+
+    Parameters
+    ----------
+    catalogue, features
+        Those of the fitted comparisons.
+    left, right
+        (m,) positions in the catalogue; on the right -1 for nothing, whose attributes are 0.
+    """
+    if features.indicators and catalogue.shape[0] * catalogue.shape[1] > LARGE:
+        return held(indicator_differences(left, right, catalogue.shape[1]))
+    known = catalogue.to_numpy(np.float64)
+    found: FloatArray = known[left] - np.where((right >= 0)[:, None], known[right], 0.0)
+    return found
 
 
 def with_item_columns(
@@ -40,6 +61,7 @@ def with_item_columns(
     0  milk   1.0  0.0   1.0
     """
     frame, names = table.frame, features.items
+    refuse_array((len(frame), len(names)))
     indicators = np.zeros((len(frame), len(names)))
     inside = np.ones(len(frame), dtype=bool)
     for coding in features.codings:
@@ -66,6 +88,7 @@ def with_item_differences(
     left, right
         (n,) positions of the items among `features.items`.
     """
+    refuse_array((len(left), len(features.items)))
     indicators = np.zeros((len(left), len(features.items)))
     indicators[np.arange(len(left)), left] += 1.0
     indicators[np.arange(len(left)), right] -= 1.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import lsmr
 
 from bayes_pref.data.features import Features
+from bayes_pref.data.sparse_rows import compressed
 from bayes_pref.messages import listed
 from bayes_pref.types import FloatArray
 
@@ -69,10 +69,10 @@ def _constants_of_items(difference: FloatArray, features: Features) -> str:
     "'price' is a constant of each item, ...
     """
     places = features.level_blocks[0][1]  # the outside option is an item of its own
-    beside = [k for k in range(len(features.attributes)) if k not in places]
+    beside = np.setdiff1d(np.arange(len(features.attributes)), places).tolist()
     if not beside:
         return ""
-    items, others = csr_array(difference[:, places]), difference[:, beside]
+    items, others = compressed(difference[:, places]), np.asarray(difference[:, beside])
     sizes = np.sqrt((others**2).sum(axis=0))
     # Least squares: what is a constant of the items is a sum of their indicators in every row.
     fitted = np.column_stack(

@@ -16,7 +16,7 @@ import pandas as pd
 from bayes_pref.data import Comparisons, GradedChoice, Ranking
 from bayes_pref.data.alignment import aligned
 from bayes_pref.data.context_coding import with_coded
-from bayes_pref.data.item_columns import with_item_differences
+from bayes_pref.data.item_columns import item_differences, with_item_differences
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.diagnostics.set_table import TASK, SetTable
@@ -241,8 +241,7 @@ def _of_items(table: Table, fitted: Comparisons) -> FloatArray:
     if fitted.features.beside:
         table = with_item_differences(table, fitted.features, left, right)
         return fitted.features.differences(table)
-    known = fitted.catalogue.to_numpy(np.float64)
-    return np.asarray(known[left] - known[right])
+    return item_differences(fitted.catalogue, fitted.features, left, right)
 
 
 def _warn_of_units(query: Query, fitted: Comparisons) -> None:

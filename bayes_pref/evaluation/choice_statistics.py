@@ -17,6 +17,7 @@ from bayes_pref.types import FloatArray, IntArray, Samples
 
 Statistic = Callable[[FloatArray], FloatArray]  # choices (sample, row) -> (sample,)
 
+MANY = 1_000  # items: beyond them there is no statistic of each, nor of their triads
 _BLOCK = 2**22
 _SAME = 1e-9  # levels are thirds, fourths, ..., which are rounded
 
@@ -141,10 +142,10 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
 
     Among all triads in which each pair of items was compared; a tied majority makes no cycle
     (Kendall & Babington Smith 1940, Biometrika 31, count the cycles of one judge). None where the
-    items have no reward of their own, or where there is no such triad.
+    items have no reward of their own or are thousands, or where there is no such triad.
     """
     items = len(comparisons.features.items)
-    if items < 3:
+    if not 3 <= items <= MANY:
         return None
     indicators = comparisons.difference[:, :items]
     left, right = indicators.argmax(axis=1), indicators.argmin(axis=1)

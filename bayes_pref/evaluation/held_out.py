@@ -26,6 +26,7 @@ from bayes_pref.data import Comparisons, GradedChoice
 from bayes_pref.data.alignment import aligned
 from bayes_pref.data.outcome import MOST
 from bayes_pref.data.sides import ONE_SIDED, TOSS
+from bayes_pref.data.sparse_rows import is_sparse, row_keys
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.evaluation.choices import expect_posterior
 from bayes_pref.evaluation.held_out_answers import (
@@ -317,13 +318,16 @@ def _same_answers(posterior: Posterior, held_out: Comparisons) -> None:
 
 def _seen(fitted: Comparisons, held_out: Comparisons) -> int:
     """Number of held-out rows with the user, label, differences and choice of a fitted row."""
+    sparse = is_sparse(fitted.difference) or is_sparse(held_out.difference)
 
     def keyed(comparisons: Comparisons) -> pd.DataFrame:
         keys = {"user": comparisons.users[comparisons.user], "row": comparisons.rows}
         flat = {name: labels.to_flat_index() for name, labels in keys.items()}
+        difference = comparisons.difference
+        columns = {"": row_keys(difference)} if sparse else dict(enumerate(difference.T))
         return pd.DataFrame(
             {name: pd.Series(labels, dtype=object).to_numpy() for name, labels in flat.items()}
-            | dict(enumerate(comparisons.difference.T))
+            | columns
             | {"choice": comparisons.choice}
         )
 

@@ -33,6 +33,7 @@ from bayes_pref.data.sides import ONE_SIDED
 from bayes_pref.draws import thin
 from bayes_pref.evaluation.alternatives import StageAlternatives
 from bayes_pref.evaluation.choice_statistics import (
+    MANY,
     Statistic,
     cyclic_triads,
     left_share,
@@ -169,6 +170,7 @@ def _statistics(posterior: Posterior) -> dict[str, Statistic | None]:
     signs |= {
         f"users' spread: {name}": comparisons.difference[:, k]
         for k, name in enumerate(comparisons.feature_names)
+        if comparisons.n_features <= MANY  # of thousands nobody reads a statistic each
     }
     found: dict[str, Statistic | None] = {"share of left": left_share} if sided else {}
     found |= {name: spread_of_users(comparisons, sign) for name, sign in signs.items()}

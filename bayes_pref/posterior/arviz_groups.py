@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayes_pref import settings
@@ -91,7 +92,7 @@ def _constant_data(comparisons: Comparisons) -> xr.Dataset:
     """What was shown, to whom."""
     features = comparisons.features
     shown: dict[str, Any] = {
-        "difference": (("comparison", "feature"), comparisons.difference),
+        "difference": (("comparison", "feature"), np.asarray(comparisons.difference)),
         "user_index": (("comparison",), comparisons.user),
     }
     labels: dict[str, Any] = {

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons, Ranking
-from bayes_pref.data.item_columns import with_item_columns, with_item_differences
+from bayes_pref.data.item_columns import (
+    item_differences,
+    with_item_columns,
+    with_item_differences,
+)
 from bayes_pref.data.readers.catalogue import item_positions
 from bayes_pref.data.readers.choice_sets import NONE
 from bayes_pref.data.table import Table
@@ -56,12 +60,11 @@ def pair_differences(table: Table, comparisons: Comparisons) -> FloatArray:
     left, right = sources.get("left", ()), sources.get("right", ())
     there = set(table.frame.columns)
     if catalogue is not None and len(left) == len(right) == 1 and {*left, *right} <= there:
-        known = catalogue.to_numpy(np.float64)
         ours, theirs = (item_positions(table, each[0], catalogue.index) for each in (left, right))
         if features.beside:
             table = with_item_differences(table, features, ours, theirs)
             return features.difference_matrix(table.frame, name=table.name)
-        difference: FloatArray = np.asarray(known[ours] - known[theirs])
+        difference = item_differences(catalogue, features, ours, theirs)
         return features.expand(difference, features.used_contexts(table))
     if catalogue is None and left and there & {*left, *right}:
         table.require([*left, *right])
@@ -144,8 +147,9 @@ def _values(table: Table, comparisons: Comparisons) -> FloatArray:
         if features.beside:
             table = with_item_columns(table, features, catalogue, item)
         else:
-            known = catalogue.to_numpy(np.float64)
-            attributes: FloatArray = np.asarray(known[item_positions(table, item, catalogue.index)])
+            place = item_positions(table, item, catalogue.index)
+            nothing = np.full(len(place), -1)
+            attributes = item_differences(catalogue, features, place, nothing)
             return features.expand(attributes, features.used_contexts(table))
     elif catalogue is not None and features.items:
         table.require([item])

@@ -16,8 +16,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import eye_array
 
 from bayes_pref import settings
+from bayes_pref.data.sparse_rows import held
 from bayes_pref.posterior.estimates import (
     describe_chances,
     describe_choices,
@@ -169,7 +171,7 @@ class Posterior(Standings):
             owners, columns = summary.described(users, known, settings.interval(interval))
             return estimate_frame({"user": owners, "feature": features}, columns)
         weights, labels = self._weights(users)
-        contrasts = np.eye(len(features))
+        contrasts = held(eye_array(len(features), format="csr"))
         if baseline is not None:
             contrasts = item_contrasts(self.comparisons, baseline)
         columns = estimate(weights, contrasts, describer(interval))

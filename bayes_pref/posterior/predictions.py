@@ -16,12 +16,15 @@ import xarray as xr
 from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.sparse_rows import compressed, is_sparse
 from bayes_pref.draws import stack_last
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.choice.task_choices import draw_rows, log_tasks
 from bayes_pref.models.observational_bias import rows_with_bias
 from bayes_pref.posterior.estimates import BLOCK_VALUES
 from bayes_pref.types import FloatArray, IntArray
+
+_MANY = 500  # features, from which weights that users share are not copied for each of them
 
 
 def log_odds(
@@ -45,13 +48,19 @@ def log_odds(
     """
     samples = weights.sizes["chain"] * weights.sizes["draw"]
     rows, features = difference.shape
-    step = max(1, BLOCK_VALUES // (samples * features))
+    many = is_sparse(difference) or features > _MANY
+    shared = many and _is_shared(weights)
+    step = max(1, BLOCK_VALUES // (samples * (1 if shared else features)))
     ends = np.append(np.arange(step, rows, step), rows)
     if together is not None:
         ends = np.unique(np.searchsorted(together, together[ends - 1], side="right"))
+    everyone = stack_last(weights.isel(user=0), "feature") if shared else None
     # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
     for start, end in pairwise([0, *ends.tolist()]):
         part = slice(start, end)
+        if everyone is not None:
+            yield part, np.asarray(compressed(difference[part]) @ everyone)
+            continue
         user = users[part]
         known = stack_last(weights.isel(user=slice(user[0], user[-1] + 1)), "user", "feature")
         columns = (user - user[0])[:, None] * features + np.arange(features)
@@ -61,6 +70,13 @@ def log_odds(
             shape=(len(user), len(known) * features),
         )
         yield part, np.asarray(design @ known.reshape(-1, samples))
+
+
+def _is_shared(weights: xr.DataArray) -> bool:
+    """Whether all users have the same weights, and not just equal ones."""
+    if weights.sizes["user"] == 1:
+        return True
+    return weights.transpose("user", ...).to_numpy().strides[0] == 0
 
 
 def describe_rows(

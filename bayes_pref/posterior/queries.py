@@ -8,9 +8,11 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
 
 from bayes_pref.data import Comparisons
-from bayes_pref.data.item_columns import with_item_columns
+from bayes_pref.data.item_columns import item_differences, with_item_columns
+from bayes_pref.data.sparse_rows import held
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError
 from bayes_pref.messages import closest, shown
@@ -121,10 +123,13 @@ def item_matrix(
             f"{argument}: the reward of an item depends on its context here; pass a frame with the "
             "items' attributes and the context columns"
         )
+    places = np.arange(len(catalogue))
     if items is not None:
         wanted = _as_list(items, catalogue.index)
-        catalogue = catalogue.iloc[_positions(wanted, catalogue.index, "item")]
-    return catalogue.to_numpy(np.float64), _flat(catalogue.index)
+        places = _positions(wanted, catalogue.index, "item")
+    nothing = np.full(len(places), -1)
+    matrix = item_differences(catalogue, comparisons.features, places, nothing)
+    return matrix, _flat(catalogue.index[places])
 
 
 def item_contrasts(comparisons: Comparisons, baseline: Hashable) -> FloatArray:
@@ -152,10 +157,11 @@ def item_contrasts(comparisons: Comparisons, baseline: Hashable) -> FloatArray:
             "compare items with posterior.preference(left, right)",
         )
     place = int(_positions([baseline], catalogue.index, "item")[0])
-    made = np.eye(comparisons.n_features)
+    made = eye_array(comparisons.n_features, format="csr")
     for items, every in features.level_blocks:
-        made[every, items[place]] -= 1.0
-    return made
+        entries = np.ones(len(every)), (every, np.full(len(every), items[place]))
+        made = csr_array(made - csr_array(entries, shape=made.shape))
+    return held(made)
 
 
 def difference_matrix(

@@ -11,8 +11,11 @@ import xarray as xr
 from bayes_pref.data import Comparisons, Features, Outcome, Representation
 from bayes_pref.data.coding import Coding
 from bayes_pref.data.formula import Formula
+from bayes_pref.data.readers.catalogue import indicator_frame, is_plain
+from bayes_pref.data.sparse_rows import compressed, is_sparse, sparse_rows
 from bayes_pref.posterior.labels import decode_index, encode_index, from_json_bytes, json_bytes
 from bayes_pref.text.text_features import TextFeatures
+from bayes_pref.types import FloatArray
 
 
 def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
@@ -39,7 +42,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
     }
     dataset = xr.Dataset(
         {
-            "difference": (("comparison", "feature"), comparisons.difference),
+            **_stored_rows(comparisons.difference),
             "choice": ("comparison", comparisons.choice),
             "user": ("comparison", comparisons.user),
             "context": (("comparison", "context_column"), comparisons.context),
@@ -47,7 +50,7 @@ def comparisons_dataset(comparisons: Comparisons) -> xr.Dataset:
             "described": ("described_byte", json_bytes(described)),
         }
     )
-    if catalogue is not None:
+    if catalogue is not None and not is_plain(catalogue):
         dataset["catalogue"] = (("item", "item_column"), catalogue.to_numpy(np.float64))
     if comparisons.right is not None:
         dataset["right"] = (("comparison", "attribute"), comparisons.right)
@@ -75,17 +78,18 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
     described = from_json_bytes(dataset["described"].to_numpy())
     catalogue, formula = None, described.get("formula")
     if described["items"] is not None:
-        catalogue = pd.DataFrame(
-            dataset["catalogue"].to_numpy(),
-            index=decode_index(described["items"]),
-            columns=decode_index(described["item_columns"]),
-        )
+        labels = decode_index(described["items"]), decode_index(described["item_columns"])
+        if "catalogue" in dataset:
+            values = dataset["catalogue"].to_numpy()
+            catalogue = pd.DataFrame(values, index=labels[0], columns=labels[1])
+        else:
+            catalogue = indicator_frame(*labels)
     text, network = _part(dataset, "text"), _part(dataset, "network")
     outcome = _part(dataset, "outcome")
     if outcome is None:
         raise KeyError("outcome")
     return Comparisons(
-        difference=dataset["difference"].to_numpy(),
+        difference=_restored_rows(dataset, described),
         choice=dataset["choice"].to_numpy(),
         user=dataset["user"].to_numpy(),
         users=decode_index(described["users"]),
@@ -120,6 +124,28 @@ def comparisons_from(dataset: xr.Dataset) -> Comparisons:
             dataset["randomised"].to_numpy().astype(bool) if "randomised" in dataset else None
         ),
     )
+
+
+def _stored_rows(rows: FloatArray) -> dict[str, Any]:
+    """Rows of differences, as an array or without their zeros."""
+    if not is_sparse(rows):
+        return {"difference": (("comparison", "feature"), rows)}
+    held = compressed(rows)
+    return {
+        "difference_values": ("entry", held.data),
+        "difference_columns": ("entry", held.indices.astype(np.int32)),
+        "difference_starts": ("row_start", held.indptr.astype(np.int64)),
+    }
+
+
+def _restored_rows(dataset: xr.Dataset, described: dict[str, Any]) -> FloatArray:
+    if "difference" in dataset:
+        return dataset["difference"].to_numpy()
+    values, columns, starts = (
+        dataset[f"difference_{part}"].to_numpy() for part in ("values", "columns", "starts")
+    )
+    width = len(described["attributes"]) + len(described["interactions"])
+    return sparse_rows(values, columns, starts, width)
 
 
 def _part(dataset: xr.Dataset, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -8,44 +8,28 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from bayes_pref.data.asked_features import coded_features
 from bayes_pref.data.coding import Coding, coded_names, read_coded
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.features import Features
 from bayes_pref.data.formula import Formula
+from bayes_pref.data.indicator_rows import indicator_differences, indicators
 from bayes_pref.data.plain_labels import REMEDY, odd_label, refuse_names
 from bayes_pref.data.readers.formula_terms import read_formula
+from bayes_pref.data.sparse_rows import LARGE, compressed, held, is_sparse
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, Place
 from bayes_pref.messages import shown, suggestion
 from bayes_pref.types import FloatArray, IntArray
 
-MOST_BYTES = 6 * 10**9  # of memory while comparisons are read
-
-
-def refuse_size(items: int, rows: int, columns: int) -> None:
-    """Refuse rewards of so many single items that the table of their indicators fills a machine.
-
-    Examples
-    --------
-    >>> refuse_size(20_000, 10_000, 20_000)
-    Traceback (most recent call last):
-    bayes_pref.errors.DataError: a reward for each of 20,000 items in 10,000 rows needs 8.0 GB of
-    memory, and 6.0 GB is the most; describe the items by attributes with items=, or leave out rows
-    with rare items
-    """
-    needed = 8 * (items**2 + 3 * rows * columns)  # while the rows are put in order
-    if needed > MOST_BYTES:
-        raise DataError(
-            f"a reward for each of {items:,} items in {rows:,} rows needs {needed / 1e9:,.1f} GB "
-            f"of memory, and {MOST_BYTES / 1e9:.1f} GB is the most",
-            "describe the items by attributes with items=, or leave out rows with rare items",
-        )
-
 
 def differences(attributes: FloatArray, left: IntArray, right: IntArray) -> FloatArray:
     """(n, k) attributes (m, k) of the left items minus those of the right, given by position."""
+    if is_sparse(attributes):
+        rows = compressed(attributes)
+        return held(csr_array(rows[left] - rows[right]))
     difference: FloatArray = attributes[left]
     with np.errstate(over="ignore"):  # Comparisons refuse what overflows, by name
         difference -= attributes[right]
@@ -94,7 +78,7 @@ class Catalogue:
         (options or CodingOptions()).require((), "the items have no attributes: give items=")
         names = [str(label) for label in labels]
         refuse_names(names, "item")
-        frame = pd.DataFrame(np.eye(len(names)), index=labels, columns=names, copy=False)
+        frame = indicator_frame(labels, names)
         return cls(frame, tuple(names), {}, indicators=True)
 
     @classmethod
@@ -137,8 +121,14 @@ class Catalogue:
         both = [name for name in (*names, *columns) if name in self.frame.columns]
         if both:
             raise DataError(f"{both[0]!r} is an item and an attribute", "rename one of them")
-        frame = self.frame.assign(**dict.fromkeys(columns, 0.0))
+        frame = indicator_frame(self.frame.index, [*self.frame.columns, *columns])
         return Catalogue(frame, (*self.names, *names), codings, True, len(columns))
+
+    def differences(self, left: IntArray, right: IntArray) -> FloatArray:
+        """(n, k) features of the left items minus those of the right, given by position."""
+        if self.indicators and not self.n_beside:
+            return held(indicator_differences(left, right, len(self.frame)))
+        return differences(self.values(), left, right)
 
     def values(self) -> FloatArray:
         """(m, k) features of the items."""
@@ -161,6 +151,30 @@ class Catalogue:
         made = coded_features(self.names, self.codings, contexts, interactions, of_contexts)
         made = replace(made, indicators=self.indicators, beside=self.n_beside)
         return made if self.formula is None else replace(made, formula=self.formula)
+
+
+def indicator_frame(labels: pd.Index[Any], names: list[str] | pd.Index[Any]) -> pd.DataFrame:
+    """Return the catalogue of items with a reward each, whose other features are 0.
+
+    A large one takes no memory.
+
+    Examples
+    --------
+    >>> indicator_frame(pd.Index(["tea", "milk"]), ["tea", "milk", "warm"])
+          tea  milk  warm
+    tea   1.0   0.0   0.0
+    milk  0.0   1.0   0.0
+    """
+    values = indicators(len(labels), len(names))
+    return pd.DataFrame(values, index=labels, columns=names, copy=False)
+
+
+def is_plain(frame: pd.DataFrame) -> bool:
+    """Whether a catalogue is large and what `indicator_frame` makes."""
+    if frame.size <= LARGE or frame.shape[0] > frame.shape[1]:
+        return False
+    values = frame.to_numpy(np.float64)
+    return bool((np.diagonal(values) == 1.0).all()) and np.count_nonzero(values) == len(values)
 
 
 def item_attributes(items: TableLike | None) -> tuple[str, ...]:

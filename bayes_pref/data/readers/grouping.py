@@ -16,7 +16,6 @@ from bayes_pref.data.features import Features
 from bayes_pref.data.outcome import Outcome
 from bayes_pref.data.plain_labels import refuse_names, refuse_odd_rows
 from bayes_pref.data.read_only import read_only
-from bayes_pref.data.readers.catalogue import refuse_size
 from bayes_pref.data.readers.covariates import per_user
 from bayes_pref.data.readers.row_weights import UNWEIGHTED, RowWeights
 from bayes_pref.data.redundancy import doubtful_features
@@ -28,6 +27,7 @@ from bayes_pref.data.sides import (
     bytes_of,
     one_sided_warning,
 )
+from bayes_pref.data.sparse_rows import taken_rows, turned_rows
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import listed
@@ -124,8 +124,6 @@ def group_rows(
     survey_weights, assigned = weights.of_users(table, user), weights.assigned(table)
     refuse_names([user, choice], "column")
     refuse_odd_rows(table.frame.index, table.name)
-    if features.indicators:
-        refuse_size(len(features.attributes), len(attributes), len(features.names))
     codes, users = table.codes(user)
     choices = outcome.read(table, choice)
     contexts = table.numbers(features.contexts)
@@ -136,7 +134,7 @@ def group_rows(
         turned = sides.exchanged(users[codes], beside, ours, theirs)
         if right is not None:
             right = np.where(turned[:, None], right + attributes, right)
-        attributes = np.where(turned[:, None], -attributes, attributes)
+        attributes = turned_rows(attributes, turned)
         choices = np.where(turned, outcome.mirrored(choices), choices)
     covariate_values, covariate_names = per_user(
         covariates, user=user, users=users, options=options
@@ -144,7 +142,7 @@ def group_rows(
     refuse_names(covariate_names, "covariate")
     order = np.argsort(codes, kind="stable")
     return {
-        "difference": read_only(features.expand(attributes, contexts)[order]),
+        "difference": taken_rows(features.expand(attributes, contexts), order),
         "choice": read_only(choices[order]),
         "user": read_only(codes[order]),
         "users": users,

@@ -9,25 +9,26 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.formula import Formula
+from bayes_pref.data.indicator_rows import beside, indicator_differences
 from bayes_pref.data.outcome import Levels, paired_or_graded
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
     differences,
     item_attributes,
     item_positions,
-    refuse_size,
 )
 from bayes_pref.data.readers.covariates import options_beside
 from bayes_pref.data.readers.grouping import group_rows, one_user, warn_of_limits
 from bayes_pref.data.readers.occasion import Occasion, OccasionReader
 from bayes_pref.data.readers.row_weights import RowWeights
 from bayes_pref.data.sides import SidesOption, SidesReader
+from bayes_pref.data.sparse_rows import held
 from bayes_pref.data.table import Table, TableLike, column_names
 from bayes_pref.errors import DataError, DataWarning
 from bayes_pref.messages import shown
@@ -173,7 +174,6 @@ class ItemsReader:
             user,
         )
         table, contexts, of_contexts = CodedContexts.read(table, contexts, shared)
-        products = len(contexts) if interactions == "all" else 0
         if items is None and formula is not None:
             raise DataError("formula= is of attributes of items", "give them by items=")
         described = None if items is None else Catalogue.read(items, options, formula)
@@ -182,15 +182,17 @@ class ItemsReader:
                 "attributes= stand beside a reward of each item's own, and items= describes them",
                 "give one of the two, or read both sides' attributes with from_frame",
             )
-        pairs = ItemPairs.read(
-            table, left, right, None if described is None else described.frame, rewards=1 + products
-        )
-        difference = pairs.difference()
-        if occasion.columns:
+        pairs = ItemPairs.read(table, left, right, None if described is None else described.frame)
+        if described is not None:
+            difference = pairs.difference()
+        elif not occasion.columns:
+            difference = held(pairs.indicators())
+        else:
             codings = occasion.learn(table, options)
             described = Catalogue.of_labels(pairs.catalogue.index)
             described = described.beside(tuple(occasion.columns), codings)
-            difference = np.hstack([difference, occasion.differences(table, codings)])
+            own = pairs.indicators()
+            difference = held(beside(own, occasion.differences(table, codings)))
         described = described or Catalogue.of_labels(pairs.catalogue.index, options)
         features = described.features(contexts, interactions, of_contexts)
         features = features.read_from(left=[left], right=[right])
@@ -257,9 +259,7 @@ class ItemPairs:
     right: IntArray
 
     @classmethod
-    def read(
-        cls, votes: Table, left: str, right: str, items: pd.DataFrame | None, *, rewards: int = 1
-    ) -> ItemPairs:
+    def read(cls, votes: Table, left: str, right: str, items: pd.DataFrame | None) -> ItemPairs:
         """Look up both items of every row; refuse unknown ids and an item against itself.
 
         Parameters
@@ -268,8 +268,6 @@ class ItemPairs:
             As in `from_items`.
         items
             Attributes of the items, indexed by label; None: one reward an item.
-        rewards
-            How many features an item has where each has a reward of its own.
         """
         if items is None:
             # As objects: numbers of two types would become floats, and ids their neighbours.
@@ -280,7 +278,6 @@ class ItemPairs:
             # Row by row, so that items are in order of first appearance.
             both = both.take(np.arange(2 * len(votes.frame)).reshape(2, -1).ravel(order="F"))
             codes, known = Table(both.to_frame("item"), votes.name).codes("item")
-            refuse_size(len(known), len(votes.frame), rewards * len(known))
             catalogue = Catalogue.of_labels(known).frame
             made = cls(catalogue, codes[::2], codes[1::2])
         else:
@@ -299,6 +296,10 @@ class ItemPairs:
     def difference(self) -> FloatArray:
         """(n, k) attributes of the left item minus those of the right."""
         return differences(self.catalogue.to_numpy(np.float64), self.left, self.right)
+
+    def indicators(self) -> csr_array:
+        """(n, m) indicators of the left item minus those of the right."""
+        return indicator_differences(self.left, self.right, len(self.catalogue))
 
     def labels(self) -> tuple[list[bytes], list[bytes]]:
         """(n,) labels of the left and of the right items, as bytes."""

@@ -15,11 +15,11 @@ from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.features import Features
 from bayes_pref.data.formula import Formula
+from bayes_pref.data.indicator_rows import single_items
 from bayes_pref.data.outcome import Outcome, PairedChoice
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
     differences,
-    refuse_size,
 )
 from bayes_pref.data.readers.choice_sets import NONE, ChoiceSets, TaskColumns
 from bayes_pref.data.readers.covariates import options_beside
@@ -258,10 +258,9 @@ def _values(
     """Attributes (a, k), which of them each alternative has (m,), features and catalogue."""
     if not (columns.attributes or columns.items):
         code, labels = pd.factorize(sets.label)
-        refuse_size(len(labels), len(sets.row), len(labels))
         catalogue = Catalogue.of_labels(labels.rename(columns.alternative), options)
         features = catalogue.features(columns.context, interactions, of_contexts)
-        return catalogue.values(), code.astype(np.int64), features, catalogue.frame
+        return single_items(np.arange(len(labels)), len(labels)), code, features, catalogue.frame
     # Rows that nobody could choose are not read, and the outside option need not have attributes.
     skipped = np.ones(len(table.frame), dtype=bool)
     skipped[sets.row[~sets.outside]] = False
@@ -283,10 +282,9 @@ def _values(
         return values, np.arange(len(values)), replace(features, formula=formula), None
     inside = np.flatnonzero(~sets.outside)
     code, labels = Table(table.frame.iloc[sets.row[inside]], table.name).codes(columns.items)
-    refuse_size(len(labels), len(values), len(labels))
-    indicators = np.zeros((len(values), len(labels)))
-    indicators[inside, code] = 1.0
+    item = np.full(len(values), -1)
+    item[inside] = code
     catalogue = Catalogue.of_labels(labels).beside(names, codings)
     features = catalogue.features(columns.context, interactions, of_contexts)
     features, place = replace(features, formula=formula), np.arange(len(values))
-    return np.hstack([indicators, values]), place, features, catalogue.frame
+    return single_items(item, len(labels), values), place, features, catalogue.frame

@@ -15,10 +15,8 @@ from bayes_pref.data.coding_options import CodingOptions
 from bayes_pref.data.context_coding import CodedContexts
 from bayes_pref.data.readers.catalogue import (
     Catalogue,
-    differences,
     item_attributes,
     item_positions,
-    refuse_size,
 )
 from bayes_pref.data.readers.covariates import options_beside
 from bayes_pref.data.readers.grouping import group_rows, warn_of_limits
@@ -143,7 +141,7 @@ class RankingsReader:
             catalogue.features(contexts, interactions, of_contexts).read_from(
                 task=[ranking], item=[item]
             ),
-            differences(catalogue.values(), code[stages.better], code[stages.worse]),
+            catalogue.differences(code[stages.better], code[stages.worse]),
             right=None if items is None else catalogue.values()[code[stages.worse]],
             user=user,
             choice=rank,
@@ -165,7 +163,6 @@ def _items(
     """Attributes of the items, and (n,) positions of a column of items among them."""
     if items is None:
         code, labels = table.codes(item)
-        refuse_size(len(labels), len(table.frame), len(labels))
         return Catalogue.of_labels(labels, options), code
     catalogue = Catalogue.read(items, options)
     return catalogue, item_positions(table, item, catalogue.frame.index)

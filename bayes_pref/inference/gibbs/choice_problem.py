@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.sparse_rows import is_sparse, scaled_rows
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
 from bayes_pref.inference.gibbs.problem import Problem, scaled_population
 from bayes_pref.inference.runtime.checkpoint import digest
@@ -135,8 +136,13 @@ def choice_rows(
     first, end = int(offsets[0]), int(offsets[-1])
     own = slice(*np.searchsorted(stages, [first, end + 1]))
     offsets, stages = offsets - first, stages[own] - first
-    by_row = sparse.csr_matrix(comparisons.difference[first:end] / comparisons.feature_scale)
-    dense = by_row.nnz > _DENSE * np.prod(by_row.shape)
+    difference = comparisons.difference[first:end]
+    by_row: sparse.csr_array | sparse.csr_matrix
+    if is_sparse(difference):
+        by_row = scaled_rows(difference, comparisons.feature_scale)
+    else:
+        by_row = sparse.csr_matrix(difference / comparisons.feature_scale)
+    dense = by_row.nnz > _DENSE * np.prod(by_row.shape, dtype=np.float64)
     choice = comparisons.choice[first:end]
     return ChoiceRows(
         offsets=offsets.astype(np.int64),

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.sparse_rows import is_sparse, scaled_rows, turned_rows
 from bayes_pref.inference.gibbs.kernels.design_matrix import Rows, build_rows
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.runtime.checkpoint import digest
@@ -53,7 +55,12 @@ class Problem:
     ) -> Problem:
         """Scale the data, and the priors with them."""
         signs = 2 * comparisons.choice - 1
-        signed = signs[:, None] * comparisons.difference / comparisons.feature_scale
+        difference, scale = comparisons.difference, comparisons.feature_scale
+        signed: FloatArray | csr_array
+        if is_sparse(difference):
+            signed = scaled_rows(turned_rows(difference, signs < 0), scale)
+        else:
+            signed = signs[:, None] * difference / scale
         rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
         return cls(rows=rows, position_sd=position_sd, **scaled_population(spec, comparisons))
 

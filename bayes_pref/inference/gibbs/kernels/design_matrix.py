@@ -54,11 +54,13 @@ class Rows(NamedTuple):
         return self.values.size / max(cells, 1)
 
 
-def build_rows(signed: FloatArray, user: IntArray, offsets: IntArray, signs: FloatArray) -> Rows:
+def build_rows(
+    signed: FloatArray | sparse.csr_array, user: IntArray, offsets: IntArray, signs: FloatArray
+) -> Rows:
     """Build `Rows` without shifts from signed, scaled rows (n, d) grouped by user."""
     by_row = sparse.csr_matrix(signed)
     by_feature = by_row.tocsc()
-    n_features = signed.shape[1]
+    n_features = by_row.shape[1]
     entry_rows = by_feature.indices.astype(np.int64)
     feature = np.repeat(np.arange(n_features), np.diff(by_feature.indptr))
     # Rows are grouped by user, so within a feature a change of user starts a new block.
