@@ -21,6 +21,8 @@ from bayes_pref.diagnostics.confounding.choice_shares import (
 from bayes_pref.diagnostics.confounding.shifts import most_draws
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.draws import evenly_spaced, stacked, thin
+from bayes_pref.errors import ModelError
+from bayes_pref.inference.room_for_weights import memory
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.population import Population
 from bayes_pref.posterior import Posterior
@@ -68,9 +70,22 @@ def _moments(population: Population, component: int) -> tuple[FloatArray, FloatA
     """Mean (draw, d) and covariance (draw, d, d) of one component over all users."""
     means = population.mean[:, :, component]
     factor = population.factor[:, min(component, population.factor.shape[1] - 1)]
+    refuse_matrices(len(means), means.shape[2])
     away = means - means.mean(axis=1, keepdims=True)
     between = away.swapaxes(1, 2) @ away / means.shape[1]
     return means.mean(axis=1), between + factor @ factor.swapaxes(1, 2)
+
+
+def refuse_matrices(draws: int, d: int) -> None:
+    """Refuse matrices (draw, d, d) that this machine's memory cannot hold."""
+    needed = 8 * draws * d**2
+    if needed > memory():
+        raise ModelError(
+            f"diagnose: covariances of the weights of {d:,} features take {needed / 1e9:,.0f} GB "
+            f"of memory, and this machine has {memory() / 1e9:,.0f} GB; describe the items by "
+            "attributes, with items= in Comparisons.from_items, or ask for posterior.leaderboard() "
+            "and posterior.preference()"
+        )
 
 
 class _Covariance:

@@ -29,12 +29,14 @@ from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
 from bayes_pref.inference.gibbs.samplers.factor_sampler import FactorSampler
 from bayes_pref.inference.gibbs.samplers.full_sampler import FullSampler
 from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralSampler
+from bayes_pref.inference.gibbs.samplers.many_features_sampler import ManyFeaturesSampler
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
 from bayes_pref.inference.gibbs.samplers.observational_bias_sampler import ObservationalBiasSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
 from bayes_pref.inference.mcmc import MCMC
+from bayes_pref.inference.room_for_weights import refuse_weights
 from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice.choice_model import ChoiceModel
@@ -103,6 +105,7 @@ class Gibbs(MCMC):
     """
 
     samplers: ClassVar[tuple[Sampler[Any], ...]] = (
+        ManyFeaturesSampler(),
         PooledSampler(),
         DiagonalSampler(),
         FullSampler(),
@@ -164,6 +167,8 @@ class Gibbs(MCMC):
         spec, choice_model = model.spec(comparisons), model.choice_model(comparisons)
         if spec is None:
             raise Unsupported("Gibbs needs logistic choices of users with Gaussian weights")
+        kept = self.chains * self.draws if self.users == "draws" else 0
+        refuse_weights(type(model).__name__, spec, comparisons, self.chains, kept)
         if self.users == "summary" and not spec.pooled:
             return self._in_blocks(spec, choice_model, comparisons)
         if self.device is not None:
