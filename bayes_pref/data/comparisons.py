@@ -149,10 +149,9 @@ class Comparisons(ParquetReader, ItemsReader, RankingsReader, TasksReader, WideR
             if getattr(self, name) is not None and not is_sparse(getattr(self, name)):
                 object.__setattr__(self, name, read_only_copy(getattr(self, name), dtype))
         for name in ("users", "rows"):
-            labels = getattr(self, name)  # an index of several levels stays what it is
-            object.__setattr__(
-                self, name, labels if isinstance(labels, pd.MultiIndex) else pd.Index(labels)
-            )
+            labels = getattr(self, name)
+            if not isinstance(labels, pd.MultiIndex):  # an index of several levels stays as it is
+                object.__setattr__(self, name, pd.Index(labels))
         check_parts(vars(self))
         object.__setattr__(self, "outcome", self.outcome.observed(self.choice))
 
@@ -255,8 +254,7 @@ class Comparisons(ParquetReader, ItemsReader, RankingsReader, TasksReader, WideR
         """
         if isinstance(users, slice):
             raise DataError("users are selected by label: comparisons[comparisons.users[:10]]")
-        # A tuple is one label, as in pandas; these hold several.
-        labels = list(users) if isinstance(users, _MANY) else [users]
+        labels = list(users) if isinstance(users, _MANY) else [users]  # a tuple is one label
         chosen = find(labels, self.users, "user")
         if len(np.unique(chosen)) < len(chosen):
             raise DataError(f"a user is selected twice in {listed(labels)}", "name each once")

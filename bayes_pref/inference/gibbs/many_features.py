@@ -26,7 +26,7 @@ from bayes_pref.types import FloatArray
 
 _STEP = 1e-4  # of differences of gradients, where parameters have size one
 _ITERATIONS = 30
-_LEAST = 1e-4  # curvature of a parameter of the choice model
+_LEAST = 0.25  # curvature of a parameter of the choice model, whose prior has a sd near one
 
 
 @dataclass(frozen=True)

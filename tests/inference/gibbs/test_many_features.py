@@ -89,7 +89,7 @@ def test_many_items_are_sampled_by_the_sampler_of_many_items(kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", [kind for kind in MODELS if "lapse" not in kind])
 def test_draws_agree_with_those_of_the_other_samplers(kind: str) -> None:
     comparisons = world(kind)
     model = bp.PooledReward(**MODELS[kind])
@@ -119,6 +119,11 @@ def hessian(density: ManyFeaturesDensity, theta: np.ndarray) -> np.ndarray:
         for each in step
     ]
     return np.array(rows)
+
+
+def test_few_items_with_lapses_are_left_to_the_general_sampler() -> None:
+    program = bp.Gibbs().prepare(bp.PooledReward(lapse=True), world("lapse"))
+    assert not isinstance(program.sampler, ManyFeaturesSampler)
 
 
 @pytest.mark.parametrize("kind", MODELS)

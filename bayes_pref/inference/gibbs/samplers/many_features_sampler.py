@@ -33,7 +33,9 @@ _LENGTHS = 0.15, 0.6
 _TURN = 0.5 * np.pi  # radians of the slowest direction, half a turn would only swap sides
 _JITTER = 0.4, 1.6  # of it: with whole turns alone draws would come back to where they were
 _LONG_SHARE = 0.5  # of trajectories as long as the slowest direction needs; others serve the rest
-_MOST_LEAPS = 100
+_SLOWEST = 0.01  # curvature that trajectories are made for; it is negative where lapses bend it
+_MOST_LEAPS = 50
+_MODERATE = 1_000  # features that another sampler still takes, which is better at lapses
 _ACCEPTANCE = 0.9
 
 
@@ -55,8 +57,11 @@ class ManyFeaturesSampler(Sampler[ManyFeaturesProblem]):
             return f"{name} is for weights of either sign that all users share"
         if not is_sparse(comparisons.difference):
             return f"{name} is for comparisons of many items"
-        if choice_model.kernel_form(comparisons.outcome) is None:
+        form = choice_model.kernel_form(comparisons.outcome)
+        if form is None:
             return f"Gibbs has no kernel for {choice_model.beyond_logistic}"
+        if form.lapse is not None and comparisons.n_features <= _MODERATE:
+            return f"{name} is slow where choices lapse, and for a thousand items and more alone"
         return None
 
     def problem(
@@ -174,4 +179,4 @@ class ManyFeaturesChain(Chain):
         if done in lengths:
             scale = 1.0 / np.sqrt(self.information)
             least = self.density.least_curvature(self.theta, scale, self.rng)
-            self.turn[...] = _TURN / np.sqrt(np.clip(least, 1e-4, 1.0))
+            self.turn[...] = _TURN / np.sqrt(np.clip(least, _SLOWEST, 1.0))
