@@ -22,7 +22,7 @@ from bayes_pref.diagnostics.confounding.shifts import most_draws
 from bayes_pref.diagnostics.query import Query
 from bayes_pref.draws import evenly_spaced, stacked, thin
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.room_for_weights import memory
+from bayes_pref.inference.runtime.room_for_weights import memory
 from bayes_pref.models.choice import ChoiceDistribution
 from bayes_pref.models.population import Population
 from bayes_pref.posterior import Posterior

@@ -36,7 +36,7 @@ from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
 from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
 from bayes_pref.inference.mcmc import MCMC
-from bayes_pref.inference.room_for_weights import refuse_weights
+from bayes_pref.inference.runtime.room_for_weights import refuse_weights
 from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice.choice_model import ChoiceModel
