@@ -120,15 +120,17 @@ class FullCentring(Centring):
         mean: torch.Tensor,
     ) -> None:
         super().__init__(lower, information, linear, mean)
-        one = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
-        self.scaled = lower.T @ information
+        self.one = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
+        self.below = torch.ones_like(self.one).tril() > 0.0
+        self.scaled = (information @ lower).mT  # L' H
         self.score = linear - _times(information, mean)
         # Of a proposal that lost a number no error, but numbers that are none.
-        self.root = torch.linalg.cholesky_ex(one + self.scaled @ lower).L
+        self.root = torch.linalg.cholesky_ex(self.one + self.scaled @ lower).L
         # B has no eigenvalue below one, so that its inverse is as exact as what is solved with it.
-        every = one.expand(self.root.shape)
+        every = self.one.expand(self.root.shape)
         self.inverse = torch.linalg.solve_triangular(self.root, every, upper=False)
         self.centre = _times(self.inverse, self.score @ lower)
+        self.pulled = (self.inverse @ self.scaled).flatten(0, 1)  # C^-1 L' H, user by user
 
     def deviations(self, zeta: torch.Tensor) -> torch.Tensor:
         """V at zeta."""
@@ -154,15 +156,14 @@ class FullCentring(Centring):
         self, zeta: torch.Tensor, v: torch.Tensor, slope: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradients in m and L; see `Centring.slopes`."""
-        q, x = self.zeta_slope(v, slope), self.centre + zeta
+        q, x, u = self.zeta_slope(v, slope), self.centre + zeta, self.centre
         r = _times(self.inverse.mT, q)
-        # P (lower): -(x_i q_j + q_i u_j), with halves on the diagonal; S = C'^-1 P C^-1.
-        outer = -(x[:, :, None] * q[:, None] + q[:, :, None] * self.centre[:, None])
-        halves = 0.5 * outer.diagonal(dim1=1, dim2=2) + 0.5
-        outer = outer.tril() - torch.diag_embed(halves)
-        outer = self.inverse.mT @ outer @ self.inverse
-        of_score = self.scaled.mT @ (outer + outer.mT)
-        of_lower = slope.T @ v + self.score.T @ r + of_score.sum(0)
+        # In L by way of C: minus the sum of H L C'^-1 T C^-1, where T is symmetric and its lower
+        # triangle that of x q' + q u' + I.
+        outer = torch.stack([x, q], dim=2) @ torch.stack([q, u], dim=1)
+        whole = torch.where(self.below, outer, outer.mT) + self.one
+        of_root = self.pulled.T @ (whole @ self.inverse).flatten(0, 1)
+        of_lower = slope.T @ v + self.score.T @ r - of_root
         return slope - _times(self.scaled.mT, r), of_lower.tril()
 
 
