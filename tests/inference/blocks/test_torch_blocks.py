@@ -19,7 +19,7 @@ import bayes_pref as bp
 from bayes_pref.inference.gibbs.blocks import block_problem
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
 from bayes_pref.inference.gibbs.blocks.torch_block import TorchBlock
-from bayes_pref.inference.gibbs.blocks.torch_centring import DiagonalCentring
+from bayes_pref.inference.gibbs.blocks.torch_centring import FullCentring
 from bayes_pref.inference.gibbs.blocks.torch_density import TorchDensity
 from bayes_pref.inference.gibbs.blocks.user_block import UserBlock
 from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
@@ -83,8 +83,8 @@ def test_draws_agree_with_those_of_the_kernels(case: str) -> None:
 @pytest.mark.parametrize("wrong", ["volume", "momentum"])
 def test_draws_of_a_wrong_law_are_noticed(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if wrong == "volume":  # of the change of coordinates, which is to count for the population
-        log_volume = DiagonalCentring.log_volume
-        monkeypatch.setattr(DiagonalCentring, "log_volume", lambda self: 0.5 * log_volume(self))
+        log_volume = FullCentring.log_volume  # features are few
+        monkeypatch.setattr(FullCentring, "log_volume", lambda self: 0.5 * log_volume(self))
     else:  # of a smaller sd than the energy says
         normal = TorchDensity.normal
         monkeypatch.setattr(TorchDensity, "normal", lambda *args: 0.9 * normal(*args))
