@@ -195,7 +195,7 @@ def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
 
 
 def summarise(records: pd.DataFrame) -> pd.DataFrame:
-    """AnswerInformation needed by each method, over worlds."""
+    """Answers needed by each method, over worlds."""
     rows = []
     for name, own in records.groupby("method", sort=False):
         needed, enough = [], []

@@ -50,7 +50,7 @@ def joint(belief: Belief) -> np.ndarray:
 
 
 def test_an_answer_updates_the_joint_covariance_as_conditioning_does() -> None:
-    """AnswerInformation of two users, one of them twice, against conditioning the dense matrix."""
+    """Answers of two users, one of them twice, against conditioning the dense matrix."""
     belief, before = small(), joint(small())
     asked = ((1, np.array([1.0, -2.0]), 0.3), (2, np.array([0.5, 0.0]), 2.0), (1, np.ones(2), 1.0))
     for user, difference, precision in asked:
