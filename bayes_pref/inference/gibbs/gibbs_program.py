@@ -121,7 +121,9 @@ class GibbsProgram(Program):
         run = self._side_by_side(make, checkpoint)
         while True:
             kept, complete = run.advance()
-            drawn = self._draws(store, kept, complete)
+            # Draws are put on raw units in place where nothing reads the store after that.
+            last = complete and judge is None and checkpoint is None
+            drawn = self._draws(store, kept, complete, in_place=last)
             if not complete or judge is None:
                 break
             with on_interrupt(lambda: None) as interrupted:  # the draws so far are not to be lost
@@ -135,10 +137,18 @@ class GibbsProgram(Program):
             checkpoint.remove()
         return run, drawn
 
-    def _draws(self, store: Store, kept: list[int], complete: bool) -> RawDraws:
-        """Draws in raw units; of an interrupted run the largest rectangle of chains and draws."""
+    def _draws(
+        self, store: Store, kept: list[int], complete: bool, *, in_place: bool = False
+    ) -> RawDraws:
+        """Draws in raw units; of an interrupted run the largest rectangle of chains and draws.
+
+        Parameters
+        ----------
+        in_place
+            Whether the store may be overwritten, which then is of no more use.
+        """
         which, draws = largest_rectangle(kept)
-        if complete:
+        if in_place:
             theta, weights, stats = (np.asarray(array) for array in store)
         else:
             theta, weights, stats = (np.array(array[which, :draws]) for array in store)

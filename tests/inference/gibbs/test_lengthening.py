@@ -82,6 +82,38 @@ def test_a_run_that_would_warn_converges_and_does_not_depend_on_the_cores() -> N
     assert one.draws.sizes["draw"] == FEW["draws"]
 
 
+MODELS = {
+    "diagonal": bp.HierarchicalReward(),
+    "full": bp.HierarchicalReward(covariance="full"),
+    "one sign": bp.HierarchicalReward(constraints={"polite": "negative"}),
+    "position": bp.HierarchicalReward(position=True),
+    "low rank": bp.LowRankReward(rank=1),
+    "mixture": bp.MixtureReward(components=2),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_draws_of_a_run_that_was_lengthened_are_those_of_a_long_run(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparisons = small_comparisons()
+    assert (abs(np.log(comparisons.feature_scale)) > 0.1).any()  # or units would be no matter
+    judged = []
+
+    def judge(draws: object) -> Worst:
+        judged.append(draws)
+        return Worst(1.0, 200.0, passes=len(judged) > 2)
+
+    monkeypatch.setattr(fitting.convergence, "worst", judge)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        found = bp.fit(MODELS[name], comparisons, until())
+        long = bp.fit(MODELS[name], comparisons, bp.Gibbs(**FEW, thin=9))
+    assert len(judged) == 3
+    for site, drawn in long.draws.items():
+        assert np.array_equal(found.draws[site], drawn), site
+
+
 @pytest.mark.parametrize("rhat", [1.0, 1.2], ids=["agreeing", "apart"])
 def test_ctrl_c_while_the_draws_are_judged_keeps_them(
     rhat: float, monkeypatch: pytest.MonkeyPatch

@@ -87,8 +87,10 @@ class BlockProgram(GibbsProgram):
         chains = self.engine.chains
         return LengtheningRun(self.engine, make, checkpoint, self.max_minutes, workers=chains)
 
-    def _draws(self, store: Store, kept: list[int], complete: bool) -> RawDraws:
-        drawn = super()._draws(store, kept, complete)
+    def _draws(
+        self, store: Store, kept: list[int], complete: bool, *, in_place: bool = False
+    ) -> RawDraws:
+        drawn = super()._draws(store, kept, complete, in_place=in_place)
         return replace(drawn, kept_users=np.array(self.problem.kept, dtype=np.int64))
 
     def _summary(self, chains: list[Chain]) -> RawSummary:
