@@ -140,6 +140,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         warnings.simplefilter("always", bp.ConvergenceWarning)
         posterior = bp.fit(bp.HierarchicalReward(), comparisons, engine, seed=arguments.seed)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sweep, sweep_cpu = clock.seconds_a_sweep(arguments.chains)
     truths = {"mu": mu, "tau": tau}
     drawn = np.concatenate([posterior.draws[name].to_numpy() for name in truths], axis=2)
@@ -163,7 +164,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "ess": ess,
         "rhat": float(statistics.rhat.max()),
         "data_gib": before / 2**20,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": peak / 2**20,
         "covered": float(((low <= truth) & (truth <= high)).mean()),
         "covered_users": float(((frame["lower"] <= own) & (own <= frame["upper"])).mean()),
         "warnings": [str(each.message) for each in caught],

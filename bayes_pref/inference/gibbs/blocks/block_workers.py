@@ -240,21 +240,17 @@ class BlockWorkers(BlockPool):
         )
 
     def _answer(self, address: str, future: Any) -> Any:
-        """Wait for a worker's answer; None if it died."""
-        from distributed import CancelledError, KilledWorker, wait
+        """Wait for a worker's answer; None if it died, be it with the answer ready."""
+        from distributed import CancelledError, KilledWorker
 
         while True:
             try:
-                wait([future], timeout=_LOOK)
+                return future.result(timeout=_LOOK)
             except TimeoutError:
                 if address in self._alive():
                     continue
                 future.cancel()
                 return None
-            except CancelledError:
-                return None
-            try:
-                return future.result()
             except (KilledWorker, CancelledError, OSError):
                 return None
 
