@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import bayes_pref as bp
 
@@ -118,3 +120,8 @@ def small_comparisons(
         context=["hard"],
         covariates=ages if covariates else None,
     )
+
+
+def shortest(names: Iterable[str], *, short: str) -> list[Any]:
+    """Cases of a slow test, of which all but one are among the longest tests."""
+    return [name if name == short else pytest.param(name, marks=pytest.mark.long) for name in names]

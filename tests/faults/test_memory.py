@@ -25,13 +25,15 @@ CASES = {
     "levels": "from bayes_pref.data.outcome import GradedChoice; GradedChoice(10**9)",
     "levels of a table": "bp.Comparisons.from_frame(pd.DataFrame({'u': [1, 1], 'x': [1., 2.], "
     "'y': [1, 2]}), user='u', choice='y', difference=['x'], levels=10**9)",
-    "items": "n = np.arange(10**4); bp.Comparisons.from_items(pd.DataFrame({'a': n, 'b': n + 10**4,"
-    " 'y': n % 2}), left='a', right='b', choice='y')",
-    "ranked items": "n = np.arange(2 * 10**4); bp.Comparisons.from_rankings(pd.DataFrame({'u': 1, "
-    "'r': n // 2, 'i': n, 'k': n % 2 + 1}), user='u', ranking='r', item='i', rank='k')",
-    "contexts": "n = np.arange(10**4); bp.Comparisons.from_items(pd.DataFrame({'a': n % 6000, 'b': "
-    "6000 + n % 6000, 'y': n % 2, **{f'c{k}': n / k for k in range(1, 9)}}), left='a', right='b', "
-    "choice='y', context=[f'c{k}' for k in range(1, 9)], interactions='all')",
+    # Votes between many items fit, and the array of their differences does not.
+    "items": "n = np.arange(2 * 10**4); np.asarray(bp.Comparisons.from_items(pd.DataFrame({'a': n, "
+    "'b': n + 10**5, 'y': n % 2}), left='a', right='b', choice='y').difference)",
+    "ranked items": "n = np.arange(4 * 10**4); np.asarray(bp.Comparisons.from_rankings("
+    "pd.DataFrame({'u': 1, 'r': n // 2, 'i': n, 'k': n % 2 + 1}), user='u', ranking='r', item='i', "
+    "rank='k').difference)",
+    "contexts": "n = np.arange(10**4); np.asarray(bp.Comparisons.from_items(pd.DataFrame({'a': n % "
+    "6000, 'b': 6000 + n % 6000, 'y': n % 2, **{f'c{k}': n / k for k in range(1, 9)}}), left='a', "
+    "right='b', choice='y', context=[f'c{k}' for k in range(1, 9)], interactions='all').difference)",
 }
 
 

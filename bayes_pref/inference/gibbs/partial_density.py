@@ -230,8 +230,7 @@ class PartialDensity(PopulationCoordinates):
         rng: np.random.Generator,
     ) -> float:
         """Move all zeta and v, in place, by `leaps` turns of `angle`; returns mean acceptance."""
-        nothing = self._no_slopes()
-        move = (zeta, v, angle, leaps, rng, nothing, nothing, False)
+        move = (zeta, v, angle, leaps, rng, None, None)
         return move_users(*self._state(self.at(theta)), *move)[0]
 
     def move_and_sum(
@@ -245,7 +244,7 @@ class PartialDensity(PopulationCoordinates):
     ) -> tuple[UserSums, float, UserSums]:
         """Move as `move_users` does; returns the sums before and after, too."""
         before, after = self._no_slopes(), self._no_slopes()
-        move = (zeta, v, angle, leaps, rng, before, after, True)
+        move = (zeta, v, angle, leaps, rng, before, after)
         accepted, start, end = move_users(*self._state(self.at(theta)), *move)
         return UserSums(start, *before), accepted, UserSums(end, *after)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cases import shortest
 from density_cases import MODELS
 from monte_carlo import agree
 from stage_cases import stage_comparisons
@@ -74,13 +75,13 @@ def drawn(case: str, device: str | None) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", shortest(CASES, short="pairs"))
 def test_draws_agree_with_those_of_the_kernels(case: str) -> None:
     assert agree(drawn(case, "cpu"), drawn_by_kernels(case))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["volume", "momentum"])
+@pytest.mark.parametrize("wrong", shortest(["volume", "momentum"], short="momentum"))
 def test_draws_of_a_wrong_law_are_noticed(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if wrong == "volume":  # of the change of coordinates, which is to count for the population
         log_volume = FullCentring.log_volume  # features are few

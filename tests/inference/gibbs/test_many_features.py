@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cases import shortest
 from monte_carlo import agree
 from scipy.sparse import csr_array
 
@@ -89,7 +90,9 @@ def test_many_items_are_sampled_by_the_sampler_of_many_items(kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind in MODELS if "lapse" not in kind])
+@pytest.mark.parametrize(
+    "kind", shortest([kind for kind in MODELS if "lapse" not in kind], short="pairs")
+)
 def test_draws_agree_with_those_of_the_other_samplers(kind: str) -> None:
     comparisons = world(kind)
     model = bp.PooledReward(**MODELS[kind])

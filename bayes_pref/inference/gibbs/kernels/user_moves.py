@@ -41,9 +41,8 @@ def move_users(
     angle: float,
     leaps: int,
     rng: np.random.Generator,
-    before: SlopeSums,
-    after: SlopeSums,
-    summed: bool,
+    before: SlopeSums | None,
+    after: SlopeSums | None,
 ) -> tuple[float, float, float]:
     """Move every user's zeta, and v, by a Hamiltonian trajectory.
 
@@ -57,9 +56,8 @@ def move_users(
     angle, leaps
         Rotation of each step, in radians, and number of steps.
     before, after
-        Slopes at the first and at the last zeta, added to if they are to be summed.
-    summed
-        Whether they are.
+        Slopes at the first and at the last zeta, added to. None: they are not needed, and a kernel
+        without them is compiled.
 
     The others are those of `population_log_density`.
 
@@ -108,7 +106,7 @@ def move_users(
             for k in range(d):
                 for w in range(BATCH):
                     momentum[k, w] += kick * (q[k, w] + new[k, w])
-            if leap == 0 and summed:
+            if before is not None and leap == 0:
                 for w in range(BATCH):
                     old_each[w] = each[w]
                 for k in range(d):
@@ -143,13 +141,13 @@ def move_users(
                 for k in range(d):
                     zeta[b, k, w] = new[k, w]
                     vb[k, w] = new_v[k, w]
-            elif summed:
+            elif after is not None:
                 each[w] = old_each[w]
                 for k in range(d):
                     slope[k, w] = old_slope[k, w]
                 for k in range(values.size):
                     value_slope[k, w] = old_value_slope[k, w]
-        if summed:
+        if after is not None:
             add_log_volume(root, vb, each)
             for w in range(BATCH):
                 end += each[w]
