@@ -33,7 +33,8 @@ CASES = {
     "rank='k').difference)",
     "contexts": "n = np.arange(10**4); np.asarray(bp.Comparisons.from_items(pd.DataFrame({'a': n % "
     "6000, 'b': 6000 + n % 6000, 'y': n % 2, **{f'c{k}': n / k for k in range(1, 9)}}), left='a', "
-    "right='b', choice='y', context=[f'c{k}' for k in range(1, 9)], interactions='all').difference)",
+    "right='b', choice='y', context=[f'c{k}' for k in range(1, 9)], interactions='all').difference"
+    ")",
 }
 
 
