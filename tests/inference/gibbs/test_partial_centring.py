@@ -124,6 +124,18 @@ def test_expansions_have_the_curvature_of_the_likelihood(name: str) -> None:
         np.testing.assert_allclose(change, expected, atol=1e-6)
 
 
+def test_a_curvature_beyond_single_precision_is_left_out() -> None:
+    made, _ = density("stages, negative", "diagonal")
+    small = PartialDensity(made.problem, small=True)
+    weights = np.zeros((made.n_users, made.d))
+    weights[1] = 60.0  # a logarithm: the curvature has its square
+    small.expand(made.start(np.random.default_rng(0)), weights)
+    assert np.isfinite(small.information).all()
+    assert np.isfinite(small.linear).all()
+    assert (small.information[0, :, 1] == 0.0).all()
+    assert (small.information[0, 0, [0, 2]] > 0.0).all()
+
+
 @pytest.mark.parametrize("name", ["stages", "ties, lapse, position", "stages, negative"])
 def test_feature_by_feature_the_density_is_that_of_diagonal_expansions(name: str) -> None:
     made, _ = density(name, "diagonal")

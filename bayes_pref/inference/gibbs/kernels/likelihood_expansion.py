@@ -18,6 +18,8 @@ from bayes_pref.inference.gibbs.kernels.jit import (
 from bayes_pref.inference.gibbs.kernels.signed_weights import to_information, to_slopes, to_weights
 from bayes_pref.types import FloatArray
 
+LARGEST = 1e30  # curvature; any expansion is right, but infinity is none
+
 
 @compiled_reordering_part
 def expand_user(
@@ -60,6 +62,7 @@ def expand_likelihoods(
     """Fill H and h at weights (n_users, d).
 
     H is (n_batches, d (d + 1) / 2, batch), its lower triangle by rows; h (n_batches, d, batch).
+    A user whose curvature is beyond single precision, which H may have, gets none.
     """
     n_users, d = weights.shape
     matrix, gradient, own = np.empty((d, d)), np.empty(d), np.empty(d)
@@ -70,6 +73,14 @@ def expand_likelihoods(
         expand_user(
             rows, values, signed, i, weights, eta, own, gradient, matrix, own_values, found, cell
         )
+        largest = 0.0
+        for k in range(d):
+            largest = max(largest, matrix[k, k])
+        if largest > LARGEST:
+            for k in range(d):
+                gradient[k] = 0.0
+                for m in range(d):
+                    matrix[k, m] = 0.0
         for k in range(d):
             total = gradient[k]
             for m in range(d):
