@@ -33,7 +33,7 @@ def client() -> Iterator[Any]:
     """Two workers, each a process of its own."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as made,
     ):
@@ -41,21 +41,21 @@ def client() -> Iterator[Any]:
 
 
 def engine(**settings: Any) -> bp.Gibbs:
-    few = {"warmup": 30, "draws": 20, "chains": 2, "progress": False, "keep_users": ["u003"]}
+    few = {"warmup": 12, "draws": 6, "chains": 2, "progress": False, "keep_users": ["u003"]}
     return bp.Gibbs(users="summary", **(few | settings))
 
 
 def test_workers_give_the_draws_of_one_machine_though_one_is_killed(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_workers, "_KEPT_OPERATIONS", 25)
+    monkeypatch.setattr(block_workers, "_KEPT_OPERATIONS", 15)
     data = bp.simulate(users=60, comparisons=8, features=2, contexts=0, seed=4).comparisons
     model = bp.HierarchicalReward()
     here = bp.fit(model, data, engine(), seed=2)
     advance, killed = BlockChain.advance, []
 
     def with_a_kill(self: BlockChain) -> int:
-        if self.done == 28 and not killed:
+        if self.done == 10 and not killed:
             processes = client.run(os.getpid)
             killed.append(processes[sorted(processes)[0]])
             os.kill(killed[0], signal.SIGKILL)
@@ -76,7 +76,7 @@ def test_without_workers_the_run_ends_with_a_clear_error(monkeypatch: pytest.Mon
     monkeypatch.setattr(block_workers, "_PATIENCE", 1.0)
     data = bp.simulate(users=20, comparisons=5, features=2, contexts=0, seed=4).comparisons
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as nobody,
         pytest.raises(bp.ModelError, match="no worker"),
     ):

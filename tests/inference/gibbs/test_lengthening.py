@@ -102,13 +102,13 @@ def test_draws_of_a_run_that_was_lengthened_are_those_of_a_long_run(
 
     def judge(draws: object) -> Worst:
         judged.append(draws)
-        return Worst(1.0, 200.0, passes=len(judged) > 2)
+        return Worst(1.0, 390.0, passes=len(judged) > 2)
 
     monkeypatch.setattr(fitting.convergence, "worst", judge)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bp.ConvergenceWarning)
         found = bp.fit(MODELS[name], comparisons, until())
-        long = bp.fit(MODELS[name], comparisons, bp.Gibbs(**FEW, thin=9))
+        long = bp.fit(MODELS[name], comparisons, bp.Gibbs(**FEW, thin=4))
     assert len(judged) == 3
     for site, drawn in long.draws.items():
         assert np.array_equal(found.draws[site], drawn), site
