@@ -112,7 +112,7 @@ def overlap_by_user(data: AuditData) -> Check:
     return Check(
         name=BY_USER,
         assumption=POSITIVITY,
-        null=f"the average user never sees at most {100 * UNSEEN:.0f} % of what is shown",
+        null=f"at most {100 * UNSEEN:.0f} % of what is shown is never seen by the average user",
         statistic="share of all tasks that the average user never sees",
         value=value,
         probability=probability,

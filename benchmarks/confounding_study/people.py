@@ -1,7 +1,7 @@
 """People with hidden objectives: what each model makes of them, and what the flags say.
 
 Priors are in log-odds per sd of a component: small, since of a sentence encoder's components none
-moves a vote by much. With the default prior sd of 1 a mixture of choices alone does not find the
+moves a vote by much. With a prior sd of 1 a mixture of choices alone does not find the
 kinds. They were settled on the first three draws.
 """
 

@@ -166,7 +166,7 @@ class Gibbs(MCMC):
             )
         spec, choice_model = model.spec(comparisons), model.choice_model(comparisons)
         if spec is None:
-            raise Unsupported("Gibbs needs logistic choices of users with Gaussian weights")
+            raise Unsupported("Gibbs needs a model whose users a PopulationSpec describes")
         kept = self.chains * self.draws if self.users == "draws" else 0
         refuse_weights(type(model).__name__, spec, comparisons, self.chains, kept)
         if self.users == "summary" and not spec.pooled:
