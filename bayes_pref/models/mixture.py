@@ -98,8 +98,8 @@ class MixtureReward(RewardModel):
     Raises
     ------
     ModelError
-        If a setting is out of range, there are more components than users, the data have ties, or
-        exposure=True and a context is missing or does not vary within users.
+        If a setting is out of range, there are more components than users, choices are among more
+        than two, reliability=True, or exposure=True and a context is missing or constant for users.
 
     Examples
     --------
@@ -138,8 +138,8 @@ class MixtureReward(RewardModel):
             )
         if not comparisons.outcome.rowwise:
             raise ModelError(
-                "MixtureReward cannot describe rankings: its likelihood is a sum over rows; "
-                "use HierarchicalReward"
+                "MixtureReward cannot describe choices among several, or rankings: its likelihood is "
+                "a sum over rows; use HierarchicalReward"
             )
         if self.components > comparisons.n_users:
             raise ModelError(
