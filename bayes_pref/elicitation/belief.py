@@ -81,9 +81,9 @@ class Belief:
         spec = posterior.model.spec(posterior.comparisons)
         if spec is None or not spec.gaussian or spec.signs is not None:
             raise ModelError(
-                f"{type(posterior.model).__name__} has no users who are Gaussian around the "
-                "population; what to ask is worked out for bp.HierarchicalReward() and "
-                "bp.PooledReward()"
+                f"this {type(posterior.model).__name__} has no users who are Gaussian around the "
+                "population; what to ask is worked out for bp.PooledReward() and for "
+                "bp.HierarchicalReward() without constraints= and observational_bias="
             )
         draws = posterior.draws
         kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], _MOST_DRAWS)

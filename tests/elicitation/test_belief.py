@@ -100,10 +100,16 @@ def test_what_is_read_agrees_with_the_draws(exposure: bool) -> None:
     )
 
 
-def test_users_of_a_mixture_are_refused() -> None:
+@pytest.mark.parametrize(
+    "model",
+    [bp.MixtureReward(components=2), bp.HierarchicalReward(constraints={"feature_1": "positive"})],
+    ids=["mixture", "signs"],
+)
+def test_users_who_are_not_gaussian_are_refused(model: bp.RewardModel) -> None:
     """What holds of Gaussian users is not claimed of others."""
     world = bp.simulate(users=10, comparisons=5, features=2, seed=0)
     engine = bp.Gibbs(draws=20, warmup=20, chains=2, progress=False)
-    posterior = bp.fit(bp.MixtureReward(components=2), world.comparisons, engine)
-    with pytest.raises(bp.ModelError, match="MixtureReward has no users who are Gaussian"):
+    posterior = bp.fit(model, world.comparisons, engine)
+    name = type(model).__name__
+    with pytest.raises(bp.ModelError, match=f"this {name} has no users .* without constraints="):
         bp.recommend(posterior, n=1)

@@ -343,6 +343,9 @@ def test_what_a_mixture_cannot_describe_is_refused_in_one_sentence() -> None:
     fixed = bp.Comparisons.from_frame(frame, **names, context=["hard"])
     with pytest.raises(bp.ModelError, match=r"context 'hard' never varies within a user"):
         bp.fit(bp.MixtureReward(components=2, exposure=True), fixed)
+    tasks = bp.simulate(users=10, comparisons=3, alternatives=3, contexts=0, seed=0).comparisons
+    with pytest.raises(bp.ModelError, match="cannot describe choices among several, or rankings"):
+        bp.fit(bp.MixtureReward(components=2), tasks)
     posterior = bp.fit(bp.PooledReward(), comparisons, bp.Gibbs(draws=500, progress=False))
     with pytest.raises(bp.ModelError, match=r"PooledReward has no mixture components"):
         posterior.membership()
