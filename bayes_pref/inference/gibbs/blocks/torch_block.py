@@ -18,13 +18,7 @@ from bayes_pref.inference.gibbs.blocks.torch_density import (
     PopulationSetting,
     TorchDensity,
 )
-from bayes_pref.inference.gibbs.blocks.user_block import (
-    _EXPANSIONS,
-    _LEAPS,
-    _MOVE,
-    _START,
-    Moved,
-)
+from bayes_pref.inference.gibbs.blocks.user_block import EXPANSIONS, LEAPS, MOVE, START, Moved
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.types import FloatArray, IntArray
 
@@ -83,11 +77,11 @@ class TorchBlock:
     def begin(self, theta: FloatArray) -> None:
         """Start at theta; see `UserBlock.begin`."""
         v = nothing = torch.zeros_like(self.zeta)
-        for _ in range(_EXPANSIONS):
+        for _ in range(EXPANSIONS):
             here = self._at(theta)
             self.expansion, _ = self.density.expanded(here, here.centring.weights(v))
             v = self._at(theta).centring.deviations(nothing)
-        self.zeta = self.density.normal(nothing.shape, self._generator(_START, 0))
+        self.zeta = self.density.normal(nothing.shape, self._generator(START, 0))
         self.means = TorchMeans(0, torch.zeros_like(self.expansion.information), nothing, nothing)
 
     def move(self, theta: FloatArray, angle: float, sweep: int, again: bool) -> Moved:
@@ -97,8 +91,8 @@ class TorchBlock:
         self.before = self.zeta
         here, density = self._at(theta), self.density
         start = density.point(here, self.zeta)
-        generator = self._generator(_MOVE, sweep)
-        end, accepted = density.move_users(here, start, angle, _LEAPS, generator)
+        generator = self._generator(MOVE, sweep)
+        end, accepted = density.move_users(here, start, angle, LEAPS, generator)
         self.zeta = end.zeta
         sums = (density.sums(here, point) for point in (start, end))
         return Moved(next(sums), accepted * density.n_users, next(sums))

@@ -16,9 +16,9 @@ from bayes_pref.inference.gibbs.partial_density import MeanExpansion
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.types import FloatArray, IntArray
 
-_LEAPS = 1
-_EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
-_START, _MOVE = 0, 1  # streams of random numbers
+LEAPS = 1  # of a move
+EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
+START, MOVE = 0, 1  # streams of random numbers
 
 
 class Moved(NamedTuple):
@@ -55,10 +55,10 @@ class UserBlock:
         """Start at theta: expand users' likelihoods near their modes, and draw zeta."""
         density, nothing = self.density, np.zeros_like(self.zeta)
         v = nothing
-        for _ in range(_EXPANSIONS):
+        for _ in range(EXPANSIONS):
             density.expand(theta, density.weights(theta, v))
             v = density.deviations(theta, nothing)[0]
-        self.zeta[...] = self._rng(_START, 0).standard_normal(self.zeta.shape)
+        self.zeta[...] = self._rng(START, 0).standard_normal(self.zeta.shape)
         self.expansions = MeanExpansion.like(density)
 
     def move(self, theta: FloatArray, angle: float, sweep: int, again: bool) -> Moved:
@@ -73,8 +73,8 @@ class UserBlock:
         if not again:
             self.before[...] = self.zeta
         self.zeta[...] = self.before
-        rng = self._rng(_MOVE, sweep)
-        before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, _LEAPS, rng)
+        rng = self._rng(MOVE, sweep)
+        before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, LEAPS, rng)
         return Moved(before, accepted * density.n_users, after)
 
     def sums_at(self, thetas: FloatArray) -> list[UserSums]:
