@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from types import TracebackType
-from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
+from bayes_pref.inference.gibbs.blocks.block_pool import LocalBlocks
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, BlockProblem
 from bayes_pref.inference.gibbs.blocks.torch_block import TorchBlock
 from bayes_pref.inference.gibbs.blocks.torch_density import TorchDensity
@@ -54,7 +51,7 @@ def check_device(device: object, users: str, client: object) -> None:
         ) from err
 
 
-class BlockDevice(BlockPool):
+class BlockDevice(LocalBlocks):
     """Blocks on a torch device.
 
     Parameters
@@ -68,51 +65,24 @@ class BlockDevice(BlockPool):
     """
 
     def __init__(self, problem: BlockProblem, device: str, cores: int) -> None:
-        self.problem = problem
+        super().__init__(problem, ThreadPoolExecutor(cores, initializer=_one_thread_each))
         self.device = torch.device(device)
-        self.blocks: dict[int, list[TorchBlock]] = {}
-        self._densities: list[TorchDensity] = []  # which chains share
         self._making = Lock()
-        self._threads = ThreadPoolExecutor(cores, initializer=_one_thread_each)
 
     def open(self, chain: int, key: IntArray) -> None:
-        """Make the blocks of a chain."""
+        """Make the blocks of a chain, of densities that chains share."""
         parts = self.problem.parts
         with self._making:
-            if not self._densities:
-                self._densities = list(self._threads.map(self._density, parts))
-        self.blocks[chain] = [
-            TorchBlock(part, key, density)
-            for part, density in zip(parts, self._densities, strict=True)
-        ]
+            there = next(iter(self.blocks.values()), [])
+            densities = [block.density for block in there] or self.threads.map(self._density, parts)
+            self.blocks[chain] = [
+                TorchBlock(part, key, density)
+                for part, density in zip(parts, densities, strict=True)
+            ]
 
     def _density(self, part: BlockPart) -> TorchDensity:
         diagonal = isinstance(part.density(), DiagonalDensity)  # as the kernels' would be
         return TorchDensity(part.problem, self.device, diagonal=diagonal)
-
-    def run(
-        self, chain: int, operation: str, *args: Any, blocks: Sequence[int] | None = None
-    ) -> list[Any]:
-        """Run an operation on blocks of a chain."""
-        every = self.blocks[chain]
-        chosen = every if blocks is None else [every[number] for number in blocks]
-        return list(self._threads.map(lambda block: getattr(block, operation)(*args), chosen))
-
-    def load(self, chain: int, states: Sequence[dict[str, Any]]) -> None:
-        """Give every block of a chain a state."""
-        for block, state in zip(self.blocks[chain], states, strict=True):
-            block.load(state)
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let go of the blocks."""
-        self._threads.shutdown()
-        self.blocks.clear()
-        self._densities.clear()
 
 
 def _one_thread_each() -> None:

@@ -45,27 +45,21 @@ class BlockPool(ABC):
         """Let go of the blocks."""
 
 
-class BlockThreads(BlockPool):
-    """Blocks in this process, worked on by threads: kernels run without the interpreter's lock.
+class LocalBlocks(BlockPool):
+    """Blocks in this process, which its threads work on.
 
     Parameters
     ----------
     problem
         The data.
-    cores
-        Number of threads.
+    threads
+        Who works; shut down at the end.
     """
 
-    def __init__(self, problem: BlockProblem, cores: int) -> None:
+    def __init__(self, problem: BlockProblem, threads: ThreadPoolExecutor) -> None:
         self.problem = problem
-        self.blocks: dict[int, list[UserBlock]] = {}
-        self._threads = ThreadPoolExecutor(cores)
-        self._compiled: set[str] = set()
-        self._compiling = Lock()
-
-    def open(self, chain: int, key: IntArray) -> None:
-        """Make the blocks of a chain."""
-        self.blocks[chain] = [UserBlock(part, key) for part in self.problem.parts]
+        self.threads = threads
+        self.blocks: dict[int, list[Any]] = {}  # with the operations of `UserBlock`
 
     def run(
         self, chain: int, operation: str, *args: Any, blocks: Sequence[int] | None = None
@@ -73,16 +67,7 @@ class BlockThreads(BlockPool):
         """Run an operation on blocks of a chain."""
         every = self.blocks[chain]
         chosen = every if blocks is None else [every[number] for number in blocks]
-        with self._compiling:  # which several threads must not do at once
-            first = operation not in self._compiled
-            if first:
-                done = [getattr(chosen[0], operation)(*args)]
-                self._compiled.add(operation)
-        if first:
-            return done + list(
-                self._threads.map(lambda block: getattr(block, operation)(*args), chosen[1:])
-            )
-        return list(self._threads.map(lambda block: getattr(block, operation)(*args), chosen))
+        return list(self.threads.map(lambda block: getattr(block, operation)(*args), chosen))
 
     def load(self, chain: int, states: Sequence[dict[str, Any]]) -> None:
         """Give every block of a chain a state."""
@@ -96,5 +81,37 @@ class BlockThreads(BlockPool):
         trace: TracebackType | None,
     ) -> None:
         """Let go of the blocks."""
-        self._threads.shutdown()
+        self.threads.shutdown()
         self.blocks.clear()
+
+
+class BlockThreads(LocalBlocks):
+    """Blocks that kernels work on, which run without the interpreter's lock.
+
+    Parameters
+    ----------
+    problem
+        The data.
+    cores
+        Number of threads.
+    """
+
+    def __init__(self, problem: BlockProblem, cores: int) -> None:
+        super().__init__(problem, ThreadPoolExecutor(cores))
+        self._compiled: set[str] = set()
+        self._compiling = Lock()
+
+    def open(self, chain: int, key: IntArray) -> None:
+        """Make the blocks of a chain."""
+        self.blocks[chain] = [UserBlock(part, key) for part in self.problem.parts]
+
+    def run(
+        self, chain: int, operation: str, *args: Any, blocks: Sequence[int] | None = None
+    ) -> list[Any]:
+        """Run an operation on blocks of a chain, the first time on one of them before the rest."""
+        numbers = range(len(self.blocks[chain])) if blocks is None else blocks
+        with self._compiling:  # which several threads must not do at once
+            alone = 0 if operation in self._compiled else 1
+            done = super().run(chain, operation, *args, blocks=numbers[:alone])
+            self._compiled.add(operation)
+        return done + super().run(chain, operation, *args, blocks=numbers[alone:])
