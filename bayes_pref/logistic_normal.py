@@ -128,6 +128,7 @@ def expected_value(
 
 
 def _integrated(mean: FloatArray, sd: FloatArray) -> FloatArray:
+    """Integrate by the rule that each sd needs."""
     if sd.max() <= _LIMITS[0]:
         return _over_pairs(mean, sd, _STEPS[0])
     out = np.empty(sd.size)

@@ -103,6 +103,7 @@ def _pyro() -> dict[str, Any]:
 
 
 def _read() -> dict[str, Any]:
+    """Return torch's and Pyro's global state."""
     found = _pyro()
     return {
         "dtype": torch.get_default_dtype(),
@@ -117,6 +118,7 @@ def _read() -> dict[str, Any]:
 
 
 def _write(before: dict[str, Any]) -> None:
+    """Put back the global state that `_read` returned."""
     found = _pyro()
     torch.set_default_dtype(before["dtype"])
     torch.set_num_threads(before["threads"])

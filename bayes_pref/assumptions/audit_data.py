@@ -76,6 +76,7 @@ class AuditData:
 
     @cached_property
     def _attributes(self) -> tuple[FloatArray, tuple[str, ...]]:
+        """(n, k) scaled differences, or a few directions of them, and their names."""
         names = self.comparisons.features.attributes
         k = len(names)
         scale = self.comparisons.feature_scale[:k]
@@ -94,7 +95,7 @@ class AuditData:
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
-        """(k,) their names."""
+        """(k,) names of the columns of `attributes`."""
         return self._attributes[1]
 
     @property

@@ -121,6 +121,7 @@ def judged(checks: Sequence[Check], graph: CausalGraph) -> list[Check]:
 
 
 def _judged(check: Check, adjusted: float, graph: CausalGraph) -> Check:
+    """Return a check with its status, and the sentence and remedy that go with it."""
     if not check.made:
         declared = check.assumption == UNCONFOUNDEDNESS and graph.all_randomised
         return replace(check, status=DECLARED if declared else UNTESTED, sentence=check.clear)

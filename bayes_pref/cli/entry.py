@@ -23,6 +23,7 @@ class _Commands(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; what ends it early is told in one line."""
         try:
             return super().invoke(ctx)
         except BayesPrefError as err:

@@ -88,6 +88,7 @@ def export(
 
 
 def _frame(posterior: Any, table: str, interval: float, *, wide: bool) -> Any:
+    """Return a table of the posterior, `wide` with one row a user."""
     from bayes_pref.errors import DataError
 
     found = getattr(posterior, table)(interval=interval)

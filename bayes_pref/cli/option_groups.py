@@ -307,6 +307,7 @@ def generated_options(groups: Sequence[Group]) -> Iterator[tuple[Group, click.Op
 
 
 def _option(name: str, target: str, having: Sequence[Group], parameter: Parameter) -> click.Option:
+    """Return the option of a parameter that several groups may have."""
     kinds = {
         value_type(group.parameters_of(owner)[parameter.name])
         for group in having

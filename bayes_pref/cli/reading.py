@@ -244,6 +244,7 @@ def _taken(values: dict[str, Any]) -> list[str]:
 
 
 def _check_constant(read: ReadData) -> None:
+    """Refuse attributes that never differ; the remedy names what was typed."""
     comparisons = read.comparisons
     constant, attributes = comparisons.constant, comparisons.features.attributes
     if not constant:

@@ -73,6 +73,7 @@ def _started(
     file_format: str | None,
     groups: Mapping[str, ChosenOptions],
 ) -> Elicitation:
+    """Start a session from a fit, with the options of the command."""
     if path is None:
         raise DataError(f"there is no session {state}", "name a fit to start one from")
     posterior = load(path)

@@ -128,6 +128,7 @@ def _config_option(command: Subcommand) -> click.Option:
     """Return the option that reads a configuration file, before all others."""
 
     def read(ctx: click.Context, _: click.Parameter, path: str | None) -> str | None:
+        """Read the defaults of the subcommand's own options, and the tables of its groups."""
         if path is not None and not ctx.resilient_parsing:
             own, tables = read_config(path, [str(name) for name in command.own_names])
             ctx.default_map = {**(ctx.default_map or {}), **own}
@@ -168,6 +169,7 @@ def subcommand(
     """
 
     def made(function: Callable[..., int]) -> Subcommand:
+        """Return the subcommand that runs this function."""
         return click.command(
             name,
             cls=Subcommand,

@@ -171,6 +171,7 @@ def format_of(path: Path) -> str | None:
 
 
 def _read_as(path: Path, file_format: str | None, labels: Sequence[str]) -> SourceTable:
+    """Read a file in this format; None: its name tells none."""
     try:
         if file_format in _SEPARATORS:
             return SourceTable(path, read_text(path, _SEPARATORS[file_format], labels), "line")

@@ -270,6 +270,7 @@ def _disagreement(
 def _few(
     statistic: str, name: str, use: str, labels: list[str], ess: FloatArray, chains: _Chains
 ) -> Finding | None:
+    """Return the finding of a statistic whose effective sample size is too small, if it is."""
     bad = np.flatnonzero(ess < ESS)
     if not bad.size:
         return None

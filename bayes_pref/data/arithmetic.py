@@ -113,6 +113,7 @@ def computed(expression: str, columns: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def _walked(node: ast.expr, whole: str, column: Callable[[str], Any]) -> Any:
+    """Evaluate one node of an expression; what is no arithmetic of columns is refused."""
     if isinstance(node, ast.Name):
         return column(node.id)
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):

@@ -188,6 +188,7 @@ def _refuse_unknown(option: str, known: Sequence[str], given: Mapping[str, Any])
 def _number_coding(
     name: str, kind: Any, table: Table, columns: Sequence[str], skipped: Mask | None
 ) -> Coding:
+    """Return the coding of a numeric attribute, with the mean and sd of all its columns."""
     if kind == "log":
         return Coding(name=name, kind="log")
     values = np.stack([numbers_of(table, column, skipped, 0.0) for column in columns])

@@ -100,6 +100,7 @@ def _same_answers(first: Comparisons, second: Comparisons) -> bool:
 
 
 def _joined_outcome(first: Comparisons, second: Comparisons) -> Outcome:
+    """Return the outcome of the rows of both; stages and tasks of the second are counted on."""
     ours, theirs = first.outcome, second.outcome
     if not isinstance(ours, Ranking) or not isinstance(theirs, Ranking):
         return ours

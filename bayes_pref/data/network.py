@@ -78,6 +78,7 @@ class Representation:
         return np.asarray(hidden @ self.outer.T)
 
     def _indicators(self, groups: list[Any] | None, n: int) -> FloatArray:
+        """(n, groups) indicators of the group of each row, where the group is an input."""
         if not self.groups:
             return np.empty((n, 0))
         if groups is None:

@@ -257,6 +257,7 @@ class Table:
             self.refuse(column, row, f"labels must be plain values, and {found}", REMEDY)
 
     def _refuse_text(self, column: str) -> NoReturn:
+        """Refuse a column that is not of numbers; names the first entry that is none."""
         series = self.frame[column]
         if not (types.is_object_dtype(series.dtype) or types.is_string_dtype(series.dtype)):
             self.refuse(column, 0, f"{series.dtype} {shown(series.iloc[0])}", "numbers are needed")
@@ -316,6 +317,7 @@ def _place(entry: Any, places: Mapping[Any, int]) -> int:
 
 
 def _pandas(table: TableLike, name: str) -> pd.DataFrame:
+    """Return a table of any library as a DataFrame."""
     if isinstance(table, pd.DataFrame):
         return table
     try:

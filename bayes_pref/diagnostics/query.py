@@ -159,6 +159,7 @@ def read_query(posterior: Posterior, candidates: Candidates = None) -> Query:
 
 
 def _from_comparisons(comparisons: Comparisons, fitted: Comparisons) -> Query:
+    """Return the questions that comparisons asked; sets of several as sets."""
     codes = fitted.users.get_indexer(comparisons.users).astype(np.int64)
     if isinstance(comparisons.outcome, Ranking):
         sets = shown_sets(comparisons)
@@ -187,6 +188,7 @@ def _wording(fitted: Comparisons) -> Wording:
 
 
 def _from_table(candidates: TableLike, fitted: Comparisons) -> Query:
+    """Return the questions of a table, in the columns of the fitted data."""
     table = Table.read(candidates, "comparisons")
     features = fitted.features
     if isinstance(fitted.outcome, Ranking):

@@ -85,6 +85,7 @@ def read_goal(goal: Goal, comparisons: Comparisons, report: Report | None) -> Ta
 
 
 def _flagged(report: Report | None) -> Targets:
+    """Return the comparisons of a report whose verdict is a problem, as targets."""
     if report is None:
         raise DataError(
             "goal 'flagged' needs a report: bp.recommend(bp.diagnose(posterior), ...), or another "

@@ -195,6 +195,7 @@ def _as_sets(frame: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
 
 
 def _of_items(comparisons: Comparisons, rng: np.random.Generator) -> pd.DataFrame:
+    """Return pairs of the catalogue's items, of some of them where they are many, as a table."""
     assert comparisons.catalogue is not None
     items = comparisons.catalogue.index
     some = np.sort(rng.permutation(len(items))[:_MOST_ITEMS])

@@ -159,6 +159,7 @@ def cyclic_triads(comparisons: Comparisons) -> Statistic | None:
     step = max(1, _BLOCK // items**2)
 
     def cycles(choices: FloatArray) -> FloatArray:
+        """(replication,) share of triads with cyclic majorities."""
         lead = np.where(left < right, 2.0 * choices - 1.0, 1.0 - 2.0 * choices)
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))

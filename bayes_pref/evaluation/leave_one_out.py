@@ -231,6 +231,7 @@ def _relative_efficiency(posterior: Posterior) -> float:
 
 
 def _warn(result: LeaveOneOut) -> None:
+    """Warn where Pareto k is too large, with the worst and what to do."""
     if not result.bad:
         return
     worst = int(result.pointwise["pareto_k"].to_numpy().argmax())

@@ -90,6 +90,7 @@ def compare(models: Mapping[str, Posterior | LeaveOneOut], by: By = "comparison"
 
 
 def _table(found: dict[str, LeaveOneOut]) -> pd.DataFrame:
+    """Return one row a model, the best first."""
     best = max(found.values(), key=lambda result: result.elpd)
     elpd = np.stack([result.pointwise["elpd"].to_numpy() for result in found.values()], axis=1)
     rows = []

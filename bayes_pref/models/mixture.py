@@ -129,6 +129,7 @@ class MixtureReward(RewardModel):
         warn_of_unused_covariates("MixtureReward", comparisons)
 
     def _refuse(self, comparisons: Comparisons) -> None:
+        """Refuse data and settings that the model has no likelihood or no information for."""
         super().check(comparisons)
         if self.reliability:
             raise ModelError(

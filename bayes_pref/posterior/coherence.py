@@ -186,6 +186,7 @@ def _check_projection(projection: Projection) -> None:
 
 
 def _check_network(network: Representation) -> None:
+    """Refuse a network whose arrays do not fit together."""
     size = len(network.attributes) + len(network.contexts) + len(network.groups)
     hidden = len(network.bias)
     shapes = {

@@ -65,6 +65,7 @@ def _comparisons(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _run(engine: Mapping[str, Any]) -> Run:
+    """Return the run that a file of format 1 describes."""
     rest = dict(engine)
     name, seconds, complete = (rest.pop(key) for key in ("name", "seconds", "complete"))
     pareto_k, pareto_k_of = rest.pop("pareto_k", None), rest.pop("pareto_k_of", None)

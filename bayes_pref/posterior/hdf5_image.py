@@ -86,6 +86,7 @@ class _Memory(io.RawIOBase):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
+        """End the file at `size` bytes, by default where reading or writing stands."""
         self._end = self._place if size is None else size
         if self._end > len(self._bytes):
             larger = _zeros(2 * self._end)

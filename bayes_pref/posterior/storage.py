@@ -137,6 +137,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, xr.Dataset], dict[str,
 def _read(
     path: str | os.PathLike[str], file: BinaryIO, size: int
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Return the groups and settings of a file, in the form of the present format."""
     sealed = is_whole(file)
     with opened(file) as image:
         if _FORMAT_ATTRIBUTE not in image.attrs:

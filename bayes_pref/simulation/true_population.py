@@ -218,6 +218,7 @@ def per_feature(name: str, value: ArrayLike, d: int) -> FloatArray:
 
 
 def _correlation(value: ArrayLike, d: int) -> FloatArray:
+    """Return the (d, d) correlation matrix, or refuse what is none."""
     given = _numbers("correlation", value)
     matrix = given if given.ndim else np.where(np.eye(d, dtype=bool), 1.0, given)
     if matrix.shape != (d, d):

@@ -130,6 +130,7 @@ class EmbeddingCache:
         return np.array([known[key] for key in keys], dtype=np.float64)
 
     def _keep(self, encoder: Encoder, keys: Sequence[str], values: NDArray[np.float32]) -> None:
+        """Write values of some texts to the folder, in a file of their own."""
         if self.folder is None:
             return
         target = self.folder / f"{encoder.identity}-{uuid.uuid4().hex}.npz"

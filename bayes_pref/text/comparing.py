@@ -232,6 +232,7 @@ def _surface(asked: bool | Sequence[str], votes: Votes) -> tuple[str, ...]:
 
 
 def _mask(train: ArrayLike | None, votes: Votes) -> Mask:
+    """Return which votes components are fitted on, from a mask of the records."""
     if train is None:
         return np.ones(len(votes.rows), dtype=bool)
     mask = np.asarray(train)
@@ -291,6 +292,7 @@ def _assemble(
     covariates: TableLike | None,
     progress: bool,
 ) -> Comparisons:
+    """Put votes, features of their texts and fields of their records into comparisons."""
     columns: dict[str, Any] = {}
     sides: dict[str, list[str]] = {}
     for side in ("left", "right"):

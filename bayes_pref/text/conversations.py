@@ -69,6 +69,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _message(message: Any) -> Turn:
+    """Return one message; of several parts the texts."""
     if not isinstance(message, Mapping) or "content" not in message:
         raise DataError("has a message without 'content'; expected {'role': ..., 'content': ...}")
     content = message["content"]
@@ -220,6 +221,7 @@ def _is_one(value: Any) -> bool:
 
 
 def _several(values: Any, what: str) -> list[Any]:
+    """Return one value or a list of any library as a list."""
     if isinstance(values, np.ndarray) and not values.ndim:
         values = values.item()
     if _is_one(values):

@@ -134,6 +134,7 @@ class Encoder:
 
     @cached_property
     def _encode(self) -> Encode:
+        """Return the function that encodes, which may load a model."""
         if self.source is not None:
             return self.source
         try:

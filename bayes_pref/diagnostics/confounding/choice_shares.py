@@ -34,7 +34,8 @@ _MOST_SKEWED = 0.9  # of the variance
 
 
 class _Spread(Protocol):
-    def spread(self, variance: FloatArray) -> FloatArray: ...
+    def spread(self, variance: FloatArray) -> FloatArray:
+        """(draw, d, d) covariance of the weights where regressors have this variance."""
 
 
 def choices_of_pairs(

@@ -95,6 +95,7 @@ class _Covariance:
         self.covariance = covariance
 
     def spread(self, variance: FloatArray) -> FloatArray:
+        """Return the covariance itself: there are no regressors."""
         return self.covariance
 
 

@@ -206,6 +206,7 @@ class _Among:
         shares: ChoiceShares,
         shown: ExposureDistribution | None,
     ) -> _Among:
+        """Read users who see what `shown` says, or all users, from the draws of both posteriors."""
         variance = exposure.variance if shown is None else shown.variance
         if exposure.curves is None:
             factor = shares.factor(population, variance)
@@ -246,6 +247,7 @@ def adjusted_share(
     step = max(1, _BLOCK // (draws * k))
 
     def shifts(shown: ExposureDistribution) -> Array:
+        """(row,) posterior means of the shifts in log-odds."""
         total = np.empty(len(comparisons))
         for start in range(0, len(total), step):  # in blocks, so that memory does not grow
             part = slice(start, start + step)

@@ -224,6 +224,7 @@ class _ReferencePosterior:
 
     @classmethod
     def of(cls, information: FloatArray, sd: float) -> _ReferencePosterior:
+        """Decompose what the data's information (d, d) leaves of a prior with this sd."""
         values, vectors = np.linalg.eigh(information)
         return cls(1.0 / (1.0 + values.clip(0.0) * sd**2), vectors, sd)
 

@@ -59,6 +59,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Setting, SessionState]:
 
 
 def _group(setting: Setting, state: SessionState) -> xr.Dataset:
+    """Return what a session adds to the posterior that it starts from."""
     questions, targets = setting.questions, setting.targets
     described = {
         "target": targets.name,
@@ -95,6 +96,7 @@ def _group(setting: Setting, state: SessionState) -> xr.Dataset:
 
 
 def _restored(base: Posterior, group: xr.Dataset) -> tuple[Setting, SessionState]:
+    """Return what `_group` was given, checked."""
     described = from_json_bytes(group["described"].to_numpy())
     names = described["names"]
     questions = Questions(

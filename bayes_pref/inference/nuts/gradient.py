@@ -233,6 +233,7 @@ def ancestors(node: torch.fx.Node) -> set[torch.fx.Node]:
 
 
 def _compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
+    """Return a graph as a kernel, compiled at its first use."""
     shapes = [(tuple(each.shape), str(each.dtype)) for each in inputs]
     key = f"{graph.code}{shapes}"
     if key not in _kernels:

@@ -147,6 +147,7 @@ def run_chain(
 
 
 def _result(sampler: Any, stopped: Callable[[], bool]) -> Any:
+    """Wait for a sampler's draws; those that there are, if it is stopped."""
     with warnings.catch_warnings():
         # ArviZ remarks on a chain that was broken off before it drew.
         warnings.filterwarnings("ignore", "More chains .* than draws", UserWarning)

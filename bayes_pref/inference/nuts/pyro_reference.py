@@ -120,6 +120,7 @@ class _RecordingNUTS(mcmc.NUTS):  # type: ignore[misc]
         return r, r_unscaled
 
     def sample(self, params: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Run an iteration, of which the density and mean acceptance before it are kept."""
         self._start = float(self._potential_energy_last)
         self._previous_mean = self._mean_accept_prob
         return super().sample(params)  # type: ignore[no-any-return]

@@ -72,6 +72,7 @@ def _reparam(
     nodes: Mapping[str, dict[str, Any]],
     wanted: Callable[[str, torch.Tensor], bool],
 ) -> Callable[..., Any]:
+    """Return the model with the sites that are wanted, by name and scale, as noise."""
     config: dict[str, Reparam] = {}
     for name, site in nodes.items():
         if site["type"] != "sample" or site["is_observed"]:
@@ -94,6 +95,7 @@ class _Tracked(Messenger):  # type: ignore[misc]
 
 
 def _base(fn: Any) -> tuple[Any, int]:
+    """Return what `Independent` wraps, and how many of its dimensions are one event."""
     events = 0
     while isinstance(fn, dist.Independent):
         events += fn.reinterpreted_batch_ndims
@@ -102,6 +104,7 @@ def _base(fn: Any) -> tuple[Any, int]:
 
 
 def _determined(value: torch.Tensor, event_dim: int) -> dict[str, Any]:
+    """Return the message of a site whose value follows from others."""
     return {
         "fn": dist.Delta(value, event_dim=event_dim).mask(False),
         "value": value,
@@ -113,6 +116,7 @@ class _Standardised(Reparam):  # type: ignore[misc]
     """A site of a location-scale family (or its exponential) as location + scale * noise."""
 
     def apply(self, msg: dict[str, Any]) -> dict[str, Any]:
+        """Sample noise in place of the site; see `Reparam.apply`."""
         fn, events = _base(msg["fn"])
         # Within torch's distributions parameters have been broadcast against each other.
         zeros, ones = torch.zeros_like(fn.loc), torch.ones_like(fn.loc)
@@ -129,6 +133,7 @@ class _Whitened(Reparam):  # type: ignore[misc]
     """A multivariate normal site as location + Cholesky factor @ noise."""
 
     def apply(self, msg: dict[str, Any]) -> dict[str, Any]:
+        """Sample noise in place of the site; see `Reparam.apply`."""
         fn, events = _base(msg["fn"])
         noise = pyro.sample(
             f"{msg['name']}{NOISE}",

@@ -274,6 +274,7 @@ class Checkpoint:
         self._written[chain], self._digests[chain] = kept, digest
 
     def _check_run(self) -> None:
+        """Refuse a folder that belongs to another run, and name what differs."""
         content = read_regular(self.folder / "run.json", _LARGEST)
         if content == self.about:
             return

@@ -133,9 +133,11 @@ class _SharedFlag:
         self._raised = shared(1)
 
     def set(self) -> None:
+        """Raise the flag, in all processes."""
         self._raised[0] = 1.0
 
     def is_set(self) -> bool:
+        """Whether a process has raised it."""
         return bool(self._raised[0])
 
 
@@ -152,6 +154,7 @@ class _Run:
 
     @property
     def unfinished(self) -> bool:
+        """Whether chains run, or wait and may still start."""
         return bool(self.running or (self.waiting and not self.stop.is_set()))
 
     def start(self, workers: int, bar: Any) -> None:
@@ -172,6 +175,7 @@ class _Run:
                 self._run_here(index, bar)
 
     def _fork(self, index: int) -> None:
+        """Run a chain in a process of its own."""
         # Ctrl-C here would reach a child that does not ignore it yet, or leave a child running that
         # is not in the list.
         with _no_interrupt():
@@ -235,6 +239,7 @@ class _Run:
             process.join()
 
     def _child(self, index: int, pipe: Connection) -> None:
+        """Run a chain, send the parent its error, if any, and end the child."""
         begin_child(self.parent)
         torch.set_num_threads(1)
 

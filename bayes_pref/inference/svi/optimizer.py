@@ -90,6 +90,7 @@ class _Moments:
 
     @classmethod
     def of(cls, parameter: torch.Tensor) -> _Moments:
+        """Return those of a parameter without any step."""
         return cls(torch.zeros_like(parameter.data), torch.zeros_like(parameter.data))
 
 

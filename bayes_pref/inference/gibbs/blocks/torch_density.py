@@ -132,7 +132,7 @@ class TorchDensity:
     ) -> tuple[UserPoint, float]:
         """Move every user's zeta by a trajectory; returns where they are, and mean acceptance.
 
-        As `kernels.partial_centring.move_users`, with an angle for each user.
+        As `kernels.user_moves.move_users`, with an angle for each user.
         """
         momentum = self.normal((self.n_users, self.d), generator)
         chance = torch.rand(

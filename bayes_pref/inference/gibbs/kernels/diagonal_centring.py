@@ -110,7 +110,7 @@ def move_users_diagonal(
     leaps: int,
     rng: np.random.Generator,
 ) -> float:
-    """Move every user's zeta, as `partial_centring.move_users`; returns the mean acceptance."""
+    """Move every user's zeta, as `user_moves.move_users`; returns the mean acceptance."""
     n_batches, d, _ = mean.shape
     root, centre = np.empty((d, BATCH)), np.empty((d, BATCH))
     weights, slope = np.empty((d, BATCH)), np.empty((d, BATCH))
