@@ -39,7 +39,6 @@ MODELS: dict[str, bp.RewardModel] = {
     "add_users, low rank": bp.LowRankReward(rank=2, mean_sd=0.5, spread_sd=0.5, noise_sd=0.3),
 }
 ORACLE = "the truth"
-FIGURES = {"log score": 3, "less ours": 3, "ECE": 3, "accuracy": 3, "coverage": 3}  # digits
 
 
 def read(shown: Shown, who: str) -> bp.Comparisons:

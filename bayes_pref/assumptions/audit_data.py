@@ -9,7 +9,7 @@ import numpy as np
 
 from bayes_pref.assumptions.answer_scores import PooledFit
 from bayes_pref.assumptions.shown_tasks import ShownTasks, leading, polynomial, standardised
-from bayes_pref.data import Comparisons, PairedChoice, Ranking
+from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.data.sides import AS_SHOWN
 from bayes_pref.types import FloatArray, IntArray
 
@@ -61,11 +61,6 @@ class AuditData:
     def sided(self) -> bool:
         """Whether left and right are sides as shown, settled before the answer."""
         return self.comparisons.outcome.rowwise and self.comparisons.sides == AS_SHOWN
-
-    @property
-    def plain_pairs(self) -> bool:
-        """Whether every answer is left, right or a tie."""
-        return isinstance(self.comparisons.outcome, PairedChoice)
 
     @cached_property
     def features(self) -> FloatArray:

@@ -28,8 +28,6 @@ from bayes_pref.reporting import html as pages
 from bayes_pref.reporting.folder import OutputFolder
 from bayes_pref.reporting.formats import picture_formats
 
-_MARKS = {PASSES: "passes", FAILS: "FAILS", DECLARED: "declared", UNTESTED: "untested"}
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bayes_pref.cli.command import DONE, interval_option, overwrite_option, say
+from bayes_pref.cli.groups import FORMATS
 from bayes_pref.cli.option_types import WordType
 from bayes_pref.cli.subcommand import subcommand
 
@@ -51,7 +52,7 @@ IDATA = "idata"
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["csv", "tsv", "jsonl", "parquet", "xlsx"]),
+    type=click.Choice(FORMATS),
     help="Format where FILE does not tell (default: csv)",
 )
 @overwrite_option

@@ -185,9 +185,11 @@ SIMULATE = Group(
     },
 )
 
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
+
 format_option = click.option(
     "--format",
     "file_format",
-    type=click.Choice(["csv", "tsv", "jsonl", "parquet", "xlsx"]),
+    type=click.Choice(FORMATS),
     help="Format of FILE where its name does not tell (default: by its name; of -, csv)",
 )

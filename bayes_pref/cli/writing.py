@@ -14,8 +14,6 @@ from bayes_pref.reporting.csv_cells import neutral
 from bayes_pref.reporting.workbook import workbook
 from bayes_pref.whole_files import write_whole
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
-
 
 def write_frame(path: Path, frame: pd.DataFrame, file_format: str | None = None) -> None:
     """Write a table, completely or not at all.
@@ -27,7 +25,7 @@ def write_frame(path: Path, frame: pd.DataFrame, file_format: str | None = None)
     frame
         Its rows, without the index.
     file_format
-        One of `FORMATS`; None: what the file's name tells.
+        One of `groups.FORMATS`; None: what the file's name tells.
 
     Raises
     ------

@@ -14,7 +14,6 @@ from bayes_pref.data.outcome import Outcome
 from bayes_pref.data.ranking import Ranking
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed, shown
-from bayes_pref.types import IntArray
 
 
 def joined(first: Comparisons, second: Comparisons, what: str) -> Comparisons:
@@ -115,7 +114,3 @@ def _joined_outcome(first: Comparisons, second: Comparisons) -> Outcome:
         np.concatenate([before, after + before[-1] + 1]),
         np.concatenate([ours.worst, theirs.worst]),
     )
-
-
-def _task_of_stages(ranking: Ranking) -> IntArray:
-    return ranking.task_of_rows[np.flatnonzero(np.diff(ranking.stage, prepend=-1))]

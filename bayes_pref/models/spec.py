@@ -195,11 +195,6 @@ class PopulationSpec:
         return any(term.dim == "context" for term in self.terms)
 
     @property
-    def is_curved(self) -> bool:
-        """Whether they may depend on squares and products of exposures, too."""
-        return any(term.dim == "exposure" for term in self.terms)
-
-    @property
     def pooled(self) -> bool:
         """Whether all users have the same weights."""
         return self.covariance == "none" and not self.terms and self.components is None

@@ -102,27 +102,6 @@ def others(eta: FloatArray, stage: IntArray, lapse: FloatArray | None = None) ->
     return np.asarray(found)
 
 
-def stage_derivatives(
-    eta: FloatArray, stage: IntArray, choice: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Log probability of stages (stage, ...), and its gradient with respect to eta (row, ...).
-
-    Parameters
-    ----------
-    eta, stage, choice
-        As for `log_stages`.
-
-    Examples
-    --------
-    >>> stage_derivatives(np.zeros(2), np.array([0, 0]))[1].round(3)
-    array([0.333, 0.333])
-    """
-    gradient = others(eta, stage)
-    if choice is not None:
-        gradient = gradient + (choice - 1.0).reshape(-1, *[1] * (eta.ndim - 1))
-    return log_stages(eta, stage, choice), gradient
-
-
 def stage_information(chance: FloatArray, design: FloatArray, stage: IntArray) -> FloatArray:
     """Information X' (diag(g) - g g') X about coefficients z where eta = X z, (..., d, d).
 
