@@ -124,9 +124,10 @@ def test_expansions_have_the_curvature_of_the_likelihood(name: str) -> None:
         np.testing.assert_allclose(change, expected, atol=1e-6)
 
 
-def test_a_curvature_beyond_single_precision_is_left_out() -> None:
+@pytest.mark.parametrize("kind", [PartialDensity, DiagonalDensity])
+def test_a_curvature_beyond_single_precision_is_left_out(kind: type[PartialDensity]) -> None:
     made, _ = density("stages, negative", "diagonal")
-    small = PartialDensity(made.problem, small=True)
+    small = kind(made.problem, small=True)
     weights = np.zeros((made.n_users, made.d))
     weights[1] = 60.0  # a logarithm: the curvature has its square
     small.expand(made.start(np.random.default_rng(0)), weights)

@@ -36,7 +36,10 @@ def expand_user(
     found: FloatArray,
     cell: FloatArray,
 ) -> None:
-    """Fill one user's gradient (d,) and curvature `matrix` (d, d) at `weights` (n_users, d)."""
+    """Fill one user's gradient (d,) and curvature `matrix` (d, d) at `weights` (n_users, d).
+
+    Both are 0 where the curvature is beyond single precision, in which expansions may be kept.
+    """
     d = own.size
     for k in range(d):
         own[k] = weights[user, k]
@@ -48,6 +51,14 @@ def expand_user(
     add_user_information(rows, values, user, own, eta, matrix, found, cell)
     to_slopes(signed, column, slope)
     to_information(signed, column, slope, matrix)
+    largest = 0.0
+    for k in range(d):
+        largest = max(largest, matrix[k, k])
+    if largest > LARGEST:
+        for k in range(d):
+            gradient[k] = 0.0
+            for m in range(d):
+                matrix[k, m] = 0.0
 
 
 @compiled_reordering
@@ -62,7 +73,6 @@ def expand_likelihoods(
     """Fill H and h at weights (n_users, d).
 
     H is (n_batches, d (d + 1) / 2, batch), its lower triangle by rows; h (n_batches, d, batch).
-    A user whose curvature is beyond single precision, which H may have, gets none.
     """
     n_users, d = weights.shape
     matrix, gradient, own = np.empty((d, d)), np.empty(d), np.empty(d)
@@ -73,14 +83,6 @@ def expand_likelihoods(
         expand_user(
             rows, values, signed, i, weights, eta, own, gradient, matrix, own_values, found, cell
         )
-        largest = 0.0
-        for k in range(d):
-            largest = max(largest, matrix[k, k])
-        if largest > LARGEST:
-            for k in range(d):
-                gradient[k] = 0.0
-                for m in range(d):
-                    matrix[k, m] = 0.0
         for k in range(d):
             total = gradient[k]
             for m in range(d):
