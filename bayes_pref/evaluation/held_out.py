@@ -36,6 +36,7 @@ from bayes_pref.evaluation.held_out_answers import (
     score_answers,
     shares_of_answers,
 )
+from bayes_pref.evaluation.held_out_rows import predicted_rows
 from bayes_pref.evaluation.held_out_tasks import TASK_SCORES, predicted_shares, score_tasks
 from bayes_pref.evaluation.score_tables import (
     in_bins,
@@ -46,8 +47,6 @@ from bayes_pref.evaluation.score_tables import (
 from bayes_pref.messages import listed, shown
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
-from bayes_pref.posterior.predictions import log_odds
-from bayes_pref.posterior.queries import POPULATION
 
 SCORES = ("accuracy", "log_score", "brier")
 
@@ -336,31 +335,19 @@ def _seen(fitted: Comparisons, held_out: Comparisons) -> int:
 
 def _rows(posterior: Posterior, held_out: Comparisons, interval: float) -> pd.DataFrame:
     """Predict and score every row."""
-    codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
-    known = codes >= 0
-    count = len(held_out)
-    columns = {name: np.empty(count) for name in (*COLUMNS, "log_score")}
-    for which, users in ((known, None), (~known, POPULATION)):
-        # In the order of the posterior's users, as `log_odds` requires.
-        order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
-        if not order.size:
-            continue
-        weights, choices = posterior.weights_draws(users), posterior.choices_of(users)
-        # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
-        for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
-            here = order[part]
-            of_rows = choices.of_users(codes[here].clip(0))
-            made = of_rows.log_likelihood(eta, held_out.choice[here])
-            columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            for name, values in describe(of_rows.preferred(eta), interval).items():
-                columns[name][here] = values
+    columns = {name: np.empty(len(held_out)) for name in (*COLUMNS, "log_score")}
+    for here, choices, eta in predicted_rows(posterior, held_out):
+        made = choices.log_likelihood(eta, held_out.choice[here])
+        columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
+        for name, values in describe(choices.preferred(eta), interval).items():
+            columns[name][here] = values
     choice, left = held_out.choice, columns["mean"]
     right_about = np.where(left == 0.5, 0.5, (left > 0.5) == (choice == 1.0))
     return pd.DataFrame(
         {
             "user": held_out.users[held_out.user],
             "comparison": held_out.rows,
-            "known": known,
+            "known": posterior.comparisons.users.get_indexer(held_out.users)[held_out.user] >= 0,
             **{name: columns[name] for name in COLUMNS},
             "choice": choice,
             "accuracy": right_about.astype(np.float64),

@@ -22,11 +22,10 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayes_pref.data import Comparisons, GradedChoice, Outcome
+from bayes_pref.evaluation.held_out_rows import predicted_rows
 from bayes_pref.evaluation.score_tables import in_bins, observed_shares
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
-from bayes_pref.posterior.predictions import log_odds
-from bayes_pref.posterior.queries import POPULATION
 from bayes_pref.types import FloatArray, IntArray
 
 ANSWER_SCORES = ("hit_rate", "log_score", "brier", "rps")
@@ -114,26 +113,16 @@ def _predicted(
     posterior: Posterior, held_out: Comparisons, n_answers: int, interval: float
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Mean probabilities (n, K) of answers, descriptions of those of left, and log scores."""
-    codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
     chance = np.empty((len(held_out), n_answers))
     columns = {name: np.empty(len(held_out)) for name in (*COLUMNS, "log_score")}
-    for which, users in ((codes >= 0, None), (codes < 0, POPULATION)):
-        # In the order of the posterior's users, as `log_odds` requires.
-        order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
-        if not order.size:
-            continue
-        weights, choices = posterior.weights_draws(users), posterior.choices_of(users)
-        # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
-        for part, eta in log_odds(weights, codes[order].clip(0), held_out.difference[order]):
-            here = order[part]
-            of_rows = choices.of_users(codes[here].clip(0))
-            each = of_rows.probabilities(eta)
-            chance[here] = each.mean(axis=2).T
-            made = of_rows.log_likelihood(eta, held_out.choice[here])
-            columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            left = each[(n_answers + 1) // 2 :].sum(axis=0)
-            for name, values in describe(left, interval).items():
-                columns[name][here] = values
+    for here, choices, eta in predicted_rows(posterior, held_out):
+        each = choices.probabilities(eta)
+        chance[here] = each.mean(axis=2).T
+        made = choices.log_likelihood(eta, held_out.choice[here])
+        columns["log_score"][here] = logsumexp(made, axis=1) - np.log(made.shape[1])
+        left = each[(n_answers + 1) // 2 :].sum(axis=0)
+        for name, values in describe(left, interval).items():
+            columns[name][here] = values
     return chance, columns
 
 

@@ -23,13 +23,12 @@ from scipy.special import logsumexp
 
 from bayes_pref.data import Comparisons, Ranking
 from bayes_pref.evaluation.alternatives import StageAlternatives
+from bayes_pref.evaluation.held_out_rows import predicted_rows
 from bayes_pref.evaluation.score_tables import in_bins, observed_shares
 from bayes_pref.models.choice.stage_choices import log_stages, others, stage_starts
 from bayes_pref.models.choice.task_choices import log_tasks
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.estimates import COLUMNS, describe
-from bayes_pref.posterior.predictions import log_odds
-from bayes_pref.posterior.queries import POPULATION
 from bayes_pref.types import FloatArray, IntArray
 
 TASK_SCORES = ("hit_rate", "log_score", "brier")
@@ -120,31 +119,17 @@ def _predicted(
     """Mean probabilities of what was chosen (stage,) and of the others (row,), and of tasks."""
     row_chance, stage_chance = np.empty(len(held_out)), np.empty(n_stages)
     columns = {name: np.empty(n_tasks) for name in (*COLUMNS, "log_score")}
-    tasks = outcome.task_of_rows
-    codes = posterior.comparisons.users.get_indexer(held_out.users)[held_out.user]
-    for which, users in ((codes >= 0, None), (codes < 0, POPULATION)):
-        # In the order of the posterior's users, as `log_odds` requires.
-        order = np.flatnonzero(which)[np.argsort(codes[which], kind="stable")]
-        if not order.size:
-            continue
-        weights, choices = posterior.weights_draws(users), posterior.choices_of(users)
-        together = pd.factorize(tasks[order])[0]
-        # A loop over blocks of rows: the log-odds of all would be as large as the posterior.
-        for part, eta in log_odds(
-            weights, codes[order].clip(0), held_out.difference[order], together
-        ):
-            here = order[part]
-            own = outcome.take(here)
-            of_rows = choices.of_users(codes[here].clip(0))
-            lapse = of_rows.stage_lapse(own.stage)
-            row_chance[here] = others(eta, own.stage, lapse).mean(axis=1)
-            first_chosen = np.exp(log_stages(eta, own.stage, lapse=lapse)).mean(axis=1)
-            stage_chance[pd.unique(outcome.stage[here])] = first_chosen
-            made = log_tasks(of_rows, eta, held_out.choice[here], own)
-            where = pd.unique(tasks[here])
-            columns["log_score"][where] = logsumexp(made, axis=1) - np.log(made.shape[1])
-            for name, values in describe(np.exp(made), interval).items():
-                columns[name][where] = values
+    for here, choices, eta in predicted_rows(posterior, held_out):
+        own = outcome.take(here)
+        lapse = choices.stage_lapse(own.stage)
+        row_chance[here] = others(eta, own.stage, lapse).mean(axis=1)
+        first_chosen = np.exp(log_stages(eta, own.stage, lapse=lapse)).mean(axis=1)
+        stage_chance[pd.unique(outcome.stage[here])] = first_chosen
+        made = log_tasks(choices, eta, held_out.choice[here], own)
+        where = pd.unique(outcome.task_of_rows[here])
+        columns["log_score"][where] = logsumexp(made, axis=1) - np.log(made.shape[1])
+        for name, values in describe(np.exp(made), interval).items():
+            columns[name][where] = values
     return (stage_chance, row_chance), columns
 
 
