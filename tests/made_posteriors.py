@@ -115,3 +115,10 @@ def made_posterior(
 def pooled_posterior(comparisons: Comparisons | None = None) -> Posterior:
     """As `made_posterior`, of a model in which everyone has the same weights."""
     return made_posterior(comparisons, PooledReward())
+
+
+def draws_by_feature(posterior: Posterior) -> dict[str, np.ndarray]:
+    """Draws (user, sample) of each weight."""
+    drawn = posterior.weights_draws().transpose("feature", "user", "chain", "draw").to_numpy()
+    drawn = drawn.reshape(*drawn.shape[:2], -1)
+    return dict(zip(posterior.comparisons.feature_names, drawn, strict=True))

@@ -9,6 +9,11 @@ import pandas as pd
 
 from bayes_pref.data import Comparisons
 
+PRICED = ("price", "brand", "quality")
+SIDES: dict[str, Any] = {
+    "left": [f"{name}_a" for name in PRICED],
+    "right": [f"{name}_b" for name in PRICED],
+}
 ARRAYS = ("difference", "choice", "user", "context", "covariates")
 
 
@@ -26,6 +31,17 @@ def random_frame(seed: int, *, users: int = 12, rows: int = 90) -> pd.DataFrame:
         }
     )
     return frame.set_index(rng.permutation(len(who)) + 1_000)
+
+
+def priced_votes(rows: int = 60) -> pd.DataFrame:
+    """Votes between goods with a price, a brand and a quality, in `SIDES`."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"who": np.arange(rows) % 6, "won": rng.integers(0, 2, rows)})
+    for side in "ab":
+        frame[f"price_{side}"] = rng.uniform(1.0, 9.0, rows)
+        frame[f"brand_{side}"] = rng.choice(list("ABC"), rows)
+        frame[f"quality_{side}"] = rng.normal(size=rows)
+    return frame
 
 
 def read(frame: pd.DataFrame, **changes: Any) -> Comparisons:

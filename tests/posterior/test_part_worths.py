@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from made_posteriors import made_posterior, made_votes
+from made_posteriors import draws_by_feature, made_posterior, made_votes
 
 import bayes_pref as bp
 from bayes_pref.posterior.part_worths import attribute_levels
@@ -21,15 +21,8 @@ def posterior() -> bp.Posterior:
     return made_posterior(world.comparisons)
 
 
-def weights(posterior: bp.Posterior) -> dict[str, np.ndarray]:
-    """Draws (user, sample) of each weight."""
-    draws = posterior.weights_draws().transpose("feature", "user", "chain", "draw").to_numpy()
-    draws = draws.reshape(*draws.shape[:2], -1)
-    return dict(zip(posterior.comparisons.feature_names, draws, strict=True))
-
-
 def test_part_worths_are_those_of_all_levels(posterior: bp.Posterior) -> None:
-    w = weights(posterior)
+    w = draws_by_feature(posterior)
     expected = {
         ("price", "unit"): w["price"],
         ("brand", "A"): -w["brand[B]"] - w["brand[C]"],
@@ -53,7 +46,7 @@ def test_part_worths_are_those_of_all_levels(posterior: bp.Posterior) -> None:
 
 
 def test_importance_is_the_share_of_the_range(posterior: bp.Posterior) -> None:
-    w, data = weights(posterior), posterior.comparisons
+    w, data = draws_by_feature(posterior), posterior.comparisons
     brand = np.stack([-w["brand[B]"] - w["brand[C]"], w["brand[B]"], w["brand[C]"]])
     offers = data.difference[:, -1] == 0  # not compared with none of them
     ranges = {
@@ -131,7 +124,7 @@ def test_neither_depends_on_the_coding() -> None:
 def test_an_interaction_counts_at_the_mean_of_its_context() -> None:
     world = bp.simulate(users=5, features=["price"], categories=LEVELS, interactions=True, seed=2)
     posterior = made_posterior(world.comparisons)
-    w, mean = weights(posterior), world.comparisons.context.mean()
+    w, mean = draws_by_feature(posterior), world.comparisons.context.mean()
     expected = w["size[L]"] + mean * w["size[L]:context_1"]
     worths = posterior.part_worths(None).query("attribute == 'size' and level == 'L'")["mean"]
     assert worths.to_numpy() == pytest.approx(expected.mean(axis=1))

@@ -9,32 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_posteriors import made_posterior
+from raw_tables import PRICED, SIDES, priced_votes
 
 import bayes_pref as bp
 from bayes_pref.draws import stack_last
 from bayes_pref.types import FloatArray
 
-NAMES = ("price", "brand", "quality")
-
-
-def pairs(rows: int = 60) -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"who": np.arange(rows) % 6, "won": rng.integers(0, 2, rows)})
-    for side in "ab":
-        frame[f"price_{side}"] = rng.uniform(1.0, 9.0, rows)
-        frame[f"brand_{side}"] = rng.choice(list("ABC"), rows)
-        frame[f"quality_{side}"] = rng.normal(size=rows)
-    return frame
-
 
 def side(frame: pd.DataFrame, which: str) -> pd.DataFrame:
-    return frame[[f"{name}_{which}" for name in NAMES]].set_axis(list(NAMES), axis=1)
+    return frame[[f"{name}_{which}" for name in PRICED]].set_axis(list(PRICED), axis=1)
 
 
 def read(formula: str, **given: Any) -> bp.Posterior:
-    sides = {"left": [f"{n}_a" for n in NAMES], "right": [f"{n}_b" for n in NAMES]}
     data = bp.Comparisons.from_frame(
-        pairs(), user="who", choice="won", formula=formula, **sides, **given
+        priced_votes(), user="who", choice="won", formula=formula, **SIDES, **given
     )
     return made_posterior(data)
 
@@ -45,7 +33,7 @@ def draws(posterior: bp.Posterior) -> FloatArray:
 
 def chosen(posterior: bp.Posterior, **changes: Any) -> FloatArray:
     """Chance of an alternative with other values, over users and alternatives, in each draw."""
-    frame, total = pairs(), 0.0
+    frame, total = priced_votes(), 0.0
     features, weights = posterior.comparisons.features, draws(posterior)
     for own, other in ("ab", "ba"):
         ours = side(frame, own)
@@ -90,7 +78,7 @@ def test_the_effect_of_an_attribute_is_that_of_its_products_too() -> None:
 def test_part_worths_hold_products_at_their_means() -> None:
     posterior = read("~ log(price) * brand + quality")
     features, weights = posterior.comparisons.features, draws(posterior)
-    frame = pairs()
+    frame = priced_votes()
     every = pd.concat([side(frame, "a"), side(frame, "b")], ignore_index=True)
 
     def mean(**values: Any) -> FloatArray:
@@ -118,7 +106,7 @@ def test_willingness_to_pay_with_products_of_what_is_paid_for() -> None:
     assert paid["level"].to_numpy().tolist() == ["brand: B", "brand: C", "quality"]
     weights = posterior.weights_draws("average").isel(user=0)
     money = weights.sel(feature="price").to_numpy()
-    frame = pairs()
+    frame = priced_votes()
     quality = pd.concat([side(frame, "a"), side(frame, "b")])["quality"].mean()
     worth = weights.sel(feature="brand[B]") + quality * weights.sel(feature="brand[B]:quality")
     negative = money < 0.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_posteriors import made_posterior, made_votes
+from made_posteriors import draws_by_feature, made_posterior, made_votes
 
 import bayes_pref as bp
 
@@ -35,13 +35,6 @@ def posterior() -> bp.Posterior:
     )
     made = made_posterior(world.comparisons)
     return with_price(made, -np.exp(np.random.default_rng(0).normal(size=(4, 100))))
-
-
-def draws_by_feature(posterior: bp.Posterior) -> dict[str, np.ndarray]:
-    """Draws (user, sample) of each weight."""
-    drawn = posterior.weights_draws().transpose("feature", "user", "chain", "draw").to_numpy()
-    drawn = drawn.reshape(*drawn.shape[:2], -1)
-    return dict(zip(posterior.comparisons.feature_names, drawn, strict=True))
 
 
 def test_it_is_the_ratio_of_draws(posterior: bp.Posterior) -> None:

@@ -12,36 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_posteriors import made_posterior
+from raw_tables import PRICED, SIDES, priced_votes
 from scipy.linalg import subspace_angles
 
 import bayes_pref as bp
 from bayes_pref.data.arithmetic import variables_of
 from bayes_pref.data.formula import Formula
 
-NAMES = ("price", "brand", "quality")
-SIDES: dict[str, Any] = {
-    "left": [f"{name}_a" for name in NAMES],
-    "right": [f"{name}_b" for name in NAMES],
-}
-
-
-def votes(rows: int = 60) -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"who": np.arange(rows) % 6, "won": rng.integers(0, 2, rows)})
-    for side in "ab":
-        frame[f"price_{side}"] = rng.uniform(1.0, 9.0, rows)
-        frame[f"brand_{side}"] = rng.choice(list("ABC"), rows)
-        frame[f"quality_{side}"] = rng.normal(size=rows)
-    return frame
-
 
 def alternatives(frame: pd.DataFrame) -> pd.DataFrame:
-    sides = [frame[columns].set_axis(list(NAMES), axis=1) for columns in SIDES.values()]
+    sides = [frame[columns].set_axis(list(PRICED), axis=1) for columns in SIDES.values()]
     return pd.concat(sides, ignore_index=True)
 
 
 def read(formula: Any, frame: pd.DataFrame | None = None) -> bp.Comparisons:
-    frame = votes() if frame is None else frame
+    frame = priced_votes() if frame is None else frame
     return bp.Comparisons.from_frame(frame, user="who", choice="won", formula=formula, **SIDES)
 
 
@@ -66,7 +51,7 @@ def read(formula: Any, frame: pd.DataFrame | None = None) -> bp.Comparisons:
     ],
 )
 def test_features_span_what_formulaic_makes(formula: str, names: tuple[str, ...]) -> None:
-    frame = votes()
+    frame = priced_votes()
     found = read(formula)
     assert found.feature_names == names
     whole = formulaic.model_matrix(formula, alternatives(frame))
@@ -82,7 +67,7 @@ def test_features_span_what_formulaic_makes(formula: str, names: tuple[str, ...]
 
 
 def test_the_formula_is_applied_again_where_the_posterior_is_asked(tmp_path: Path) -> None:
-    frame = votes()
+    frame = priced_votes()
     posterior = made_posterior(read("~ log(price) + C(brand) + price:brand"))
     posterior.save(tmp_path / "posterior.nc")
     again = bp.Posterior.load(tmp_path / "posterior.nc")
@@ -151,7 +136,7 @@ def test_tasks_are_read_by_a_formula() -> None:
 
 
 def test_other_tables_are_read_by_the_formula_that_was_learnt() -> None:
-    frame = votes()
+    frame = priced_votes()
     first = read("~ scale(price):quality + price", frame[:40])
     posterior = made_posterior(first)
     with pytest.raises(bp.DataError, match=r"read it with formula=posterior\.comparisons"):
@@ -182,7 +167,7 @@ def test_what_is_no_formula_is_refused(formula: Any, message: str) -> None:
 
 
 def test_a_formula_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame, ask = votes(), {"user": "who", "choice": "won", "formula": "~ price"}
+    frame, ask = priced_votes(), {"user": "who", "choice": "won", "formula": "~ price"}
     with pytest.raises(bp.DataError, match="formula= is of attributes; give left="):
         bp.Comparisons.from_frame(frame, difference=["price_a"], **ask)
     with pytest.raises(bp.DataError, match="the formula says how attributes are coded"):
