@@ -22,13 +22,14 @@ from bayes_pref.inference.gibbs.kernels.partial_centring import (
 )
 from bayes_pref.inference.gibbs.kernels.user_moves import move_users
 from bayes_pref.inference.gibbs.population_coordinates import (
+    STEP,
     PopulationCoordinates,
     PopulationPoint,
     UserSums,
+    curvature_from,
+    stepped,
 )
 from bayes_pref.types import FloatArray
-
-_STEP = 1e-5  # of differences of slopes, where parameters have size one
 
 # Choices, values of the choice model, signs, L and whether it is full, H, h, means and design.
 _State: TypeAlias = tuple[
@@ -290,8 +291,8 @@ class PartialDensity(PopulationCoordinates):
         both = slice(scales.start, correlations.stop)
         jacobian = np.stack(
             [
-                (self.at(theta + step).lower - self.at(theta - step).lower)[j, k] / (2 * _STEP)
-                for step in _STEP * np.eye(self.size)[both]
+                (self.at(theta + step).lower - self.at(theta - step).lower)[j, k] / (2 * STEP)
+                for step in STEP * np.eye(self.size)[both]
             ]
         )
         total[both, both] += jacobian @ of_lower @ jacobian.T
@@ -300,11 +301,7 @@ class PartialDensity(PopulationCoordinates):
     def curvature(self, theta: FloatArray, zeta: FloatArray) -> FloatArray:
         """(m, m) minus the Hessian in theta of the log density given zeta."""
         v = np.empty_like(zeta)
-        here = self.log_density(theta, zeta, v)[1]
-        steps = _STEP * np.eye(self.size)
-        slopes = [self.log_density(theta + step, zeta, v)[1] - here for step in steps]
-        matrix = -np.array(slopes) / _STEP
-        return np.asarray((matrix + matrix.T) / 2)
+        return curvature_from([self.log_density(each, zeta, v)[1] for each in stepped(theta)])
 
     def _means(self, gamma: FloatArray) -> FloatArray:
         """(n_batches, d, batch): gamma' f_i."""

@@ -10,6 +10,7 @@ parameters does not look the same from the other side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from bayes_pref.inference.gibbs.kernels.correlation_root import (
     correlation_slope,
 )
 from bayes_pref.types import FloatArray
+
+STEP = 1e-5  # of differences of slopes, where parameters have size one
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,17 @@ class PopulationCoordinates:
     def _means(self, gamma: FloatArray) -> FloatArray:
         """(n_batches, d, batch) of the users that there are."""
         return np.zeros((0, self.d, 0))
+
+
+def stepped(theta: FloatArray) -> FloatArray:
+    """(m + 1, m) theta, and a small step from it along each parameter."""
+    return theta + np.vstack([np.zeros(theta.size), STEP * np.eye(theta.size)])
+
+
+def curvature_from(slopes: Sequence[FloatArray]) -> FloatArray:
+    """(m, m) minus the Hessian, from the slopes (m,) at each theta of `stepped`."""
+    matrix = -(np.array(slopes[1:]) - slopes[0]) / STEP
+    return np.asarray((matrix + matrix.T) / 2)
 
 
 def metric_root(curvature: FloatArray) -> FloatArray:

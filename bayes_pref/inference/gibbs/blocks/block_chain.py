@@ -37,7 +37,9 @@ from bayes_pref.inference.gibbs.kernels.store import Store, nowhere
 from bayes_pref.inference.gibbs.population_coordinates import (
     PopulationCoordinates,
     UserSums,
+    curvature_from,
     metric_root,
+    stepped,
 )
 from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralChain
 from bayes_pref.types import FloatArray
@@ -48,7 +50,6 @@ _ANGLE = 1.94  # radians that users turn
 _SHORT, _SHORT_SHARE = 0.25, 0.1
 _RENEWALS = (0.2, 0.35, 0.5)  # shares of warm-up after which users' expansions are renewed
 _METRICS = (0.6, 0.7, 0.8)  # after which the metric is, beside these
-_STEP = 1e-5  # of differences of slopes, where parameters have size one
 _LOOKED_AT = 16_384  # users, at whom the curvature is looked at
 _LOOKS = 20  # at users' likelihoods in warm-up
 
@@ -262,15 +263,13 @@ class BlockChain(Chain):
         number = min(len(parts), max(1, -(-_LOOKED_AT // int(sizes[0]))))
         blocks = np.unique(np.linspace(0, len(parts) - 1, number).astype(int)).tolist()
         share = self.problem.n_users / sizes[blocks].sum()
-        steps = _STEP * np.eye(self.theta.size)
-        thetas = self.theta + np.vstack([np.zeros(self.theta.size), steps])
+        thetas = stepped(self.theta)
         found = self._run("sums_at", thetas, blocks=blocks)
         slopes = []
         for place, theta in enumerate(thetas):
             sums = [each[place].times(share) for each in found]
             slopes.append(self._assembled(theta, sums)[1])
-        matrix = -(np.array(slopes[1:]) - slopes[0]) / _STEP
-        new = (matrix + matrix.T) / 2
+        new = curvature_from(slopes)
         if np.isfinite(new).all():
             self.looked[0] += 1
             if self.looked[0] == 1:
