@@ -139,8 +139,8 @@ class MixtureReward(RewardModel):
             )
         if not comparisons.outcome.rowwise:
             raise ModelError(
-                "MixtureReward cannot describe choices among several, or rankings: its likelihood is "
-                "a sum over rows; use HierarchicalReward"
+                "MixtureReward cannot describe choices among several, or rankings: its likelihood "
+                "is a sum over rows; use HierarchicalReward"
             )
         if self.components > comparisons.n_users:
             raise ModelError(
