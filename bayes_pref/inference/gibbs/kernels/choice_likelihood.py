@@ -117,7 +117,7 @@ def _cell(low: float, high: float, probit: bool, found: FloatArray) -> None:
 
 
 @compiled_reordering_part
-def _row(
+def fill_row(
     eta: float, outcome: int, rows: Any, values: FloatArray, found: FloatArray, cell: FloatArray
 ) -> None:
     """Fill `found` for a row that is a choice of its own.
@@ -164,7 +164,7 @@ def _row(
 
 
 @compiled_reordering_part
-def _lapsed_stages(rows: Any, lapse: float, user: int, eta: FloatArray, slope: FloatArray) -> float:
+def lapsed_stages(rows: Any, lapse: float, user: int, eta: FloatArray, slope: FloatArray) -> float:
     """Log probability of one user's stages with lapses; eta becomes the derivatives in eta."""
     total = 0.0
     for s in range(rows.stage_offsets[user], rows.stage_offsets[user + 1]):
@@ -212,9 +212,9 @@ def user_log_likelihood(
         slope[k] = 0.0
     total = 0.0
     first, end = rows.offsets[user], rows.offsets[user + 1]
-    _log_odds(rows, first, end, weights, eta)
+    fill_log_odds(rows, first, end, weights, eta)
     if rows.family == STAGES and values[LAPSE] > 0.0:
-        total = _lapsed_stages(rows, values[LAPSE], user, eta, slope)
+        total = lapsed_stages(rows, values[LAPSE], user, eta, slope)
     elif rows.family == STAGES:
         product = 1.0  # of the sums: one logarithm serves many stages
         own = eta[first:end]
@@ -256,7 +256,7 @@ def user_log_likelihood(
             else:
                 total, done = tied_rows(own, chosen, values, slope)
         for n in range(end if done else first, end):
-            _row(eta[n], rows.outcome[n], rows, values, found, cell)
+            fill_row(eta[n], rows.outcome[n], rows, values, found, cell)
             total += found[0]
             eta[n] = found[1]
             for k in range(3):
@@ -279,7 +279,7 @@ def user_log_likelihood(
 
 
 @compiled_reordering_inline
-def _log_odds(rows: Any, first: int, end: int, weights: FloatArray, eta: FloatArray) -> None:
+def fill_log_odds(rows: Any, first: int, end: int, weights: FloatArray, eta: FloatArray) -> None:
     """Fill eta of rows `first` to `end`."""
     # Loops that begin at zero, over slices, become vector instructions: an index that might be
     # negative counts from the end.
@@ -315,7 +315,7 @@ def add_user_information(
     """
     d = weights.size
     mean = np.empty(d)
-    _log_odds(rows, rows.offsets[user], rows.offsets[user + 1], weights, eta)
+    fill_log_odds(rows, rows.offsets[user], rows.offsets[user + 1], weights, eta)
     for s in range(rows.stage_offsets[user], rows.stage_offsets[user + 1]):
         first, end = rows.stages[s], rows.stages[s + 1]
         share = 1.0
@@ -336,7 +336,7 @@ def add_user_information(
             if values[LAPSE] > 0.0:
                 share = meant / (meant + values[LAPSE] / (end - first + 1.0))
         else:
-            _row(eta[first], rows.outcome[first], rows, values, found, cell)
+            fill_row(eta[first], rows.outcome[first], rows, values, found, cell)
             eta[first] = max(found[5], 0.0)
         for k in range(d):
             mean[k] = 0.0
