@@ -152,7 +152,8 @@ def evaluate(
 
     Users with comparisons in the posterior are predicted from their own weights. Other users are
     predicted from the population, as in ``posterior.preference(..., users="population")``. The
-    column `known` tells them apart.
+    column `known` tells them apart. Where a posterior holds a summary of users' weights, their
+    draws are made as in `draw_users`, some users at a time.
 
     Parameters
     ----------
