@@ -86,6 +86,8 @@ class Belief:
                 "bp.HierarchicalReward() without constraints= and observational_bias="
             )
         draws = posterior.draws
+        if not spec.pooled:  # which a summary refuses by name
+            draws = draws.assign(weights=posterior.model.user_weights(draws))
         kept = evenly_spaced(draws.sizes["chain"] * draws.sizes["draw"], _MOST_DRAWS)
         known = spec.known
         blocks = [stacked(draws, "mu", "feature")[kept][:, :, None]]

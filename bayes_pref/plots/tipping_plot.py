@@ -82,6 +82,7 @@ def tipping_contours(
         ax.annotate(cut(name, 30), (shown, preference), fontsize=SMALL - 1, **at, **LITERAL)
     ax.set_xlim(0.0, limit)
     ax.set_ylim(0.0, limit)
-    across = "partial R² of the factor with what is shown"
+    lines_are = "(lines: the nearer end of the interval, log-odds)"
+    across = f"partial R² of the factor with what is shown {lines_are}"
     name_axes(ax, across, "partial R² with preference")
     return ax

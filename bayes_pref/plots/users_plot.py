@@ -32,7 +32,6 @@ from bayes_pref.plots.style import (
     wrapped,
 )
 from bayes_pref.posterior import Posterior
-from bayes_pref.posterior.estimates import describer, estimate
 from bayes_pref.posterior.queries import user_positions
 from bayes_pref.types import IntArray
 
@@ -85,16 +84,19 @@ def users(
     >>> [ax.get_title() for ax in axes]
     ['feature_2']
     """
-    expect_variable(posterior, "weights")
+    summarised = isinstance(posterior, Posterior) and posterior.users is not None
+    expect_variable(posterior, None if summarised else "weights")
     comparisons, people = posterior.comparisons, posterior.comparisons.users
     sizes, words = unit_sizes(comparisons, units)
     picked = _picked(posterior, features)
     names, sizes = [comparisons.feature_names[k] for k in picked], sizes[picked]
     chosen = None if user is None else _position(user, people)
     true = None if truth is None else true_table(truth, people, names) * sizes
-    weights = posterior.weights_draws().isel(feature=picked)
-    found = estimate(weights, np.eye(len(picked)), describer(interval))
-    found = {key: value.reshape(-1, len(picked)) * sizes for key, value in found.items()}
+    table = posterior.weights(interval=interval)[["mean", "lower", "upper"]]
+    found = {
+        str(key): values.to_numpy().reshape(len(people), -1)[:, picked] * sizes
+        for key, values in table.items()
+    }
     centre = described(posterior, "mu", interval).iloc[picked].mul(sizes, axis=0)
 
     own, columns = axes is None, _columns(len(picked))
@@ -223,8 +225,8 @@ def _picked(posterior: Posterior, features: str | Sequence[str] | None) -> IntAr
         return find(list(dict.fromkeys(wanted)), names, "feature")
     if len(names) <= _MOST_PANELS:
         return np.arange(len(names))
-    means = posterior.weights_draws().mean(("chain", "draw")).transpose("user", "feature")
-    spread = means.to_numpy().std(axis=0) * posterior.comparisons.feature_scale
+    means = posterior.weights()["mean"].to_numpy().reshape(-1, len(names))
+    spread = means.std(axis=0) * posterior.comparisons.feature_scale
     return np.sort(np.argsort(-spread, kind="stable")[:_MOST_PANELS])
 
 

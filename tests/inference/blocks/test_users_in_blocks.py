@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import bayes_pref as bp
+from bayes_pref.evaluation import held_out_log_odds
 from bayes_pref.inference.gibbs.blocks import block_problem
 from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
 
@@ -134,13 +135,40 @@ def test_what_the_posterior_answers_and_what_it_refuses(world: bp.World, tmp_pat
         lambda: found.preference(world.comparisons.to_frame()),
         lambda: found.weights_draws(),
         lambda: bp.diagnose(found),
+        lambda: bp.recommend(found, n=2),
     ):
         with pytest.raises(bp.DataError, match="draw_users"):
             ask()
+    assert len(bp.plots.users(found, other[0])) == 3
     found.save(tmp_path / "p.nc")
     again = bp.Posterior.load(tmp_path / "p.nc")
     assert same(found, again)
     assert again.weights().equals(every)
+
+
+@pytest.mark.slow
+def test_held_out_answers_are_scored_some_users_at_a_time(
+    world: bp.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = world.comparisons.split(by="comparison", test=0.3, seed=0)
+    strangers = bp.simulate(users=3, comparisons=5, features=3, contexts=0, seed=9).frame
+    columns = {"difference": list(test.feature_names)}
+    frame = pd.concat(
+        [test.to_frame(), strangers.assign(user="new " + strangers["user"].astype(str))]
+    ).sample(frac=1.0, random_state=0)
+    held_out = bp.Comparisons.from_frame(
+        frame.reset_index(drop=True), user="user", choice="choice", **columns
+    )
+    monkeypatch.setattr(held_out_log_odds, "_MOST_VALUES", 20 * 3 * 1000)  # of 20 users
+    model = bp.HierarchicalReward()
+    summary = bp.fit(model, train, engine(draws=1000, warmup=200), seed=2)
+    whole = bp.fit(model, train, bp.Gibbs(draws=2000, progress=False), seed=1)
+    found, expected = (bp.evaluate(each, held_out).rows for each in (summary, whole))
+    assert found[["user", "comparison", "known"]].equals(expected[["user", "comparison", "known"]])
+    # Probabilities of some 200 effective draws at least, 5 of their standard errors apart.
+    away = (found["mean"] - expected["mean"]) / expected["sd"]
+    assert float(away.abs().max()) < 5 * np.sqrt(1 / 200)
+    assert float((found["log_score"] - expected["log_score"]).abs().mean()) < 0.02
 
 
 def test_chosen_users_are_drawn_whole_after_the_fit(world: bp.World) -> None:
