@@ -41,7 +41,7 @@ def check_draws(
     )
     run = Run(
         engine=settings["name"],
-        settings={name: value for name, value in settings.items() if name != "name"},
+        settings={k: value for k, value in settings.items() if k != "name"} | dict(raw.lengths),
         exact=raw.exact,
         joint=raw.joint,
         draws=draws.sizes["draw"],

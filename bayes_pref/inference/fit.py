@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, overload
 
 from bayes_pref import settings
 from bayes_pref.convergence import checks as convergence
 from bayes_pref.data import Comparisons
-from bayes_pref.errors import ModelError
+from bayes_pref.errors import DataWarning, ModelError
 from bayes_pref.inference.checked_draws import check_draws
 from bayes_pref.inference.engine import Engine, first_prepared
 from bayes_pref.inference.gibbs.gibbs import Gibbs
@@ -18,9 +19,13 @@ from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
+from bayes_pref.messages import callers_level
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior import Posterior
 from bayes_pref.seeding import standard_numpy
+
+_LARGE = 2**31  # bytes of users' draws, above which they are not kept by default
+_MOST_FEATURES = 64  # where they are not
 
 
 @overload
@@ -61,7 +66,9 @@ def fit(
     engine
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
         is ``bp.Gibbs(until="converged")`` for nearly all of them, `SVI` where a network is to be
-        trained, and `NUTS` for the rest.
+        trained, and `NUTS` for the rest. Where all draws of users' weights would take more than 2
+        GiB, of Gaussian users the mean and sd of each are kept instead (``users="summary"``), and a
+        warning says so.
     seed
         Makes the draws reproducible, whatever the number of cores and the state of torch, Pyro and
         NumPy. Fits may run in threads: of those that use Pyro, by `NUTS` and `SVI`, one at a time.
@@ -83,6 +90,8 @@ def fit(
     -----
     ConvergenceWarning
         If the draws may not describe the posterior; says what to do.
+    DataWarning
+        If there are too many users for their draws to be kept by default.
 
     Examples
     --------
@@ -93,6 +102,7 @@ def fit(
     >>> list(posterior.draws)
     ['mu', 'tau', 'weights']
     """
+    by_default = engine is None
     if engine is not None:
         _expect("engine", engine, Engine, "bp.Gibbs()")
     seed = settings.seed(seed)
@@ -105,7 +115,7 @@ def fit(
     with standard_numpy(), no_threads_of_a_parent():
         model.check(comparisons)
         began = time.perf_counter()
-        engines = (Gibbs(until="converged"), NUTS(), SVI()) if engine is None else (engine,)
+        engines = _by_default(model, comparisons) if engine is None else (engine,)
         engine, program = first_prepared(engines, model, comparisons)
         if start is not None:
             program = program.starting_at(_same_sites(start, model, comparisons).draws)
@@ -118,6 +128,8 @@ def fit(
         stats, run, findings = check_draws(draws, drawn, engine.settings(), seconds)
         draws, users = summarised(drawn, draws, comparisons)
     convergence.warn(findings)
+    if users is not None and by_default:
+        _say_what_is_kept(comparisons)
     return Posterior(
         model=model,
         comparisons=comparisons,
@@ -127,6 +139,31 @@ def fit(
         seed=seed,
         findings=findings,
         users=users,
+    )
+
+
+def _by_default(model: RewardModel, comparisons: Comparisons) -> tuple[Engine, ...]:
+    """Engines to try in turn where none is given."""
+    gibbs = Gibbs(until="converged")
+    several = (gibbs, NUTS(), SVI())
+    users, features = comparisons.n_users, comparisons.n_features
+    size = 8 * gibbs.chains * gibbs.draws * users * features
+    spec = model.spec(comparisons)
+    # Blocks hold the curvature of every user's likelihood, which grows with features squared.
+    if size <= _LARGE or features > _MOST_FEATURES or spec is None or spec.pooled:
+        return several
+    return (Gibbs(until="converged", users="summary", chains=2, warmup=60, draws=400), *several)
+
+
+def _say_what_is_kept(comparisons: Comparisons) -> None:
+    """Warn that the default keeps no draws of users' weights."""
+    warnings.warn(
+        f"draws of the weights of {comparisons.n_users:,} users for {comparisons.n_features:,} "
+        "features would take gigabytes: kept are the mean and sd of every user's weights, and all "
+        "draws of the population; bp.draw_users(posterior, users) draws chosen users, and "
+        'engine=bp.Gibbs(until="converged") keeps all draws',
+        DataWarning,
+        stacklevel=callers_level(),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bayes_pref.convergence.finding import Finding
 from bayes_pref.data import Comparisons
@@ -59,6 +60,8 @@ class RawDraws:
         mean over all users. None: everybody.
     users
         Of such a run once it has ended, the summary of all users' weights.
+    lengths
+        Settings of the length of a run, ``warmup`` and ``thin``, that grew until it had converged.
 
     Examples
     --------
@@ -82,3 +85,4 @@ class RawDraws:
     comparisons: Comparisons | None = None
     kept_users: IntArray | None = None
     users: RawSummary | None = None
+    lengths: Mapping[str, int] = field(default_factory=dict)

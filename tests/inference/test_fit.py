@@ -10,6 +10,7 @@ from altered_engines import FromFunction
 from cases import small_comparisons
 
 import bayes_pref as bp
+from bayes_pref.inference import fit as fitting
 from bayes_pref.inference.engine import first_prepared
 
 
@@ -39,6 +40,27 @@ def test_fit_picks_gibbs_by_default_and_refuses_other_types() -> None:
         bp.Gibbs(chains=0)
     with pytest.raises(bp.ModelError, match=r"NUTS\(kernel='stan'\)"):
         bp.NUTS(kernel="stan")  # type: ignore[arg-type]
+
+
+def test_users_too_many_for_their_draws_are_summarised_and_fit_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    comparisons = small_comparisons()
+    size = 8 * 4000 * comparisons.n_users * comparisons.n_features
+    for largest, summarised in ((size, False), (size - 1, True)):
+        monkeypatch.setattr(fitting, "_LARGE", largest)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = bp.fit(bp.HierarchicalReward(), comparisons)
+        said = [str(each.message) for each in caught if each.category is bp.DataWarning]
+        assert (found.users is not None) == summarised
+        assert ["bp.draw_users(posterior, users)" in each for each in said] == [True] * summarised
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bp.DataWarning)
+        assert bp.fit(bp.PooledReward(), comparisons).users is None
+        engine = bp.Gibbs(draws=20, chains=2, progress=False)
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        assert "weights" in bp.fit(bp.HierarchicalReward(), comparisons, engine).draws
 
 
 def test_a_short_run_warns_and_the_posterior_keeps_the_warning() -> None:

@@ -121,20 +121,21 @@ class GibbsProgram(Program):
         run = self._side_by_side(make, checkpoint)
         while True:
             kept, complete = run.advance()
-            # Draws are put on raw units in place where nothing reads the store after that.
-            last = complete and judge is None and checkpoint is None
-            drawn = self._draws(store, kept, complete, in_place=last)
             if not complete or judge is None:
                 break
             with on_interrupt(lambda: None) as interrupted:  # the draws so far are not to be lost
-                longer = run.lengthen(judge(drawn))
+                longer = run.lengthen(judge(self._draws(store, kept, complete)))
             if longer and interrupted.is_set():
-                complete = False
-                drawn = self._draws(store, run.kept, complete)
+                kept, complete = run.kept, False
             if not longer or not complete:
                 break
+        # Nothing reads the store after that, unless a checkpoint keeps it.
+        drawn = self._draws(store, kept, complete, in_place=complete and checkpoint is None)
         if checkpoint and complete:
             checkpoint.remove()
+        first = run.chains[0]
+        if first.thin > engine.thin:
+            drawn = replace(drawn, lengths={"warmup": first.warmup, "thin": first.thin})
         return run, drawn
 
     def _draws(

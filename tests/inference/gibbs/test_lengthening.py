@@ -110,6 +110,7 @@ def test_draws_of_a_run_that_was_lengthened_are_those_of_a_long_run(
         found = bp.fit(MODELS[name], comparisons, until())
         long = bp.fit(MODELS[name], comparisons, bp.Gibbs(**FEW, thin=4))
     assert len(judged) == 3
+    assert found.run.settings["thin"] == long.run.settings["thin"] == 4
     for site, drawn in long.draws.items():
         assert np.array_equal(found.draws[site], drawn), site
 

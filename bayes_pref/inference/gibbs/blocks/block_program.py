@@ -96,11 +96,13 @@ class BlockProgram(GibbsProgram):
     def _summary(self, chains: list[Chain]) -> RawSummary:
         """Mean and sd of users' weights over all draws of all chains."""
         found = [chain.summary() for chain in chains if isinstance(chain, BlockChain)]
-        means, sds = [], []
         total = sum(chain[0][0] for chain in found)
-        for parts in zip(*found, strict=True):
-            mean = sum(count * mean for count, mean, _ in parts) / max(total, 1)
-            squares = sum(squares + count * (own - mean) ** 2 for count, own, squares in parts)
-            means.append(mean)
-            sds.append(np.sqrt(squares / max(total - 1, 1)))
-        return RawSummary(np.concatenate(means), np.concatenate(sds), total)
+        shape = (self.problem.n_users, self.problem.weights_shape[-1])
+        mean, sd, first = np.empty(shape), np.empty(shape), 0
+        for parts in zip(*found, strict=True):  # a loop over blocks: no copies of all users
+            own = slice(first, first + len(parts[0][1]))
+            mean[own] = sum(count * each for count, each, _ in parts) / max(total, 1)
+            squares = sum(around + count * (each - mean[own]) ** 2 for count, each, around in parts)
+            sd[own] = np.sqrt(squares / max(total - 1, 1))
+            first = own.stop
+        return RawSummary(mean, sd, total)
