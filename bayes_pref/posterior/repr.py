@@ -6,12 +6,13 @@ import html
 
 import pandas as pd
 
-from bayes_pref.messages import printable
+from bayes_pref.messages import listed, printable
 from bayes_pref.posterior.estimates import COLUMNS, describe_parameters
 from bayes_pref.posterior.posterior_draws import PosteriorDraws
 from bayes_pref.posterior.run import Run
 
 _SHOWN = 20
+_CONTEXTS = 3
 
 
 def population_table(posterior: PosteriorDraws) -> pd.DataFrame:
@@ -37,12 +38,18 @@ def headlines(posterior: PosteriorDraws) -> list[tuple[str, str]]:
         f"{len(comparisons):,} comparisons by {comparisons.n_users:,} users, "
         f"{comparisons.n_features:,} features"
     )
-    return [
+    lines = [
         ("data", data),
         ("model", f"{settings['model']}({chosen})"),
         ("engine", f"{described(posterior.run, sizes['chain'])}, seed {posterior.seed}{stopped}"),
         ("convergence", verdict(posterior)),
     ]
+    contexts = comparisons.features.contexts
+    if contexts:
+        names = listed(contexts, limit=_CONTEXTS)
+        asked = f"bp.diagnose(posterior) says which comparisons {names} may confound"
+        lines.append(("next", asked))
+    return lines
 
 
 def described(run: Run, chains: int) -> str:
@@ -57,6 +64,8 @@ def described(run: Run, chains: int) -> str:
         text += f" after {settings['warmup']:,}"
     if settings.get("thin", 1) > 1:
         text += f", thinning interval {settings['thin']}"
+    if settings.get("until"):
+        text += f", until={settings['until']!r}"
     return f"{text}, {run.seconds:.1f} s"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import inspect
 import pickle
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.models import HierarchicalReward
 from bayes_pref.posterior import Finding, Posterior, arviz_bridge, estimates, predictions
 from bayes_pref.posterior.queries import user_positions
+from bayes_pref.simulation import simulate
 
 arviz: Any = vars(arviz_bridge)["arviz"]  # imported there without its announcement
 ITEMS = pd.DataFrame(
@@ -494,6 +496,15 @@ def test_the_repr_says_who_what_how_and_whether_to_trust_it() -> None:
     assert "<too>" not in page
     assert page.count("<table") == page.count("</table>") == 2
     assert "tau" not in repr(pooled_posterior())
+
+
+def test_the_repr_says_where_to_go_on_where_there_are_contexts() -> None:
+    asked = "bp.diagnose(posterior) says which comparisons 'hard' may confound"
+    posterior = made_posterior()
+    assert asked in repr(posterior)
+    plain = simulate(users=4, comparisons=15, features=3, contexts=0, seed=0).comparisons
+    assert "diagnose" not in repr(made_posterior(plain))
+    assert html.escape(asked) in posterior._repr_html_()
 
 
 @pytest.mark.parametrize(
