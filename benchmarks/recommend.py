@@ -6,12 +6,12 @@
 In every world 100 users, whose preferences depend on the context and on what they are shown, have
 made 6 comparisons each. What is flagged then is the target, averaged over these users: batches of
 60 answers, at most one of each user, are asked for until the error of p_do over the flagged
-comparisons has fallen by 40 % and 80 % of them are resolved, or 1,500 answers are in. Every method
-asks from the same pairs, of the same users, who answer as their
-true weights say; after every batch all that is known is fitted anew.
+comparisons has fallen by 40 % and 80 % of them are resolved, or 2,820 answers are in. Every method
+asks from the same pairs, of the same users, who answer as their true weights say; after every batch
+all that is known is fitted anew.
 
-Prints answers needed, with Monte Carlo errors, and how many of the shares that are said to be
-known to within 0.05 are not.
+Prints answers needed, in the mean over worlds and for the rms error over all worlds, with Monte
+Carlo errors, and how many of the shares that are said to be known to within 0.05 are not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from bayes_pref.elicitation.questions import generated
 
 Array = NDArray[np.float64]
 
-BATCH, MOST, FALL, SHARE, WITHIN = 60, 1500, 0.4, 0.8, 0.05
+BATCH, MOST, FALL, SHARE, WITHIN = 60, 2820, 0.4, 0.8, 0.05
+_RESAMPLES = 1000  # of worlds, for errors of ratios
 ENGINE = bp.Gibbs(draws=400, warmup=300, chains=2, cores=1, progress=False)
 MODEL = bp.HierarchicalReward(exposure=True)
 
@@ -195,8 +196,12 @@ def _read(frame: pd.DataFrame, like: bp.Comparisons) -> bp.Comparisons:
 
 
 def summarise(records: pd.DataFrame) -> pd.DataFrame:
-    """Answers needed by each method, over worlds."""
+    """Answers needed by each method: mean over worlds, and of the error over all worlds."""
     rows = []
+    worlds = records["seed"].unique()
+    rng = np.random.default_rng(0)
+    again = [np.arange(len(worlds)), *rng.integers(0, len(worlds), (_RESAMPLES, len(worlds)))]
+    crossings = {}
     for name, own in records.groupby("method", sort=False):
         needed, enough = [], []
         for _, path in own.groupby("seed"):
@@ -208,16 +213,42 @@ def summarise(records: pd.DataFrame) -> pd.DataFrame:
             enough.append(done.iloc[0] if len(done) else MOST)
         last = own.sort_values("asked").groupby("seed").last()
         every, end = (each["wrong"].sum() / max(1, each["resolved"].sum()) for each in (own, last))
+        # A world that has ended keeps its last error.
+        squares = own.pivot(index="asked", columns="seed", values="error").ffill()[worlds] ** 2
+        crossings[name] = np.array([_crossing(squares.iloc[:, chosen]) for chosen in again])
         rows.append(
             {
                 "method": name,
                 "answers until the error is 40 % less": _with_error(needed),
+                "the same of the rms error over worlds": _resampled(crossings[name]),
                 "answers until 80 % are resolved": _with_error(enough),
                 "wrong of those resolved, at any stop": f"{every:.3f}",
                 "wrong at the end": f"{end:.3f}",
             }
         )
+    for row in rows:
+        for other in ("D-optimal", "random"):
+            ratio = crossings[row["method"]] / crossings[other]
+            row[f"ratio of these to {other}"] = _resampled(ratio, "{:.2f}")
     return pd.DataFrame(rows)
+
+
+def _crossing(squares: pd.DataFrame) -> float:
+    """Answers at which the rms error over worlds (columns) is 40 % less, between two batches."""
+    error = np.sqrt(squares.mean(axis=1))
+    share = (error / error.iloc[0]).to_numpy() - (1 - FALL)
+    below = np.flatnonzero(share <= 0)
+    if not len(below):
+        return float(MOST)
+    after = below[0]
+    part = share[after - 1] / (share[after - 1] - share[after])
+    asked = error.index.to_numpy(dtype=float)
+    return float(asked[after - 1] + part * (asked[after] - asked[after - 1]))
+
+
+def _resampled(values: Array, text: str = "{:.0f}") -> str:
+    """The first value, with the standard deviation of the others, of worlds drawn anew."""
+    return f"{text} ± {text}".format(values[0], values[1:].std())
 
 
 def _with_error(values: list[float]) -> str:
@@ -230,12 +261,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--replications", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--records", help="CSV file for what was found at every stop")
     asked = parser.parse_args()
     start = time.perf_counter()
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         found = list(tqdm(pool.map(run, range(asked.replications)), total=asked.replications))
     records = pd.DataFrame([record for each in found for record in each])
-    print(summarise(records).to_string(index=False))
+    if asked.records:
+        records.to_csv(asked.records, index=False)
+    print(summarise(records).set_index("method").T.to_string())
     worlds = records["seed"].nunique()
     print(f"\n{worlds} worlds with a flag, {(time.perf_counter() - start) / 60:.1f} minutes")
 

@@ -7,9 +7,12 @@ study of 14 levels. Every size runs in a process of its own:
     python benchmarks/scale.py --sizes 1000000
     python benchmarks/scale.py --sizes 20000 --features 8 --dense
     python benchmarks/scale.py --sizes 10000 --device cpu   # blocks by torch
+    python benchmarks/scale.py --sizes 10000 --workers 2    # blocks on two Dask workers
+    python benchmarks/scale.py --sizes 10000 --svi          # variational, in mini-batches of users
 
 Beside seconds stand those of one NumPy evaluation of the log likelihood and its gradient over the
-same rows, measured in the same run, and CPU seconds, which other processes disturb less.
+same rows, measured in the same run, and CPU seconds, which other processes disturb less; these are
+of the main process, so that they leave out what workers do.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,18 +118,17 @@ class Clock:
     def seconds_a_sweep(self, chains: int) -> tuple[float, float]:
         """Wall and CPU seconds of a sweep of one chain, once all chains run."""
         own = np.array(self.moments[4 * chains :])
+        if len(own) < 2:  # SVI
+            return np.nan, np.nan
         return tuple(np.ptp(own, axis=0) / (len(own) - 1))  # type: ignore[return-value]
 
 
-def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Simulate, fit and score one size in this process."""
-    shown = arguments.features if arguments.dense else arguments.shown
-    data = (arguments.size, arguments.answers, arguments.features, shown, arguments.seed)
-    comparisons, mu, tau, weights = simulated(*data)
-    unit = numpy_evaluation(comparisons, weights)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    clock = Clock()
-    clock.watch()
+@contextmanager
+def engine_of(arguments: argparse.Namespace) -> Iterator[bp.Engine]:
+    """Return what fits, with its workers where it has any."""
+    if arguments.svi:
+        yield bp.SVI(batch=arguments.batch, draws=arguments.draws, progress=arguments.progress)
+        return
     engine = bp.Gibbs(
         users="summary",
         until="converged",
@@ -135,11 +140,34 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         device=arguments.device,
         progress=arguments.progress,
     )
-    wall, cpu = time.perf_counter(), time.process_time()
-    with warnings.catch_warnings(record=True) as caught:
+    if not arguments.workers:
+        yield engine
+        return
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=arguments.workers, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster,
+        cluster.get_client() as client,
+    ):
+        yield replace(engine, client=client)
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Simulate, fit and score one size in this process."""
+    shown = arguments.features if arguments.dense else arguments.shown
+    data = (arguments.size, arguments.answers, arguments.features, shown, arguments.seed)
+    comparisons, mu, tau, weights = simulated(*data)
+    unit = numpy_evaluation(comparisons, weights)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    clock = Clock()
+    clock.watch()
+    with engine_of(arguments) as engine, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", bp.ConvergenceWarning)
+        wall, cpu = time.perf_counter(), time.process_time()
         posterior = bp.fit(bp.HierarchicalReward(), comparisons, engine, seed=arguments.seed)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sweep, sweep_cpu = clock.seconds_a_sweep(arguments.chains)
     truths = {"mu": mu, "tau": tau}
@@ -198,6 +226,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--cores", type=int, default=None)
     parser.add_argument("--device", default=None, help="of torch; default: the compiled kernels")
+    parser.add_argument("--workers", type=int, default=0, help="Dask workers of one thread each")
+    parser.add_argument("--svi", action="store_true")
+    parser.add_argument("--batch", type=int, default=2_000, help="users in a mini-batch of SVI")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--progress", action="store_true")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
@@ -213,7 +244,7 @@ def main() -> None:
         print(json.dumps(found[-1]), flush=True)
     table = pd.DataFrame(found).drop(columns="warnings").set_index("users")
     print(table.T.to_string(float_format="{:.3g}".format))
-    if len(found) > 1:
+    if len(found) > 1 and not arguments.svi:
         print(line_of(found))
 
 
