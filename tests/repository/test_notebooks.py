@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from printed import disagreement
 
+import bayes_pref as bp
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -42,6 +44,13 @@ def text(cell: Any) -> str:
 
 def test_there_is_a_quickstart() -> None:
     assert "01_quickstart" in [path.stem for path in NOTEBOOKS]
+
+
+def test_every_plot_is_shown() -> None:
+    text = (ROOT / "notebooks" / "09_plots.ipynb").read_text(encoding="utf-8")
+    shown = set(re.findall(r"bp\.plots\.(\w+)\(", text))
+    there = {name for name, _ in inspect.getmembers(bp.plots, inspect.isfunction)}
+    assert shown == {name for name in there if not name.startswith("_")}
 
 
 @each_notebook
