@@ -73,12 +73,12 @@ def percent(share: FloatArray) -> Texts:
 
     Examples
     --------
-    >>> percent(np.array([0.123, 0.999])).tolist()
-    ['12 %', 'over 99 %']
+    >>> percent(np.array([0.123, 0.995, 0.005])).tolist()  # the last two are halfway
+    ['12 %', 'over 99 %', 'under 1 %']
     """
     text = np.char.mod("%.0f %%", np.rint(100.0 * np.nan_to_num(share)))
-    text = np.where((share > 0.995) & (share < 1.0), "over 99 %", text)
-    return np.where((share < 0.005) & (share > 0.0), "under 1 %", text).astype(object)
+    text = np.where((share >= 0.995) & (share < 1.0), "over 99 %", text)
+    return np.where((share <= 0.005) & (share > 0.0), "under 1 %", text).astype(object)
 
 
 def of_draws(probability: FloatArray) -> Texts:

@@ -105,6 +105,9 @@ def refit_with_bias(
     return _fitted(biased, comparisons, seed=seed, progress=progress, engine=engine)
 
 
+_MOST_MINUTES = 3.0  # of a fit that a diagnosis makes
+
+
 def _fitted(
     model: RewardModel,
     comparisons: Comparisons,
@@ -118,8 +121,14 @@ def _fitted(
         spec = model.spec(comparisons)
         slow = spec is not None and spec.observational_bias is not None
         engines = (
-            # Along what a log leaves open chains move slowly.
-            Gibbs(draws=600, warmup=400, thin=3 if slow else 1, progress=progress),
+            Gibbs(
+                draws=600,
+                warmup=400,
+                thin=3 if slow else 1,  # along what a log leaves open chains move slowly
+                until="converged",
+                max_minutes=_MOST_MINUTES,
+                progress=progress,
+            ),
             NUTS(draws=400, warmup=300, progress=progress),
         )
         engine, _ = first_prepared(engines, model, comparisons)
