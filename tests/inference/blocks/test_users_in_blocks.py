@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayes_pref as bp
-from bayes_pref.evaluation import held_out_log_odds
+from bayes_pref.evaluation import held_out_rows
 from bayes_pref.inference.gibbs.blocks import block_problem
 from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
 
@@ -159,7 +159,7 @@ def test_held_out_answers_are_scored_some_users_at_a_time(
     held_out = bp.Comparisons.from_frame(
         frame.reset_index(drop=True), user="user", choice="choice", **columns
     )
-    monkeypatch.setattr(held_out_log_odds, "_MOST_VALUES", 20 * 3 * 1000)  # of 20 users
+    monkeypatch.setattr(held_out_rows, "_MOST_VALUES", 20 * 3 * 1000)  # of 20 users
     model = bp.HierarchicalReward()
     summary = bp.fit(model, train, engine(draws=1000, warmup=200), seed=2)
     whole = bp.fit(model, train, bp.Gibbs(draws=2000, progress=False), seed=1)
