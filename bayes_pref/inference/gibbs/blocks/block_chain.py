@@ -218,8 +218,7 @@ class BlockChain(Chain):
 
     def _move(self, theta: FloatArray, *, again: bool) -> list[Moved]:
         angle = _ANGLE * float(np.exp(self.log_turn[0]))
-        with np.errstate(over="ignore", invalid="ignore"):  # a proposal may lose numbers
-            return self._run("move", theta, angle, self.done, again)
+        return self._run("move", theta, angle, self.done, again)
 
     def _assembled(self, theta: FloatArray, parts: list[UserSums]) -> tuple[float, FloatArray]:
         """Log density and gradient at theta, from the blocks' sums, added in their order."""

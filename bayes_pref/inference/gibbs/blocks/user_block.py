@@ -74,7 +74,8 @@ class UserBlock:
             self.before[...] = self.zeta
         self.zeta[...] = self.before
         rng = self._rng(MOVE, sweep)
-        before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, LEAPS, rng)
+        with np.errstate(over="ignore", invalid="ignore"):  # a proposal may lose numbers
+            before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, LEAPS, rng)
         return Moved(before, accepted * density.n_users, after)
 
     def sums_at(self, thetas: FloatArray) -> list[UserSums]:
