@@ -86,7 +86,7 @@ def test_what_needs_a_spec_says_so(posterior: bp.Posterior) -> None:
         bp.loo(posterior, by="user")
     with pytest.raises(bp.ModelError, match="OneSpreadReward has no mixture components"):
         posterior.membership()
-    with pytest.raises(bp.ModelError, match="users with Gaussian weights"):
+    with pytest.raises(bp.ModelError, match="users a PopulationSpec describes"):
         bp.Gibbs().prepare(posterior.model, posterior.comparisons)
     with pytest.raises(bp.ModelError, match="has no spec of its population: define spec, or var"):
         bp.RewardModel.variables(posterior.model, posterior.comparisons)

@@ -175,8 +175,8 @@ def sensitivity(
     >>> found = bp.sensitivity(posterior, about="users")
     >>> len(found.table) == len(world.comparisons)
     True
-    >>> found.plot().get_xlabel()
-    'partial R² of the factor with what is shown'
+    >>> found.plot().get_ylabel()
+    'partial R² with preference'
     """
     if not isinstance(posterior, Posterior):
         raise ModelError(
