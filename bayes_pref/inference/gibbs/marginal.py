@@ -178,7 +178,8 @@ def move_population(
     step = move.step * (0.9 + 0.2 * rng.random())
     new, gradient = theta.copy(), np.empty_like(theta)
     leapfrog = leapfrog_on(marginal.log_density)
-    start, end = leapfrog((), new, gradient, momentum, move.whiten, step, move.leaps)
+    free = np.empty(0, dtype=np.int64)  # the metric does not tie scales, whose signs are names
+    start, end = leapfrog((), new, gradient, momentum, move.whiten, step, move.leaps, free)
     if not np.isfinite(end):
         return 0.0
     change = float(end - start + kinetic - 0.5 * momentum @ momentum)

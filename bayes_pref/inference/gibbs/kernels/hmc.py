@@ -17,7 +17,7 @@ from bayes_pref.inference.gibbs.kernels.jit import (
     compiled_reordering,
 )
 from bayes_pref.inference.gibbs.kernels.population_density import log_density
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, IntArray
 
 
 class Move(NamedTuple):
@@ -38,6 +38,7 @@ class Move(NamedTuple):
     leaps: int
 
 
+_MOST_BOUNCES = 1000  # of one drift
 STILL = Move(np.zeros((0, 0)), 0.0, 0)  # before there is a metric
 
 
@@ -49,20 +50,44 @@ def kick_and_drift(
     drift: float,
     momentum: FloatArray,
     theta: FloatArray,
+    positive: IntArray,
 ) -> None:
-    """Add `kick` W' gradient to the momentum, then `drift` W momentum to theta."""
+    """Add `kick` W' gradient to the momentum, then `drift` W momentum to theta.
+
+    Entries `positive` of theta bounce off zero (Afshar & Domke 2015, NeurIPS 28).
+    """
     size = theta.size
     for k in range(size):
         scaled = kick * gradient[k]
         for m in range(size):
             momentum[m] += whiten[k, m] * scaled
-    if drift == 0.0:
-        return
-    for k in range(size):
-        total = 0.0
+    velocity = np.empty(size)
+    left = drift
+    for _ in range(_MOST_BOUNCES):
+        if left == 0.0:
+            return
+        for k in range(size):
+            total = 0.0
+            for m in range(size):
+                total += whiten[k, m] * momentum[m]
+            velocity[k] = total
+        time, wall = left, -1
+        for k in positive:
+            if theta[k] + time * velocity[k] < 0.0:
+                time, wall = max(0.0, -theta[k] / velocity[k]), k
+        for k in range(size):
+            theta[k] += time * velocity[k]
+        left -= time
+        if wall < 0:
+            return
+        # The momentum is turned about the wall's normal, in whitened units the row of W.
+        theta[wall] = 0.0
+        square = 0.0
         for m in range(size):
-            total += whiten[k, m] * momentum[m]
-        theta[k] += drift * total
+            square += whiten[wall, m] * whiten[wall, m]
+        for m in range(size):
+            momentum[m] -= 2.0 * velocity[wall] / square * whiten[wall, m]
+    theta[0] = np.nan  # it goes on for ever: the trajectory is refused
 
 
 def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float, float]]:
@@ -76,6 +101,7 @@ def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float,
         whiten: FloatArray,
         step: float,
         leaps: int,
+        positive: IntArray,
     ) -> tuple[float, float]:
         """Move theta and momentum, in place, along a trajectory; it ends early outside the support.
 
@@ -87,6 +113,8 @@ def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float,
             (m,); the gradient is working memory, the momentum in whitened units.
         whiten, step, leaps
             Of a `Move`.
+        positive
+            Places of the entries of theta that bounce off zero.
 
         Returns
         -------
@@ -94,15 +122,15 @@ def leapfrog_on(log_density: Callable[..., float]) -> Callable[..., tuple[float,
         """
         start = log_density(theta, gradient, *args)
         end = start
-        kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta)
+        kick_and_drift(whiten, gradient, 0.5 * step, step, momentum, theta, positive)
         for leap in range(leaps):
             end = log_density(theta, gradient, *args)
             if not np.isfinite(end):
                 break
             if leap == leaps - 1:
-                kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta)
+                kick_and_drift(whiten, gradient, 0.5 * step, 0.0, momentum, theta, positive)
             else:
-                kick_and_drift(whiten, gradient, step, step, momentum, theta)
+                kick_and_drift(whiten, gradient, step, step, momentum, theta, positive)
         return start, end
 
     return leapfrog
@@ -144,16 +172,14 @@ def hmc_move(
         kinetic += 0.5 * momentum[k] * momentum[k]
     step = step * (0.9 + 0.2 * rng.random())
     args = (rows, population, z, new_weights, new_psi, slope)
-    start, end = _leapfrog(args, new, gradient, momentum, whiten, step, leaps)
+    # Scales bounce off zero. The density is the same for (tau, z) and (-tau, -z), but the metric,
+    # which ties tau to other parameters, is not: so a change of sign would be no change of names.
+    positive = np.empty(0, dtype=np.int64)
+    if not population.full and z[0, 0] != 0.0:  # without noise z is 0, and tau of no meaning
+        positive = population.precision.size + np.arange(z.shape[1])
+    start, end = _leapfrog(args, new, gradient, momentum, whiten, step, leaps, positive)
     if not np.isfinite(end):
         return 0.0, start
-    if not population.full:
-        # Scales end at zero. The density is the same for (tau, z) and (-tau, -z), but the metric,
-        # which ties tau to other parameters, is not: so a change of sign is no change of names.
-        at = population.precision.size
-        for k in range(z.shape[1]):
-            if new[at + k] < 0.0 and z[0, k] != 0.0:  # without noise z is 0, and tau of no meaning
-                return 0.0, start
     for k in range(size):
         kinetic -= 0.5 * momentum[k] * momentum[k]
     change = end - start + kinetic
