@@ -67,8 +67,8 @@ def fit(
         How to draw, such as ``bp.Gibbs(draws=2000)``. None: the best that the model allows, which
         is ``bp.Gibbs(until="converged")`` for nearly all of them, `SVI` where a network is to be
         trained, and `NUTS` for the rest. Where all draws of users' weights would take more than 2
-        GiB, of Gaussian users the mean and sd of each are kept instead (``users="summary"``), and a
-        warning says so.
+        GiB, of Gaussian users with up to 64 features the mean and sd of each are kept instead
+        (``users="summary"``), and a warning says so.
     seed
         Makes the draws reproducible, whatever the number of cores and the state of torch, Pyro and
         NumPy. Fits may run in threads: of those that use Pyro, by `NUTS` and `SVI`, one at a time.
@@ -148,9 +148,11 @@ def _by_default(model: RewardModel, comparisons: Comparisons) -> tuple[Engine, .
     several = (gibbs, NUTS(), SVI())
     users, features = comparisons.n_users, comparisons.n_features
     size = 8 * gibbs.chains * gibbs.draws * users * features
-    spec = model.spec(comparisons)
     # Blocks hold the curvature of every user's likelihood, which grows with features squared.
-    if size <= _LARGE or features > _MOST_FEATURES or spec is None or spec.pooled:
+    if size <= _LARGE or features > _MOST_FEATURES:
+        return several
+    spec = model.spec(comparisons)
+    if spec is None or spec.pooled:
         return several
     return (Gibbs(until="converged", users="summary", chains=2, warmup=60, draws=400), *several)
 

@@ -133,7 +133,7 @@ class GibbsProgram(Program):
         drawn = self._draws(store, kept, complete, in_place=complete and checkpoint is None)
         if checkpoint and complete:
             checkpoint.remove()
-        first = run.chains[0]
+        first = next(iter(run.chains.values()))  # of an interrupted run some may be missing
         if first.thin > engine.thin:
             drawn = replace(drawn, lengths={"warmup": first.warmup, "thin": first.thin})
         return run, drawn
