@@ -49,7 +49,7 @@ class DiagonalSweeps(Sweeps):
     """Sweeps of `sweep_diagonal`."""
 
     # Measured on a conjoint study of 946 users and 14 features: effective draws per second.
-    trajectories = (Trajectory(leaps=2, step=0.9, target=0.6),)
+    trajectories = (Trajectory(leaps=3, step=0.6, target=0.7),)
     look_cost = 4e7
 
     def run(
