@@ -28,6 +28,7 @@ from bayes_pref.types import FloatArray, Mask
 # 1 MB of doubles: a block and its copies fit into the processor's cache.
 BLOCK_VALUES = 2**17
 MINIMUM_DRAWS = 4
+ALONE = 5.0  # times, by which one weight may be further off than all of a user's together
 
 
 class ChainStatistics(NamedTuple):
@@ -255,3 +256,34 @@ def _autocorrelation_time(correlation: FloatArray) -> FloatArray:
     even_stop, pair_stop = even[rows, stop], pair[rows, stop]
     remainder = np.where((even_stop > 0.0) | (pair_stop >= 0.0), even_stop, 0.0)
     return np.asarray(-1.0 + 2.0 * summed + remainder)
+
+
+def effective_draws(between: FloatArray, within: FloatArray, draws: int) -> FloatArray:
+    """Effective sample size of each user's means, from how far chains are apart.
+
+    The variance of chains' means over that of independent draws is chi-squared, and so noisy for
+    one weight; the average over a user's weights counts, and a weight that is far worse than it.
+
+    Parameters
+    ----------
+    between
+        (n_users, d): variance of the chains' means times the number of draws of each.
+    within
+        (n_users, d): variance of the draws of a chain.
+    draws
+        Of all chains.
+
+    Returns
+    -------
+    (n_users,) at most `draws`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> effective_draws(np.array([[1.0, 1.0], [4.0, 6.0]]), np.ones((2, 2)), 800).tolist()
+    [800.0, 160.0]
+    """
+    still = within <= 0.0  # weights that the model fixes
+    times = np.where(still, 0.0, between) / np.where(still, 1.0, within)
+    slowness = np.maximum(times.mean(axis=1), times.max(axis=1) / ALONE)
+    return np.asarray(draws / np.maximum(slowness, 1.0))

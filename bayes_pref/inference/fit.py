@@ -19,6 +19,7 @@ from bayes_pref.inference.nuts.nuts import NUTS
 from bayes_pref.inference.pyro_tools.pyro_posterior import PyroPosterior
 from bayes_pref.inference.runtime.processes import no_threads_of_a_parent
 from bayes_pref.inference.svi.svi import SVI
+from bayes_pref.inference.users.slow_users import with_slow_users_anew
 from bayes_pref.messages import callers_level
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior import Posterior
@@ -130,7 +131,7 @@ def fit(
     convergence.warn(findings)
     if users is not None and by_default:
         _say_what_is_kept(comparisons)
-    return Posterior(
+    posterior = Posterior(
         model=model,
         comparisons=comparisons,
         draws=draws,
@@ -140,6 +141,9 @@ def fit(
         findings=findings,
         users=users,
     )
+    if drawn.users is None:
+        return posterior
+    return with_slow_users_anew(posterior, drawn.users.effective, seed)
 
 
 def _by_default(model: RewardModel, comparisons: Comparisons) -> tuple[Engine, ...]:

@@ -21,11 +21,14 @@ class RawSummary:
         (n_users, d) over all draws of all chains.
     draws
         How many draws they are of.
+    effective
+        (n_users,) effective sample size of a user's means, as far as chains tell.
     """
 
     mean: FloatArray
     sd: FloatArray
     draws: int
+    effective: FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,7 +68,8 @@ class Gibbs(MCMC):
         "draws": every draw of every user's weights is kept. "summary": of each user the mean and sd
         of the weights are, and whole draws of `keep_users` alone, so that memory does not grow with
         draws; for a million users and more, of Gaussian models with any choice model. Users are
-        then worked on in blocks by all `cores`, and the draws do not depend on their number.
+        then worked on in blocks by all `cores`, and the draws do not depend on their number. Users
+        whose weights moved too slowly are drawn anew at the end, as `draw_users` does.
     keep_users
         Labels of users whose draws are kept whole beside a summary.
     client

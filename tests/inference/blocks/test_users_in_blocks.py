@@ -126,7 +126,7 @@ def test_what_the_posterior_answers_and_what_it_refuses(world: bp.World, tmp_pat
     assert len(found.reward(item, KEPT)) == 2
     assert len(found.preference(item, users="population")) == 1
     average = found.reward(item, "average")["mean"].item()
-    assert average == pytest.approx(float(found.users.mean.mean("user").sum()))
+    assert average == pytest.approx(float(found.users.average.mean(("chain", "draw")).sum()))
     other = [str(users[0])]
     for ask in (
         lambda: found.reward(item, other),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_pref.convergence.statistics import effective_draws
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.engine import Judge
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
@@ -98,11 +99,16 @@ class BlockProgram(GibbsProgram):
         found = [chain.summary() for chain in chains if isinstance(chain, BlockChain)]
         total = sum(chain[0][0] for chain in found)
         shape = (self.problem.n_users, self.problem.weights_shape[-1])
-        mean, sd, first = np.empty(shape), np.empty(shape), 0
+        mean, sd, effective = np.empty(shape), np.empty(shape), np.empty(shape[0])
+        first = 0
         for parts in zip(*found, strict=True):  # a loop over blocks: no copies of all users
             own = slice(first, first + len(parts[0][1]))
             mean[own] = sum(count * each for count, each, _ in parts) / max(total, 1)
-            squares = sum(around + count * (each - mean[own]) ** 2 for count, each, around in parts)
-            sd[own] = np.sqrt(squares / max(total - 1, 1))
+            between = sum(count * (each - mean[own]) ** 2 for count, each, _ in parts)
+            within = sum(around for *_, around in parts)
+            sd[own] = np.sqrt((between + within) / max(total - 1, 1))
+            between /= max(len(parts) - 1, 1)
+            within /= max(total - len(parts), 1)
+            effective[own] = effective_draws(between, within, total)
             first = own.stop
-        return RawSummary(mean, sd, total)
+        return RawSummary(mean, sd, total, effective)

@@ -86,7 +86,7 @@ class FactorSweeps(Sweeps):
     look_cost = 4e7
 
     def __init__(self, problem: Problem) -> None:
-        of_held = Trajectory(leaps=2, step=0.9, target=0.6)  # as for `DiagonalSweeps`
+        of_held = Trajectory(leaps=2, step=0.9, target=0.6)
         of_collapsed = Trajectory(leaps=8, step=0.45, target=0.8)
         noisy = problem.covariance == "diagonal"
         self.trajectories = (of_held, of_collapsed) if noisy else (of_held,)
