@@ -17,6 +17,7 @@ from bayes_pref.inference.gibbs.kernels.polya_gamma import (
 from bayes_pref.inference.gibbs.kernels.population_density import log_prior
 from bayes_pref.inference.gibbs.marginal import Marginal
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.samplers.factor_sampler import rotation_average
 
 USERS = 10  # three SIMD batches of four, the last half empty
 MODELS = {
@@ -156,6 +157,21 @@ def test_the_information_is_the_covariance_of_the_gradient(
     away = abs(found - expected / np.outer(sd, sd))
     assert away[~tied].max() < 8 / np.sqrt(len(gradients))
     assert (expected[tied] == 0.0).all()
+
+
+@pytest.mark.parametrize("problem", ["diagonal", "factors"], indirect=True)
+def test_the_metric_looks_the_same_for_either_sign_of_each_scale(
+    problem: Problem, marginal: Marginal, theta: np.ndarray
+) -> None:
+    """It ties a scale to nothing else, so that a move may be followed by a change of its sign."""
+    metric = marginal.fisher(theta)
+    if problem.rank:
+        assert (metric[marginal.scales, : marginal.scales.start] != 0.0).any()  # to loadings
+        metric = rotation_average(problem, metric)
+    tied = metric[marginal.scales]
+    tied[:, marginal.scales] -= np.diag(np.diag(metric)[marginal.scales])
+    assert (tied == 0.0).all()
+    assert (metric != np.diag(np.diag(metric))).any()
 
 
 def test_the_mean_of_polya_gamma_variables() -> None:
