@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 from scipy.special import ndtri
 
+from bayes_pref.draws import thin
 from bayes_pref.errors import DataError
 from bayes_pref.messages import listed
 from bayes_pref.posterior.queries import AVERAGE, Users, is_average, user_positions
@@ -101,6 +102,27 @@ class UserSummary:
         away = float(ndtri(0.5 + interval / 2.0)) * sd
         columns = {"mean": mean, "sd": sd, "lower": mean - away, "upper": mean + away}
         return known.take(places), columns
+
+    def joined(self, weights: xr.DataArray, draws: int, shares: FloatArray) -> UserSummary:
+        """Return a summary of these users and of others, whose draws are kept whole.
+
+        Parameters
+        ----------
+        weights
+            (chain, draw, user, feature) of the others, for draws that are thinned to `draws`.
+        draws
+            Largest number of draws that are kept, over all chains.
+        shares
+            (user,) of all of them in averages.
+        """
+        weights = weights.transpose("chain", "draw", "user", "feature")
+        over, fitted = ("chain", "draw"), self.mean.sizes["user"]
+        mean = xr.concat([self.mean, weights.mean(over)], "user")
+        sd = xr.concat([self.sd, weights.std(over, ddof=1)], "user")
+        kept = xr.concat([thin(self.kept, draws), weights], "user")
+        new = xr.DataArray(shares[fitted:], {"user": weights["user"]}, ("user",))
+        average = thin(self.average, draws) * shares[:fitted].sum() + (weights * new).sum("user")
+        return UserSummary(mean, sd, kept, average, self.count)
 
     def stored(self) -> xr.Dataset:
         """Return a dataset from which `restored` makes the same."""

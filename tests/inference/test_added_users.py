@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import bayes_pref as bp
 
@@ -28,13 +31,11 @@ def differences(
     fitted, new = parts(comparisons, known)
     added = bp.add_users(bp.fit(model, fitted, ENGINE, seed=0), new, draws=2000)
     refitted = bp.fit(model, comparisons, ENGINE, seed=1)
-    a, b = (
-        posterior.draws["weights"].sel(user=list(new.users)).stack(sample=("chain", "draw"))
-        for posterior in (added, refitted)
-    )
-    sd = b.std("sample").to_numpy()
-    away = (a.mean("sample").to_numpy() - b.mean("sample").to_numpy()) / sd
-    return away, a.std("sample").to_numpy() / sd
+    a, b = (posterior.draws["weights"].sel(user=list(new.users)) for posterior in (added, refitted))
+    over = ("chain", "draw")
+    sd = b.std(over).to_numpy()
+    away = (a.mean(over).to_numpy() - b.mean(over).to_numpy()) / sd
+    return away, a.std(over).to_numpy() / sd
 
 
 @pytest.mark.slow
@@ -97,6 +98,44 @@ def test_weights_of_fitted_users_are_where_their_regressors_put_them() -> None:
         return total[:30]
 
     np.testing.assert_allclose(means(added), means(posterior), atol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_new_users_join_a_summary_with_their_draws(weighted: bool, tmp_path: Path) -> None:
+    """As they would join the draws of all users, whose mean is then the one over all of them."""
+    made = bp.simulate(users=60, comparisons=12, features=3, covariates=1, seed=4).comparisons
+    if weighted:
+        shares = np.random.default_rng(0).uniform(0.5, 2.0, 60)
+        made = replace(made, survey_weights=shares / shares.mean())
+    known, new = parts(made, 50)
+    everybody = list(known.users)
+    engine = bp.Gibbs(
+        users="summary", keep_users=everybody, warmup=40, draws=200, chains=2, progress=False
+    )
+    summary = bp.fit(bp.HierarchicalReward(), known, engine, seed=2)
+    whole = replace(summary, users=None)  # the same posterior, as one that kept all draws
+    assert summary.users is not None
+    whole = replace(whole, draws=summary.draws.assign(weights=summary.users.kept))
+    found, expected = (bp.add_users(each, new, draws=100, seed=1) for each in (summary, whole))
+    assert found.users is not None
+    assert found.draws.sizes["draw"] == 50
+    assert list(found.users.kept["user"].to_numpy()) == list(made.users)
+    np.testing.assert_allclose(found.draws["mu"], expected.draws["mu"], rtol=1e-12)
+    old = expected.draws["weights"].sel(user=everybody)
+    np.testing.assert_array_equal(found.users.kept.sel(user=everybody), old)
+    # Of draws given the same population: 30 means apart by the Monte Carlo error of 100 draws.
+    labels = list(new.users)
+    mine, other = found.users.kept.sel(user=labels), expected.draws["weights"].sel(user=labels)
+    away = mine.mean(("chain", "draw")) - other.mean(("chain", "draw"))
+    assert float(abs(away / other.std(("chain", "draw"))).max()) < 4.5 * np.sqrt(2.0 / 100)
+    average = (found.users.kept * xr.DataArray(made.user_shares, dims="user")).sum("user")
+    np.testing.assert_allclose(found.users.average, average, rtol=1e-10)
+    assert len(found.weights()) == 60 * 3
+    frame = pd.DataFrame({name: [1.0] for name in made.feature_names})
+    assert found.reward(frame, labels)["mean"].notna().all()
+    found.save(tmp_path / "found.nc")
+    again = bp.Posterior.load(tmp_path / "found.nc")
+    assert again.weights().equals(found.weights())
 
 
 def test_without_informative_answers_the_population_comes_back() -> None:

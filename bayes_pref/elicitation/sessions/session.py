@@ -20,7 +20,8 @@ from bayes_pref.elicitation.sessions.draw_weights import Weighed, log_likelihood
 from bayes_pref.errors import DataWarning
 from bayes_pref.inference.engine import Engine
 from bayes_pref.inference.fit import fit
-from bayes_pref.inference.users.new_users import add_users, unsupported_model
+from bayes_pref.inference.users.conditional_weights import unsupported_model
+from bayes_pref.inference.users.new_users import add_users
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 

@@ -12,7 +12,11 @@ import xarray as xr
 from bayes_pref import settings
 from bayes_pref.draws import label, thin
 from bayes_pref.errors import ModelError
-from bayes_pref.inference.users.new_users import conditional_weights, on_regressors, supported_spec
+from bayes_pref.inference.users.conditional_weights import (
+    conditional_weights,
+    on_regressors,
+    supported_spec,
+)
 from bayes_pref.models.population_from_spec import population_of
 from bayes_pref.posterior import Posterior
 from bayes_pref.posterior.queries import user_positions

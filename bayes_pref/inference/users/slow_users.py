@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from bayes_pref.convergence.checks import ESS
+from bayes_pref.inference.users.conditional_weights import unsupported_model
 from bayes_pref.inference.users.drawn_users import draw_users
-from bayes_pref.inference.users.new_users import unsupported_model
 from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
