@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_pref.data import Comparisons
+from bayes_pref.errors import DataError
 from bayes_pref.types import FloatArray, IntArray
 
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
@@ -171,6 +172,14 @@ def thin(draws: Labelled, most: int) -> Labelled:
     """
     each = -(-most // draws.sizes["chain"])
     return draws.isel(draw=evenly_spaced(draws.sizes["draw"], each))
+
+
+def no_draws_of_users() -> DataError:
+    """Error of a posterior that holds a summary of users' weights, asked for their draws."""
+    return DataError(
+        "this posterior holds a summary of users' weights, and not their draws",
+        "take those of some users with bp.draw_users(posterior, users)",
+    )
 
 
 def _labels(variable: xr.DataArray, dim: str) -> pd.Index:

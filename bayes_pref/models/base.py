@@ -22,7 +22,7 @@ from pyro.infer import Predictive
 
 from bayes_pref import settings
 from bayes_pref.data import Comparisons
-from bayes_pref.draws import label
+from bayes_pref.draws import label, no_draws_of_users
 from bayes_pref.errors import DataError, ModelError
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.choice.choice_settings import ChoiceSettings
@@ -117,10 +117,7 @@ class RewardModel(ChoiceSettings, ABC):
             weights = draws["weights"]
             return weights if users is None else weights.sel(user=users)
         if "user" not in draws.coords:
-            raise DataError(
-                "this posterior holds a summary of users' weights, and not their draws",
-                "take those of some users with bp.draw_users(posterior, users)",
-            )
+            raise no_draws_of_users()
         labels = (draws["user"].to_index() if users is None else users).rename("user")
         return draws["mu"].expand_dims(user=labels).transpose("chain", "draw", "user", "feature")
 

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref.errors import DataError
 from bayes_pref.posterior.attributes import attributes_of, find_attribute
 from bayes_pref.posterior.estimates import describe_parameters
 from bayes_pref.posterior.polarisation import Polarisation
@@ -331,8 +331,8 @@ class AverageEffects(Polarisation):
         self, tasks: Tasks, replacements: Sequence[Sequence[Replacement]], by: By
     ) -> list[tuple[dict[str, Any], Sequence[Replacement], FloatArray]]:
         """Chances by group and attribute, then differences between each group and the first."""
-        if by is not None and not self._users_differ:
-            raise ModelError(self._all_alike("by"))
+        if by is not None:
+            self._check_users_differ("by")
         weights, choices = thinned(self._weights(None)[0], self.choice_distribution)
         groups = subgroups(by, self.comparisons)
         every = [

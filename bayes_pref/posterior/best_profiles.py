@@ -18,7 +18,7 @@ import pandas as pd
 
 from bayes_pref import settings
 from bayes_pref.draws import stack_last, thin
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref.errors import DataError
 from bayes_pref.messages import closest, listed, shown
 from bayes_pref.posterior.attributes import attributes_of
 from bayes_pref.posterior.estimates import describe, user_blocks
@@ -93,8 +93,8 @@ class BestProfiles(TrlPairs):
         """
         interval = valid_interval(interval)
         top = settings.argument("top", top, settings.whole(1))
-        if by is not None and not self._users_differ:
-            raise ModelError(self._all_alike("by"))
+        if by is not None:
+            self._check_users_differ("by")
         profiles = self._profiles(values)
         matrix = self.comparisons.features.matrix(profiles, name="values")
         parts = [

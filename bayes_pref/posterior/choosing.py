@@ -15,7 +15,7 @@ import xarray as xr
 from bayes_pref.data.context_coding import with_coded
 from bayes_pref.data.table import Table, TableLike
 from bayes_pref.draws import thin
-from bayes_pref.errors import DataError, ModelError
+from bayes_pref.errors import DataError
 from bayes_pref.messages import shown
 from bayes_pref.posterior.average_effects import AverageEffects
 from bayes_pref.posterior.choice_rules import BestOfSets, Rule, best_of_sets, valid_rule
@@ -188,8 +188,7 @@ class Choosing(AverageEffects):
         if not 2 <= len(matrix) <= _MOST:
             raise DataError(f"items: there are {len(matrix)}", f"offer 2 to {_MOST}")
         self._require_one_context(items, np.zeros(len(matrix), dtype=np.int64))
-        if not self._users_differ:
-            raise ModelError(self._all_alike("choose_for_group"))
+        self._check_users_differ("choose_for_group")
         some = user_positions(users, self.comparisons.users)
         if not len(some) or len(np.unique(some)) < len(some):
             wrong = "somebody is named twice" if len(some) else "nobody is named"

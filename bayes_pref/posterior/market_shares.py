@@ -148,8 +148,8 @@ class MarketShares(Predicting):
                 f"market_shares: choices by {type(choice_model).__name__} are not logistic, and it "
                 "has no probabilities of choices among several; use posterior.preference"
             )
-        if by is not None and not self._users_differ:
-            raise ModelError(self._all_alike("by"))
+        if by is not None:
+            self._check_users_differ("by")
         return subgroups(by, self.comparisons)
 
     def _market(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_pref.data import Comparisons
+from bayes_pref.draws import no_draws_of_users
 from bayes_pref.errors import ModelError
 from bayes_pref.posterior.attributes import attributes_of
 from bayes_pref.posterior.estimates import describe, user_blocks
@@ -111,8 +112,7 @@ class Polarisation(RandomAnswers):
         ['share', 'minority', 'spread']
         """
         interval = valid_interval(interval)
-        if not self._users_differ:
-            raise ModelError(self._all_alike("polarisation"))
+        self._check_users_differ("polarisation")
         comparisons, choices = self.comparisons, self.choice_distribution
         keys, matrix = contrast_rows(comparisons, attributes, baseline, values)
         above, first, second = (np.zeros(()) for _ in range(3))
@@ -135,14 +135,12 @@ class Polarisation(RandomAnswers):
         columns = describe(measures.reshape(-1, measures.shape[-1]).copy(), interval)
         return found.assign(**columns)
 
-    @property
-    def _users_differ(self) -> bool:
-        """Whether the model has weights of single users."""
-        return any({"user", "feature"} <= {*each.dims} for each in self.draws.data_vars.values())
-
-    def _all_alike(self, what: str) -> str:
-        """Say that there is nothing in which users differ."""
-        return (
-            f"{what}: all users are alike in {type(self.model).__name__}; fit a model in which "
-            "they differ, such as bp.HierarchicalReward()"
-        )
+    def _check_users_differ(self, what: str) -> None:
+        """Refuse a model in which users do not differ, and a posterior without their draws."""
+        if self.users is not None:
+            raise no_draws_of_users()
+        if not any({"user", "feature"} <= {*each.dims} for each in self.draws.data_vars.values()):
+            raise ModelError(
+                f"{what}: all users are alike in {type(self.model).__name__}; fit a model in which "
+                "they differ, such as bp.HierarchicalReward()"
+            )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_pref.draws import stack, thin
+from bayes_pref.draws import no_draws_of_users, stack, thin
 from bayes_pref.errors import ModelError
 from bayes_pref.models.population import Population
 from bayes_pref.posterior import Posterior
@@ -56,6 +56,8 @@ def population_of_users(posterior: Posterior) -> Population:
         recorded of them.
     """
     draws, name = posterior.draws, type(posterior.model).__name__
+    if posterior.users is not None:
+        raise no_draws_of_users()
     if "weights" not in draws:
         raise ModelError(
             f"sensitivity: all users are alike in {name}, so that no factor of users is missing "

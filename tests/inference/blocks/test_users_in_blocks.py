@@ -136,6 +136,10 @@ def test_what_the_posterior_answers_and_what_it_refuses(world: bp.World, tmp_pat
         lambda: found.weights_draws(),
         lambda: bp.diagnose(found),
         lambda: bp.recommend(found, n=2),
+        lambda: found.polarisation(),
+        lambda: found.choose_for_group(pd.concat([item, -item], keys=["a", "b"])),
+        lambda: bp.sensitivity(found),
+        lambda: bp.loo(found),
     ):
         with pytest.raises(bp.DataError, match="draw_users"):
             ask()
