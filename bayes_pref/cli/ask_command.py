@@ -7,6 +7,7 @@ import click
 from bayes_pref.cli.command import DONE, Screen, json_option, overwrite_option
 from bayes_pref.cli.groups import DIAGNOSE, ENGINE, RECOMMEND, THRESHOLDS, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 
@@ -31,6 +32,7 @@ from bayes_pref.cli.subcommand import subcommand
 @click.option("--out", metavar="FILE", help="Table of the questions: .csv, .jsonl, .parquet, .xlsx")
 @overwrite_option
 @format_option
+@sample_option
 @json_option
 def ask(
     path: str | None,
@@ -39,6 +41,7 @@ def ask(
     out: str | None,
     overwrite: bool,
     file_format: str | None,
+    sample: int,
     as_json: bool,
     **groups: ChosenOptions,
 ) -> int:
@@ -50,7 +53,7 @@ def ask(
 
     screen = Screen(as_json)
     target = None if out is None else new_file(out, overwrite=overwrite)
-    found = ask_next(state, path, candidates, file_format, groups)
+    found = ask_next(state, path, candidates, file_format, groups, sample)
     table = found.questions.to_string(index=False, float_format="{:.3g}".format)
     screen.say(f"{paragraph(found.sentence)}\n\n{table}")
     if target is not None:

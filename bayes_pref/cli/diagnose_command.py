@@ -14,6 +14,7 @@ from bayes_pref.cli.command import (
 )
 from bayes_pref.cli.groups import DIAGNOSE, ENGINE, THRESHOLDS, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 
@@ -43,6 +44,7 @@ from bayes_pref.cli.subcommand import subcommand
 @click.option("--out", metavar="DIR", help="Folder for the tables, one row a comparison or a user")
 @overwrite_option
 @format_option
+@sample_option
 @fail_option
 @json_option
 def diagnose(
@@ -51,6 +53,7 @@ def diagnose(
     out: str | None,
     overwrite: bool,
     file_format: str | None,
+    sample: int,
     fail_on: str,
     as_json: bool,
     **groups: ChosenOptions,
@@ -61,7 +64,7 @@ def diagnose(
 
     screen = Screen(as_json)
     folder = None if out is None else new_folder(out, overwrite=overwrite)
-    named, report = diagnosed(path, candidates, file_format, groups, fail_on)
+    named, report = diagnosed(path, candidates, file_format, groups, sample, fail_on)
     screen.say(told(report))
     if folder is not None:
         write_tables(folder, report)

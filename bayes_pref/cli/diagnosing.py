@@ -12,7 +12,9 @@ from bayes_pref.cli.fitting import possible_engines
 from bayes_pref.cli.groups import DATA
 from bayes_pref.cli.heartbeat import heartbeat
 from bayes_pref.cli.option_groups import ChosenOptions, with_options
+from bayes_pref.cli.sampled_users import named_users, with_draws
 from bayes_pref.cli.saved import load
+from bayes_pref.cli.tables import SourceTable, frame_of
 from bayes_pref.diagnostics.diagnose import diagnose
 from bayes_pref.diagnostics.report import Report
 from bayes_pref.diagnostics.thresholds import Thresholds
@@ -27,6 +29,7 @@ def diagnosed(
     candidates: str | None,
     file_format: str | None,
     groups: Mapping[str, ChosenOptions],
+    sample: int,
     fail_on: str = "",
 ) -> tuple[frozenset[str], Report]:
     """Diagnose a saved posterior.
@@ -39,6 +42,8 @@ def diagnosed(
         A table of comparisons to judge, and its format; None: the fitted ones.
     groups
         What was chosen of `diagnose`, its thresholds and the engine.
+    sample
+        How many users, of a posterior that holds a summary of them.
     fail_on
         Names of verdicts, and of "convergence".
 
@@ -47,22 +52,21 @@ def diagnosed(
     named, report: what `fail_on` names, and the report
     """
     named = failing(fail_on, [*VERDICTS, CONVERGENCE])
-    return named, diagnosed_posterior(load(path), candidates, file_format, groups)
+    posterior = load(path)
+    table = None if candidates is None else read_candidates(candidates, posterior, file_format)
+    posterior = with_draws(posterior, sample, named_users(frame_of(table), posterior))
+    return named, diagnosed_posterior(posterior, table, groups)
 
 
 def diagnosed_posterior(
-    posterior: Posterior,
-    candidates: str | None,
-    file_format: str | None,
-    groups: Mapping[str, ChosenOptions],
+    posterior: Posterior, table: SourceTable | None, groups: Mapping[str, ChosenOptions]
 ) -> Report:
-    """Diagnose a posterior, as `diagnosed`."""
+    """Diagnose a posterior, as `diagnosed`; its comparisons, or those of a table."""
     engine = groups["engine"]
     thresholds = Thresholds(**groups["thresholds"].given)
     given = dict(groups["diagnose"].given)
     if engine.owner is not None or engine.given:
         given["engine"] = possible_engines(engine)[0]
-    table = None if candidates is None else read_candidates(candidates, posterior, file_format)
     with heartbeat(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # among the notes of the report
         if table is None:

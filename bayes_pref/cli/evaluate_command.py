@@ -7,6 +7,7 @@ import click
 from bayes_pref.cli.command import DONE, Screen, json_option
 from bayes_pref.cli.groups import DATA, EVALUATE, LOO, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 
@@ -34,11 +35,13 @@ from bayes_pref.cli.subcommand import subcommand
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--held-out", metavar="FILE", help="Answers that were not fitted")
 @format_option
+@sample_option
 @json_option
 def evaluate(
     paths: tuple[str, ...],
     held_out: str | None,
     file_format: str | None,
+    sample: int,
     as_json: bool,
     evaluate: ChosenOptions,
     loo: ChosenOptions,
@@ -54,9 +57,9 @@ def evaluate(
             raise DataError("--held-out scores one fit", "name one PATH")
         text, values = held_out_scores(paths[0], held_out, file_format, data, evaluate)
     elif len(paths) > 1:
-        text, values = compared(paths, loo)
+        text, values = compared(paths, loo, sample)
     else:
-        text, values = left_out_scores(paths[0], loo)
+        text, values = left_out_scores(paths[0], loo, sample)
     screen.say(text)
     screen.result(values)
     return DONE

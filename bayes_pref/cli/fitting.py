@@ -178,7 +178,7 @@ def _draw(folder: OutputFolder, posterior: Posterior, interval: float) -> None:
     pictures: dict[str, Callable[[], Any]] = {
         "population.png": lambda: plots.population(posterior, **unit)
     }
-    if "weights" in posterior.draws:
+    if "weights" in posterior.draws or posterior.users is not None:
         pictures["users.png"] = lambda: plots.users(posterior, **unit)
         pictures["heterogeneity.png"] = lambda: plots.heterogeneity(posterior, **unit)
     traced = {"feature": _worst_mixed(posterior)}

@@ -44,12 +44,15 @@ def predict(
     import pandas as pd
 
     from bayes_pref.cli.candidates import read_candidates
+    from bayes_pref.cli.sampled_users import drawn, named_users
     from bayes_pref.cli.saved import load, new_file
     from bayes_pref.cli.writing import print_frame, write_frame
 
     target = None if out is None else new_file(out, overwrite=overwrite)
     posterior = load(path)
     read = read_candidates(table, posterior, file_format)
+    if posterior.users is not None:
+        posterior = drawn(posterior, sample=1, named=named_users(read.frame, posterior))
     with read.naming_lines():
         found = posterior.predict(read.frame, **predict.given)
     known = read.frame.drop(columns=[name for name in read.frame if name in found])

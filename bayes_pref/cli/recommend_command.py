@@ -9,6 +9,7 @@ import click
 from bayes_pref.cli.command import DONE, Screen, json_option, overwrite_option
 from bayes_pref.cli.groups import DIAGNOSE, ENGINE, RECOMMEND, THRESHOLDS, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 
@@ -37,6 +38,7 @@ from bayes_pref.cli.subcommand import subcommand
 @click.option("--out", metavar="FILE", help="Table of the questions: .csv, .jsonl, .parquet, .xlsx")
 @overwrite_option
 @format_option
+@sample_option
 @json_option
 def recommend(
     path: str,
@@ -44,6 +46,7 @@ def recommend(
     out: str | None,
     overwrite: bool,
     file_format: str | None,
+    sample: int,
     as_json: bool,
     **groups: ChosenOptions,
 ) -> int:
@@ -54,7 +57,7 @@ def recommend(
 
     screen = Screen(as_json)
     target = None if out is None else new_file(out, overwrite=overwrite)
-    found = recommended(path, candidates, file_format, groups)
+    found = recommended(path, candidates, file_format, groups, sample)
     screen.say(_text(found.sentence, found.questions))
     if target is not None:
         write_frame(target, found.questions)

@@ -14,6 +14,7 @@ from bayes_pref.cli.command import (
 )
 from bayes_pref.cli.groups import DIAGNOSE, ENGINE, THRESHOLDS, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 
@@ -44,6 +45,7 @@ from bayes_pref.cli.subcommand import subcommand
 )
 @overwrite_option
 @format_option
+@sample_option
 @fail_option
 @json_option
 def report(
@@ -53,6 +55,7 @@ def report(
     pictures: str,
     overwrite: bool,
     file_format: str | None,
+    sample: int,
     fail_on: str,
     as_json: bool,
     **groups: ChosenOptions,
@@ -66,7 +69,7 @@ def report(
     screen = Screen(as_json)
     formats = picture_formats(pictures.split(","))
     folder = new_folder(out, overwrite=overwrite)
-    named, found = diagnosed(path, candidates, file_format, groups, fail_on)
+    named, found = diagnosed(path, candidates, file_format, groups, sample, fail_on)
     with heartbeat():
         found.export(folder.path, formats)
     screen.say(f"{told(found)}\n\nThe page is {folder.path / 'report.html'}.")

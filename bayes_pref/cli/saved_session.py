@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from bayes_pref.cli.asking_next import asked_users, frame_of, source_for
+from bayes_pref.cli.asking_next import asked_users, labels_in, source_for
 from bayes_pref.cli.candidates import read_candidates
 from bayes_pref.cli.heartbeat import heartbeat
 from bayes_pref.cli.option_groups import ChosenOptions
+from bayes_pref.cli.sampled_users import with_draws
 from bayes_pref.cli.saved import load
-from bayes_pref.cli.tables import read_table
+from bayes_pref.cli.tables import frame_of, read_table
 from bayes_pref.elicitation.recommendation import Recommendation
 from bayes_pref.elicitation.sessions.elicitation import Elicitation
 from bayes_pref.errors import DataError
@@ -28,6 +29,7 @@ def ask_next(
     candidates: str | None,
     file_format: str | None,
     groups: Mapping[str, ChosenOptions],
+    sample: int,
 ) -> Recommendation:
     """Ask the next questions of a session, and save it.
 
@@ -39,6 +41,8 @@ def ask_next(
         For a new session: a saved posterior, and a table of pairs that could be asked.
     groups
         What was chosen of `recommend`, and of the diagnosis that the goal "flagged" needs.
+    sample
+        For a new session: how many users, of a posterior that holds a summary of them.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def ask_next(
             )
         session = Elicitation.load(state)
     else:
-        session = _started(state, path, candidates, file_format, groups)
+        session = _started(state, path, candidates, file_format, groups, sample)
     asked: dict[str, Any] = {name: given[name] for name in _OF_ASK if name in given}
     if "users" in asked:
         asked["users"] = asked_users(asked["users"], session.posterior)
@@ -72,6 +76,7 @@ def _started(
     candidates: str | None,
     file_format: str | None,
     groups: Mapping[str, ChosenOptions],
+    sample: int,
 ) -> Elicitation:
     """Start a session from a fit, with the options of the command."""
     if path is None:
@@ -80,6 +85,8 @@ def _started(
     table = None if candidates is None else read_candidates(candidates, posterior, file_format)
     given = groups["recommend"].given
     own = {name: value for name, value in given.items() if name not in _OF_ASK}
+    users = asked_users(given.get("users"), posterior)
+    posterior = with_draws(posterior, sample, labels_in(users))
     source = source_for(own.get("goal"), posterior, groups)
     with heartbeat(), nullcontext() if table is None else table.naming_lines():
         return Elicitation(source, frame_of(table), **own)

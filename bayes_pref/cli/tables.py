@@ -88,6 +88,11 @@ class SourceTable:
             raise (err if err.place is None else self.located(err)) from err
 
 
+def frame_of(table: SourceTable | None) -> pd.DataFrame | None:
+    """Return the rows of a table, if there is one."""
+    return None if table is None else table.frame
+
+
 def read_table(
     path: str | Path, *, labels: Sequence[str] = (), file_format: str | None = None
 ) -> SourceTable:
