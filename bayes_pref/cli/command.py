@@ -39,6 +39,14 @@ fail_option = click.option(
     default="",
     help="End with status 1 if one of these was found, such as convergence",
 )
+sample_option = click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Of a fit that keeps a summary of users: how many of them, drawn at random",
+)
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Write into a folder, or over a file, that exists"
 )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from bayes_pref.cli.command import DONE, Screen, json_option
+from bayes_pref.cli.command import DONE, Screen, json_option, sample_option
 from bayes_pref.cli.groups import DATA, EVALUATE, LOO, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
-from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 

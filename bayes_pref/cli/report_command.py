@@ -11,10 +11,10 @@ from bayes_pref.cli.command import (
     fail_option,
     json_option,
     overwrite_option,
+    sample_option,
 )
 from bayes_pref.cli.groups import DIAGNOSE, ENGINE, THRESHOLDS, format_option
 from bayes_pref.cli.option_groups import ChosenOptions
-from bayes_pref.cli.sampled_users import sample_option
 from bayes_pref.cli.subcommand import subcommand
 
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 
 from bayes_pref.errors import DataWarning
 from bayes_pref.messages import callers_level
 from bayes_pref.posterior import Posterior
-
-sample_option = click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    metavar="N",
-    help="Of a fit that keeps a summary of users: how many of them, drawn at random",
-)
 
 
 def with_draws(posterior: Posterior, sample: int, named: Any = ()) -> Posterior:
