@@ -8,7 +8,8 @@ study of 14 levels. Every size runs in a process of its own:
     python benchmarks/scale.py --sizes 20000 --features 8 --dense
     python benchmarks/scale.py --sizes 10000 --device cpu   # blocks by torch
     python benchmarks/scale.py --sizes 10000 --workers 2    # blocks on two Dask workers
-    python benchmarks/scale.py --sizes 10000 --svi          # variational, in mini-batches of users
+    python benchmarks/scale.py --sizes 10000 --svi --draws 200            # variational
+    python benchmarks/scale.py --sizes 10000 --svi --draws 200 --compare  # and against exact blocks
 
 Beside seconds stand those of one NumPy evaluation of the log likelihood and its gradient over the
 same rows, measured in the same run, and CPU seconds, which other processes disturb less; these are
@@ -127,7 +128,12 @@ class Clock:
 def engine_of(arguments: argparse.Namespace) -> Iterator[bp.Engine]:
     """Return what fits, with its workers where it has any."""
     if arguments.svi:
-        yield bp.SVI(batch=arguments.batch, draws=arguments.draws, progress=arguments.progress)
+        yield bp.SVI(
+            batch=min(arguments.batch, arguments.size),
+            candidates=arguments.candidates,
+            draws=arguments.draws,
+            progress=arguments.progress,
+        )
         return
     engine = bp.Gibbs(
         users="summary",
@@ -154,6 +160,34 @@ def engine_of(arguments: argparse.Namespace) -> Iterator[bp.Engine]:
         yield replace(engine, client=client)
 
 
+def distances(
+    comparisons: bp.Comparisons, posterior: bp.Posterior, arguments: argparse.Namespace
+) -> dict[str, float]:
+    """How far draws of mu, tau and weights are from those of exact blocks, in posterior sds."""
+    engine = bp.Gibbs(users="summary", until="converged", chains=2, progress=False)
+    exact = bp.fit(bp.HierarchicalReward(), comparisons, engine, seed=arguments.seed + 1)
+    found = {}
+    for name in ("mu", "tau", "weights"):
+        some = posterior.draws[name]
+        mean, sd = some.mean(("chain", "draw")).to_numpy(), some.std(("chain", "draw")).to_numpy()
+        if name == "weights":
+            other = exact.users.mean, exact.users.sd
+        else:
+            draws = exact.draws[name]
+            other = (
+                draws.mean(("chain", "draw")).to_numpy(),
+                draws.std(("chain", "draw")).to_numpy(),
+            )
+        away, ratio = (mean - other[0]) / other[1], sd / other[1]
+        found[f"{name}_rms_sds"] = float(np.sqrt((away**2).mean()))
+        found[f"{name}_most_sds"] = float(abs(away).max())
+        found[f"{name}_sd_ratio_low"], found[f"{name}_sd_ratio_high"] = np.quantile(
+            ratio, [0.0, 1.0]
+        )
+        found[f"{name}_sd_ratio"] = float(np.median(ratio))
+    return found
+
+
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Simulate, fit and score one size in this process."""
     shown = arguments.features if arguments.dense else arguments.shown
@@ -173,6 +207,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     truths = {"mu": mu, "tau": tau}
     drawn = np.concatenate([posterior.draws[name].to_numpy() for name in truths], axis=2)
     statistics = chain_statistics(drawn)
+    far = distances(comparisons, posterior, arguments) if arguments.compare else {}
     ess = float(np.minimum(statistics.ess_bulk, statistics.ess_tail).min())
     low, high = np.quantile(drawn, [0.05, 0.95], axis=(0, 1))
     truth = np.concatenate(list(truths.values()))
@@ -195,6 +230,9 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "peak_gib": peak / 2**20,
         "covered": float(((low <= truth) & (truth <= high)).mean()),
         "covered_users": float(((frame["lower"] <= own) & (own <= frame["upper"])).mean()),
+        "pareto_k": posterior.run.pareto_k,
+        "steps": None if posterior.run.elbo is None else posterior.run.elbo.steps,
+        **far,
         "warnings": [str(each.message) for each in caught],
     }
 
@@ -228,7 +266,9 @@ def main() -> None:
     parser.add_argument("--device", default=None, help="of torch; default: the compiled kernels")
     parser.add_argument("--workers", type=int, default=0, help="Dask workers of one thread each")
     parser.add_argument("--svi", action="store_true")
-    parser.add_argument("--batch", type=int, default=2_000, help="users in a mini-batch of SVI")
+    parser.add_argument("--batch", type=int, default=500, help="users in a mini-batch of SVI")
+    parser.add_argument("--candidates", type=int, default=16, help="of SVI, for each user")
+    parser.add_argument("--compare", action="store_true", help="SVI with exact blocks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--progress", action="store_true")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)

@@ -85,11 +85,17 @@ class Batch:
         """
         if len(users) == comparisons.n_users:  # by its size: a tracer has no values to look at
             return cls.everyone(comparisons)
-        codes = users.numpy()
+        codes = users.numpy().copy()
+        latest = _LATEST.get(comparisons)
+        if latest is not None and np.array_equal(codes, latest.users):
+            return latest
         rows = rows_of(codes, comparisons.offsets)
         user = np.repeat(np.arange(len(codes)), comparisons.counts[codes])
         scale = comparisons.n_users / len(codes)
-        return cls._made(comparisons, codes, rows, user, comparisons.counts[codes], scale)
+        with standard_torch():  # kept for callers in any surroundings
+            made = cls._made(comparisons, codes, rows, user, comparisons.counts[codes], scale)
+        _LATEST[comparisons] = made
+        return made
 
     @classmethod
     def everyone(cls, comparisons: Comparisons) -> Batch:
@@ -148,6 +154,8 @@ class Batch:
 
 
 _EVERYONE: WeakKeyDictionary[Comparisons, Batch] = WeakKeyDictionary()
+# A step of variational inference runs a model several times for the same users.
+_LATEST: WeakKeyDictionary[Comparisons, Batch] = WeakKeyDictionary()
 
 
 def _tensor(values: FloatArray | IntArray) -> torch.Tensor:

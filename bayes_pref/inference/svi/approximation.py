@@ -56,7 +56,7 @@ def guide_draws(
     KeyboardInterrupt
         If there are too few draws to keep any.
     """
-    kept: dict[str, list[FloatArray]] = {name: [] for name in names}
+    kept: dict[str, FloatArray] = {}
     log_weights: list[float] = []
     patience = PATIENCE if interrupted.is_set() else 0.0
     deadline = time.monotonic() + patience
@@ -70,16 +70,17 @@ def guide_draws(
                 sites, log_weight = family.draw()
                 conditioned = poutine.condition(family.model, data=sites)
                 trace = poutine.trace(conditioned).get_trace(*args, **kwargs)
-                values = {name: trace.nodes[name]["value"].numpy().copy() for name in names}
+                values = {name: trace.nodes[name]["value"].numpy() for name in names}
+                if not kept:  # once and for all: a list, stacked later, would take twice the memory
+                    kept = {k: np.empty((1, draws, *v.shape), v.dtype) for k, v in values.items()}
                 for name, value in values.items():
-                    kept[name].append(value)
+                    kept[name][0, len(log_weights)] = value
                 log_weights.append(log_weight)
         except KeyboardInterrupt:
             if interrupted.is_set() or len(log_weights) < FEWEST:
                 raise
     count = len(log_weights)
-    stacked = {name: np.stack(found[:count])[None] for name, found in kept.items()}
-    return stacked, np.array(log_weights)
+    return {name: found[:, :count] for name, found in kept.items()}, np.array(log_weights)
 
 
 def pareto_k(log_weights: FloatArray) -> float:

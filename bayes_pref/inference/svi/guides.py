@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from pyro.poutine.util import site_is_subsample
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.pyro_tools.reparametrise import standardised
 from bayes_pref.inference.svi.hierarchical_guide import PerUserGuide
+from bayes_pref.inference.svi.minibatch import ChosenIndices, plate_of_latents
 from bayes_pref.inference.svi.user_model import read_users
 
 Tensor = torch.Tensor
@@ -108,6 +110,7 @@ def build(
     *,
     candidates: int,
     rank: int,
+    batch: int | None = None,
 ) -> Family:
     """Build a guide by its name, or take the user's; `nodes` are those of a trace of the model."""
     latent = latent_sites(nodes)
@@ -117,10 +120,11 @@ def build(
     if guide == "auto":
         in_plates = [name for name, node in latent.items() if node["cond_indep_stack"]]
         flat = standardised(model, nodes, but=in_plates)
-        trace = poutine.trace(flat).get_trace(*args, **kwargs)
-        users = read_users(flat, args, kwargs, latent_sites(trace.nodes))
+        with _some(latent, batch):  # of all users that would take as long as many steps
+            trace = poutine.trace(flat).get_trace(*args, **kwargs)
+            users = read_users(flat, args, kwargs, latent_sites(trace.nodes))
         if users is not None:
-            made = PerUserGuide(users, candidates)
+            made = PerUserGuide(users, candidates, batch)
             return Family(flat, made.population, made.loss, made.draw, "the population")
         size = sum(node["value"].numel() for node in latent.values())
         if size > _MOST_JOINT:
@@ -158,6 +162,14 @@ def _plain(
         return values, float(replayed.log_prob_sum() - drawn.log_prob_sum())
 
     return Family(model, guide, Trace_ELBO(), draw, "all parameters")
+
+
+def _some(latent: Nodes, batch: int | None) -> AbstractContextManager[Any]:
+    """Context in which the plate of latent sites holds the first `batch`; None: all."""
+    if batch is None:
+        return nullcontext()
+    name, _ = plate_of_latents(latent, batch)
+    return ChosenIndices(name, torch.arange(batch))
 
 
 def _expect_all(latent: Nodes, guide: Call, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

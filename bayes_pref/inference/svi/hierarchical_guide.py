@@ -19,7 +19,9 @@ remaining bias of order 1 / K is estimated and removed (Nowozin 2018).
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyro.distributions as dist
 import pyro.poutine as poutine
@@ -27,6 +29,7 @@ import torch
 from pyro.infer.autoguide import AutoMultivariateNormal
 
 from bayes_pref.errors import ModelError
+from bayes_pref.inference.svi.minibatch import ChosenIndices
 from bayes_pref.inference.svi.user_model import Prior, Sites, UserModel
 
 Tensor = torch.Tensor
@@ -99,25 +102,34 @@ class PerUserGuide:
         A model whose population sites are `standardised`.
     count
         Number of candidates for every user.
+    batch
+        Number of users whom the model is called with at a time; None: all of them.
     """
 
-    def __init__(self, model: UserModel, count: int) -> None:
+    def __init__(self, model: UserModel, count: int, batch: int | None = None) -> None:
         self.model = model
         self.count = count
         self.trust = _TRUST
-        self.population = AutoMultivariateNormal(
-            poutine.block(model.model, hide=list(model.shapes)), init_scale=0.1
-        )
-        self.population(*model.args, **model.kwargs)
-        with torch.no_grad():
-            start = self.population.median()
-            prior = model.prior(start)
-        users, size = prior.loc.shape
+        users = model.users
+        parts = 1 if batch is None else -(-users // batch)
+        self.parts = torch.arange(users).tensor_split(parts)
+        self.owners: list[Tensor | None] = [None] * parts
+        with self._only(0):
+            self.population = AutoMultivariateNormal(
+                poutine.block(model.model, hide=list(model.shapes)),
+                # Of the order of what many users leave uncertain, in units of the prior.
+                init_scale=min(0.1, users**-0.5),
+            )
+            self.population(*model.args, **model.kwargs)
+            with torch.no_grad():
+                start = self.population.median()
+                prior = model.prior(start)
+            size = prior.loc.shape[-1]
+            self.owners[0] = self._owner(start, prior)
         self.precision = torch.zeros(users, size, size)
         self.shift = torch.zeros(users, size)
         self.updates = torch.full((users,), _FIRST_UPDATES)
-        self.owner = self._owner(start, prior)
-        self.noise = torch.randn(count, users, size)
+        self.noise = int(torch.randint(2**62, ()))
 
     def loss(self, *_: object, **__: object) -> Tensor:
         """Loss that Pyro's SVI minimises; also updates P and h of the users."""
@@ -133,15 +145,44 @@ class PerUserGuide:
         estimates of hundreds of users would hide how the weights vary. So all draws use the same
         noise for these candidates: most of the error is common to all draws, and cancels.
         """
-        noise = torch.cat([torch.randn_like(self.noise), self.noise])
-        found = self._candidates(noise)
-        fresh, shared = found.some(slice(None, self.count)), found.some(slice(self.count, None))
-        values = found.population | self.model.sites(fresh.resampled())
-        return values, float(shared.log_evidence())
+        drawn = self._draw_population()
+        values, log_weight = torch.empty_like(self.shift), 0.0
+        for part, users in enumerate(self.parts):
+            seeded = torch.Generator().manual_seed(self.noise + part)
+            shared = torch.randn(self.count, len(users), values.shape[-1], generator=seeded)
+            noise = torch.cat([torch.randn_like(shared), shared])
+            with self._only(part):
+                found = self._candidates(drawn, noise, part)
+            values[users] = found.some(slice(None, self.count)).resampled()
+            # Each part estimates the whole; their mean over users is the whole.
+            of_part = found.some(slice(self.count, None)).log_evidence()
+            log_weight += float(of_part) / found.scale
+        return drawn[0] | self.model.sites(values), log_weight
 
-    def _candidates(self, noise: Tensor | None = None) -> Candidates:
-        """Draw the population, and candidates made of standard noise (K, users, size)."""
-        population, log_guide = self._draw_population()
+    def _only(self, part: int) -> AbstractContextManager[Any]:
+        """Context in which the plate holds this part of the users; nothing where there is one."""
+        if len(self.parts) == 1:
+            return nullcontext()
+        return ChosenIndices(self.model.plate, self.parts[part])
+
+    def _candidates(
+        self,
+        drawn: tuple[Sites, Tensor] | None = None,
+        noise: Tensor | None = None,
+        part: int | None = None,
+    ) -> Candidates:
+        """Candidates of the users in the plate, at a draw of the population.
+
+        Parameters
+        ----------
+        drawn
+            The population, and the log density of the guide there; None: drawn anew.
+        noise
+            (K, users, size) standard noise that candidates are made of; None: drawn anew.
+        part
+            Which of the parts these users are, if they are one.
+        """
+        population, log_guide = self._draw_population() if drawn is None else drawn
         prior = self.model.prior(population)
         if noise is None:
             noise = torch.randn(self.count, *prior.loc.shape)
@@ -159,13 +200,23 @@ class PerUserGuide:
         # Normalising constants cancel between prior and guide, as does |scale|.
         log_weight = 0.5 * (noise**2).sum(-1) - 0.5 * (x**2).sum(-1) - log_factor
         rows = self.model.log_rows(population, _place(prior, x))
-        owner = self.owner if len(users) == len(self.shift) else self._owner(population, prior)
+        owner = self._owner_in(part, population, prior)
         total = rows.new_zeros(len(x), len(users) + 1).index_add(-1, owner, rows)
         scale = len(self.shift) / len(users)
         shared = total[0, -1]  # rows of nobody are the same for every candidate
         log_weight = log_weight + total[:, :-1] / scale
         log_population = prior.log_population + shared - log_guide
         return Candidates(population, x, prior, log_population, log_weight, scale)
+
+    def _owner_in(self, part: int | None, population: Sites, prior: Prior) -> Tensor:
+        """User of each row in the plate, from memory where these are all users or a known part."""
+        part = 0 if len(prior.users) == len(self.shift) else part
+        if part is None:
+            return self._owner(population, prior)
+        found = self.owners[part]
+        if found is None:
+            found = self.owners[part] = self._owner(population, prior)
+        return found
 
     def _owner(self, population: Sites, prior: Prior) -> Tensor:
         owner = self.model.owners(population, prior)

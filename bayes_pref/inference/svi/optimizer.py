@@ -1,9 +1,9 @@
 """Optimiser: Adam with gradient clipping, step decay on plateau, and a stopping rule.
 
-The ELBO is averaged over windows of steps. It is on a plateau when two windows in a row exceed the
-best window by no more than their Monte Carlo error. The learning rate is then reduced; at the last
-rate, the run ends. Parameters are averaged over the steps at the last rate, which removes most of
-the remaining noise (Polyak & Juditsky 1992; Dhaka et al. 2020).
+The ELBO is averaged over windows of steps. It is on a plateau when two windows in a row, or four of
+mini-batches, exceed the best window by no more than their Monte Carlo error. The learning rate is
+then reduced; at the last rate, the run ends. Parameters are averaged over the steps at the last
+rate, which removes most of the remaining noise (Polyak & Juditsky 1992; Dhaka et al. 2020).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import torch
 
 _RATES = 4
 _CUT = 0.3
-_PATIENCE = 2
+PATIENCE = 2
+# Windows of mini-batches differ in their users, too, so that one that is best is so by chance.
+PATIENCE_OF_BATCHES = 4
 _MEMORY = 0.98  # of the running norm of gradients
 _BETAS, _EPSILON = (0.9, 0.99), 1e-8  # of Adam
 
@@ -103,11 +105,14 @@ class Progress:
         First learning rate.
     window
         Steps in a window.
+    patience
+        Windows in a row that do not exceed the best, on a plateau.
     """
 
-    def __init__(self, rate: float, window: int) -> None:
+    def __init__(self, rate: float, window: int, patience: int = PATIENCE) -> None:
         self.rate = rate
         self.window = window
+        self.patience = patience
         self.cuts: list[int] = []
         self.history: list[float] = []
         self.done = False
@@ -135,7 +140,7 @@ class Progress:
         else:
             self._waited = 0
             self._best = (float(mean), float(variance))
-        if self._waited < _PATIENCE:
+        if self._waited < self.patience:
             return False
         self._waited, self._best = 0, None
         if self.last_rate:

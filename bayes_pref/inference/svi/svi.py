@@ -61,8 +61,9 @@ class SVI(Engine):
         rank `rank` plus a diagonal; or a Pyro guide of your own, called as the model is, that
         samples the model's latent sites.
     batch
-        Number of users in a mini-batch; None: all users in every step. A model or guide of your own
-        must then use the indices of its plate of users.
+        Number of users in a mini-batch, such as 500 of thousands; None: all users in every step.
+        The guide "auto" is then also drawn from by so many users at a time, which bounds the memory
+        in use. A model or guide of your own must use the indices of its plate of users.
     steps
         Largest number of steps; the run ends earlier when the ELBO no longer rises.
     learning_rate
@@ -310,6 +311,7 @@ def _approximate(
                 nodes,
                 candidates=engine.candidates,
                 rank=engine.rank,
+                batch=engine.batch,
             )
             training = maximise_elbo(
                 family, args, kwargs, engine.training, plate, seed, interrupted

@@ -20,7 +20,13 @@ from bayes_pref.inference.pyro_tools.trace import double_precision, sample_nodes
 from bayes_pref.inference.svi.guides import Family, build, latent_sites
 from bayes_pref.inference.svi.minibatch import ChosenIndices, batches, plate_of_latents
 from bayes_pref.inference.svi.network_elbo import NetworkElbo, network_elbo
-from bayes_pref.inference.svi.optimizer import Average, ClippedAdam, Progress
+from bayes_pref.inference.svi.optimizer import (
+    PATIENCE,
+    PATIENCE_OF_BATCHES,
+    Average,
+    ClippedAdam,
+    Progress,
+)
 from bayes_pref.models.base import RewardModel
 from bayes_pref.posterior.run import ElboRecord
 from bayes_pref.progress import tqdm
@@ -118,7 +124,10 @@ def maximise_elbo(
     """
     optimiser = ClippedAdam(settings.learning_rate, settings.clip)
     svi = infer.SVI(family.model, family.guide, optimiser, family.loss)
-    progress, average = Progress(settings.learning_rate, settings.window), Average()
+    some = plate is not None and settings.batch not in (None, plate[1])
+    patience = PATIENCE_OF_BATCHES if some else PATIENCE
+    progress = Progress(settings.learning_rate, settings.window, patience)
+    average = Average()
     chosen = _mini_batches(plate, settings.batch, seed)
     step = 0
     try:

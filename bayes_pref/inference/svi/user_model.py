@@ -47,8 +47,8 @@ class UserModel:
     ----------
     model, args, kwargs
         Called as ``model(*args, **kwargs)``.
-    plate
-        Of users; its name.
+    plate, users
+        Of users: its name, and the number of all of them.
     shapes
         Site of users -> shape of one user's value.
     """
@@ -57,6 +57,7 @@ class UserModel:
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     plate: str
+    users: int
     shapes: Mapping[str, torch.Size]
 
     def prior(self, population: Sites) -> Prior:
@@ -178,7 +179,8 @@ def read_users(
     if not all(_is_gaussian(site["fn"]) for site in users.values()):
         return None
     shapes = {name: site["fn"].event_shape for name, site in users.items()}
-    found = UserModel(model, args, kwargs, next(iter(plates)).name, shapes)
+    (plate,) = plates
+    found = UserModel(model, args, kwargs, plate.name, plate.full_size, shapes)
     population = {name: site["value"] for name, site in latent.items() if name not in users}
     return found if _independent(found, population) else None
 
