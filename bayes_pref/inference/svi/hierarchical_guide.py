@@ -36,6 +36,7 @@ Tensor = torch.Tensor
 
 _LOG_2PI = math.log(2 * math.pi)
 _FIRST_UPDATES = 10.0  # number of updates that the initial values of P and h count for
+_FIRST_OF_FEW = 3.0  # the same in mini-batches, where a user may be seen fewer than ten times
 _FORGETTING = 0.7  # the k-th update of a user's P and h has step size k to minus this
 _TRUST = 0.75  # share of P in the proposal, which is wider than q for users with skewed posteriors
 _EVALUATED = 2  # candidates at which a user's curvature is evaluated in one step
@@ -117,8 +118,9 @@ class PerUserGuide:
         with self._only(0):
             self.population = AutoMultivariateNormal(
                 poutine.block(model.model, hide=list(model.shapes)),
-                # Of the order of what many users leave uncertain, in units of the prior.
-                init_scale=min(0.1, users**-0.5),
+                # With mini-batches of the order of what so many users leave uncertain, in units of
+                # the prior: their noise hides how much the ELBO gains where the guide narrows.
+                init_scale=0.1 if parts == 1 else min(0.1, users**-0.5),
             )
             self.population(*model.args, **model.kwargs)
             with torch.no_grad():
@@ -128,7 +130,7 @@ class PerUserGuide:
             self.owners[0] = self._owner(start, prior)
         self.precision = torch.zeros(users, size, size)
         self.shift = torch.zeros(users, size)
-        self.updates = torch.full((users,), _FIRST_UPDATES)
+        self.updates = torch.full((users,), _FIRST_UPDATES if parts == 1 else _FIRST_OF_FEW)
         self.noise = int(torch.randint(2**62, ()))
 
     def loss(self, *_: object, **__: object) -> Tensor:
