@@ -87,7 +87,7 @@ class Batch:
             return cls.everyone(comparisons)
         codes = users.numpy().copy()
         latest = _LATEST.get(comparisons)
-        if latest is not None and np.array_equal(codes, latest.users):
+        if latest is not None and latest.users is not None and np.array_equal(codes, latest.users):
             return latest
         rows = rows_of(codes, comparisons.offsets)
         user = np.repeat(np.arange(len(codes)), comparisons.counts[codes])

@@ -124,12 +124,12 @@ def test_of_many_users_the_population_is_as_wide_as_that_of_gibbs() -> None:
         users=4000, comparisons=10, features=3, contexts=0, seed=0
     ).comparisons
     model = bp.HierarchicalReward()
-    found = quiet(svi(batch=200, draws=400), model, comparisons)
+    found = quiet(svi(batch=200, draws=200), model, comparisons)
     blocks = bp.Gibbs(users="summary", until="converged", chains=2, progress=False)
     exact = quiet(blocks, model, comparisons)
     for name in ("mu", "tau"):
         far, low, high = distance(found, exact, name)
-        # The floors of the design, and Monte Carlo errors: 400 draws, 0.05 sds and 4 %.
+        # The floors of the design, and Monte Carlo errors: 200 draws, 0.07 sds and 5 %.
         assert far < 0.3 + 3 * 0.07, (name, far)
         assert low > 0.7, (name, low)
         assert high < 1.4, (name, high)
