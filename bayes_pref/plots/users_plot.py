@@ -36,6 +36,7 @@ from bayes_pref.posterior.queries import user_positions
 from bayes_pref.types import IntArray
 
 _MOST_PANELS = 20
+_DRAWN = 4000  # most users drawn: a panel has fewer pixels
 _NAMED = 12  # most users named below the panels
 _LETTERS = 16
 _STRETCHED = 4.0  # times the range of three quarters of the features
@@ -52,6 +53,8 @@ def users(
     truth: pd.DataFrame | None = None,
 ) -> AxesArray:
     """Draw every user's weights and the population's, one panel a feature, users sorted.
+
+    Of more than 4,000 users as many are drawn, evenly spaced.
 
     Parameters
     ----------
@@ -114,7 +117,7 @@ def users(
         _panel(ax, table, centre.iloc[k], f"{100 * interval:g} % interval", chosen)
         ax.set_title(wrapped(names[k], 28), fontsize=SMALL + 0.5, **LITERAL)
     for ax in flat[-columns:] if own else flat:
-        name_axes(ax, f"{len(people):,} users, sorted")
+        name_axes(ax, f"{len(people):,} users, sorted{_said_of_drawn(len(people))}")
     if own and features is None and len(picked) < comparisons.n_features:
         text = f"{len(picked)} of {comparisons.n_features:,} features: where users differ most"
         flat[0].figure.suptitle(text, fontsize=SMALL + 1.5)
@@ -134,28 +137,30 @@ def _panel(
     """One feature: users (row,) of `table` sorted by mean, the population behind them."""
     count = len(table)
     order = np.argsort(table["mean"].to_numpy(), kind="stable")
-    table, place = table.iloc[order], np.arange(1, count + 1)
+    table = table.iloc[order]
+    drawn = _drawn(count)
+    place, some = drawn + 1, table.iloc[drawn]
     # Narrow enough for gaps between users; a ribbon where there are too many of them.
-    room = points(ax)[0] / count
+    room = points(ax)[0] / len(drawn)
     thin, dot = float(np.clip(0.5 * room, 0.4, 2.0)), float(np.clip(0.7 * room, 1.8, 4.5))
     ax.axhline(0.0, color=USERS, linewidth=0.7, linestyle=(0, (1, 3)), zorder=0.5)
     bars: dict[str, Any] = {"color": USERS_INTERVAL, "linewidth": thin, "label": f"users' {words}"}
-    lines = ax.vlines(place, table["lower"], table["upper"], **bars)
-    lines.set_rasterized(are_many(count))
+    lines = ax.vlines(place, some["lower"], some["upper"], **bars)
+    lines.set_rasterized(are_many(len(drawn)))
     if "truth" in table:
         style: dict[str, Any] = {
             "markersize": dot,
             "markeredgewidth": 0.4 * dot,
             "alpha": float(np.clip(80 / count, 0.35, 0.8)),
         }
-        ax.plot(place, table["truth"], "x", color=TRUTH, label="truth", **style)
+        ax.plot(place, some["truth"], "x", color=TRUTH, label="truth", **style)
     dots: dict[str, Any] = {
         "color": USERS,
         "markersize": dot,
         "markeredgewidth": 0,
         "label": "users' means",
     }
-    ax.plot(place, table["mean"], "o", **dots)
+    ax.plot(place, some["mean"], "o", **dots)
     ax.axhline(centre["mean"], color=POPULATION, linewidth=1.4, label="population mean")
     band: dict[str, Any] = {"color": POPULATION, "alpha": 0.25, "label": f"population's {words}"}
     ax.axhspan(centre["lower"], centre["upper"], linewidth=0, **band)
@@ -202,6 +207,15 @@ def _point_out(ax: Axes, where: int, table: pd.DataFrame, thin: float) -> None:
         **LITERAL,
     )
     text.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground="white")])
+
+
+def _said_of_drawn(count: int) -> str:
+    return f"; {_DRAWN:,} drawn" if count > _DRAWN else ""
+
+
+def _drawn(count: int) -> IntArray:
+    """Places of the users to draw among the sorted ones: all, or evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, _DRAWN)).round().astype(np.int64))
 
 
 def _short(label: Hashable) -> str:

@@ -20,6 +20,7 @@ from matplotlib.text import Text
 
 import bayes_pref as bp
 from bayes_pref import plots
+from bayes_pref.plots import users_plot
 
 LONG = [f"the answer has {k} long words_and_underscores:prompt about code" for k in range(20)]
 
@@ -345,6 +346,24 @@ def test_users_of_any_number_fill_the_panel(users: int) -> None:
     assert low < 1
     assert high > users
     assert high - low < 1.1 * users + 1
+
+
+def test_of_very_many_users_some_are_drawn_at_their_own_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(users_plot, "_DRAWN", 50)
+    posterior = made_posterior(small_comparisons(users=300, each=2), draws=5)
+    (ax,) = plots.users(posterior, "u3", features="brief", units="raw")
+    dots = next(line for line in ax.lines if line.get_label() == "users' means")
+    place, mean = dots.get_data()
+    assert (place[0], place[-1], len(place)) == (1, 300, 50)
+    weights = posterior.weights()
+    every = np.sort(weights.loc[weights["feature"] == "brief", "mean"].to_numpy())
+    np.testing.assert_array_equal(mean, every[np.asarray(place, dtype=int) - 1])
+    assert ax.get_xlabel() == "300 users, sorted; 50 drawn"
+    (chosen,) = (line for line in ax.lines if line.get_label() == "user u3")
+    own = weights[(weights["feature"] == "brief") & (weights["user"] == "u3")]["mean"].item()
+    assert chosen.get_ydata()[0] == own  # whether or not it is among those drawn
 
 
 @pytest.mark.parametrize("features", [1, 2, 3, 5])

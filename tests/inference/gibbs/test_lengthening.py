@@ -135,7 +135,7 @@ def test_ctrl_c_while_the_draws_are_judged_keeps_them(
 
 def test_what_had_too_little_time_says_how_to_give_it_more() -> None:
     with pytest.warns(bp.ConvergenceWarning, match="more time, for example Gibbs.until='conv") as w:
-        bp.fit(bp.HierarchicalReward(), small_comparisons(), until(max_minutes=1e-6))
+        bp.fit(bp.HierarchicalReward(), small_comparisons(), until(max_minutes=1e-6, warmup=1))
     assert "max_minutes=" in str(w[0].message)
 
 
