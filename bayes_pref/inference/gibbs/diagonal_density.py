@@ -12,7 +12,11 @@ from bayes_pref.inference.gibbs.kernels.diagonal_centring import (
     move_users_diagonal,
 )
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
-from bayes_pref.inference.gibbs.population_coordinates import PopulationPoint, UserSums
+from bayes_pref.inference.gibbs.population_coordinates import (
+    PopulationCoordinates,
+    PopulationPoint,
+    UserSums,
+)
 from bayes_pref.types import FloatArray
 
 _MANY_FEATURES = 24
@@ -98,28 +102,33 @@ class DiagonalDensity(PartialDensity):
         scale = np.ascontiguousarray(here.lower.diagonal())
         return *self._data(here.values), scale, *self.expansion, here.mean
 
-    def fisher(self, theta: FloatArray) -> FloatArray:
-        """(m, m) Fisher information of the expansion, weights integrated out, and prior precision.
-
-        Feature by feature; see `PartialDensity.fisher`.
-        """
-        here = self.at(theta)
-        total = np.diag(self.prior_precision())
+    def information_of_users(self, theta: FloatArray) -> FloatArray:
+        """(m, m) Fisher information of the expansion alone, feature by feature; see `fisher`."""
         information = self._by_user(self.expansion[0])
-        scale = here.lower.diagonal()
-        inverse = information / (1.0 + information * scale**2)  # (tau^2 + 1 / H)^-1
-        means, scales, _, _ = self.places
-        design = self.design[: self.n_users]
-        features = np.arange(self.d)
-        of_means = np.einsum("na,nb,nk->abk", design, design, inverse)
-        for a in range(self.n_regressors):
-            for b in range(self.n_regressors):
-                places = means.start + a * self.d + features, means.start + b * self.d + features
-                total[places] += of_means[a, b]
-        if scales.stop > scales.start:
-            places = scales.start + features, scales.start + features
-            total[places] += 2.0 * (inverse**2).sum(axis=0) * scale**2
-        return total
+        return diagonal_information(self, theta, information, self.design[: self.n_users])
+
+
+def diagonal_information(
+    coordinates: PopulationCoordinates,
+    theta: FloatArray,
+    information: FloatArray,
+    design: FloatArray,
+) -> FloatArray:
+    """(m, m) as `fisher_information`, of H that are diagonal, (n_users, d)."""
+    total = np.zeros((coordinates.size, coordinates.size))
+    scale = coordinates.at(theta).lower.diagonal()
+    inverse = information / (1.0 + information * scale**2)  # (tau^2 + 1 / H)^-1
+    means, scales, _, _ = coordinates.places
+    features = np.arange(coordinates.d)
+    of_means = np.einsum("na,nb,nk->abk", design, design, inverse)
+    for a in range(coordinates.n_regressors):
+        for b in range(coordinates.n_regressors):
+            rows, columns = (means.start + each * coordinates.d + features for each in (a, b))
+            total[rows, columns] += of_means[a, b]
+    if scales.stop > scales.start:
+        places = scales.start + features
+        total[places, places] += 2.0 * (inverse**2).sum(axis=0) * scale**2
+    return total
 
 
 def density_of(problem: ChoiceProblem, *, small: bool = False) -> PartialDensity:

@@ -267,36 +267,13 @@ class PartialDensity(PopulationCoordinates):
         Of users whose likelihood is Gaussian, with information H and any location. The choice
         model's parameters have the precision of their prior alone.
         """
-        here, d = self.at(theta), self.d
-        total = np.diag(self.prior_precision())
+        return np.diag(self.prior_precision()) + self.information_of_users(theta)
+
+    def information_of_users(self, theta: FloatArray) -> FloatArray:
+        """(m, m) Fisher information of the expansion alone; see `fisher`."""
         matrices = self._matrices(self.expansion[0]).transpose(0, 3, 1, 2)
-        information = matrices.reshape(-1, d, d)[: self.n_users]
-        scaled = here.lower.T @ information
-        within = np.linalg.solve(np.eye(d) + scaled @ here.lower, scaled)
-        inverse = information - scaled.swapaxes(1, 2) @ within  # (Sigma + H^-1)^-1
-        means, scales, correlations, _ = self.places
-        design = self.design[: self.n_users]
-        of_means = np.einsum("na,nb,njk->ajbk", design, design, inverse, optimize=True)
-        total[means, means] += of_means.reshape(means.stop, means.stop)
-        if scales.stop == scales.start:
-            return total
-        # Of L_jk and L_lm: sum over users of K_jl (L' K L)_km + (K L)_jm (K L)_lk, K the inverse.
-        j, k = np.tril_indices(d) if self.problem.population.full else np.diag_indices(d)
-        half = inverse @ here.lower
-        flat = (part.reshape(self.n_users, -1) for part in (inverse, here.lower.T @ half, half))
-        outer, inner, mixed = flat
-        first = (outer.T @ inner).reshape(d, d, d, d)
-        second = (mixed.T @ mixed).reshape(d, d, d, d)
-        of_lower = first[j[:, None], j, k[:, None], k] + second[j[:, None], k, j, k[:, None]]
-        both = slice(scales.start, correlations.stop)
-        jacobian = np.stack(
-            [
-                (self.at(theta + step).lower - self.at(theta - step).lower)[j, k] / (2 * STEP)
-                for step in STEP * np.eye(self.size)[both]
-            ]
-        )
-        total[both, both] += jacobian @ of_lower @ jacobian.T
-        return total
+        information = matrices.reshape(-1, self.d, self.d)[: self.n_users]
+        return fisher_information(self, theta, information, self.design[: self.n_users])
 
     def curvature(self, theta: FloatArray, zeta: FloatArray) -> FloatArray:
         """(m, m) minus the Hessian in theta of the log density given zeta."""
@@ -314,3 +291,51 @@ class PartialDensity(PopulationCoordinates):
     def _by_user(self, values: FloatArray) -> FloatArray:
         """(n_users, d) of (n_batches, d, batch)."""
         return np.ascontiguousarray(values.swapaxes(1, 2).reshape(-1, self.d)[: self.n_users])
+
+
+def fisher_information(
+    coordinates: PopulationCoordinates,
+    theta: FloatArray,
+    information: FloatArray,
+    design: FloatArray,
+) -> FloatArray:
+    """(m, m) Fisher information of users whose likelihoods are Gaussian, weights integrated out.
+
+    Parameters
+    ----------
+    coordinates
+        Of theta (m,).
+    information
+        (n_users, d, d) H of users' expansions.
+    design
+        (n_users, p + 1).
+    """
+    here, d, users = coordinates.at(theta), coordinates.d, len(information)
+    total = np.zeros((coordinates.size, coordinates.size))
+    scaled = here.lower.T @ information
+    within = np.linalg.solve(np.eye(d) + scaled @ here.lower, scaled)
+    inverse = information - scaled.swapaxes(1, 2) @ within  # (Sigma + H^-1)^-1
+    means, scales, correlations, _ = coordinates.places
+    of_means = np.einsum("na,nb,njk->ajbk", design, design, inverse, optimize=True)
+    total[means, means] += of_means.reshape(means.stop, means.stop)
+    if scales.stop == scales.start:
+        return total
+    # Of L_jk and L_lm: sum over users of K_jl (L' K L)_km + (K L)_jm (K L)_lk, K the inverse.
+    full = coordinates.problem.population.full
+    j, k = np.tril_indices(d) if full else np.diag_indices(d)
+    half = inverse @ here.lower
+    flat = (part.reshape(users, -1) for part in (inverse, here.lower.T @ half, half))
+    outer, inner, mixed = flat
+    first = (outer.T @ inner).reshape(d, d, d, d)
+    second = (mixed.T @ mixed).reshape(d, d, d, d)
+    of_lower = first[j[:, None], j, k[:, None], k] + second[j[:, None], k, j, k[:, None]]
+    both = slice(scales.start, correlations.stop)
+
+    def lower_at(step: FloatArray) -> FloatArray:
+        return coordinates.at(theta + step).lower
+
+    steps = STEP * np.eye(coordinates.size)[both]
+    slopes = [(lower_at(step) - lower_at(-step))[j, k] / (2 * STEP) for step in steps]
+    jacobian = np.stack(slopes)
+    total[both, both] += jacobian @ of_lower @ jacobian.T
+    return total

@@ -23,6 +23,7 @@ from bayes_pref.inference.gibbs.kernels.correlation_root import (
 )
 from bayes_pref.types import FloatArray
 
+LEAST = 0.3  # of the expected curvature
 STEP = 1e-5  # of differences of slopes, where parameters have size one
 
 
@@ -190,6 +191,18 @@ def curvature_from(slopes: Sequence[FloatArray]) -> FloatArray:
     """(m, m) minus the Hessian, from the slopes (m,) at each theta of `stepped`."""
     matrix = -(np.array(slopes[1:]) - slopes[0]) / STEP
     return np.asarray((matrix + matrix.T) / 2)
+
+
+def bounded_curvature(curvature: FloatArray, expected: FloatArray) -> FloatArray:
+    """Return a curvature (m, m) that is nowhere far below another, which is positive definite.
+
+    In units of the other its eigenvalues are at least `LEAST`, negative ones as large as they are.
+    """
+    root = np.linalg.cholesky(expected)
+    inverse = np.linalg.inv(root)
+    values, vectors = np.linalg.eigh(inverse @ curvature @ inverse.T)
+    axes = root @ vectors
+    return np.asarray((axes * np.maximum(np.abs(values), LEAST)) @ axes.T)
 
 
 def metric_root(curvature: FloatArray) -> FloatArray:

@@ -171,6 +171,7 @@ def test_operations_without_random_numbers_are_those_of_the_kernels(case: str) -
         kept = [block.keep(theta) for block in blocks]
         for found, expected in zip(kept[1], kept[0], strict=True):
             close(found, expected, error)
+        close(other.information(theta), one.information(theta), error)
         sums = [block.sums_at(np.stack([theta, theta + 0.1]))[1] for block in blocks]
         close(
             one.density.with_prior(one.density.at(theta), sums[1])[1],

@@ -13,7 +13,7 @@ import pytest
 
 import bayes_pref as bp
 from bayes_pref.evaluation import held_out_rows
-from bayes_pref.inference.gibbs.blocks import block_problem
+from bayes_pref.inference.gibbs.blocks import block_chain, block_problem
 from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
@@ -226,3 +226,22 @@ def test_unsuited_models_are_refused_by_name(world: bp.World) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bp.Gibbs(users="summary")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_curvature_given_zeta_is_about_what_is_expected_of_all_blocks(
+    world: bp.World, device: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which bounds it; sums over some of the blocks stand for all of them."""
+    monkeypatch.setattr(block_chain, "_LOOKED_AT", 20)
+    own, seen = block_chain.bounded_curvature, []
+
+    def recorded(curvature: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        values = np.linalg.eigvals(np.linalg.solve(expected, curvature)).real
+        seen.append(np.sort(values))
+        return own(curvature, expected)
+
+    monkeypatch.setattr(block_chain, "bounded_curvature", recorded)
+    bp.fit(bp.HierarchicalReward(), world.comparisons, engine(device=device), seed=2)
+    assert len(seen) == 2 * 7  # at the start and after each renewal, in either chain
+    assert 0.5 < np.median(np.concatenate(seen)) < 2.0

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from choice_cases import choice_comparisons, outcome_probabilities
 from density_cases import MODELS, case_problem
+from scipy.optimize import approx_fprime
 from scipy.special import log_expit, log_ndtr, logsumexp
 
 import bayes_pref as bp
 from bayes_pref.inference.gibbs.choice_problem import ChoiceProblem
 from bayes_pref.inference.gibbs.diagonal_density import DiagonalDensity
-from bayes_pref.inference.gibbs.partial_density import PartialDensity
+from bayes_pref.inference.gibbs.partial_density import PartialDensity, fisher_information
+from bayes_pref.inference.gibbs.population_coordinates import LEAST, bounded_curvature
 from bayes_pref.models.choice.kernel_form import PLAIN
 
 
@@ -182,6 +184,53 @@ def test_the_density_and_what_is_reported_are_the_same_when_signs_change_togethe
     np.testing.assert_allclose(reported, made.lower_entries(theta))
     lower = reported[made.places[1].start :]
     assert (lower[[0, -1]] > 0).all()
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_of_gaussian_likelihoods_the_information_is_that_of_the_marginal(covariance: str) -> None:
+    """Curvature of log Normal(h; H m, H (Sigma + H^-1) H), averaged over h from the population."""
+    made, _ = density("probit", covariance)
+    theta = made.start(np.random.default_rng(4))
+    information = curvatures(made)[: made.n_users] + 0.5 * np.eye(made.d)
+    design = made.design[: made.n_users]
+    found = fisher_information(made, theta, information, design)
+
+    def slope(at: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Of the log density of pseudo-observations seen (n_users, d) of the weights."""
+
+        def total(theta: np.ndarray) -> float:
+            here = made.at(theta)
+            sigma = here.lower @ here.lower.T + np.linalg.inv(information)
+            away = seen - design @ here.gamma
+            solved = np.linalg.solve(sigma, away[:, :, None])[:, :, 0]
+            return float(-0.5 * (away * solved).sum() - 0.5 * np.linalg.slogdet(sigma)[1].sum())
+
+        return approx_fprime(at, total, 1e-6)
+
+    rng = np.random.default_rng(5)
+    here = made.at(theta)
+    root = np.linalg.cholesky(here.lower @ here.lower.T + np.linalg.inv(information))
+    slopes = []
+    for _ in range(1500):
+        noise = rng.standard_normal((made.n_users, made.d, 1))
+        slopes.append(slope(theta, design @ here.gamma + (root @ noise)[:, :, 0]))
+    outer = np.einsum("sa,sb->ab", slopes, slopes) / len(slopes)
+    sd = np.sqrt(np.diag(found))
+    moving = sd > 0  # the choice model's parameters are not in it
+    away = (outer - found)[np.ix_(moving, moving)] / np.outer(sd[moving], sd[moving])
+    assert abs(away).max() < 8 / np.sqrt(len(slopes))
+
+
+def test_a_curvature_is_bounded_in_units_of_what_is_expected() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((4, 4))
+    expected = root @ root.T + np.eye(4)
+    np.testing.assert_allclose(bounded_curvature(2.0 * expected, expected), 2.0 * expected)
+    factor = np.linalg.cholesky(expected)
+    for given, found in ((0.01, LEAST), (-0.01, LEAST), (-5.0, 5.0), (0.5, 0.5)):
+        curvature = factor @ np.diag([1.0, 1.0, given, 3.0]) @ factor.T
+        wanted = factor @ np.diag([1.0, 1.0, found, 3.0]) @ factor.T
+        np.testing.assert_allclose(bounded_curvature(curvature, expected), wanted, atol=1e-10)
 
 
 def test_probabilities_are_exact_far_in_the_tails() -> None:

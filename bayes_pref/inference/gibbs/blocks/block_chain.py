@@ -16,7 +16,9 @@ The chain starts where `GeneralChain` has come with some users alone, farther ap
 posterior of all is wide, and first takes steps of Newton's method with noise. The metric is the
 curvature given zeta, which depends on the expansion of users' likelihoods: it is found anew
 whenever they are expanded anew, and then averaged over some states. With many users a mean over
-expansions of different quality would be wrong by far more than the curvature varies.
+expansions of different quality would be wrong by far more than the curvature varies. With few, or
+where users hardly differ, that at some states is too small in some directions, and is bounded by
+what is expected with all weights integrated out.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from bayes_pref.inference.gibbs.kernels.store import Store, nowhere
 from bayes_pref.inference.gibbs.population_coordinates import (
     PopulationCoordinates,
     UserSums,
+    bounded_curvature,
     curvature_from,
     metric_root,
     stepped,
@@ -274,6 +277,8 @@ class BlockChain(Chain):
             if self.looked[0] == 1:
                 self.curvature[...] = 0.0
             self.curvature += (new - self.curvature) / self.looked[0]
-            self.whiten[...] = metric_root(self.curvature)
+            of_users = self._run("information", self.theta, blocks=blocks)
+            expected = np.diag(self.coordinates.prior_precision()) + share * sum(of_users)
+            self.whiten[...] = metric_root(bounded_curvature(self.curvature, expected))
             # A better metric allows the full reach, to which the old one's comes back only slowly.
             self.log_reach[0], self.renewed[0] = 0.0, self.done

@@ -27,7 +27,7 @@ from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, BlockProb
 from bayes_pref.inference.gibbs.blocks.user_block import UserBlock
 from bayes_pref.types import IntArray
 
-_READS = {"sums_at", "state", "summary"}  # operations that leave blocks as they are
+_READS = {"information", "sums_at", "state", "summary"}  # operations that leave blocks as they are
 _KEPT_OPERATIONS = 300  # of a chain, after which the coordinator takes its blocks' states
 _LOOK = 0.5  # seconds between looks at who is alive
 _PATIENCE = 60.0  # seconds to wait for a worker where none is left

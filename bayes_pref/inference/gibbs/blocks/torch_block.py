@@ -19,6 +19,8 @@ from bayes_pref.inference.gibbs.blocks.torch_density import (
     TorchDensity,
 )
 from bayes_pref.inference.gibbs.blocks.user_block import EXPANSIONS, LEAPS, MOVE, START, Moved
+from bayes_pref.inference.gibbs.diagonal_density import diagonal_information
+from bayes_pref.inference.gibbs.partial_density import fisher_information
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.types import FloatArray, IntArray
 
@@ -104,6 +106,13 @@ class TorchBlock:
             here = self._at(theta)
             found.append(self.density.sums(here, self.density.point(here, self.zeta)))
         return found
+
+    def information(self, theta: FloatArray) -> FloatArray:
+        """(m, m) Fisher information of the expansions, weights integrated out."""
+        density = self.density
+        found = diagonal_information if density.diagonal else fisher_information
+        of_users = (_array(self.expansion.information), _array(density.design))
+        return found(density.coordinates, theta, *of_users)
 
     def look(self, theta: FloatArray) -> None:
         """Take the expansion at the present state into its mean."""

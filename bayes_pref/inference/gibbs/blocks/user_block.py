@@ -83,6 +83,10 @@ class UserBlock:
         v = np.empty_like(self.zeta)
         return [self.density.sums(self.density.at(theta), self.zeta, v) for theta in thetas]
 
+    def information(self, theta: FloatArray) -> FloatArray:
+        """(m, m) Fisher information of the expansions, weights integrated out."""
+        return self.density.information_of_users(theta)
+
     def look(self, theta: FloatArray) -> None:
         """Take the expansion at the present state into its mean."""
         assert self.expansions is not None  # or the last renewal was before
