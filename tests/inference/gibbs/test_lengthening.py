@@ -72,11 +72,12 @@ def test_a_run_is_not_made_longer_than_its_time() -> None:
 @pytest.mark.slow
 def test_a_run_that_would_warn_converges_and_does_not_depend_on_the_cores() -> None:
     comparisons, model = small_comparisons(), bp.HierarchicalReward()
+    short = FEW | {"warmup": 1}
     with pytest.warns(bp.ConvergenceWarning):
-        bp.fit(model, comparisons, bp.Gibbs(**FEW))
+        bp.fit(model, comparisons, bp.Gibbs(**short))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        one, two = (bp.fit(model, comparisons, until(cores=cores)) for cores in (1, 2))
+        one, two = (bp.fit(model, comparisons, until(warmup=1, cores=cores)) for cores in (1, 2))
     assert one.findings == ()
     assert one.draws.identical(two.draws)
     assert one.draws.sizes["draw"] == FEW["draws"]
