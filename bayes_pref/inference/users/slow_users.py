@@ -16,7 +16,7 @@ from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
 _SHARE = 0.25  # of the draws, that a user's are worth at least
-_AT_A_TIME = 1000  # users whose draws are in memory
+_AT_A_TIME = 250  # users whose draws are in memory
 
 
 def slow_users(effective: FloatArray, draws: int) -> IntArray:

@@ -208,9 +208,10 @@ class BlockProblem(ChoiceProblem):
 
 def _small(rows: ChoiceRows) -> ChoiceRows:
     """Return rows with smaller integers, which are a third of the memory."""
+    few = rows.columns.max(initial=0) < 2**15
     return rows._replace(
         starts=rows.starts.astype(np.int32),
-        columns=rows.columns.astype(np.int32),
+        columns=rows.columns.astype(np.int16 if few else np.int32),
         outcome=rows.outcome.astype(np.int8 if rows.n_outcomes < 128 else np.int32),
         stages=rows.stages.astype(np.int32),
     )
