@@ -93,6 +93,11 @@ def test_all_users_drawn_anew_have_the_posterior_of_the_chains(
     fitted: bp.Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posterior = copied(fitted)
+    before = posterior.users.mean.copy() if posterior.users else None
+    with_slow_users_anew(posterior, np.ones(60), seed=0)  # nobody: all seem slow
+    assert posterior.users is not None
+    assert posterior.users.mean.equals(before)
+    monkeypatch.setattr(module, "_MOST", 1.0)
     monkeypatch.setattr(module, "_AT_A_TIME", 25)  # three parts
     found = with_slow_users_anew(posterior, np.ones(60), seed=0).users
     assert found is not None
@@ -130,5 +135,5 @@ def test_a_model_whose_users_cannot_be_drawn_is_left_as_it_is() -> None:
         posterior = bp.fit(model, world.comparisons, engine, seed=2)
     assert posterior.users is not None
     before = posterior.users.mean.copy()
-    with_slow_users_anew(posterior, np.ones(30), seed=0)
+    with_slow_users_anew(posterior, np.append(np.full(29, 80.0), 1.0), seed=0)
     assert posterior.users.mean.equals(before)

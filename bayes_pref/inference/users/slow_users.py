@@ -16,6 +16,7 @@ from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
 _SHARE = 0.25  # of the draws, that a user's are worth at least
+_MOST = 0.05  # of all users: where more seem slow, it is the chains that have not converged
 _AT_A_TIME = 250  # users whose draws are in memory
 
 
@@ -34,7 +35,8 @@ def slow_users(effective: FloatArray, draws: int) -> IntArray:
 def with_slow_users_anew(posterior: Posterior, effective: FloatArray, seed: int) -> Posterior:
     """Draw the weights of slow users anew, and replace their mean and sd, in place.
 
-    Users whose draws are kept whole, whose convergence is judged, stay as they are.
+    Users whose draws are kept whole, whose convergence is judged, stay as they are; so do all after
+    a run that was interrupted, and where more than one in twenty seem slow.
 
     Parameters
     ----------
@@ -48,10 +50,12 @@ def with_slow_users_anew(posterior: Posterior, effective: FloatArray, seed: int)
     summary = posterior.users
     assert summary is not None  # or there would be no effective draws
     users = posterior.comparisons.users
-    if unsupported_model(posterior) is not None:
+    if not posterior.run.complete or unsupported_model(posterior) is not None:
         return posterior
     kept = users.get_indexer(summary.kept.indexes["user"])
     places = np.setdiff1d(slow_users(effective, summary.count), kept)
+    if len(places) > _MOST * len(users):
+        return posterior
     for first in range(0, len(places), _AT_A_TIME):
         own = places[first : first + _AT_A_TIME]
         labels = list(users.take(own))
