@@ -6,6 +6,7 @@ study of 14 levels. Every size runs in a process of its own:
     python benchmarks/scale.py                        # 1,000, 10,000 and 100,000 users
     python benchmarks/scale.py --sizes 1000000
     python benchmarks/scale.py --sizes 20000 --features 8 --dense
+    python benchmarks/scale.py --sizes 6000 --dense --blocks no   # or yes; default: by the data
     python benchmarks/scale.py --sizes 10000 --device cpu   # blocks by torch
     python benchmarks/scale.py --sizes 10000 --workers 2    # blocks on two Dask workers
     python benchmarks/scale.py --sizes 10000 --svi --draws 200            # variational
@@ -26,7 +27,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -38,6 +39,8 @@ import bayes_pref as bp
 from bayes_pref.convergence.statistics import chain_statistics
 from bayes_pref.data.features import Features
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
+from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.summaries.summary_chain import SummaryChain
 from bayes_pref.types import FloatArray
 
 _CHUNK = 20_000  # users who are simulated, or evaluated by NumPy, at a time
@@ -102,26 +105,35 @@ class Clock:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.moments: list[tuple[float, float]] = []
+        self.moments: list[tuple[float, float, int]] = []
+        self.chain = ""
 
     def watch(self) -> None:
         """Note the sweeps of every chain of this process."""
-        advance = BlockChain.advance
+        for kind in (BlockChain, SummaryChain):
+            kind.advance = self._timed(kind.advance)  # type: ignore[method-assign]
 
-        def timed(chain: BlockChain) -> int:
+    def _timed(self, advance: Callable[[Any], int]) -> Callable[[Any], int]:
+        def timed(chain: Chain) -> int:
             done = advance(chain)
             with self.lock:
-                self.moments.append((time.perf_counter(), time.process_time()))
+                self.moments.append((time.perf_counter(), time.process_time(), done))
+                self.chain = type(chain).__name__
             return done
 
-        BlockChain.advance = timed  # type: ignore[method-assign]
+        return timed
+
+    @property
+    def sweeps(self) -> int:
+        """Number of sweeps of all chains."""
+        return sum(done for *_, done in self.moments)
 
     def seconds_a_sweep(self, chains: int) -> tuple[float, float]:
         """Wall and CPU seconds of a sweep of one chain, once all chains run."""
         own = np.array(self.moments[4 * chains :])
         if len(own) < 2:  # SVI
             return np.nan, np.nan
-        return tuple(np.ptp(own, axis=0) / (len(own) - 1))  # type: ignore[return-value]
+        return tuple(np.ptp(own[:, :2], axis=0) / own[1:, 2].sum())  # type: ignore[return-value]
 
 
 @contextmanager
@@ -137,6 +149,7 @@ def engine_of(arguments: argparse.Namespace) -> Iterator[bp.Engine]:
         return
     engine = bp.Gibbs(
         users="summary",
+        blocks={"yes": True, "no": False}.get(arguments.blocks),
         until="converged",
         max_minutes=arguments.minutes,
         chains=arguments.chains,
@@ -164,7 +177,7 @@ def distances(
     comparisons: bp.Comparisons, posterior: bp.Posterior, arguments: argparse.Namespace
 ) -> dict[str, float]:
     """How far draws of mu, tau and weights are from those of exact blocks, in posterior sds."""
-    engine = bp.Gibbs(users="summary", until="converged", chains=2, progress=False)
+    engine = bp.Gibbs(users="summary", blocks=True, until="converged", chains=2, progress=False)
     exact = bp.fit(bp.HierarchicalReward(), comparisons, engine, seed=arguments.seed + 1)
     found = {}
     for name in ("mu", "tau", "weights"):
@@ -223,7 +236,8 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "ratio_cpu": sweep_cpu / unit["cpu"],
         "fit_s": wall,
         "fit_cpu_s": cpu,
-        "sweeps": len(clock.moments),
+        "chain": clock.chain,
+        "sweeps": clock.sweeps,
         "ess": ess,
         "rhat": float(statistics.rhat.max()),
         "data_gib": before / 2**20,
@@ -263,6 +277,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--cores", type=int, default=None)
+    parser.add_argument("--blocks", choices=("yes", "no"), help="default: by the data")
     parser.add_argument("--device", default=None, help="of torch; default: the compiled kernels")
     parser.add_argument("--workers", type=int, default=0, help="Dask workers of one thread each")
     parser.add_argument("--svi", action="store_true")

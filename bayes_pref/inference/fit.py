@@ -158,7 +158,8 @@ def _by_default(model: RewardModel, comparisons: Comparisons) -> tuple[Engine, .
     spec = model.spec(comparisons)
     if spec is None or spec.pooled:
         return several
-    return (Gibbs(until="converged", users="summary", chains=2, warmup=60, draws=400), *several)
+    summary = Gibbs(until="converged", users="summary", chains=2, warmup=100, draws=400)
+    return (summary, *several)
 
 
 def _say_what_is_kept(comparisons: Comparisons) -> None:

@@ -55,7 +55,8 @@ class Adaptation:
         self.restart = 2 * warmup // 5
         self.last = 9 * warmup // 10
         self.looks = np.zeros(1)  # number of curvatures in the average
-        work = problem.population.design.shape[0] * size**2
+        # Of a thousand users and more looks cost as many sweeps as of a thousand.
+        work = min(problem.population.design.shape[0], 1000) * size**2
         self.every = CHUNK * int(np.ceil(work / sweeps.look_cost))
 
     def arrays(self) -> dict[str, FloatArray]:

@@ -15,6 +15,7 @@ from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.position_bias import PositionBias
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
 from bayes_pref.inference.gibbs.sweeps import Sweeps
 from bayes_pref.types import FloatArray
 
@@ -71,6 +72,10 @@ class Chain(ABC):
         else:
             for array in self.store:
                 array[: self.kept] = array[factor - 1 :: factor][: self.kept]
+
+    def summary(self) -> list[RunningMoments]:
+        """Return the moments of users' weights, group by group; none where draws are kept."""
+        return []
 
     @abstractmethod
     def advance(self) -> int:
@@ -175,13 +180,17 @@ class HierarchicalChain(Chain):
     def advance(self) -> int:
         """Run some more sweeps, all within warm-up or all after it; returns how many."""
         end = self.warmup if self.done < self.warmup else self.total
-        sweeps = min(self.most, end - self.done)
+        return self._advance(self.store, self.done - self.warmup, end - self.done)
+
+    def _advance(self, store: Store, sweep: int, most: int) -> int:
+        """Run up to `most` sweeps, into a store that holds the draws of `sweep` sweeps already."""
+        sweeps = min(self.most, most)
         if self.position_bias is not None:
             self.position_bias.move(self.psi, self.rng)
-        keeps, draw = self.keeps, self.kept
-        acceptances = self.sweep(sweeps, self.store, self.done - self.warmup, self.thin)
+        keeps = self.keeps
+        acceptances = self.sweep(sweeps, store, sweep, self.thin)
         if self.position_bias is not None and keeps:
-            self.position_bias.keep(self.store, draw)
+            self.position_bias.keep(store, sweep // self.thin)
         self.advanced(sweeps, acceptances)
         return sweeps
 

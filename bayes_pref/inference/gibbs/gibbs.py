@@ -33,14 +33,18 @@ from bayes_pref.inference.gibbs.samplers.many_features_sampler import ManyFeatur
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
 from bayes_pref.inference.gibbs.samplers.observational_bias_sampler import ObservationalBiasSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
-from bayes_pref.inference.gibbs.samplers.sampler import Sampler
+from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler, Sampler
 from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
+from bayes_pref.inference.gibbs.summaries.faster_sampler import blocks_are_faster
+from bayes_pref.inference.gibbs.summaries.summary_problem import SummaryProblem
+from bayes_pref.inference.gibbs.summaries.summary_program import SummaryProgram
 from bayes_pref.inference.mcmc import MCMC
 from bayes_pref.inference.runtime.room_for_weights import refuse_weights
 from bayes_pref.messages import shown
 from bayes_pref.models.base import RewardModel
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
+from bayes_pref.types import IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +71,14 @@ class Gibbs(MCMC):
     users
         "draws": every draw of every user's weights is kept. "summary": of each user the mean and sd
         of the weights are, and whole draws of `keep_users` alone, so that memory does not grow with
-        draws; for a million users and more, of Gaussian models with any choice model. Users are
-        then worked on in blocks by all `cores`, and the draws do not depend on their number. Users
-        whose weights moved too slowly are drawn anew at the end, as `draw_users` does.
+        draws; for a million users and more, of Gaussian models with any choice model. Users whose
+        weights moved too slowly are drawn anew at the end, as `draw_users` does.
     keep_users
         Labels of users whose draws are kept whole beside a summary.
+    blocks
+        Of a summary, whether users are worked on in blocks, by all `cores`, whose number does not
+        change the draws. False: by the sampler of ``users="draws"`` for logistic choices, each
+        chain on one core. None: by what is likely to be faster for the data.
     client
         A `distributed.Client` of a Dask cluster, whose workers then hold the blocks of users of a
         summary and do the work, with the draws of one machine; one that dies is replaced. None:
@@ -121,6 +128,7 @@ class Gibbs(MCMC):
     max_minutes: float = 15.0
     users: Literal["draws", "summary"] = "draws"
     keep_users: Sequence[Hashable] = ()
+    blocks: bool | None = None
     client: Any = None
     device: str | None = None
     checkpoint: str | os.PathLike[str] | None = None
@@ -136,6 +144,8 @@ class Gibbs(MCMC):
                 f"keep_users={shown(self.keep_users)}: expected a list of labels, beside "
                 "users='summary'; otherwise all users' draws are kept"
             )
+        if self.blocks is not None:
+            self._check_blocks()
         if self.client is not None:
             check_client(self.client, self.users)
         if self.device is not None:
@@ -148,13 +158,25 @@ class Gibbs(MCMC):
                 f"{ESS:g}"
             )
 
+    def _check_blocks(self) -> None:
+        """Refuse blocks where nothing works on them, and other samplers where only these can be."""
+        settings.check(self, blocks=settings.optional(settings.boolean))
+        if self.users == "draws":
+            raise ModelError(
+                f"blocks={self.blocks}: it is about a summary of users; give users='summary', too"
+            )
+        if not self.blocks and (self.client is not None or self.device is not None):
+            raise ModelError(
+                "blocks=False: a client and a device work on blocks of users; leave blocks out"
+            )
+
     def settings(self) -> dict[str, Any]:
         """Return the engine's name and settings, ready for JSON."""
         plain = replace(self, client=None)  # which cannot be copied
         apart = {"checkpoint", "keep_users", "client"}
         apart |= {"max_minutes", "until"} if self.until is None else set()
         apart |= {"users"} if self.users == "draws" else set()
-        apart |= {"device"} if self.device is None else set()
+        apart |= {name for name in ("blocks", "device") if getattr(self, name) is None}
         return {
             key: value for key, value in super(Gibbs, plain).settings().items() if key not in apart
         }
@@ -171,7 +193,7 @@ class Gibbs(MCMC):
         kept = self.chains * self.draws if self.users == "draws" else 0
         refuse_weights(type(model).__name__, spec, comparisons, self.chains, kept)
         if self.users == "summary" and not spec.pooled:
-            return self._in_blocks(spec, choice_model, comparisons)
+            return self._summarising(model, spec, choice_model, comparisons)
         if self.device is not None:
             raise Unsupported(
                 f"device={self.device!r} works on blocks of users, and here all have the same "
@@ -189,8 +211,45 @@ class Gibbs(MCMC):
         ]
         raise Unsupported("; ".join(reasons) or "Gibbs has no sampler for how its users differ")
 
+    def _summarising(
+        self,
+        model: RewardModel,
+        spec: PopulationSpec,
+        choice_model: ChoiceModel,
+        comparisons: Comparisons,
+    ) -> Program:
+        """Read a model and its data for a summary of users."""
+        kept = np.unique(find(list(self.keep_users), comparisons.users, "keep_users"))
+        limit = self.max_minutes if self.until else None
+        logistic = [
+            sampler
+            for sampler in self.samplers
+            if isinstance(sampler, HierarchicalSampler)
+            and sampler.unsupported(spec, choice_model, comparisons) is None
+        ]
+        blocks = self.blocks
+        if self.client is not None or self.device is not None or not logistic:
+            if blocks is False:
+                raise Unsupported(
+                    "users='summary' without blocks is for logistic choices of Gaussian users; "
+                    "leave blocks=False out"
+                )
+            blocks = True
+        if blocks is None:
+            blocks = blocks_are_faster(logistic[0], model, comparisons)
+        if blocks:
+            return self._in_blocks(spec, choice_model, comparisons, kept, limit)
+        problem = logistic[0].problem(spec, choice_model, comparisons)
+        problem = SummaryProblem.of(problem, comparisons, kept)
+        return SummaryProgram(self, logistic[0], problem, self.checkpoint, max_minutes=limit)
+
     def _in_blocks(
-        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+        self,
+        spec: PopulationSpec,
+        choice_model: ChoiceModel,
+        comparisons: Comparisons,
+        kept: IntArray,
+        limit: float | None,
     ) -> Program:
         """Read a model and its data with users in blocks."""
         general = GeneralSampler()
@@ -203,10 +262,7 @@ class Gibbs(MCMC):
             raise Unsupported(
                 f"users='summary' is for Gaussian users, and not for {what}; leave it out"
             )
-        kept = find(list(self.keep_users), comparisons.users, "keep_users")
-        kept, device = np.unique(kept), self.device
-        problem = BlockProblem.read_in_blocks(spec, comparisons, form, kept, device)
-        limit = self.max_minutes if self.until else None
+        problem = BlockProblem.read_in_blocks(spec, comparisons, form, kept, self.device)
         return BlockProgram(
             self, general, problem, self.checkpoint, max_minutes=limit, client=self.client
         )

@@ -16,7 +16,7 @@ from bayes_pref.posterior import Posterior
 from bayes_pref.types import FloatArray, IntArray
 
 _SHARE = 0.25  # of the draws, that a user's are worth at least
-_MOST = 0.05  # of all users: where more seem slow, it is the chains that have not converged
+_MOST = 0.25  # of all users: where more seem slow, it is the chains that have not converged
 _AT_A_TIME = 250  # users whose draws are in memory
 
 
@@ -36,7 +36,7 @@ def with_slow_users_anew(posterior: Posterior, effective: FloatArray, seed: int)
     """Draw the weights of slow users anew, and replace their mean and sd, in place.
 
     Users whose draws are kept whole, whose convergence is judged, stay as they are; so do all after
-    a run that was interrupted, and where more than one in twenty seem slow.
+    a run that was interrupted, and where more than a quarter of all seem slow.
 
     Parameters
     ----------

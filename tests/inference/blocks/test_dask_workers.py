@@ -42,7 +42,7 @@ def client() -> Iterator[Any]:
 
 def engine(**settings: Any) -> bp.Gibbs:
     few = {"warmup": 12, "draws": 6, "chains": 2, "progress": False, "keep_users": ["u003"]}
-    return bp.Gibbs(users="summary", **(few | settings))
+    return bp.Gibbs(users="summary", blocks=True, **(few | settings))
 
 
 def test_workers_give_the_draws_of_one_machine_though_one_is_killed(

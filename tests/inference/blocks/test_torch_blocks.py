@@ -178,10 +178,10 @@ def test_operations_without_random_numbers_are_those_of_the_kernels(case: str) -
             one.density.with_prior(one.density.at(theta), sums[0])[1],
             error,
         )
-    (count, mean, squares), summary = one.summary(), other.summary()
-    assert count == summary[0] == 3
-    close(summary[1], mean, error)
-    close(summary[2], squares, error)
+    expected, summary = one.summary(), other.summary()
+    assert expected.count[0] == summary.count[0] == 3
+    close(summary.mean, expected.mean, error)
+    close(summary.squares, expected.squares, error)
     assert one.state().keys() == other.state().keys()
     fresh = TorchBlock(part, key, density)
     fresh.load(other.state())

@@ -14,7 +14,9 @@ import pytest
 import bayes_pref as bp
 from bayes_pref.evaluation import held_out_rows
 from bayes_pref.inference.gibbs.blocks import block_chain, block_problem
+from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
 from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
+from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
 KEPT = ["u003", "u040"]
@@ -29,7 +31,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engine(**settings: Any) -> bp.Gibbs:
     few = {"warmup": 40, "draws": 60, "chains": 2, "progress": False, "keep_users": KEPT}
-    return bp.Gibbs(users="summary", **(few | settings))
+    return bp.Gibbs(users="summary", blocks=True, **(few | settings))
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +79,6 @@ def test_a_run_that_was_stopped_resumes_with_the_same_draws(
     world: bp.World, device: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = bp.fit(bp.HierarchicalReward(), world.comparisons, engine(device=device), seed=2)
-    from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
-    from bayes_pref.inference.runtime.checkpoint import Checkpoint
-
     saved = engine(checkpoint=tmp_path / "c", device=device)
     monkeypatch.setattr(Checkpoint, "due", lambda *_: True)
     advance = BlockChain.advance
@@ -215,6 +214,26 @@ def _agree(draws: Any, mean: Any) -> None:
     assert float(np.abs(away).max()) < 5 * np.sqrt(2 / 1000)
 
 
+def test_no_spread_starts_near_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the density is flat, so that the chain would crawl although the posterior is far."""
+    alike = bp.simulate(users=60, comparisons=12, features=3, contexts=0, heterogeneity=0, seed=4)
+    run, begun = BlockChain._run, []
+
+    def recorded(self: BlockChain, operation: str, *args: Any, **blocks: Any) -> list[Any]:
+        if operation == "begin":
+            begun.append((self, args[0].copy()))
+        return run(self, operation, *args, **blocks)
+
+    monkeypatch.setattr(BlockChain, "_run", recorded)
+    found = bp.fit(bp.HierarchicalReward(), alike.comparisons, engine(draws=200), seed=2)
+    assert len(begun) == 2
+    for chain, theta in begun:
+        tau, spread = theta[chain.coordinates.places[1]], chain.problem.population.spread
+        assert (np.abs(tau) >= 0.3 * spread).all()
+        assert (np.abs(tau) < 0.3001 * spread).any()  # or nothing had been near zero
+    assert float(found.draws["tau"].min()) < 0.1 < float(found.draws["tau"].max())
+
+
 def test_unsuited_models_are_refused_by_name(world: bp.World) -> None:
     for model in (bp.MixtureReward(components=2), bp.LowRankReward(rank=1)):
         with pytest.raises(bp.ModelError, match="users='summary' is for Gaussian users"):
@@ -225,7 +244,7 @@ def test_unsuited_models_are_refused_by_name(world: bp.World) -> None:
         bp.Gibbs(keep_users=["a"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        bp.Gibbs(users="summary")
+        bp.Gibbs(users="summary", blocks=True)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -45,9 +45,11 @@ from bayes_pref.inference.gibbs.population_coordinates import (
     stepped,
 )
 from bayes_pref.inference.gibbs.samplers.general_sampler import GeneralChain
+from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
 from bayes_pref.types import FloatArray
 
 PILOT_USERS, _PILOT_SWEEPS = 1000, 250
+_LEAST = 0.3  # of the prior's scale, that spreads are at the start
 _REACH = 1.36  # 1 - r; while the chain comes nearer, 1
 _ANGLE = 1.94  # radians that users turn
 _SHORT, _SHORT_SHARE = 0.25, 0.1
@@ -161,8 +163,8 @@ class BlockChain(Chain):
             self._adapt(acceptance, of_users)
         return 1
 
-    def summary(self) -> list[tuple[int, FloatArray, FloatArray]]:
-        """Return the summaries of users' weights, block by block."""
+    def summary(self) -> list[RunningMoments]:
+        """Return the moments of users' weights, block by block."""
         return self._run("summary")
 
     def _run(self, operation: str, *args: Any, blocks: Sequence[int] | None = None) -> list[Any]:
@@ -179,6 +181,9 @@ class BlockChain(Chain):
         while pilot.done < pilot.total:
             advance_chain(pilot)
         self.theta[...] = pilot.theta
+        # A spread that some users leave near zero, where the density is flat, can be far from it.
+        tau, least = self.theta[self.coordinates.places[1]], _LEAST * self.problem.population.spread
+        tau[...] = np.copysign(np.maximum(np.abs(tau), least), tau)
         prior = np.diag(self.coordinates.prior_precision())
         self.curvature[...] = prior + (pilot.curvature - prior) * (users / count)
         self.whiten[...] = metric_root(self.curvature)

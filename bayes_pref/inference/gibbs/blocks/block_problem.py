@@ -19,9 +19,9 @@ from bayes_pref.inference.gibbs.kernels.centred_batches import BATCH
 from bayes_pref.inference.gibbs.kernels.choice_likelihood import ChoiceRows
 from bayes_pref.inference.gibbs.partial_density import PartialDensity
 from bayes_pref.inference.gibbs.problem import scaled_population
+from bayes_pref.inference.gibbs.summaries.weight_units import WeightUnits
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.choice.kernel_form import KernelForm
-from bayes_pref.models.signs import Signs
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray, IntArray
 
@@ -36,42 +36,6 @@ def block_starts(n_users: int, device: str | None = None) -> IntArray:
         size = _ON_DEVICE
     size = -(-size // BATCH) * BATCH
     return np.append(np.arange(0, n_users, size), n_users)
-
-
-@dataclass(frozen=True)
-class WeightUnits:
-    """From values on scaled features, as samplers have them, to users' weights on raw units.
-
-    Attributes
-    ----------
-    scale
-        (d,): raw units are scaled units divided by these.
-    signs
-        Which weights have a sign; None: none.
-    level
-        (d, d) takes out the common level of items' rewards; None: there is none.
-    """
-
-    scale: FloatArray
-    signs: Signs | None
-    level: FloatArray | None
-
-    @classmethod
-    def of(cls, problem: ChoiceProblem, comparisons: Comparisons) -> WeightUnits:
-        """Return the units of a problem's weights."""
-        level = None
-        if comparisons.features.level_blocks:
-            level = np.eye(len(problem.feature_scale))
-            for items, every in comparisons.features.level_blocks:
-                level[:, every] -= level[:, items].mean(axis=1, keepdims=True)
-        return cls(problem.feature_scale, problem.signs, level)
-
-    def raw(self, values: FloatArray) -> FloatArray:
-        """(n_users, d) weights per raw unit, of values on scaled features."""
-        found = values / self.scale
-        if self.signs is not None:
-            found = self.signs.weights(found + self.signs.centre)
-        return found if self.level is None else np.asarray(found @ self.level)
 
 
 @dataclass(frozen=True)
@@ -148,7 +112,7 @@ class BlockProblem(ChoiceProblem):
             centres = spec.signs.centre + np.log(comparisons.feature_scale)
             signed = np.stack([spec.signs.sign, centres])
         whole = ChoiceProblem(rows=rows[0], form=form, signs=spec.signs, signed=signed, **stated)
-        units, parts = WeightUnits.of(whole, comparisons), []
+        units, parts = WeightUnits.of(whole.feature_scale, whole.signs, comparisons), []
         for number, (first, end) in enumerate(pairwise(starts)):
             own = kept[(kept >= first) & (kept < end)] - first
             shares = np.ascontiguousarray(comparisons.user_shares[first:end])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
-from bayes_pref.convergence.statistics import effective_draws
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.engine import Judge
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
@@ -17,10 +15,10 @@ from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool, BlockThreads
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
 from bayes_pref.inference.gibbs.blocks.block_workers import BlockWorkers
 from bayes_pref.inference.gibbs.chain import Chain
-from bayes_pref.inference.gibbs.gibbs_program import GibbsProgram
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.lengthening import LengtheningRun
-from bayes_pref.inference.raw_draws import RawDraws, RawSummary
+from bayes_pref.inference.gibbs.summaries.summary_program import SummaryProgram
+from bayes_pref.inference.raw_draws import RawDraws
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
 
@@ -46,7 +44,7 @@ def check_client(client: Any, users: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockProgram(GibbsProgram):
+class BlockProgram(SummaryProgram):
     """Gaussian users in blocks: on threads, on a torch device or on workers of a Dask cluster.
 
     Attributes
@@ -60,17 +58,11 @@ class BlockProgram(GibbsProgram):
     problem: BlockProblem
     client: Any = None
 
-    def starting_at(self, draws: xr.Dataset) -> BlockProgram:
-        """Start as always: chains begin near the posterior anyway."""
-        return self
-
     def _run(
         self, store: Store, seed: int, checkpoint: Checkpoint | None, judge: Judge | None
     ) -> RawDraws:
         with self._pool() as pool:
-            run, drawn = self._advanced(store, seed, checkpoint, judge, pool)
-            chains = [run.chains[index] for index in sorted(run.chains)]
-            return replace(drawn, users=self._summary(chains))
+            return self._summarised(*self._advanced(store, seed, checkpoint, judge, pool))
 
     def _pool(self) -> BlockPool:
         if self.client is not None:
@@ -87,28 +79,3 @@ class BlockProgram(GibbsProgram):
         # All chains at once, whatever the number of cores: their blocks share the cores.
         chains = self.engine.chains
         return LengtheningRun(self.engine, make, checkpoint, self.max_minutes, workers=chains)
-
-    def _draws(
-        self, store: Store, kept: list[int], complete: bool, *, in_place: bool = False
-    ) -> RawDraws:
-        drawn = super()._draws(store, kept, complete, in_place=in_place)
-        return replace(drawn, kept_users=np.array(self.problem.kept, dtype=np.int64))
-
-    def _summary(self, chains: list[Chain]) -> RawSummary:
-        """Mean and sd of users' weights over all draws of all chains."""
-        found = [chain.summary() for chain in chains if isinstance(chain, BlockChain)]
-        total = sum(chain[0][0] for chain in found)
-        shape = (self.problem.n_users, self.problem.weights_shape[-1])
-        mean, sd, effective = np.empty(shape), np.empty(shape), np.empty(shape[0])
-        first = 0
-        for parts in zip(*found, strict=True):  # a loop over blocks: no copies of all users
-            own = slice(first, first + len(parts[0][1]))
-            mean[own] = sum(count * each for count, each, _ in parts) / max(total, 1)
-            between = sum(count * (each - mean[own]) ** 2 for count, each, _ in parts)
-            within = sum(around for *_, around in parts)
-            sd[own] = np.sqrt((between + within) / max(total - 1, 1))
-            between /= max(len(parts) - 1, 1)
-            within /= max(total - len(parts), 1)
-            effective[own] = effective_draws(between, within, total)
-            first = own.stop
-        return RawSummary(mean, sd, total, effective)

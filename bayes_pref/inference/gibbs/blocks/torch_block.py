@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart, WeightUnits
+from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart
 from bayes_pref.inference.gibbs.blocks.torch_density import (
     Expansion,
     PopulationSetting,
@@ -22,6 +22,8 @@ from bayes_pref.inference.gibbs.blocks.user_block import EXPANSIONS, LEAPS, MOVE
 from bayes_pref.inference.gibbs.diagonal_density import diagonal_information
 from bayes_pref.inference.gibbs.partial_density import fisher_information
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
+from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
+from bayes_pref.inference.gibbs.summaries.weight_units import WeightUnits
 from bayes_pref.types import FloatArray, IntArray
 
 
@@ -154,9 +156,10 @@ class TorchBlock:
         self.count = 0
         self.mean = self.squares = torch.zeros_like(self.mean)
 
-    def summary(self) -> tuple[int, FloatArray, FloatArray]:
-        """Return how many draws were taken in, their mean, and the sum of squares around it."""
-        return self.count, _array(self.mean), _array(self.squares)
+    def summary(self) -> RunningMoments:
+        """Return the moments of the draws that were taken in."""
+        count = np.full(1, float(self.count))
+        return RunningMoments(count, _array(self.mean), _array(self.squares))
 
     def state(self) -> dict[str, Any]:
         """Return all that later operations depend on."""

@@ -14,6 +14,7 @@ import numpy as np
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart
 from bayes_pref.inference.gibbs.partial_density import MeanExpansion
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
+from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
 from bayes_pref.types import FloatArray, IntArray
 
 LEAPS = 1  # of a move
@@ -47,9 +48,7 @@ class UserBlock:
         self.zeta = np.zeros(self.density.linear.shape)
         self.before = np.zeros_like(self.zeta)  # zeta before the last move
         self.expansions: MeanExpansion | None = None
-        self.count = 0
-        self.mean = np.zeros((0, self.density.d))  # has no users before there is a draw
-        self.squares = np.zeros_like(self.mean)
+        self.moments = RunningMoments.without_draws(0, self.density.d)  # before there is a draw
 
     def begin(self, theta: FloatArray) -> None:
         """Start at theta: expand users' likelihoods near their modes, and draw zeta."""
@@ -117,12 +116,9 @@ class UserBlock:
         (d,) sum of weights by the users' shares, and (k, d) weights of those who are kept whole
         """
         weights = self.weights(theta)
-        if not self.count:
-            self.mean, self.squares = np.zeros_like(weights), np.zeros_like(weights)
-        self.count += 1
-        away = weights - self.mean
-        self.mean += away / self.count
-        self.squares += away * (weights - self.mean)
+        if not self.moments.count[0]:
+            self.moments = RunningMoments.without_draws(*weights.shape)
+        self.moments.add(weights)
         return self.part.shares @ weights, weights[self.part.kept]
 
     def weights(self, theta: FloatArray) -> FloatArray:
@@ -132,14 +128,13 @@ class UserBlock:
 
     def restart(self) -> None:
         """Forget the summary."""
-        self.count = 0  # the next draw is the first
+        self.moments.restart()
 
-    def summary(self) -> tuple[int, FloatArray, FloatArray]:
-        """Return how many draws were taken in, their mean, and the sum of squares around it."""
-        if not self.count:
-            nothing = np.zeros((self.density.n_users, self.density.d))
-            return 0, nothing, nothing
-        return self.count, self.mean, self.squares
+    def summary(self) -> RunningMoments:
+        """Return the moments of the draws that were taken in."""
+        if not self.moments.count[0]:
+            return RunningMoments.without_draws(self.density.n_users, self.density.d)
+        return self.moments
 
     def state(self) -> dict[str, Any]:
         """Return all that later operations depend on."""
@@ -148,9 +143,7 @@ class UserBlock:
             "zeta": self.zeta,
             "information": density.information,
             "linear": density.linear,
-            "count": np.array(self.count),
-            "mean": self.mean,
-            "squares": self.squares,
+            **self.moments.arrays(),
             **({} if means is None else means.arrays()),
         }
 
@@ -159,8 +152,7 @@ class UserBlock:
         self.zeta[...] = state["zeta"]
         self.density.information[...] = state["information"]
         self.density.linear[...] = state["linear"]
-        self.count = int(state["count"])
-        self.mean, self.squares = np.array(state["mean"]), np.array(state["squares"])
+        self.moments = RunningMoments(*(np.array(state[name]) for name in self.moments.arrays()))
         self.expansions = None
         if "mean_count" in state:
             self.expansions = MeanExpansion.like(self.density)

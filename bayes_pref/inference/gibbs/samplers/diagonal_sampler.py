@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.diagonal_sweep import diagonal_sweeps
 from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
 from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
+from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray
@@ -27,22 +26,16 @@ from bayes_pref.types import FloatArray
 DENSE = 0.5  # share of non-zero entries from which every user's weights are drawn as a block
 
 
-class DiagonalSampler(GaussianSampler):
+class DiagonalSampler(HierarchicalSampler):
     """Gaussian users whose features are independent."""
 
     def matches(self, spec: PopulationSpec) -> bool:
         """Whether users are Gaussian with a diagonal covariance and no latent factors."""
         return spec.gaussian and spec.covariance == "diagonal"
 
-    def chain(
-        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
-    ) -> Chain:
-        """Make a chain with an overdispersed start."""
-        return HierarchicalChain(problem, DiagonalSweeps(), warmup, thin, rng, store)
-
-    def compile_ahead(self, problem: Problem) -> None:
-        """Compile in another process what the chains call last."""
-        DiagonalSweeps().compile_ahead(problem)
+    def sweeps(self) -> Sweeps:
+        """Return the sweeps of a chain."""
+        return DiagonalSweeps()
 
 
 class DiagonalSweeps(Sweeps):

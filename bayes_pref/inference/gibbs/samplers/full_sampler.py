@@ -23,7 +23,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from bayes_pref.data import Comparisons
-from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.covariance import draw_wishart, precision_of, solve
 from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move, hmc_move
@@ -37,7 +36,7 @@ from bayes_pref.inference.gibbs.kernels.scale_updates import draw_scales
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store
 from bayes_pref.inference.gibbs.marginal import Marginal, move_population
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import GaussianSampler
+from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler
 from bayes_pref.inference.gibbs.sweeps import Calls, Sweeps, Trajectory
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
@@ -46,7 +45,7 @@ from bayes_pref.types import FloatArray
 MANY_ITEMS = 16  # from here on the population has too many parameters for the general sampler
 
 
-class FullSampler(GaussianSampler):
+class FullSampler(HierarchicalSampler):
     """Gaussian users whose features are correlated."""
 
     def matches(self, spec: PopulationSpec) -> bool:
@@ -67,15 +66,9 @@ class FullSampler(GaussianSampler):
             )
         return super().unsupported(spec, choice_model, comparisons)
 
-    def chain(
-        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
-    ) -> Chain:
-        """Make a chain with an overdispersed start."""
-        return HierarchicalChain(problem, FullSweeps(), warmup, thin, rng, store)
-
-    def compile_ahead(self, problem: Problem) -> None:
-        """Compile in another process what the chains call last."""
-        FullSweeps().compile_ahead(problem)
+    def sweeps(self) -> Sweeps:
+        """Return the sweeps of a chain."""
+        return FullSweeps()
 
 
 class FullSweeps(Sweeps):

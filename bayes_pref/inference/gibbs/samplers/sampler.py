@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 
 from bayes_pref.data import Comparisons
-from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.chain import Chain, HierarchicalChain
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.problem import Problem
+from bayes_pref.inference.gibbs.sweeps import Sweeps
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray
@@ -116,3 +117,21 @@ class GaussianSampler(Sampler[Problem]):
     ) -> Problem:
         """Read the data and the priors; called where nothing is `unsupported`."""
         return Problem.build(spec, comparisons, choice_model.position_sd)
+
+
+class HierarchicalSampler(GaussianSampler):
+    """Base of those whose chains have no state beside that of their sweeps."""
+
+    @abstractmethod
+    def sweeps(self) -> Sweeps:
+        """Return the sweeps of a chain."""
+
+    def chain(
+        self, problem: Problem, warmup: int, thin: int, rng: np.random.Generator, store: Store
+    ) -> HierarchicalChain:
+        """Make a chain with an overdispersed start."""
+        return HierarchicalChain(problem, self.sweeps(), warmup, thin, rng, store)
+
+    def compile_ahead(self, problem: Problem) -> None:
+        """Compile in another process what the chains call last."""
+        self.sweeps().compile_ahead(problem)

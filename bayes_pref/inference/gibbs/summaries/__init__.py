@@ -1,0 +1,1 @@
+"""Chains that keep a summary of users' weights instead of their draws."""
