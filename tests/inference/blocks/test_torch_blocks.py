@@ -185,8 +185,8 @@ def test_operations_without_random_numbers_are_those_of_the_kernels(case: str) -
     assert one.state().keys() == other.state().keys()
     fresh = TorchBlock(part, key, density)
     fresh.load(other.state())
-    moves = [block.move(theta, 0.5, 7, False) for block in (other, fresh)]
+    moves = [block.move(theta, 0.5, 2, 7, False) for block in (other, fresh)]
     assert moves[0].accepted == moves[1].accepted > 0.5 * density.n_users
-    undone = fresh.move(theta, 0.5, 7, True)
+    undone = fresh.move(theta, 0.5, 2, 7, True)
     assert undone.after.total == moves[1].after.total
     assert undone.before.total == moves[1].before.total != undone.after.total

@@ -234,6 +234,22 @@ def test_no_spread_starts_near_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(found.draws["tau"].min()) < 0.1 < float(found.draws["tau"].max())
 
 
+@pytest.mark.parametrize(("size", "leaps"), [(0.4, 1.0), (3.0, 3.0)])
+def test_users_take_several_steps_where_answers_say_much(
+    monkeypatch: pytest.MonkeyPatch, size: float, leaps: float
+) -> None:
+    made = bp.simulate(users=60, features=3, contexts=0, heterogeneity=size, seed=4)
+    summary, seen = BlockChain.summary, []
+
+    def recorded(self: BlockChain) -> list[Any]:
+        seen.append(float(self.leaps[0]))
+        return summary(self)
+
+    monkeypatch.setattr(BlockChain, "summary", recorded)
+    bp.fit(bp.HierarchicalReward(), made.comparisons, engine(warmup=60), seed=2)
+    assert seen == [leaps, leaps]
+
+
 def test_unsuited_models_are_refused_by_name(world: bp.World) -> None:
     for model in (bp.MixtureReward(components=2), bp.LowRankReward(rank=1)):
         with pytest.raises(bp.ModelError, match="users='summary' is for Gaussian users"):

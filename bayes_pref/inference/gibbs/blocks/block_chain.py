@@ -11,6 +11,8 @@ A sweep proposes the population and has every block move its users at the propos
 
 Both moves overrelax: r is negative and users turn by more than a right angle, which makes up for
 what they depend on each other (Adler 1981, Phys. Rev. D 23; the rate of successive overrelaxation).
+Where likelihoods are so far from their expansions that users refuse such turns, they go in several
+shorter steps instead, which cost more and are accepted.
 
 The chain starts where `GeneralChain` has come with some users alone, farther apart than the
 posterior of all is wide, and first takes steps of Newton's method with noise. The metric is the
@@ -51,7 +53,9 @@ from bayes_pref.types import FloatArray
 PILOT_USERS, _PILOT_SWEEPS = 1000, 250
 _LEAST = 0.3  # of the prior's scale, that spreads are at the start
 _REACH = 1.36  # 1 - r; while the chain comes nearer, 1
-_ANGLE = 1.94  # radians that users turn
+_ANGLE = 1.94  # radians that users turn, in one step
+_LEAPS, _SHORT_ANGLE = 3, 1.0  # steps of those who refuse that, and radians of each
+_REFUSED = 0.9  # of the angle, below which it has adapted where they refuse it
 _SHORT, _SHORT_SHARE = 0.25, 0.1
 _RENEWALS = (0.2, 0.35, 0.5)  # shares of warm-up after which users' expansions are renewed
 _METRICS = (0.6, 0.7, 0.8)  # after which the metric is, beside these
@@ -93,7 +97,7 @@ class BlockChain(Chain):
         self.log_density = np.zeros(1)
         self.curvature, self.whiten = np.zeros((size, size)), np.zeros((size, size))
         self.looked = np.zeros(1)
-        self.log_reach, self.log_turn = np.zeros(1), np.zeros(1)
+        self.log_reach, self.log_turn, self.leaps = np.zeros(1), np.zeros(1), np.ones(1)
         self.was_short = False
         self.known = np.zeros(1)  # whether density and gradient are those of the present state
         self.renewals = {int(share * warmup): share for share in _RENEWALS + _METRICS}
@@ -113,6 +117,7 @@ class BlockChain(Chain):
             "looked": self.looked,
             "log_reach": self.log_reach,
             "log_turn": self.log_turn,
+            "leaps": self.leaps,
             "known": self.known,
             "renewed": self.renewed,
         }
@@ -225,8 +230,9 @@ class BlockChain(Chain):
         return acceptance, sum(each.accepted for each in moved) / self.problem.n_users
 
     def _move(self, theta: FloatArray, *, again: bool) -> list[Moved]:
-        angle = _ANGLE * float(np.exp(self.log_turn[0]))
-        return self._run("move", theta, angle, self.done, again)
+        leaps = int(self.leaps[0])
+        angle = (_ANGLE if leaps == 1 else _SHORT_ANGLE) * float(np.exp(self.log_turn[0]))
+        return self._run("move", theta, angle, leaps, self.done, again)
 
     def _assembled(self, theta: FloatArray, parts: list[UserSums]) -> tuple[float, FloatArray]:
         """Log density and gradient at theta, from the blocks' sums, added in their order."""
@@ -257,6 +263,8 @@ class BlockChain(Chain):
         last = int(_RENEWALS[-1] * self.warmup)
         if self.warmup // 10 < self.done <= last and self.done % self.every == 0:
             self._run("look", self.theta)
+        if self.done == last and self.log_turn[0] < np.log(_REFUSED):
+            self.leaps[0], self.log_turn[0] = _LEAPS, 0.0
         if share in _RENEWALS:
             self._run("renew", self.theta, self.done == last)
             self.known[0] = self.looked[0] = 0.0  # the curvature is that of an expansion

@@ -18,7 +18,7 @@ from bayes_pref.inference.gibbs.blocks.torch_density import (
     PopulationSetting,
     TorchDensity,
 )
-from bayes_pref.inference.gibbs.blocks.user_block import EXPANSIONS, LEAPS, MOVE, START, Moved
+from bayes_pref.inference.gibbs.blocks.user_block import EXPANSIONS, MOVE, START, Moved
 from bayes_pref.inference.gibbs.diagonal_density import diagonal_information
 from bayes_pref.inference.gibbs.partial_density import fisher_information
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
@@ -88,7 +88,7 @@ class TorchBlock:
         self.zeta = self.density.normal(nothing.shape, self._generator(START, 0))
         self.means = TorchMeans(0, torch.zeros_like(self.expansion.information), nothing, nothing)
 
-    def move(self, theta: FloatArray, angle: float, sweep: int, again: bool) -> Moved:
+    def move(self, theta: FloatArray, angle: float, leaps: int, sweep: int, again: bool) -> Moved:
         """Find the density of theta at zeta, then move zeta given theta; see `UserBlock.move`."""
         if again:
             self.zeta = self.before
@@ -96,7 +96,7 @@ class TorchBlock:
         here, density = self._at(theta), self.density
         start = density.point(here, self.zeta)
         generator = self._generator(MOVE, sweep)
-        end, accepted = density.move_users(here, start, angle, LEAPS, generator)
+        end, accepted = density.move_users(here, start, angle, leaps, generator)
         self.zeta = end.zeta
         sums = (density.sums(here, point) for point in (start, end))
         return Moved(next(sums), accepted * density.n_users, next(sums))

@@ -17,7 +17,6 @@ from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
 from bayes_pref.types import FloatArray, IntArray
 
-LEAPS = 1  # of a move
 EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
 START, MOVE = 0, 1  # streams of random numbers
 
@@ -60,11 +59,13 @@ class UserBlock:
         self.zeta[...] = self._rng(START, 0).standard_normal(self.zeta.shape)
         self.expansions = MeanExpansion.like(density)
 
-    def move(self, theta: FloatArray, angle: float, sweep: int, again: bool) -> Moved:
+    def move(self, theta: FloatArray, angle: float, leaps: int, sweep: int, again: bool) -> Moved:
         """Find the density of theta at zeta, then move zeta given theta.
 
         Parameters
         ----------
+        angle, leaps
+            Rotation of each step of the trajectory, and number of steps.
         again
             Whether to undo the last move first: the theta that it was given was refused.
         """
@@ -74,7 +75,7 @@ class UserBlock:
         self.zeta[...] = self.before
         rng = self._rng(MOVE, sweep)
         with np.errstate(over="ignore", invalid="ignore"):  # a proposal may lose numbers
-            before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, LEAPS, rng)
+            before, accepted, after = density.move_and_sum(theta, self.zeta, v, angle, leaps, rng)
         return Moved(before, accepted * density.n_users, after)
 
     def sums_at(self, thetas: FloatArray) -> list[UserSums]:
