@@ -110,8 +110,8 @@ class Clock:
 
     def watch(self) -> None:
         """Note the sweeps of every chain of this process."""
-        for kind in (BlockChain, SummaryChain):
-            kind.advance = self._timed(kind.advance)  # type: ignore[method-assign]
+        for chain in (BlockChain, SummaryChain):
+            chain.advance = self._timed(chain.advance)  # type: ignore[method-assign]
 
     def _timed(self, advance: Callable[[Any], int]) -> Callable[[Any], int]:
         def timed(chain: Chain) -> int:

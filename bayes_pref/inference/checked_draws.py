@@ -41,7 +41,7 @@ def check_draws(
     )
     run = Run(
         engine=settings["name"],
-        settings={k: value for k, value in settings.items() if k != "name"} | dict(raw.lengths),
+        settings={k: value for k, value in settings.items() if k != "name"} | dict(raw.settings),
         exact=raw.exact,
         joint=raw.joint,
         draws=draws.sizes["draw"],

@@ -75,8 +75,8 @@ def fit(
         NumPy. Fits may run in threads: of those that use Pyro, by `NUTS` and `SVI`, one at a time.
     start
         A posterior of the same model, users and features, as before some answers came in. Chains of
-        `Gibbs` for logistic choices of Gaussian users then start at its last draws, and need a
-        shorter warm-up; others start as always. None: starts are overdispersed.
+        `Gibbs` for logistic choices of Gaussian users whose draws are kept then start at its last
+        draws, and need a shorter warm-up; others start as always. None: starts are overdispersed.
 
     Returns
     -------
@@ -152,7 +152,8 @@ def _by_default(model: RewardModel, comparisons: Comparisons) -> tuple[Engine, .
     several = (gibbs, NUTS(), SVI())
     users, features = comparisons.n_users, comparisons.n_features
     size = 8 * gibbs.chains * gibbs.draws * users * features
-    # Blocks hold the curvature of every user's likelihood, which grows with features squared.
+    # A summary may be by blocks, which hold the curvature of every user's likelihood: it grows with
+    # features squared.
     if size <= _LARGE or features > _MOST_FEATURES:
         return several
     spec = model.spec(comparisons)

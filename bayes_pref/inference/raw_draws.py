@@ -63,8 +63,9 @@ class RawDraws:
         mean over all users. None: everybody.
     users
         Of such a run once it has ended, the summary of all users' weights.
-    lengths
-        Settings of the length of a run, ``warmup`` and ``thin``, that grew until it had converged.
+    settings
+        Of the engine, those that the run itself decided: ``warmup`` and ``thin`` of a run that grew
+        until it had converged, and ``blocks``.
 
     Examples
     --------
@@ -88,4 +89,4 @@ class RawDraws:
     comparisons: Comparisons | None = None
     kept_users: IntArray | None = None
     users: RawSummary | None = None
-    lengths: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, int] = field(default_factory=dict)

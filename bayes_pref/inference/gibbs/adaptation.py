@@ -9,6 +9,7 @@ from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
 from bayes_pref.types import FloatArray
 
+_LOOKS = 4  # at the metric after the start is forgotten, at least
 CHUNK = 5  # sweeps between two looks at the metric, the clock and Ctrl-C
 
 
@@ -57,7 +58,9 @@ class Adaptation:
         self.looks = np.zeros(1)  # number of curvatures in the average
         # Of a thousand users and more looks cost as many sweeps as of a thousand.
         work = min(problem.population.design.shape[0], 1000) * size**2
-        self.every = CHUNK * int(np.ceil(work / sweeps.look_cost))
+        # A warm-up that is short for that has some looks all the same.
+        most = max(1, (self.last - self.restart) // (_LOOKS * CHUNK))
+        self.every = CHUNK * min(most, int(np.ceil(work / sweeps.look_cost)))
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return what has been adapted, as arrays that can be written into."""
@@ -86,8 +89,11 @@ class Adaptation:
             gain = 0.5 / (1 + 0.05 * max(0, done - self.first))
             for metric, acceptance in zip(self.metrics, acceptances, strict=True):
                 metric.log_step += gain * (acceptance - metric.trajectory.target)
-        if done < self.first or done > self.last or done % self.every:
-            return
+        if self.first <= done <= self.last and done % self.every == 0:
+            self.look(done, theta, weights, psi)
+
+    def look(self, done: int, theta: FloatArray, weights: FloatArray, psi: FloatArray) -> None:
+        """Take the curvature at the state after `done` sweeps into the metrics."""
         if self.restart <= done < self.restart + self.every:
             for metric in self.metrics:
                 metric.curvature[...] = 0.0

@@ -185,6 +185,9 @@ class HierarchicalChain(Chain):
     def _advance(self, store: Store, sweep: int, most: int) -> int:
         """Run up to `most` sweeps, into a store that holds the draws of `sweep` sweeps already."""
         sweeps = min(self.most, most)
+        if self.done >= self.warmup and not self.adaptation.looks[0]:
+            # Sweeps without moves are for warm-up alone.
+            self.adaptation.look(self.done, self.theta, self.weights, self.psi)
         if self.position_bias is not None:
             self.position_bias.move(self.psi, self.rng)
         keeps = self.keeps

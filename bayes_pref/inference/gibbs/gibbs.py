@@ -33,7 +33,7 @@ from bayes_pref.inference.gibbs.samplers.many_features_sampler import ManyFeatur
 from bayes_pref.inference.gibbs.samplers.mixture_sampler import MixtureSampler
 from bayes_pref.inference.gibbs.samplers.observational_bias_sampler import ObservationalBiasSampler
 from bayes_pref.inference.gibbs.samplers.pooled_sampler import PooledSampler
-from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler, Sampler
+from bayes_pref.inference.gibbs.samplers.sampler import Sampler, SweepSampler
 from bayes_pref.inference.gibbs.samplers.shared_cause_sampler import SharedCauseSampler
 from bayes_pref.inference.gibbs.summaries.faster_sampler import blocks_are_faster
 from bayes_pref.inference.gibbs.summaries.summary_problem import SummaryProblem
@@ -193,12 +193,13 @@ class Gibbs(MCMC):
         kept = self.chains * self.draws if self.users == "draws" else 0
         refuse_weights(type(model).__name__, spec, comparisons, self.chains, kept)
         if self.users == "summary" and not spec.pooled:
-            return self._summarising(model, spec, choice_model, comparisons)
-        if self.device is not None:
-            raise Unsupported(
-                f"device={self.device!r} works on blocks of users, and here all have the same "
-                "weights; leave device out"
-            )
+            return self._summarising(spec, choice_model, comparisons)
+        for name in ("device", "blocks"):
+            if getattr(self, name) is not None:
+                raise Unsupported(
+                    f"{name}={getattr(self, name)!r} is about users, and here all have the same "
+                    f"weights; leave {name} out"
+                )
         for sampler in self.samplers:
             if sampler.unsupported(spec, choice_model, comparisons) is None:
                 problem = sampler.problem(spec, choice_model, comparisons)
@@ -212,36 +213,39 @@ class Gibbs(MCMC):
         raise Unsupported("; ".join(reasons) or "Gibbs has no sampler for how its users differ")
 
     def _summarising(
-        self,
-        model: RewardModel,
-        spec: PopulationSpec,
-        choice_model: ChoiceModel,
-        comparisons: Comparisons,
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
     ) -> Program:
         """Read a model and its data for a summary of users."""
         kept = np.unique(find(list(self.keep_users), comparisons.users, "keep_users"))
         limit = self.max_minutes if self.until else None
-        logistic = [
-            sampler
-            for sampler in self.samplers
-            if isinstance(sampler, HierarchicalSampler)
-            and sampler.unsupported(spec, choice_model, comparisons) is None
-        ]
+        sampler = self._sampler_without_blocks(spec, choice_model, comparisons)
         blocks = self.blocks
-        if self.client is not None or self.device is not None or not logistic:
-            if blocks is False:
-                raise Unsupported(
-                    "users='summary' without blocks is for logistic choices of Gaussian users; "
-                    "leave blocks=False out"
-                )
+        if self.client is not None or self.device is not None or sampler is None:
             blocks = True
         if blocks is None:
-            blocks = blocks_are_faster(logistic[0], model, comparisons)
+            assert sampler is not None  # or blocks it is
+            blocks = blocks_are_faster(sampler, spec, choice_model, comparisons)
         if blocks:
             return self._in_blocks(spec, choice_model, comparisons, kept, limit)
-        problem = logistic[0].problem(spec, choice_model, comparisons)
+        assert sampler is not None  # or it was refused
+        problem = sampler.problem(spec, choice_model, comparisons)
         problem = SummaryProblem.of(problem, comparisons, kept)
-        return SummaryProgram(self, logistic[0], problem, self.checkpoint, max_minutes=limit)
+        return SummaryProgram(self, sampler, problem, self.checkpoint, max_minutes=limit)
+
+    def _sampler_without_blocks(
+        self, spec: PopulationSpec, choice_model: ChoiceModel, comparisons: Comparisons
+    ) -> SweepSampler | None:
+        """Return what samples a summary without blocks, if anything; refuse blocks=False if not."""
+        reasons = []
+        for sampler in self.samplers:
+            if isinstance(sampler, SweepSampler) and sampler.matches(spec):
+                reason = sampler.unsupported(spec, choice_model, comparisons)
+                if reason is None:
+                    return sampler
+                reasons.append(reason)
+        if self.blocks is False and reasons:
+            raise Unsupported(f"blocks=False: {reasons[0]}; leave it out")
+        return None
 
     def _in_blocks(
         self,

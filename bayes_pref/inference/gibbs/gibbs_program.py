@@ -135,7 +135,8 @@ class GibbsProgram(Program):
             checkpoint.remove()
         first = next(iter(run.chains.values()))  # of an interrupted run some may be missing
         if first.thin > engine.thin:
-            drawn = replace(drawn, lengths={"warmup": first.warmup, "thin": first.thin})
+            lengths = {"warmup": first.warmup, "thin": first.thin}
+            drawn = replace(drawn, settings={**drawn.settings, **lengths})
         return run, drawn
 
     def _draws(

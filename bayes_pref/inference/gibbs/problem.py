@@ -11,12 +11,13 @@ from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
 from bayes_pref.data import Comparisons
+from bayes_pref.data.selection import rows_of
 from bayes_pref.data.sparse_rows import is_sparse, scaled_rows, turned_rows
 from bayes_pref.inference.gibbs.kernels.design_matrix import Rows, build_rows
 from bayes_pref.inference.gibbs.kernels.population_density import PopulationPrior
 from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.models.spec import PopulationSpec
-from bayes_pref.types import FloatArray
+from bayes_pref.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,26 @@ class Problem:
         cls, spec: PopulationSpec, comparisons: Comparisons, position_sd: float | None = None
     ) -> Problem:
         """Scale the data, and the priors with them."""
-        signs = 2 * comparisons.choice - 1
-        difference, scale = comparisons.difference, comparisons.feature_scale
-        signed: FloatArray | csr_array
-        if is_sparse(difference):
-            signed = scaled_rows(turned_rows(difference, signs < 0), scale)
-        else:
-            signed = signs[:, None] * difference / scale
-        rows = build_rows(signed, comparisons.user, comparisons.offsets, signs)
+        rows = _scaled_rows(comparisons, comparisons.feature_scale)
         return cls(rows=rows, position_sd=position_sd, **scaled_population(spec, comparisons))
+
+    @classmethod
+    def of_users(
+        cls,
+        spec: PopulationSpec,
+        comparisons: Comparisons,
+        users: IntArray,
+        position_sd: float | None = None,
+    ) -> Problem:
+        """Read what `build` does of some users alone, by position, in the same units."""
+        stated = scaled_population(spec, comparisons)
+        population = stated["population"]
+        stated["population"] = population._replace(
+            design=np.ascontiguousarray(population.design[users])
+        )
+        own = comparisons.take(rows_of(users, comparisons.offsets))
+        rows = _scaled_rows(own, comparisons.feature_scale)
+        return cls(rows=rows, position_sd=position_sd, **stated)
 
     @property
     def n_means(self) -> int:
@@ -203,6 +215,17 @@ class Problem:
         weights /= self.feature_scale  # in place: these are most of the memory
         values["weights"] = weights
         return values
+
+
+def _scaled_rows(comparisons: Comparisons, scale: FloatArray) -> Rows:
+    """Rows signed by choice, on features divided by a scale (d,)."""
+    signs, difference = 2 * comparisons.choice - 1, comparisons.difference
+    signed: FloatArray | csr_array
+    if is_sparse(difference):
+        signed = scaled_rows(turned_rows(difference, signs < 0), scale)
+    else:
+        signed = signs[:, None] * difference / scale
+    return build_rows(signed, comparisons.user, comparisons.offsets, signs)
 
 
 def scaled_population(spec: PopulationSpec, comparisons: Comparisons) -> dict[str, Any]:

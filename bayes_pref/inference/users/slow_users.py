@@ -17,6 +17,7 @@ from bayes_pref.types import FloatArray, IntArray
 
 _SHARE = 0.25  # of the draws, that a user's are worth at least
 _MOST = 0.25  # of all users: where more seem slow, it is the chains that have not converged
+_MOST_USERS = 5000  # that are drawn anew: the slowest
 _AT_A_TIME = 250  # users whose draws are in memory
 
 
@@ -36,7 +37,8 @@ def with_slow_users_anew(posterior: Posterior, effective: FloatArray, seed: int)
     """Draw the weights of slow users anew, and replace their mean and sd, in place.
 
     Users whose draws are kept whole, whose convergence is judged, stay as they are; so do all after
-    a run that was interrupted, and where more than a quarter of all seem slow.
+    a run that was interrupted, and where more than a quarter of all seem slow. Of more than 5,000
+    slow users the slowest are drawn.
 
     Parameters
     ----------
@@ -56,6 +58,7 @@ def with_slow_users_anew(posterior: Posterior, effective: FloatArray, seed: int)
     places = np.setdiff1d(slow_users(effective, summary.count), kept)
     if len(places) > _MOST * len(users):
         return posterior
+    places = places[np.argsort(effective[places], kind="stable")[:_MOST_USERS]]
     for first in range(0, len(places), _AT_A_TIME):
         own = places[first : first + _AT_A_TIME]
         labels = list(users.take(own))

@@ -188,10 +188,14 @@ def test_chosen_users_are_drawn_whole_after_the_fit(world: bp.World) -> None:
     np.testing.assert_allclose(drawn.std(("chain", "draw")), sd, rtol=4 / np.sqrt(200))
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize(("link", "leaps"), [("logit", 1), ("probit", 1), ("logit", 3)])
 @pytest.mark.slow
 @pytest.mark.long
-def test_agrees_with_draws_of_everybody(link: str) -> None:
+def test_agrees_with_draws_of_everybody(
+    link: str, leaps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if leaps > 1:
+        monkeypatch.setattr(block_chain, "_REFUSED", 10.0)
     made = bp.simulate(users=80, comparisons=12, features=3, contexts=0, seed=9, ties=0.0)
     model = bp.HierarchicalReward(link=link)
     whole = bp.fit(model, made.comparisons, bp.Gibbs(draws=2000, progress=False), seed=1)
@@ -227,11 +231,13 @@ def test_no_spread_starts_near_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BlockChain, "_run", recorded)
     found = bp.fit(bp.HierarchicalReward(), alike.comparisons, engine(draws=200), seed=2)
     assert len(begun) == 2
+    starts = []
     for chain, theta in begun:
         tau, spread = theta[chain.coordinates.places[1]], chain.problem.population.spread
-        assert (np.abs(tau) >= 0.3 * spread).all()
-        assert (np.abs(tau) < 0.3001 * spread).any()  # or nothing had been near zero
-    assert float(found.draws["tau"].min()) < 0.1 < float(found.draws["tau"].max())
+        starts.append(np.abs(tau) / spread)
+    assert (np.array(starts) >= 0.25).all()
+    assert np.abs(starts[0] - starts[1]).min() > 1e-3  # chains start apart
+    assert float(found.draws["tau"].median()) < 0.2  # far below, where the posterior is
 
 
 @pytest.mark.parametrize(("size", "leaps"), [(0.4, 1.0), (3.0, 3.0)])

@@ -51,10 +51,11 @@ from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
 from bayes_pref.types import FloatArray
 
 PILOT_USERS, _PILOT_SWEEPS = 1000, 250
-_LEAST = 0.3  # of the prior's scale, that spreads are at the start
+_LEAST = 0.25, 0.5  # of the prior's scale: where spreads near zero start
 _REACH = 1.36  # 1 - r; while the chain comes nearer, 1
 _ANGLE = 1.94  # radians that users turn, in one step
-_LEAPS, _SHORT_ANGLE = 3, 1.0  # steps of those who refuse that, and radians of each
+# Steps of those who refuse that, and radians of each: half a turn in all would leave squares alone.
+_LEAPS, _SHORT_ANGLE = 3, 0.65
 _REFUSED = 0.9  # of the angle, below which it has adapted where they refuse it
 _SHORT, _SHORT_SHARE = 0.25, 0.1
 _RENEWALS = (0.2, 0.35, 0.5)  # shares of warm-up after which users' expansions are renewed
@@ -153,8 +154,8 @@ class BlockChain(Chain):
     def lengthen(self, factor: int, *, restart: bool) -> None:
         """Ask for a longer run; see `Chain.lengthen`."""
         super().lengthen(factor, restart=restart)
-        if restart:
-            self._run("restart")
+        if not restart:
+            self._run("count_as", self.kept)
 
     def advance(self) -> int:
         """Run one more sweep."""
@@ -187,7 +188,8 @@ class BlockChain(Chain):
             advance_chain(pilot)
         self.theta[...] = pilot.theta
         # A spread that some users leave near zero, where the density is flat, can be far from it.
-        tau, least = self.theta[self.coordinates.places[1]], _LEAST * self.problem.population.spread
+        tau = self.theta[self.coordinates.places[1]]
+        least = self.rng.uniform(*_LEAST, tau.size) * self.problem.population.spread
         tau[...] = np.copysign(np.maximum(np.abs(tau), least), tau)
         prior = np.diag(self.coordinates.prior_precision())
         self.curvature[...] = prior + (pilot.curvature - prior) * (users / count)
@@ -244,7 +246,7 @@ class BlockChain(Chain):
 
     def _keep(self, acceptance: float) -> None:
         """Write a draw, and have blocks take users' weights into their summaries."""
-        kept, store = self._run("keep", self.theta), self.store
+        kept, store = self._run("keep", self.theta, not self.kept), self.store
         average = kept[0][0]
         for mean, _ in kept[1:]:
             average = average + mean

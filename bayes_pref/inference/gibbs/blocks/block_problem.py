@@ -145,6 +145,7 @@ class BlockProblem(ChoiceProblem):
             "concentration": population.concentration,
             "choice": repr(self.form),
             "kept users": list(self.kept),
+            "shares": digest(*(part.shares for part in self.parts)),
             **({} if self.device is None else {"device": self.device}),
             "data and priors": digest(
                 *rows, self.signed, population.design, population.precision, population.spread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -57,6 +57,7 @@ class BlockProgram(SummaryProgram):
 
     problem: BlockProblem
     client: Any = None
+    in_blocks: ClassVar[bool] = True
 
     def _run(
         self, store: Store, seed: int, checkpoint: Checkpoint | None, judge: Judge | None

@@ -136,9 +136,12 @@ class TorchBlock:
         if last:
             self.means = None
 
-    def keep(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def keep(self, theta: FloatArray, first: bool) -> tuple[FloatArray, FloatArray]:
         """Take users' weights into their summary; see `UserBlock.keep`."""
         weights = self._weights(theta)
+        if first:
+            self.count, self.mean = 0, torch.zeros_like(weights)
+            self.squares = self.mean
         self.count += 1
         away = weights - self.mean
         self.mean = self.mean + away / self.count
@@ -151,10 +154,10 @@ class TorchBlock:
         """(n_users, d) weights per raw unit."""
         return _array(self._weights(theta))
 
-    def restart(self) -> None:
-        """Forget the summary."""
-        self.count = 0
-        self.mean = self.squares = torch.zeros_like(self.mean)
+    def count_as(self, count: int) -> None:
+        """Have the draws so far count as so many."""
+        self.squares = self.squares * (count / max(self.count, 1))
+        self.count = count
 
     def summary(self) -> RunningMoments:
         """Return the moments of the draws that were taken in."""

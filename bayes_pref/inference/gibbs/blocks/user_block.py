@@ -109,15 +109,20 @@ class UserBlock:
         if last:
             self.expansions = None
 
-    def keep(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def keep(self, theta: FloatArray, first: bool) -> tuple[FloatArray, FloatArray]:
         """Take users' weights into their summary.
+
+        Parameters
+        ----------
+        first
+            Whether they are the first draw, and the summary is to forget others.
 
         Returns
         -------
         (d,) sum of weights by the users' shares, and (k, d) weights of those who are kept whole
         """
         weights = self.weights(theta)
-        if not self.moments.count[0]:
+        if first:
             self.moments = RunningMoments.without_draws(*weights.shape)
         self.moments.add(weights)
         return self.part.shares @ weights, weights[self.part.kept]
@@ -127,9 +132,9 @@ class UserBlock:
         v = self.density.deviations(theta, self.zeta)[0]
         return self.part.units.raw(self.density.weights(theta, v))
 
-    def restart(self) -> None:
-        """Forget the summary."""
-        self.moments.restart()
+    def count_as(self, count: int) -> None:
+        """Have the draws so far count as so many."""
+        self.moments.count_as(count)
 
     def summary(self) -> RunningMoments:
         """Return the moments of the draws that were taken in."""

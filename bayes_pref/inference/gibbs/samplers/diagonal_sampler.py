@@ -18,7 +18,7 @@ from bayes_pref.inference.gibbs.kernels.hmc import STILL, Move
 from bayes_pref.inference.gibbs.kernels.polya_gamma import right_table
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store, nowhere
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler
+from bayes_pref.inference.gibbs.samplers.sampler import SweepSampler
 from bayes_pref.inference.gibbs.sweeps import Sweeps, Trajectory
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray
@@ -26,7 +26,7 @@ from bayes_pref.types import FloatArray
 DENSE = 0.5  # share of non-zero entries from which every user's weights are drawn as a block
 
 
-class DiagonalSampler(HierarchicalSampler):
+class DiagonalSampler(SweepSampler):
     """Gaussian users whose features are independent."""
 
     def matches(self, spec: PopulationSpec) -> bool:

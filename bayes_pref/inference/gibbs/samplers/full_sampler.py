@@ -36,7 +36,7 @@ from bayes_pref.inference.gibbs.kernels.scale_updates import draw_scales
 from bayes_pref.inference.gibbs.kernels.store import NEVER, Store
 from bayes_pref.inference.gibbs.marginal import Marginal, move_population
 from bayes_pref.inference.gibbs.problem import Problem
-from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler
+from bayes_pref.inference.gibbs.samplers.sampler import SweepSampler
 from bayes_pref.inference.gibbs.sweeps import Calls, Sweeps, Trajectory
 from bayes_pref.models.choice.choice_model import ChoiceModel
 from bayes_pref.models.spec import PopulationSpec
@@ -45,7 +45,7 @@ from bayes_pref.types import FloatArray
 MANY_ITEMS = 16  # from here on the population has too many parameters for the general sampler
 
 
-class FullSampler(HierarchicalSampler):
+class FullSampler(SweepSampler):
     """Gaussian users whose features are correlated."""
 
     def matches(self, spec: PopulationSpec) -> bool:

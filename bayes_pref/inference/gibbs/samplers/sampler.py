@@ -119,7 +119,7 @@ class GaussianSampler(Sampler[Problem]):
         return Problem.build(spec, comparisons, choice_model.position_sd)
 
 
-class HierarchicalSampler(GaussianSampler):
+class SweepSampler(GaussianSampler):
     """Base of those whose chains have no state beside that of their sweeps."""
 
     @abstractmethod

@@ -48,6 +48,11 @@ class RunningMoments:
         self.mean[...] += away / self.count[0]
         self.squares[...] += away * (values - self.mean)
 
+    def count_as(self, count: int) -> None:
+        """Have the draws so far count as so many, fewer than they are."""
+        self.squares[...] *= count / max(self.count[0], 1.0)
+        self.count[0] = count
+
     def restart(self) -> None:
         """Forget all draws."""
         for array in self.arrays().values():

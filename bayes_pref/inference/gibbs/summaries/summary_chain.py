@@ -45,8 +45,8 @@ class SummaryChain(HierarchicalChain):
     def lengthen(self, factor: int, *, restart: bool) -> None:
         """Ask for a longer run; see `Chain.lengthen`."""
         super().lengthen(factor, restart=restart)
-        if restart:
-            self.moments.restart()
+        if not restart:
+            self.moments.count_as(self.kept)
 
     def summary(self) -> list[RunningMoments]:
         """Return the moments of users' weights."""
@@ -65,6 +65,8 @@ class SummaryChain(HierarchicalChain):
     def _keep(self, draw: int) -> None:
         """Write the last draw, and take users' weights into the moments."""
         weights = self.units.raw(self.last.weights[0])
+        if not draw:  # after a restart too, until which the draws before it count
+            self.moments.restart()
         self.moments.add(weights)
         self.store.theta[draw] = np.concatenate([self.last.theta[0], self.shares @ weights])
         self.store.weights[draw] = weights[self.places]

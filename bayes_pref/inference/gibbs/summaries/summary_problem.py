@@ -10,10 +10,11 @@ import numpy as np
 from bayes_pref.data import Comparisons
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.summaries.weight_units import WeightUnits
+from bayes_pref.inference.runtime.checkpoint import digest
 from bayes_pref.types import FloatArray, IntArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SummaryProblem(Problem):
     """Comparisons and a Gaussian population, whose users' draws are not kept.
 
@@ -30,9 +31,9 @@ class SummaryProblem(Problem):
         Of weights.
     """
 
-    kept: tuple[int, ...] = ()
-    shares: FloatArray = None  # type: ignore[assignment]
-    units: WeightUnits = None  # type: ignore[assignment]
+    kept: tuple[int, ...]
+    shares: FloatArray
+    units: WeightUnits
 
     @classmethod
     def of(cls, problem: Problem, comparisons: Comparisons, kept: IntArray) -> SummaryProblem:
@@ -58,7 +59,10 @@ class SummaryProblem(Problem):
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the draws, ready for JSON."""
-        return super().identity() | {"kept users": list(self.kept)}
+        return super().identity() | {
+            "kept users": list(self.kept),
+            "shares": digest(self.shares),
+        }
 
     def raw(self, theta: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
         """Put draws (chain, draw, ...) by site; `weights` are of those kept, on raw units."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import xarray as xr
@@ -14,14 +14,14 @@ from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.gibbs_program import GibbsProgram
 from bayes_pref.inference.gibbs.kernels.store import Store
 from bayes_pref.inference.gibbs.lengthening import LengtheningRun
-from bayes_pref.inference.gibbs.samplers.sampler import HierarchicalSampler, SamplerProblem
+from bayes_pref.inference.gibbs.samplers.sampler import SamplerProblem, SweepSampler
 from bayes_pref.inference.gibbs.summaries.summary_chain import SummaryChain
 from bayes_pref.inference.gibbs.summaries.summary_problem import SummaryProblem
 from bayes_pref.inference.raw_draws import RawDraws, RawSummary
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
 
-class ProblemOfMany(SamplerProblem, Protocol):
+class SummarisedUsers(SamplerProblem, Protocol):
     """Data and priors of chains that keep a summary of users."""
 
     @property
@@ -35,9 +35,16 @@ class ProblemOfMany(SamplerProblem, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SummaryProgram(GibbsProgram):
-    """A program whose chains keep a summary of users' weights."""
+    """A program whose chains keep a summary of users' weights.
 
-    problem: ProblemOfMany
+    Attributes
+    ----------
+    in_blocks
+        Whether users are worked on in blocks.
+    """
+
+    problem: SummarisedUsers
+    in_blocks: ClassVar[bool] = False
 
     def starting_at(self, draws: xr.Dataset) -> SummaryProgram:
         """Start as always: a summary does not have the last draws of users."""
@@ -49,7 +56,7 @@ class SummaryProgram(GibbsProgram):
         return self._summarised(*self._advanced(store, seed, checkpoint, judge, None))
 
     def _chain(self, index: int, rng: np.random.Generator, store: Store, pool: Any) -> Chain:
-        assert isinstance(self.sampler, HierarchicalSampler)
+        assert isinstance(self.sampler, SweepSampler)
         assert isinstance(self.problem, SummaryProblem)
         lengths = (self.engine.warmup, self.engine.thin)
         return SummaryChain(self.problem, self.sampler.sweeps(), *lengths, rng, store)
@@ -58,7 +65,8 @@ class SummaryProgram(GibbsProgram):
         self, store: Store, kept: list[int], complete: bool, *, in_place: bool = False
     ) -> RawDraws:
         drawn = super()._draws(store, kept, complete, in_place=in_place)
-        return replace(drawn, kept_users=np.array(self.problem.kept, dtype=np.int64))
+        places = np.array(self.problem.kept, dtype=np.int64)
+        return replace(drawn, kept_users=places, settings={"blocks": self.in_blocks})
 
     def _summarised(self, run: LengtheningRun, drawn: RawDraws) -> RawDraws:
         """Add the mean and sd of users' weights over all draws of all chains."""
