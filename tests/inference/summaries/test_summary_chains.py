@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import bayes_pref as bp
 from bayes_pref.convergence import checks
@@ -45,7 +47,7 @@ def world() -> bp.World:
 
 
 def engine(**settings: Any) -> bp.Gibbs:
-    return bp.Gibbs(users="summary", keep_users=KEPT, **(LENGTHS | settings))
+    return bp.Gibbs(users="summary", **({"keep_users": KEPT} | LENGTHS | settings))
 
 
 def same(one: bp.Posterior, other: bp.Posterior) -> bool:
@@ -78,6 +80,26 @@ def test_the_draws_are_those_of_a_fit_that_keeps_them_all(
     np.testing.assert_allclose(found.users.mean, weights.mean(("chain", "draw")), atol=1e-12)
     np.testing.assert_allclose(found.users.sd, weights.std(("chain", "draw"), ddof=1), rtol=1e-10)
     np.testing.assert_allclose(found.users.average, weights.mean("user"), atol=1e-12)
+
+
+def test_averages_use_survey_weights_and_kept_users_may_come_in_any_order(
+    world: bp.World, tmp_path: Path
+) -> None:
+    shares = np.arange(1.0, 61.0)
+    weighted = replace(world.comparisons, survey_weights=shares)
+    model, keep = bp.HierarchicalReward(), KEPT[::-1]
+    whole = bp.fit(model, weighted, bp.Gibbs(**LENGTHS), seed=2)
+    found = bp.fit(model, weighted, engine(keep_users=keep), seed=2)
+    weights = whole.draws["weights"]
+    assert found.users is not None
+    assert found.users.kept.sel(user=keep).equals(weights.sel(user=keep))
+    average = (weights * xr.DataArray(shares / shares.sum(), dims="user")).sum("user")
+    np.testing.assert_allclose(found.users.average, average, atol=1e-12)
+    assert float(np.abs(average - weights.mean("user")).max()) > 0.01  # weights matter here
+    found.save(tmp_path / "p.nc")
+    again = bp.Posterior.load(tmp_path / "p.nc")
+    assert same(found, again)
+    assert again.run.settings["blocks"] is False
 
 
 def test_items_have_the_common_level_of_their_rewards_taken_out() -> None:
@@ -144,6 +166,7 @@ def test_who_samples_depends_on_the_data_alone(monkeypatch: pytest.MonkeyPatch) 
     found = typical_log_odds(*read(bp.HierarchicalReward(), alike.comparisons))
     # 4,500 choices know the weights to 5 %; users' own, who seem to differ by up to 0.3, add some.
     assert found == pytest.approx(np.median(true), rel=0.2)
+    assert np.median(true) != pytest.approx(1.5, rel=0.2)  # what decides is further away
 
 
 def test_a_covariate_that_few_users_have_is_that_of_all_when_some_are_tried(
