@@ -16,6 +16,7 @@ from bayes_pref.evaluation import held_out_rows
 from bayes_pref.inference.gibbs.blocks import block_chain, block_problem
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
 from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
+from bayes_pref.inference.gibbs.blocks.user_block import UserBlock
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_pref.ConvergenceWarning")
@@ -254,6 +255,22 @@ def test_users_take_several_steps_where_answers_say_much(
     monkeypatch.setattr(BlockChain, "summary", recorded)
     bp.fit(bp.HierarchicalReward(), made.comparisons, engine(warmup=60), seed=2)
     assert seen == [leaps, leaps]
+
+
+@pytest.mark.parametrize("warmup", [2, 8, 9, 30])
+def test_means_of_expansions_are_let_go_of_when_warm_up_ends(
+    world: bp.World, warmup: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, held = UserBlock.keep, []
+
+    def watched(self: UserBlock, *args: Any) -> Any:
+        held.append(self.expansions is not None)
+        return keep(self, *args)
+
+    monkeypatch.setattr(UserBlock, "keep", watched)
+    bp.fit(bp.HierarchicalReward(), world.comparisons, engine(warmup=warmup, draws=4), seed=2)
+    assert held
+    assert not any(held)
 
 
 def test_unsuited_models_are_refused_by_name(world: bp.World) -> None:

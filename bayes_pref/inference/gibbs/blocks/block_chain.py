@@ -101,7 +101,7 @@ class BlockChain(Chain):
         self.log_reach, self.log_turn, self.leaps = np.zeros(1), np.zeros(1), np.ones(1)
         self.was_short = False
         self.known = np.zeros(1)  # whether density and gradient are those of the present state
-        self.renewals = {int(share * warmup): share for share in _RENEWALS + _METRICS}
+        self.renewals = {int(share * warmup): share for share in _METRICS + _RENEWALS}
         self.renewed = np.zeros(1)  # the sweep when the metric was last renewed
         self.every = max(1, warmup // _LOOKS)
         seeds: Any = rng.bit_generator.seed_seq

@@ -15,6 +15,7 @@ from bayes_pref.inference.gibbs.blocks.block_problem import BlockPart
 from bayes_pref.inference.gibbs.partial_density import MeanExpansion
 from bayes_pref.inference.gibbs.population_coordinates import UserSums
 from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
+from bayes_pref.inference.runtime.freed_memory import return_freed_memory
 from bayes_pref.types import FloatArray, IntArray
 
 EXPANSIONS = 3  # of a start: from the population's mean to about the users' modes
@@ -108,6 +109,7 @@ class UserBlock:
             self.zeta[...] = self.density.standardised(theta, v)
         if last:
             self.expansions = None
+            return_freed_memory()
 
     def keep(self, theta: FloatArray, first: bool) -> tuple[FloatArray, FloatArray]:
         """Take users' weights into their summary.
