@@ -31,7 +31,8 @@ print(kept - before, resident() - before)
     sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="glibc has it"
 )
 def test_arrays_that_are_gone_take_no_memory() -> None:
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", PROGRAM]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
     kept, left = map(float, ran.stdout.split())
     assert kept > 180.0  # MiB of 200, half of which nothing uses
     assert left < 120.0
