@@ -52,12 +52,12 @@ from bayes_pref.types import FloatArray
 
 PILOT_USERS, _PILOT_SWEEPS = 1000, 250
 _LEAST = 0.25, 0.5  # of the prior's scale: where spreads near zero start
-_REACH = 1.36  # 1 - r; while the chain comes nearer, 1
-_ANGLE = 1.94  # radians that users turn, in one step
+# More than one, and than a right angle, moves means faster, but their squares more slowly.
+_REACH = 1.18  # 1 - r; while the chain comes nearer, 1
+_ANGLE = 1.75  # radians that users turn, in one step
 # Steps of those who refuse that, and radians of each: half a turn in all would leave squares alone.
 _LEAPS, _SHORT_ANGLE = 3, 0.65
-_REFUSED = 0.9  # of the angle, below which it has adapted where they refuse it
-_SHORT, _SHORT_SHARE = 0.25, 0.1
+_REFUSED = 0.97  # of the angle, below which it has adapted where they refuse it
 _RENEWALS = (0.2, 0.35, 0.5)  # shares of warm-up after which users' expansions are renewed
 _METRICS = (0.6, 0.7, 0.8)  # after which the metric is, beside these
 _LOOKED_AT = 16_384  # users, at whom the curvature is looked at
@@ -99,7 +99,6 @@ class BlockChain(Chain):
         self.curvature, self.whiten = np.zeros((size, size)), np.zeros((size, size))
         self.looked = np.zeros(1)
         self.log_reach, self.log_turn, self.leaps = np.zeros(1), np.zeros(1), np.ones(1)
-        self.was_short = False
         self.known = np.zeros(1)  # whether density and gradient are those of the present state
         self.renewals = {int(share * warmup): share for share in _METRICS + _RENEWALS}
         self.renewed = np.zeros(1)  # the sweep when the metric was last renewed
@@ -202,10 +201,8 @@ class BlockChain(Chain):
         """Move the population and all users; returns the mean acceptance of each."""
         theta, reach, noise = self.theta, 0.0, np.zeros(self.theta.size)
         far = self.done < int(_RENEWALS[0] * self.warmup)
-        short = bool(self.rng.random() < _SHORT_SHARE) and not far
         if self.known[0]:
             reach = 1.0 if far else _REACH * float(np.exp(self.log_reach[0]))
-            reach *= _SHORT if short else 1.0
             noise = self.rng.standard_normal(theta.size)
         spread = np.sqrt(1.0 - (1.0 - reach) ** 2)
         pull = reach * (self.whiten @ self.gradient)
@@ -228,7 +225,6 @@ class BlockChain(Chain):
         if not np.isfinite(density):
             raise ModelError(LOST)
         self.log_density[0], self.known[0] = density, 1.0
-        self.was_short = short
         return acceptance, sum(each.accepted for each in moved) / self.problem.n_users
 
     def _move(self, theta: FloatArray, *, again: bool) -> list[Moved]:
@@ -258,7 +254,7 @@ class BlockChain(Chain):
     def _adapt(self, acceptance: float, of_users: float) -> None:
         """Adapt the moves after a sweep of warm-up."""
         gain = 0.5 / (1 + 0.2 * (self.done - self.renewed[0]))
-        if not self.was_short and self.done > int(_RENEWALS[0] * self.warmup):
+        if self.done > int(_RENEWALS[0] * self.warmup):
             self.log_reach[...] = np.minimum(self.log_reach + gain * (acceptance - 0.8), 0.0)
         self.log_turn[...] = np.minimum(self.log_turn + gain * (of_users - 0.8), 0.0)
         share = self.renewals.get(self.done)
