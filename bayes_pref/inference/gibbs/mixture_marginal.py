@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_pref.inference.gibbs.kernels.component_likelihood import integrate_components
-from bayes_pref.inference.gibbs.kernels.population_density import log_prior
+from bayes_pref.inference.gibbs.kernels.mixture_density import LEAST, mixture_log_density
 from bayes_pref.inference.gibbs.kernels.user_information import information_in_batches
 from bayes_pref.inference.gibbs.marginal import BATCH
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.types import FloatArray
-
-_LEAST = 1e-300  # share whose logarithm is finite
 
 
 class MixtureMarginal:
@@ -54,6 +51,8 @@ class MixtureMarginal:
         self._away = np.empty((batches, components, d, batch))
         self._variance = np.empty_like(self.score)
         self._first, self._second = np.empty((components, d)), np.empty(d)
+        moments = (self._first, self._second)
+        self._found = (self._responsibility, self._away, self._variance, *moments)
 
     def read(self, omega: FloatArray, shown: FloatArray) -> None:
         """Compute information and scores given Polya-Gamma variables (n,).
@@ -68,35 +67,54 @@ class MixtureMarginal:
     def joined(self, theta: FloatArray, share: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return x of mu and tau, theta, and the shares; the sum of g is drawn anew."""
         total = rng.gamma(self.concentration * self.components)
-        return np.concatenate([theta, np.log(share) + np.log(max(total, _LEAST))])
+        return np.concatenate([theta, np.log(share) + np.log(max(total, LEAST))])
 
     def share(self, x: FloatArray) -> FloatArray:
         """(components,) shares at x, none of them zero."""
         log_g = x[self.scales.stop :]
         g = np.exp(log_g - log_g.max())
-        return np.asarray((g / g.sum()).clip(_LEAST))
+        return np.asarray((g / g.sum()).clip(LEAST))
 
     def log_density(self, x: FloatArray, gradient: FloatArray) -> float:
         """Log density of x, up to a constant; fills its gradient."""
-        value, tau = self._integrate(x)
-        if not np.isfinite(value):
-            return -np.inf
-        of_theta = gradient[: self.scales.stop]
-        prior = log_prior(self.problem.population, x[: self.scales.stop], of_theta)
-        log_g = x[self.scales.stop :]
-        g = np.exp(log_g)
-        prior += float(self.concentration * log_g.sum() - g.sum())
-        of_theta[: self.scales.start] += (self._first / tau**2).ravel()
-        users = self._shown.shape[0] * self._shown.shape[2]
-        of_theta[self.scales] += self._second / tau**3 - users / tau
-        gradient[self.scales.stop :] = self._responsibility.sum(axis=(0, 2))
-        gradient[self.scales.stop :] -= users * self.share(x)
-        gradient[self.scales.stop :] += self.concentration - g
-        return float(prior + value)
+        return float(
+            mixture_log_density(
+                self.information,
+                self.score,
+                self._shown,
+                self.problem.population,
+                self.concentration,
+                x,
+                gradient,
+                *self._found,
+            )
+        )
+
+    def improved(self, x: FloatArray) -> FloatArray:
+        """Return x after a step of the EM algorithm, given omega (Dempster et al. 1977)."""
+        population, d = self.problem.population, self.scales.stop - self.scales.start
+        self.log_density(x, np.empty_like(x))
+        tau, mu = x[self.scales], x[: self.scales.start].reshape(self.components, d)
+        nobody = self._shown.shape[0] * self._shown.shape[2] - self.n_users
+        count = self.responsibility.sum(axis=0)
+        pull = (count[:, None] * mu + self._first) / tau**2
+        mean = pull / (count[:, None] / tau**2 + population.precision)
+        square, prior = self._second - nobody * tau**2, population.spread**2
+        variance = 0.5 * prior * (np.sqrt(self.n_users**2 + 4 * square / prior) - self.n_users)
+        share = (count + self.concentration) / (count + self.concentration).sum()
+        total = self.concentration * self.components
+        return np.concatenate([mean.ravel(), np.sqrt(variance), np.log(total * share)])
+
+    @property
+    def responsibility(self) -> FloatArray:
+        """(n_users, components) probability of each component at the x that was last asked for."""
+        by_user = self._responsibility.swapaxes(1, 2).reshape(-1, self.components)
+        return by_user[: self.n_users]
 
     def information_on(self, x: FloatArray) -> FloatArray:
         """(m, m) sum of the outer products of all users' slopes in x; see `averaged`."""
-        _, tau = self._integrate(x)
+        self.log_density(x, np.empty_like(x))
+        tau = x[self.scales]
         responsibility, away = self._responsibility, self._away
         of_means = responsibility[:, :, None] * away / tau[:, None] ** 2
         square = np.einsum("btu,btku->bku", responsibility, away**2) + self._variance
@@ -127,20 +145,6 @@ class MixtureMarginal:
         of_share = np.full(self.components, self.concentration)
         parts = (population.precision.ravel(), 1 / population.spread**2, of_share)
         return np.concatenate(parts)
-
-    def _integrate(self, x: FloatArray) -> tuple[float, FloatArray]:
-        """Return the log likelihood, and tau."""
-        mu = x[: self.scales.start].reshape(self.components, -1)
-        tau = x[self.scales]
-        state = (self.information, self.score, self._shown + np.log(self.share(x))[:, None])
-        with np.errstate(divide="ignore"):
-            precision = 1 / tau**2
-            users = self._shown.shape[0] * self._shown.shape[2]
-            volume = users * float(np.log(np.abs(tau)).sum())
-        found = (self._responsibility, self._away, self._variance, self._first, self._second)
-        if not np.isfinite(precision).all():
-            return -np.inf, tau
-        return float(integrate_components(*state, mu, precision, *found)) - volume, tau
 
 
 def _exchangeable(blocks: FloatArray) -> FloatArray:

@@ -123,6 +123,25 @@ def test_signs_of_spreads_and_the_order_of_components_change_nothing(
     assert np.linalg.eigvalsh(averaged + np.diag(marginal.prior_precision())).min() > 0.0
 
 
+def test_steps_of_the_em_algorithm_climb_to_where_the_density_is_level() -> None:
+    apart = np.full(FEATURES, 4.0)  # users so far apart that no spread ends at zero
+    mu = np.random.default_rng(0).standard_normal((COMPONENTS, FEATURES))
+    problem, _ = made(mu, apart, np.array([0.3, 0.7]), apart, seed=0)
+    marginal = MixtureMarginal(problem, CONCENTRATION)
+    marginal.read(np.full(USERS * EACH, 0.05), np.zeros((USERS, COMPONENTS)))
+    theta = np.concatenate([mu.ravel(), np.ones(FEATURES)])
+    x = marginal.joined(theta, np.array([0.4, 0.6]), np.random.default_rng(1))
+    gradient = np.empty_like(x)
+    density = [marginal.log_density(x, gradient)]
+    for _ in range(2000):
+        x = marginal.improved(x)
+        density.append(marginal.log_density(x, gradient))
+    assert (np.diff(density) > -1e-9).all()
+    assert density[1] > density[0] + 0.1
+    assert x[marginal.scales].min() > 0.1
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
+
+
 def replicate(spread: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Parameters from the prior, data from them, and moves; what has a known distribution."""
     rng = np.random.default_rng([seed, 1])

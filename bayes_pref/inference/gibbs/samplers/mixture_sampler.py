@@ -27,9 +27,9 @@ from bayes_pref.inference.gibbs.kernels.design_matrix import log_odds
 from bayes_pref.inference.gibbs.kernels.polya_gamma import draw_polya_gamma, right_table
 from bayes_pref.inference.gibbs.kernels.slice import slice_move
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.kernels.user_information import information_by_user
 from bayes_pref.inference.gibbs.mixture_marginal import MixtureMarginal
 from bayes_pref.inference.gibbs.mixture_move import MixtureMove
+from bayes_pref.inference.gibbs.mixture_start import likely_start
 from bayes_pref.inference.gibbs.problem import Problem
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSweeps
 from bayes_pref.inference.gibbs.samplers.sampler import Sampler
@@ -172,23 +172,14 @@ class MixtureChain(HierarchicalChain):
         self._begin()
 
     def _begin(self) -> None:
-        """Start from clusters of rough estimates of each user, perturbed anew in every chain."""
-        from sklearn.cluster import KMeans  # takes a second to import; only this needs it
-
-        rough = rough_weights(self.problem)
-        shown = self.mixture.mean / self.mixture.sd
-        described = np.hstack([rough, shown]) + 0.1 * self.rng.standard_normal(
-            (len(rough), rough.shape[1] + shown.shape[1])
-        )
-        clusters = KMeans(
-            self.mixture.components, n_init=1, random_state=int(self.rng.integers(2**31))
-        ).fit(described)
-        self.component[:] = clusters.labels_
-        mu = clusters.cluster_centers_[:, : rough.shape[1]]
-        self.theta[: mu.size] = mu.ravel()
-        self.a[:] = clusters.cluster_centers_[:, rough.shape[1] :] * self.mixture.sd
-        tau = self.theta[mu.size :]
-        self.weights[:] = mu[self.component] + tau * self.rng.standard_normal(self.weights.shape)
+        """Start at what `likely_start` finds."""
+        mixture, rng = self.mixture, self.rng
+        start = likely_start(self.collapsed.marginal, mixture.mean / mixture.sd, rng)
+        self.theta[:] = np.concatenate([start.mu.ravel(), start.tau])
+        self.share[:], self.a[:] = start.share, start.context * mixture.sd
+        self.component[:] = start.component
+        noise = rng.standard_normal(self.weights.shape)
+        self.weights[:] = start.mu[self.component] + start.tau * noise
         log_odds(self.problem.rows, self.weights, self.psi)
         self._write_design()
 
@@ -276,12 +267,3 @@ class MixtureChain(HierarchicalChain):
 
             self.between[q] = np.exp(slice_move(np.log(self.between[q]), of_between, rng))
             self.within[q] = np.exp(slice_move(np.log(self.within[q]), of_within, rng))
-
-
-def rough_weights(problem: Problem) -> FloatArray:
-    """Estimate each user's weights, (n_users, n_features), by one step of a ridge logit from 0."""
-    rows = problem.rows
-    users, d = rows.offsets.size - 1, problem.feature_scale.size
-    information, score = np.empty((users, d, d)), np.empty((users, d))
-    information_by_user(rows, np.full(rows.starts.size - 1, 0.25), information, score)
-    return np.asarray(np.linalg.solve(information + np.eye(d), score[:, :, None])[:, :, 0])
