@@ -107,7 +107,7 @@ def test_a_wrong_engine_is_found_out(name: str, wrong: type[bp.Gibbs]) -> None:
         MODELS[name],
         comparisons(),
         wrong(**gibbs()),
-        replications=REPLICATIONS // 2,
+        replications=2 * REPLICATIONS,
         seed=1,
         progress=False,
     )
