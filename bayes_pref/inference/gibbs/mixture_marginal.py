@@ -91,7 +91,10 @@ class MixtureMarginal:
         )
 
     def improved(self, x: FloatArray) -> FloatArray:
-        """Return x after a step of the EM algorithm, given omega (Dempster et al. 1977)."""
+        """Return x after a step of the EM algorithm, given omega.
+
+        Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39.
+        """
         population, d = self.problem.population, self.scales.stop - self.scales.start
         self.log_density(x, np.empty_like(x))
         tau, mu = x[self.scales], x[: self.scales.start].reshape(self.components, d)
@@ -99,8 +102,10 @@ class MixtureMarginal:
         count = self.responsibility.sum(axis=0)
         pull = (count[:, None] * mu + self._first) / tau**2
         mean = pull / (count[:, None] / tau**2 + population.precision)
-        square, prior = self._second - nobody * tau**2, population.spread**2
-        variance = 0.5 * prior * (np.sqrt(self.n_users**2 + 4 * square / prior) - self.n_users)
+        square = np.maximum(self._second - nobody * tau**2, np.finfo(float).tiny)
+        prior = population.spread**2
+        # The positive root of a quadratic, without a difference that would lose a small one.
+        variance = 2 * square / (self.n_users + np.sqrt(self.n_users**2 + 4 * square / prior))
         share = (count + self.concentration) / (count + self.concentration).sum()
         total = self.concentration * self.components
         return np.concatenate([mean.ravel(), np.sqrt(variance), np.log(total * share)])

@@ -52,7 +52,7 @@ def likely_start(marginal: MixtureMarginal, context: FloatArray, rng: np.random.
     for _ in range(_CLUSTERINGS):
         start = _clustered(marginal.components, rough, context, rng)
         found.append(_improved(marginal, start, omega, context))
-    density = np.array([value for value, _ in found])
+    density = np.array([value if np.isfinite(value) else -np.inf for value, _ in found])
     start = found[int(np.argmax(density + rng.gumbel(size=len(found))))][1]
     mu = start.mu + _APART * start.tau * rng.standard_normal(start.mu.shape)
     return start._replace(mu=mu, tau=start.tau * np.exp(_APART * rng.standard_normal(mu.shape[1])))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
-from typing import Any
+
+from bayes_pref.inference.runtime.c_library import function_of_linux
 
 _PR_SET_PDEATHSIG = 1
 _PERIOD = 0.5  # seconds between two looks at the parent
@@ -69,14 +68,5 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
-def _prctl() -> Any:
-    """The function of Linux by which a process asks for a signal at its parent's end."""
-    if sys.platform != "linux":
-        return None
-    try:
-        return ctypes.CDLL(None).prctl
-    except (OSError, AttributeError):
-        return None
-
-
-_PRCTL = _prctl()  # found now: a forked child must not wait for the lock of the dynamic linker
+# Found now: a forked child must not wait for the lock of the dynamic linker.
+_PRCTL = function_of_linux("prctl")  # by which a process asks for a signal at its parent's end

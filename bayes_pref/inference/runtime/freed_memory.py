@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from typing import Any
+from bayes_pref.inference.runtime.c_library import function_of_linux
 
 
 def return_freed_memory() -> None:
@@ -21,14 +19,4 @@ def return_freed_memory() -> None:
         _TRIM(0)
 
 
-def _trim() -> Any:
-    """The function of glibc that returns memory, if there is one."""
-    if sys.platform != "linux":
-        return None
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError):
-        return None
-
-
-_TRIM = _trim()
+_TRIM = function_of_linux("malloc_trim")
