@@ -32,7 +32,7 @@ print(kept - before, resident() - before)
     sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="glibc has it"
 )
 def test_arrays_that_are_gone_take_no_memory() -> None:
-    # Dask sets some of these for good in a process that had workers, with which glibc keeps nothing.
+    # Dask leaves some of these in a process that had workers; with them glibc keeps nothing.
     environment = {name: at for name, at in os.environ.items() if not name.startswith("MALLOC_")}
     command = [sys.executable, "-c", PROGRAM]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
