@@ -90,7 +90,7 @@ def check(
     found = [interrupted, _not_finite(labels, finite), _stuck(rhat, finite, chains)]
     if pareto_k is None:
         found += [
-            _disagreement(labels, rhat, _apart(rhat, bulk, tail, draws.sizes["chain"]), chains),
+            _disagreement(labels, rhat, _apart(rhat, np.fmin(bulk, tail), draws.sizes["chain"]), chains),
             _few("ess_bulk", "bulk", "the means", labels, bulk, chains),
             _few("ess_tail", "tail", "the intervals", labels, tail, chains),
             _divergences(sample_stats),
@@ -114,7 +114,8 @@ def worst(draws: xr.Dataset) -> Worst:
     Parameters
     ----------
     draws
-        Variables with dimensions ``chain``, ``draw`` and their own.
+        Variables with dimensions ``chain``, ``draw`` and their own. Where small ones have too few
+        effective draws, larger ones, which take most of the time, are not looked at.
 
     Examples
     --------
@@ -125,12 +126,17 @@ def worst(draws: xr.Dataset) -> Worst:
     >>> worst(draws).passes
     True
     """
-    _, rhat, bulk, tail, _ = _statistics(draws)
-    ess = np.minimum(bulk, tail)
+    names = sorted(draws.data_vars, key=lambda name: draws[name].size)
+    rhat, ess = np.empty(0), np.empty(0)
+    for name in names:
+        _, new, bulk, tail, _ = _statistics(draws[[name]])
+        rhat, ess = np.append(rhat, new), np.append(ess, np.fmin(bulk, tail))
+        if (ess < ESS).any():
+            break
     judged = ~np.isnan(rhat)  # infinite where chains are stuck in different places
     if not judged.any():  # that draws are not finite, or never vary, is for `check` to say
         return Worst(1.0, math.inf, passes=True)
-    passes = not (_apart(rhat, bulk, tail, draws.sizes["chain"]).any() or (ess < ESS).any())
+    passes = not (_apart(rhat, ess, draws.sizes["chain"]).any() or (ess < ESS).any())
     return Worst(float(rhat[judged].max()), float(np.nanmin(ess[judged])), passes)
 
 
@@ -238,9 +244,9 @@ def _stuck(rhat: FloatArray, finite: Mask, chains: _Chains) -> Finding | None:
     )
 
 
-def _apart(rhat: FloatArray, bulk: FloatArray, tail: FloatArray, chains: int) -> Mask:
+def _apart(rhat: FloatArray, ess: FloatArray, chains: int) -> Mask:
     """Whether each R-hat is above its threshold by more than chance explains."""
-    ess, halves = np.fmin(bulk, tail), 2 * chains
+    halves = 2 * chains
     chance = chi2.isf(0.01 / max(1, np.isfinite(rhat).sum()), halves - 1) / (halves - 1)
     limit = np.sqrt(1.0 + halves / np.maximum(ess, ESS) * chance)
     limit = np.where(ess >= ESS, np.clip(limit, RHAT, RHAT_IN_ANY_CASE), RHAT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,8 @@ from bayes_pref.inference.gibbs.summaries.running_moments import RunningMoments
 from bayes_pref.inference.gibbs.sweeps import Sweeps
 from bayes_pref.types import FloatArray
 
+PLACE = ("done", "warmup", "thin", "draws")  # in the run, of a chain's state
+
 
 class Chain(ABC):
     """A chain that advances a few sweeps at a time and can be saved between them.
@@ -31,6 +34,15 @@ class Chain(ABC):
         Of this chain alone.
     store
         Where this chain writes its draws.
+
+    Attributes
+    ----------
+    done
+        Number of sweeps so far.
+    draws
+        Number of draws that it is to come to: as many as the store has room for, or fewer.
+    before
+        Number of draws in the store from before a restart, which new ones replace one by one.
     """
 
     def __init__(self, warmup: int, thin: int, rng: np.random.Generator, store: Store) -> None:
@@ -39,11 +51,13 @@ class Chain(ABC):
         self.rng = rng
         self.store = store
         self.done = 0
+        self.draws = len(store.theta)
+        self.before = 0
 
     @property
     def total(self) -> int:
         """Number of sweeps of the whole run."""
-        return self.warmup + self.thin * len(self.store.theta)
+        return self.warmup + self.thin * self.draws
 
     @property
     def kept(self) -> int:
@@ -56,22 +70,26 @@ class Chain(ABC):
         after = self.done + 1 - self.warmup
         return after > 0 and after % self.thin == 0
 
-    def lengthen(self, factor: int, *, restart: bool) -> None:
-        """Ask for a longer run that keeps as many draws, with a longer thinning interval.
+    def lengthen(self, sweeps: int, *, restart: bool) -> None:
+        """Ask for a longer run, with a longer thinning interval where the store has no room.
 
         Parameters
         ----------
-        factor
-            By which the thinning interval grows.
+        sweeps
+            Number of sweeps after warm-up, at least.
         restart
-            Whether all sweeps so far become warm-up; if not, the draws so far are thinned.
+            Whether all sweeps so far become warm-up; if not, the draws so far stay, or are thinned.
         """
+        factor = math.ceil(sweeps / (self.thin * len(self.store.theta)))
+        kept = self.kept
         self.thin *= factor
+        self.draws = math.ceil(sweeps / self.thin)
         if restart:
-            self.warmup = self.done
+            self.warmup, self.before = self.done, max(kept, self.before)
         else:
+            self.before = 0
             for array in self.store:
-                array[: self.kept] = array[factor - 1 :: factor][: self.kept]
+                array[: self.kept] = array[factor - 1 : kept : factor]
 
     def summary(self) -> list[RunningMoments]:
         """Return the moments of users' weights, group by group; none where draws are kept."""
@@ -97,7 +115,7 @@ class Chain(ABC):
     def state(self) -> dict[str, Any]:
         """Return all that the next sweep depends on, as arrays and text."""
         generator = json.dumps(self.rng.bit_generator.state)
-        place = {"done": self.done, "warmup": self.warmup, "thin": self.thin}
+        place = {name: getattr(self, name) for name in PLACE}
         return {**place, "generator": generator, **self.arrays()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -122,8 +140,8 @@ class Chain(ABC):
 
     def _take(self, state: dict[str, Any]) -> None:
         """Continue from a state that fits."""
-        self.done = int(state["done"])
-        self.warmup, self.thin = int(state["warmup"]), int(state["thin"])
+        for name in PLACE:
+            setattr(self, name, int(state[name]))
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
         for name, array in self.arrays().items():
             array[...] = state[name]

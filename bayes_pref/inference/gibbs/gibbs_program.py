@@ -111,6 +111,7 @@ class GibbsProgram(Program):
             part = Store(*(np.asarray(array[index]) for array in store))
             with numbers_kept():
                 own = self._chain(index, rng, part, pool)
+                own.draws = engine.draws
                 if self.starts is not None:
                     own.start_at(self.starts[index])
             state = states[index]
@@ -134,8 +135,8 @@ class GibbsProgram(Program):
         if checkpoint and complete:
             checkpoint.remove()
         first = next(iter(run.chains.values()))  # of an interrupted run some may be missing
-        if first.thin > engine.thin:
-            lengths = {"warmup": first.warmup, "thin": first.thin}
+        lengths = {name: getattr(first, name) for name in ("draws", "warmup", "thin")}
+        if any(lengths[name] != getattr(engine, name) for name in lengths):
             drawn = replace(drawn, settings={**drawn.settings, **lengths})
         return run, drawn
 
@@ -151,9 +152,9 @@ class GibbsProgram(Program):
         """
         which, draws = largest_rectangle(kept)
         if in_place:
-            theta, weights, stats = (np.asarray(array) for array in store)
+            theta, weights, stats = (np.asarray(array[:, :draws]) for array in store)
         else:
-            theta, weights, stats = (np.array(array[which, :draws]) for array in store)
+            theta, weights, stats = (array[which, :draws] for array in store)  # copies
         names = self.sampler.statistics
         columns = np.moveaxis(stats[..., -len(names) :], -1, 0)
         return RawDraws(

@@ -1,7 +1,8 @@
 """Chains side by side, whose run can be made longer until they converge.
 
-The number of draws that are kept does not grow: the thinning interval does. While chains disagree
-much, all sweeps so far become warm-up; once they agree, the draws that there are stay, thinned.
+A run gets longer by about what it lacks, and is judged again. Where the store has no room for more
+draws, the thinning interval grows. While chains disagree much, all sweeps so far become warm-up;
+once they agree, the draws that there are stay, thinned or not.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from bayes_pref.inference.runtime.checkpoint import Checkpoint
 from bayes_pref.inference.runtime.threads import Tick, run_chains
 
 APART = 1.05  # R-hat above which the start is still to be seen in the chains
-SPARE = 1.25  # of the effective sample size that is needed, whose estimate is itself uncertain
-MOST = 8  # times as long at once
+SPARE = 1.1  # of the effective sample size that is needed, whose estimate is itself uncertain
+LEAST, MOST = 1.25, 8.0  # times as long at once
+ANEW = 2.0  # times as long at least where chains disagree
 
 
 class LengtheningRun:
@@ -58,7 +60,6 @@ class LengtheningRun:
         self.title = f"Gibbs, {engine.chains} chains"
         self.steps = engine.iterations
         self.sweeps = 0  # that this process ran
-        self.restarted = False
         self.start = time.monotonic()
 
     def advance(self) -> tuple[list[int], bool]:
@@ -79,10 +80,7 @@ class LengtheningRun:
     def kept(self) -> list[int]:
         """Number of draws of each chain, of a run that was interrupted too."""
         chains = [self.chains[index] for index in range(self.engine.chains)]
-        if self.restarted:
-            # What new draws have not replaced yet are draws of the same chain, from before.
-            return [len(chain.store.theta) for chain in chains]
-        return [chain.kept for chain in chains]
+        return [max(chain.kept, chain.before) for chain in chains]
 
     def lengthen(self, worst: Worst) -> bool:
         """Make the run longer if its chains have not converged and there is time; returns whether.
@@ -95,29 +93,26 @@ class LengtheningRun:
         if worst.passes or self.max_minutes is None:
             return False
         chain = self.chains[0]
-        factor = min(MOST, max(2, math.ceil(SPARE * ESS / worst.ess)))
         restart = worst.rhat > APART
+        least = ANEW if restart else LEAST
+        ran = chain.done - chain.warmup
+        apart = 0 if restart else ran  # of a longer run these sweeps are there already
         seconds = time.monotonic() - self.start
         left = 60 * self.max_minutes - seconds
-        a_sweep = seconds / max(1, self.sweeps)
-
-        def further(factor: int) -> int:
-            whole = chain.thin * factor * len(chain.store.theta)
-            return whole if restart else chain.warmup + whole - chain.done
-
-        while factor > 1 and a_sweep * self.engine.chains * further(factor) > left:
-            factor -= 1
-        if factor == 1:
+        a_sweep = seconds / max(1, self.sweeps) * self.engine.chains
+        wanted = min(max(SPARE * ESS / worst.ess, least), MOST) * ran
+        affordable = apart + left / a_sweep
+        if affordable < LEAST * ran:
             return False
         self.title = (
             f"Gibbs, {self.engine.chains} chains, so far R-hat {worst.rhat:.2f} and effective "
             f"sample size {worst.ess:.0f}"
         )
-        self.steps, self.restarted = further(factor), restart
         for index, each in self.chains.items():
-            each.lengthen(factor, restart=restart)
+            each.lengthen(math.floor(min(wanted, affordable)), restart=restart)
             if self.checkpoint:
                 self.checkpoint.rewrite(index, each.state(), each.kept)
+        self.steps = chain.total - chain.done
         return True
 
     def _level(self) -> bool:
@@ -126,7 +121,7 @@ class LengtheningRun:
         behind = [index for index, each in self.chains.items() if each.total < longest.total]
         for index in behind:
             own = self.chains[index]
-            own.lengthen(longest.thin // own.thin, restart=longest.warmup > own.warmup)
+            own.lengthen(longest.thin * longest.draws, restart=longest.warmup > own.warmup)
             if self.checkpoint:
                 self.checkpoint.rewrite(index, own.state(), own.kept)
         return bool(behind)

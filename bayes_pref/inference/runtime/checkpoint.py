@@ -41,7 +41,7 @@ from bayes_pref.inference.runtime.folder_lock import FolderLock
 from bayes_pref.types import FloatArray
 
 SECONDS = 5.0  # between two states of a chain
-FORMAT = 3
+FORMAT = 4
 OURS = re.compile(r"(chain-\d+\.(state|draws(-\d+)?)|run\.json)(\.part)?")
 _BLOCK = 2**23  # bytes of draws that are copied, hashed and written at once
 _LARGEST = 2**20  # bytes of run.json

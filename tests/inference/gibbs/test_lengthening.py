@@ -10,12 +10,13 @@ import pytest
 from cases import small_comparisons
 
 import bayes_pref as bp
-from bayes_pref.convergence.checks import Worst
+from bayes_pref.convergence.checks import ESS, Worst
 from bayes_pref.inference import fit as fitting
 from bayes_pref.inference.gibbs.chain import Chain
 from bayes_pref.inference.gibbs.kernels.store import Store
-from bayes_pref.inference.gibbs.lengthening import LengtheningRun
+from bayes_pref.inference.gibbs.lengthening import SPARE, LengtheningRun
 
+TWICE = Worst(1.0, SPARE * ESS / 2, passes=False)  # what such a run lacks is as much again
 FEW = {"draws": 400, "warmup": 20, "chains": 2, "progress": False}
 
 
@@ -46,8 +47,7 @@ def test_draws_are_evenly_spaced_after_a_run_was_lengthened_and_after_a_restart(
     engine = bp.Gibbs(draws=20, warmup=10, thin=2, chains=1, progress=False)
     run = LengtheningRun(engine, lambda _: counted(20), None, max_minutes=1.0)
     assert run.advance() == ([20], True)
-    agreeing, apart = Worst(1.0, 250.0, passes=False), Worst(1.2, 399.0, passes=False)
-    assert run.lengthen(agreeing)  # twice as long: a quarter more than 400 is needed
+    assert run.lengthen(TWICE)
     assert run.advance() == ([20], True)
     chain = run.chains[0]
     first = chain.store.theta[:, 0]
@@ -55,10 +55,30 @@ def test_draws_are_evenly_spaced_after_a_run_was_lengthened_and_after_a_restart(
     assert chain.thin == 4
     assert chain.warmup == 10
     end = chain.done
-    assert run.lengthen(apart)
+    assert run.lengthen(Worst(1.2, 399.0, passes=False))
+    assert run.kept == [20]  # until new ones replace them
     assert run.advance() == ([20], True)
     assert np.array_equal(chain.store.theta[:, 0], end + 8 * np.arange(1, 21))
     assert not run.lengthen(Worst(1.01, 400.0, passes=True))
+
+
+@pytest.mark.parametrize(("room", "thin", "draws"), [(20, 4, 13), (40, 2, 25)])
+def test_a_run_that_lacks_little_is_made_a_little_longer(room: int, thin: int, draws: int) -> None:
+    """The draws that there are stay where the store has room for more, or are thinned."""
+
+    def make(_: int) -> Chain:
+        chain = counted(room)
+        chain.draws = 20
+        return chain
+
+    engine = bp.Gibbs(draws=20, warmup=10, thin=2, chains=1, progress=False)
+    run = LengtheningRun(engine, make, None, max_minutes=1.0)
+    assert run.advance() == ([20], True)
+    assert run.lengthen(Worst(1.0, 399.0, passes=False))  # a quarter longer
+    assert run.advance() == ([draws], True)
+    chain = run.chains[0]
+    assert chain.thin == thin
+    assert np.array_equal(chain.store.theta[:draws, 0], 10 + thin * np.arange(1, draws + 1))
 
 
 def test_a_run_is_not_made_longer_than_its_time() -> None:
@@ -103,7 +123,7 @@ def test_draws_of_a_run_that_was_lengthened_are_those_of_a_long_run(
 
     def judge(draws: object) -> Worst:
         judged.append(draws)
-        return Worst(1.0, 390.0, passes=len(judged) > 2)
+        return TWICE._replace(passes=len(judged) > 2)
 
     monkeypatch.setattr(fitting.convergence, "worst", judge)
     with warnings.catch_warnings():
@@ -130,7 +150,7 @@ def test_ctrl_c_while_the_draws_are_judged_keeps_them(
         posterior = bp.fit(bp.HierarchicalReward(), small_comparisons(), until())
     assert "incomplete" in {finding.statistic for finding in posterior.findings}
     assert not posterior.run.complete
-    kept = FEW["draws"] // (1 if rhat > 1.05 else 3)  # three times as long: every third stays
+    kept = FEW["draws"] // (1 if rhat > 1.05 else 3)  # 2.2 times as long: every third stays
     assert posterior.draws.sizes["draw"] == kept
 
 

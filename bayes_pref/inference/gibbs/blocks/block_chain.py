@@ -34,7 +34,7 @@ from bayes_pref.errors import ModelError
 from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
 from bayes_pref.inference.gibbs.blocks.user_block import Moved
-from bayes_pref.inference.gibbs.chain import Chain
+from bayes_pref.inference.gibbs.chain import PLACE, Chain
 from bayes_pref.inference.gibbs.finite import LOST
 from bayes_pref.inference.gibbs.finite import advance as advance_chain
 from bayes_pref.inference.gibbs.kernels.store import Store, nowhere
@@ -142,18 +142,18 @@ class BlockChain(Chain):
             else:
                 rest[name] = array
         own_arrays = self.arrays()
-        place = {name: np.array(0) for name in ("done", "warmup", "thin", "generator")}
-        if rest.keys() != {*own_arrays, *place} or rest["theta"].shape != self.theta.shape:
+        if rest.keys() != {*own_arrays, *PLACE, "generator"} or rest["theta"].shape != self.theta.shape:
             raise ModelError(
                 "the checkpoint holds the state of another chain: delete it to start afresh"
             )
         self._take(rest)
         self.pool.load(self.index, blocks)
 
-    def lengthen(self, factor: int, *, restart: bool) -> None:
+    def lengthen(self, sweeps: int, *, restart: bool) -> None:
         """Ask for a longer run; see `Chain.lengthen`."""
-        super().lengthen(factor, restart=restart)
-        if not restart:
+        thin = self.thin
+        super().lengthen(sweeps, restart=restart)
+        if self.thin > thin and not restart:
             self._run("count_as", self.kept)
 
     def advance(self) -> int:

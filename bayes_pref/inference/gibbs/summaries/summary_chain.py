@@ -42,10 +42,11 @@ class SummaryChain(HierarchicalChain):
         """Return the arrays that the next sweep and the summary depend on."""
         return super().arrays() | self.moments.arrays()
 
-    def lengthen(self, factor: int, *, restart: bool) -> None:
+    def lengthen(self, sweeps: int, *, restart: bool) -> None:
         """Ask for a longer run; see `Chain.lengthen`."""
-        super().lengthen(factor, restart=restart)
-        if not restart:
+        thin = self.thin
+        super().lengthen(sweeps, restart=restart)
+        if self.thin > thin and not restart:
             self.moments.count_as(self.kept)
 
     def summary(self) -> list[RunningMoments]:

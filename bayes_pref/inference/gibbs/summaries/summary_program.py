@@ -20,6 +20,8 @@ from bayes_pref.inference.gibbs.summaries.summary_problem import SummaryProblem
 from bayes_pref.inference.raw_draws import RawDraws, RawSummary
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
+_ROOM = 2  # times as many draws as asked for: those of the population are small, and not thinned
+
 
 class SummarisedUsers(SamplerProblem, Protocol):
     """Data and priors of chains that keep a summary of users."""
@@ -60,6 +62,12 @@ class SummaryProgram(GibbsProgram):
         assert isinstance(self.problem, SummaryProblem)
         lengths = (self.engine.warmup, self.engine.thin)
         return SummaryChain(self.problem, self.sampler.sweeps(), *lengths, rng, store)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {
+            name: (chains, draws if self.max_minutes is None else _ROOM * draws, *columns)
+            for name, (chains, draws, *columns) in super()._shapes().items()
+        }
 
     def _draws(
         self, store: Store, kept: list[int], complete: bool, *, in_place: bool = False
