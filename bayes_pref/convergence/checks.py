@@ -90,7 +90,9 @@ def check(
     found = [interrupted, _not_finite(labels, finite), _stuck(rhat, finite, chains)]
     if pareto_k is None:
         found += [
-            _disagreement(labels, rhat, _apart(rhat, np.fmin(bulk, tail), draws.sizes["chain"]), chains),
+            _disagreement(
+                labels, rhat, _apart(rhat, np.fmin(bulk, tail), draws.sizes["chain"]), chains
+            ),
             _few("ess_bulk", "bulk", "the means", labels, bulk, chains),
             _few("ess_tail", "tail", "the intervals", labels, tail, chains),
             _divergences(sample_stats),

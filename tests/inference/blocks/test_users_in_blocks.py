@@ -16,6 +16,7 @@ from bayes_pref.evaluation import held_out_rows
 from bayes_pref.inference.gibbs.blocks import block_chain, block_problem
 from bayes_pref.inference.gibbs.blocks.block_chain import BlockChain
 from bayes_pref.inference.gibbs.blocks.block_problem import block_starts
+from bayes_pref.inference.gibbs.blocks.stretched_spreads import StretchedSpreads
 from bayes_pref.inference.gibbs.blocks.user_block import UserBlock
 from bayes_pref.inference.runtime.checkpoint import Checkpoint
 
@@ -189,14 +190,19 @@ def test_chosen_users_are_drawn_whole_after_the_fit(world: bp.World) -> None:
     np.testing.assert_allclose(drawn.std(("chain", "draw")), sd, rtol=4 / np.sqrt(200))
 
 
-@pytest.mark.parametrize(("link", "leaps"), [("logit", 1), ("probit", 1), ("logit", 3)])
+@pytest.mark.parametrize(
+    ("link", "leaps", "power"),
+    [("logit", 1, None), ("probit", 1, None), ("logit", 3, None), ("logit", 1, 1.5)],
+)
 @pytest.mark.slow
 @pytest.mark.long
 def test_agrees_with_draws_of_everybody(
-    link: str, leaps: int, monkeypatch: pytest.MonkeyPatch
+    link: str, leaps: int, power: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if leaps > 1:
         monkeypatch.setattr(block_chain, "_REFUSED", 10.0)
+    if power is not None:
+        monkeypatch.setattr(StretchedSpreads, "choose", lambda self, *_: self.power.fill(power))
     made = bp.simulate(users=80, comparisons=12, features=3, contexts=0, seed=9, ties=0.0)
     model = bp.HierarchicalReward(link=link)
     whole = bp.fit(model, made.comparisons, bp.Gibbs(draws=2000, progress=False), seed=1)
@@ -301,5 +307,6 @@ def test_the_curvature_given_zeta_is_about_what_is_expected_of_all_blocks(
 
     monkeypatch.setattr(block_chain, "bounded_curvature", recorded)
     bp.fit(bp.HierarchicalReward(), world.comparisons, engine(device=device), seed=2)
-    assert len(seen) == 2 * 7  # at the start and after each renewal, in either chain
+    # At the start, after three renewals, once spreads are stretched, and eight times after it.
+    assert len(seen) == 2 * 13
     assert 0.5 < np.median(np.concatenate(seen)) < 2.0

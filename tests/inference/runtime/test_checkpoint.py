@@ -70,7 +70,7 @@ CONVERGED = {"draws": 400, "warmup": 5, "until": "converged"}
     [
         (bp.PooledReward(), SHORT, 5),
         (bp.HierarchicalReward(), SHORT, 5),
-        (bp.HierarchicalReward(), CONVERGED, 150),
+        (bp.HierarchicalReward(), CONVERGED, 100),
     ],
     ids=["pooled", "hierarchical", "until converged"],
 )

@@ -16,7 +16,7 @@ from bayes_pref.convergence import checks
 from bayes_pref.inference.gibbs import lengthening
 from bayes_pref.inference.gibbs.lengthening import LengtheningRun
 from bayes_pref.inference.gibbs.samplers.diagonal_sampler import DiagonalSampler
-from bayes_pref.inference.gibbs.summaries import faster_sampler
+from bayes_pref.inference.gibbs.summaries import faster_sampler, summary_program
 from bayes_pref.inference.gibbs.summaries.faster_sampler import (
     blocks_are_faster,
     typical_log_odds,
@@ -119,18 +119,23 @@ def test_items_have_the_common_level_of_their_rewards_taken_out() -> None:
     np.testing.assert_allclose(found.users.mean.sum("feature"), 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("until", [None, "converged"])
+@pytest.mark.parametrize(("until", "room"), [(None, 1), ("converged", 1), ("converged", 2)])
 def test_a_run_that_was_stopped_resumes_with_the_same_draws(
-    world: bp.World, until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: bp.World, until: Any, room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One that got longer, too, whether its draws were thinned or not."""
+    monkeypatch.setattr(summary_program, "_ROOM", room)
     lengths = {"thin": 2} if until is None else {"until": until, "draws": 400, "warmup": 15}
     model, comparisons = bp.HierarchicalReward(), world.comparisons
     whole = bp.fit(model, comparisons, engine(**lengths), seed=2)
-    assert whole.run.settings["thin"] > 1  # of a run that got longer, too
+    assert (whole.run.settings["thin"] > 1) == (room == 1)
+    assert (whole.run.settings["draws"] > 400) == (room == 2)
+    assert whole.draws.sizes["draw"] == whole.run.settings["draws"]
+    sweeps = whole.run.settings["thin"] * whole.run.settings["draws"]
     saved = engine(checkpoint=tmp_path / "c", **lengths)
     monkeypatch.setattr(Checkpoint, "due", lambda *_: True)
     advance = SummaryChain.advance
-    for stop in (5, 30, 57, 90):
+    for stop in (5, 30, 57, 90, sweeps - 40):
 
         def stopped(self: SummaryChain, stop: int = stop) -> int:
             if self.done >= stop:

@@ -4,7 +4,8 @@ A sweep proposes the population and has every block move its users at the propos
 
 1. theta' ~ Normal(m, (1 - r^2) C) with m = theta + (1 - r) C g, g the gradient at theta given all
    zeta and C its inverse curvature. Were the density Gaussian, m would be r theta + (1 - r) times
-   its mean, and every theta' accepted; with millions of users it nearly is;
+   its mean, and every theta' accepted; with millions of users it nearly is, and spreads have
+   coordinates, `stretched_spreads`, in which it is nearer;
 2. blocks add up the density and its gradient at theta', which decide whether it is accepted, and
    move their users given theta', after which they add up both again. Only where theta' is refused,
    users move once more, at theta: what they did at theta' is undone and had no part in that.
@@ -33,6 +34,7 @@ import numpy as np
 from bayes_pref.errors import ModelError
 from bayes_pref.inference.gibbs.blocks.block_pool import BlockPool
 from bayes_pref.inference.gibbs.blocks.block_problem import BlockProblem
+from bayes_pref.inference.gibbs.blocks.stretched_spreads import StretchedSpreads
 from bayes_pref.inference.gibbs.blocks.user_block import Moved
 from bayes_pref.inference.gibbs.chain import PLACE, Chain
 from bayes_pref.inference.gibbs.finite import LOST
@@ -59,8 +61,8 @@ _ANGLE = 1.75  # radians that users turn, in one step
 _LEAPS, _SHORT_ANGLE = 3, 0.65
 _REFUSED = 0.97  # of the angle, below which it has adapted where they refuse it
 _RENEWALS = (0.2, 0.35, 0.5)  # shares of warm-up after which users' expansions are renewed
-_METRICS = (0.6, 0.7, 0.8)  # after which the metric is, beside these
-_LOOKED_AT = 16_384  # users, at whom the curvature is looked at
+_METRICS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)  # after which the metric is, beside these
+_LOOKED_AT = 8_192  # users, at whom the curvature is looked at, others each time
 _LOOKS = 20  # at users' likelihoods in warm-up
 
 
@@ -93,9 +95,10 @@ class BlockChain(Chain):
         self.pool = pool
         self.index = index
         self.coordinates = PopulationCoordinates(problem)
+        self.spreads = StretchedSpreads(self.coordinates.places[1])
         size = self.coordinates.size
         self.theta, self.gradient = np.zeros(size), np.zeros(size)
-        self.log_density = np.zeros(1)
+        self.log_density, self.log_volume = np.zeros(1), np.zeros(1)
         self.curvature, self.whiten = np.zeros((size, size)), np.zeros((size, size))
         self.looked = np.zeros(1)
         self.log_reach, self.log_turn, self.leaps = np.zeros(1), np.zeros(1), np.ones(1)
@@ -112,6 +115,7 @@ class BlockChain(Chain):
             "theta": self.theta,
             "gradient": self.gradient,
             "log_density": self.log_density,
+            "log_volume": self.log_volume,
             "curvature": self.curvature,
             "whiten": self.whiten,
             "looked": self.looked,
@@ -119,6 +123,7 @@ class BlockChain(Chain):
             "log_turn": self.log_turn,
             "leaps": self.leaps,
             "known": self.known,
+            "power": self.spreads.power,
             "renewed": self.renewed,
         }
 
@@ -142,7 +147,10 @@ class BlockChain(Chain):
             else:
                 rest[name] = array
         own_arrays = self.arrays()
-        if rest.keys() != {*own_arrays, *PLACE, "generator"} or rest["theta"].shape != self.theta.shape:
+        if (
+            rest.keys() != {*own_arrays, *PLACE, "generator"}
+            or rest["theta"].shape != self.theta.shape
+        ):
             raise ModelError(
                 "the checkpoint holds the state of another chain: delete it to start afresh"
             )
@@ -206,13 +214,14 @@ class BlockChain(Chain):
             noise = self.rng.standard_normal(theta.size)
         spread = np.sqrt(1.0 - (1.0 - reach) ** 2)
         pull = reach * (self.whiten @ self.gradient)
-        new = theta + self.whiten @ (pull + spread * noise)
+        u = self.spreads.coordinates(theta) + self.whiten @ (pull + spread * noise)
+        new = self.spreads.theta(u) if reach else theta
         moved = self._move(new, again=False)
         acceptance = 1.0
         if reach:
-            end, gradient = self._assembled(new, [each.before for each in moved])
+            end, volume, gradient = self._assembled(new, [each.before for each in moved])
             back = pull + spread * noise + reach * (self.whiten @ gradient)
-            change = end - self.log_density[0]
+            change = end + volume - self.log_density[0] - self.log_volume[0]
             change += 0.5 * float(noise @ noise - back @ back / spread**2)
             # A proposal that lost a number is refused: the least of 0 and nan is 0.
             acceptance = float(np.exp(min(0.0, change))) if np.isfinite(change) else 0.0
@@ -221,10 +230,11 @@ class BlockChain(Chain):
                 theta[...] = new
             else:
                 moved = self._move(theta, again=True)
-        density, self.gradient[...] = self._assembled(theta, [each.after for each in moved])
-        if not np.isfinite(density):
+        after = self._assembled(theta, [each.after for each in moved])
+        self.log_density[0], self.log_volume[0], self.gradient[...] = after
+        if not np.isfinite(self.log_density[0]):
             raise ModelError(LOST)
-        self.log_density[0], self.known[0] = density, 1.0
+        self.known[0] = 1.0
         return acceptance, sum(each.accepted for each in moved) / self.problem.n_users
 
     def _move(self, theta: FloatArray, *, again: bool) -> list[Moved]:
@@ -232,13 +242,16 @@ class BlockChain(Chain):
         angle = (_ANGLE if leaps == 1 else _SHORT_ANGLE) * float(np.exp(self.log_turn[0]))
         return self._run("move", theta, angle, leaps, self.done, again)
 
-    def _assembled(self, theta: FloatArray, parts: list[UserSums]) -> tuple[float, FloatArray]:
-        """Log density and gradient at theta, from the blocks' sums, added in their order."""
+    def _assembled(
+        self, theta: FloatArray, parts: list[UserSums]
+    ) -> tuple[float, float, FloatArray]:
+        """Log density of theta, log |dtheta / du| and gradient in u, from the blocks' sums."""
         total = parts[0]
-        for part in parts[1:]:
+        for part in parts[1:]:  # in their order
             total = total.plus(part)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self.coordinates.with_prior(self.coordinates.at(theta), total)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            density, gradient = self.coordinates.with_prior(self.coordinates.at(theta), total)
+            return density, *self.spreads.pulled_back(theta, gradient)
 
     def _keep(self, acceptance: float) -> None:
         """Write a draw, and have blocks take users' weights into their summaries."""
@@ -268,20 +281,12 @@ class BlockChain(Chain):
             self.known[0] = self.looked[0] = 0.0  # the curvature is that of an expansion
         if share is not None:
             self._renew_metric()
+        if self.done == last:
+            self._stretch_spreads()
 
     def _renew_metric(self) -> None:
         """Take the curvature that some of the users have into the metric."""
-        parts = self.problem.parts
-        sizes = np.array([len(part.shares) for part in parts])
-        number = min(len(parts), max(1, -(-_LOOKED_AT // int(sizes[0]))))
-        blocks = np.unique(np.linspace(0, len(parts) - 1, number).astype(int)).tolist()
-        share = self.problem.n_users / sizes[blocks].sum()
-        thetas = stepped(self.theta)
-        found = self._run("sums_at", thetas, blocks=blocks)
-        slopes = []
-        for place, theta in enumerate(thetas):
-            sums = [each[place].times(share) for each in found]
-            slopes.append(self._assembled(theta, sums)[1])
+        slopes, blocks, share = self._slopes_at(stepped(self.spreads.coordinates(self.theta)))
         new = curvature_from(slopes)
         if np.isfinite(new).all():
             self.looked[0] += 1
@@ -290,6 +295,43 @@ class BlockChain(Chain):
             self.curvature += (new - self.curvature) / self.looked[0]
             of_users = self._run("information", self.theta, blocks=blocks)
             expected = np.diag(self.coordinates.prior_precision()) + share * sum(of_users)
+            scale = self.spreads.slopes(self.theta)
+            expected *= scale[:, None] * scale
             self.whiten[...] = metric_root(bounded_curvature(self.curvature, expected))
             # A better metric allows the full reach, to which the old one's comes back only slowly.
             self.log_reach[0], self.renewed[0] = 0.0, self.done
+
+    def _stretch_spreads(self) -> None:
+        """Choose the coordinates of spreads, and renew the metric in them."""
+        place = self.spreads.place
+        sd = 1.0 / np.sqrt(np.abs(self.curvature.diagonal()[place]))
+        steps = np.zeros((len(sd), self.theta.size))
+        steps[:, place] = np.diag(sd)
+        slopes, *_ = self._slopes_at(
+            np.vstack([self.theta, self.theta + steps, self.theta - steps])
+        )
+        own = np.array([slope[place] for slope in slopes[1:]]).reshape(2, len(sd), len(sd))
+        ahead, behind = own[0].diagonal(), own[1].diagonal()
+        self.spreads.choose(self.theta, sd, sd * (ahead + behind - 2.0 * slopes[0][place]))
+        self.known[0] = self.looked[0] = 0.0  # slopes and curvature are those in other coordinates
+        self._renew_metric()
+
+    def _slopes_at(self, points: FloatArray) -> tuple[list[FloatArray], list[int], float]:
+        """Slopes at several u (n, m) that some users have for all; these blocks, and their share.
+
+        The share is what users in all are to these users.
+        """
+        parts = self.problem.parts
+        sizes = np.array([len(part.shares) for part in parts])
+        number = min(len(parts), max(1, -(-_LOOKED_AT // int(sizes[0]))))
+        apart = len(parts) / number
+        first = int(self.looked[0]) % int(apart)
+        blocks = (first + (np.arange(number) * apart).astype(int)).tolist()
+        share = self.problem.n_users / sizes[blocks].sum()
+        thetas = np.array([self.spreads.theta(u) for u in points])
+        found = self._run("sums_at", thetas, blocks=blocks)
+        slopes = [
+            self._assembled(theta, [each[place].times(share) for each in found])[2]
+            for place, theta in enumerate(thetas)
+        ]
+        return slopes, blocks, share
