@@ -63,8 +63,9 @@ class Gibbs(MCMC):
         See `MCMC`; an iteration is one sweep over all parameters.
     until
         "converged": draw until R-hat is at most 1.01 and the effective sample size at least 400 for
-        every parameter, or the time is up. The run gets longer by a thinning interval that grows,
-        and keeps `draws` draws of each chain at most. None: a run of fixed length.
+        every parameter, or the time is up. The run gets longer by about what it lacks, its thinning
+        interval grows, and it keeps `draws` draws of each chain at most; a summary of users, of the
+        population up to twice as many. None: a run of fixed length.
     max_minutes
         A run until converged is not made longer than this (minutes), but for its first `warmup` and
         `draws`. Where the time is up first, the draws depend on the machine.
