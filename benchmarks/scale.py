@@ -12,9 +12,9 @@ study of 14 levels. Every size runs in a process of its own:
     python benchmarks/scale.py --sizes 10000 --svi --draws 200            # variational
     python benchmarks/scale.py --sizes 10000 --svi --draws 200 --compare  # and against exact blocks
 
-Beside seconds stand those of one NumPy evaluation of the log likelihood and its gradient over the
-same rows, measured in the same run, and CPU seconds, which other processes disturb less; these are
-of the main process, so that they leave out what workers do.
+Seconds a sweep are those after warm-up. Beside them stand those of one NumPy evaluation of the log
+likelihood and its gradient over the same rows, measured in the same run, and CPU seconds, which
+other processes disturb less; these are of the main process, so that they leave out what workers do.
 """
 
 from __future__ import annotations
@@ -128,9 +128,10 @@ class Clock:
         """Number of sweeps of all chains."""
         return sum(done for *_, done in self.moments)
 
-    def seconds_a_sweep(self, chains: int) -> tuple[float, float]:
-        """Wall and CPU seconds of a sweep of one chain, once all chains run."""
-        own = np.array(self.moments[4 * chains :])
+    def seconds_a_sweep(self, chains: int, warmup: int) -> tuple[float, float]:
+        """Wall and CPU seconds of a sweep of one chain, after warm-up."""
+        moments = np.array(self.moments).reshape(-1, 3)
+        own = moments[moments[:, 2].cumsum() > chains * warmup]
         if len(own) < 2:  # SVI
             return np.nan, np.nan
         return tuple(np.ptp(own[:, :2], axis=0) / own[1:, 2].sum())  # type: ignore[return-value]
@@ -216,7 +217,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         posterior = bp.fit(bp.HierarchicalReward(), comparisons, engine, seed=arguments.seed)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sweep, sweep_cpu = clock.seconds_a_sweep(arguments.chains)
+    sweep, sweep_cpu = clock.seconds_a_sweep(arguments.chains, arguments.warmup)
     truths = {"mu": mu, "tau": tau}
     drawn = np.concatenate([posterior.draws[name].to_numpy() for name in truths], axis=2)
     statistics = chain_statistics(drawn)
