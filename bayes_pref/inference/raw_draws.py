@@ -64,8 +64,8 @@ class RawDraws:
     users
         Of such a run once it has ended, the summary of all users' weights.
     settings
-        Of the engine, those that the run itself decided: ``draws``, ``warmup`` and ``thin`` where it
-        grew until it had converged, and ``blocks``.
+        Of the engine, those that the run itself decided: ``draws``, ``warmup`` and ``thin`` of
+        one that grew until it had converged, and ``blocks``.
 
     Examples
     --------
