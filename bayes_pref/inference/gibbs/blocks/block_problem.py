@@ -25,7 +25,7 @@ from bayes_pref.models.choice.kernel_form import KernelForm
 from bayes_pref.models.spec import PopulationSpec
 from bayes_pref.types import FloatArray, IntArray
 
-_SMALLEST, _LARGEST, _BLOCKS = 512, 8192, 32  # users in a block, and how many blocks between
+_SMALLEST, _LARGEST, _BLOCKS = 2048, 8192, 32  # users in a block, and how many blocks between
 _ON_DEVICE = 32_768  # users in a block where every operation is started on another device
 
 
